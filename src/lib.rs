@@ -1,1 +1,4 @@
-//! x
+//! Amazon ECS in one process.
+
+pub mod control_plane;
+pub mod model;

@@ -1,0 +1,149 @@
+//! Everything that the control plane can ask for: its one output.
+//!
+//! An action is idempotent data keyed by id. Its outcome comes back as an event, or never.
+
+use std::sync::Arc;
+
+use super::request_error::RequestError;
+use crate::model::capacity::InstanceLaunch;
+use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
+use crate::model::task::{DesiredStatus, StopCode, TaskOverrides, TaskStatus};
+use crate::model::task_definition::TaskDefinition;
+use crate::model::units::Duration;
+use crate::model::usage::MeteringFact;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Launch an EC2 instance: `InstanceRunning` after its boot time, or `InstanceLaunchFailed`.
+    LaunchInstance {
+        /// Its identity, never used before.
+        instance: ContainerInstanceId,
+        /// What to launch.
+        launch: Arc<InstanceLaunch>,
+    },
+    /// Terminate an EC2 instance and whatever runs on it: `InstanceTerminated`.
+    TerminateInstance {
+        /// The instance.
+        instance: ContainerInstanceId,
+    },
+    /// Start a task: state changes follow until `Stopped`.
+    StartTask(Arc<TaskStart>),
+    /// Stop a task: its containers see end-of-file, have their stop timeout, and are interrupted; `Stopped` follows.
+    StopTask {
+        /// The task. One that is not known (any more) is ignored.
+        task: TaskId,
+    },
+    /// Answer a request.
+    Respond {
+        /// The request's id.
+        request_id: RequestId,
+        /// The answer.
+        response: Result<Response, RequestError>,
+    },
+    /// Note a fact for the bill.
+    Meter(MeteringFact),
+    /// Tell whoever watches.
+    Notify(Notification),
+}
+
+/// All that the data plane needs to know to run a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskStart {
+    /// The task.
+    pub task: TaskId,
+    /// What it runs.
+    pub task_definition: Arc<TaskDefinition>,
+    /// Changes to the task definition.
+    pub overrides: Arc<TaskOverrides>,
+    /// Where it runs.
+    pub host: TaskHost,
+    /// Its service, whose jobs it takes.
+    pub service: Option<Arc<str>>,
+    /// The stop timeout of containers that name none.
+    pub stop_timeout: Duration,
+}
+
+/// Where a task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskHost {
+    /// A container instance: its worker pool, by weight.
+    Ec2(ContainerInstanceId),
+    /// A sandbox of its own.
+    Fargate,
+}
+
+/// The answer to a request that was granted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// Done; there is nothing to add.
+    Done,
+    /// The task definition with its revision.
+    TaskDefinition(Arc<TaskDefinition>),
+    /// The instance that was launched.
+    Instance(ContainerInstanceId),
+    /// The deployment that was started, if one was.
+    Service {
+        /// The primary deployment.
+        deployment: DeploymentId,
+    },
+    /// RunTask: tasks that were placed or are waiting, and why the others were not. **Source:** ecs-semantics §4.5.
+    RunTask {
+        /// Tasks.
+        tasks: Vec<TaskId>,
+        /// Failures, one an instance considered (and one in all when there is none).
+        failures: Vec<Failure>,
+    },
+}
+
+/// Why an instance did not take a task. **Source:** ecs-semantics §4.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The instance, if there is one.
+    pub instance: Option<ContainerInstanceId>,
+    /// ECS' reason, as in `RESOURCE:MEMORY`.
+    pub reason: &'static str,
+    /// What was needed and what was there.
+    pub detail: String,
+}
+
+/// News for whoever watches the cluster. **Source:** ecs-semantics §5.11, §10.3.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notification {
+    /// A task's status changed.
+    Task {
+        /// The task.
+        task: TaskId,
+        /// Its last status.
+        last_status: TaskStatus,
+        /// Its desired status.
+        desired_status: DesiredStatus,
+        /// Why it ended or is ending.
+        stop_code: Option<StopCode>,
+    },
+    /// A container instance's status changed.
+    ContainerInstance {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its status.
+        status: crate::model::capacity::ContainerInstanceStatus,
+    },
+    /// A service event: the line that DescribeServices shows, with its `(service X) ` prefix.
+    Service {
+        /// The service.
+        service: Arc<str>,
+        /// The line.
+        message: Arc<str>,
+    },
+    /// An Auto Scaling group changed its desired capacity.
+    AutoScalingGroup {
+        /// The capacity provider.
+        capacity_provider: Arc<str>,
+        /// Before.
+        from: u32,
+        /// After.
+        to: u32,
+        /// Why: the metric and its target.
+        reason: Arc<str>,
+    },
+}

@@ -1,0 +1,165 @@
+//! Everything that can happen to a cluster: the one input of the control plane.
+//!
+//! Events may come late, twice, or for ids that are not known (any more): each of these is legal and changes nothing.
+
+use std::sync::Arc;
+
+use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
+use crate::model::cluster::RunTaskSpec;
+use crate::model::ids::{ContainerInstanceId, RequestId, TaskId};
+use crate::model::service::ServiceSpec;
+use crate::model::task::{ContainerExit, ContainerStatus};
+use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
+use crate::model::units::Timestamp;
+use crate::model::usage::{TaskUsage, UsageSample};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A client asks for something; answered by exactly one `Action::Respond` of the same id in the same call.
+    Request {
+        /// Chosen by the caller.
+        request_id: RequestId,
+        /// What is asked for.
+        request: Request,
+    },
+    /// An EC2 instance entered `running` and its agent registered with the cluster.
+    InstanceRunning {
+        /// The instance.
+        instance: ContainerInstanceId,
+    },
+    /// An EC2 instance could not be launched.
+    InstanceLaunchFailed {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Why.
+        reason: String,
+    },
+    /// An EC2 instance is gone, asked for or not; its tasks are gone with it.
+    InstanceTerminated {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Why, if nobody asked for it.
+        reason: Option<String>,
+    },
+    /// Spot capacity under a Fargate task is reclaimed: the two-minute warning. **Source:** ecs-semantics §8.4.
+    SpotInterruption {
+        /// The task.
+        task: TaskId,
+    },
+    /// The data plane reports on a task: ECS' SubmitTaskStateChange.
+    TaskStateChange(TaskStateChange),
+    /// Usage of running tasks, sampled.
+    Usage {
+        /// One a task, in no particular order.
+        samples: Vec<UsageSample>,
+    },
+    /// A deadline named by `next_deadline` has come.
+    DeadlineReached,
+}
+
+/// What the data plane says of a task. Facts that are `None` have not happened yet or were reported before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskStateChange {
+    /// The task.
+    pub task: TaskId,
+    /// The step that it took.
+    pub step: TaskStep,
+    /// When its images began to be pulled.
+    pub pull_started_at: Option<Timestamp>,
+    /// When its images were there.
+    pub pull_stopped_at: Option<Timestamp>,
+    /// Containers whose status changed.
+    pub containers: Vec<ContainerStateChange>,
+}
+
+/// The steps that a data plane takes a task through, in order. Steps may be left out but never go back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskStep {
+    /// Its images are being pulled. Not reported when they are all there.
+    Pulling,
+    /// All its containers have started.
+    Running,
+    /// A container changed and the task did not.
+    ContainersChanged,
+    /// Everything of it has ended and its resources are free again.
+    Stopped {
+        /// Everything that it used.
+        usage: TaskUsage,
+        /// Why it could not be started (`CannotPullContainerError: ...`), if that is so.
+        failed_to_start: Option<String>,
+    },
+}
+
+/// What the data plane says of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerStateChange {
+    /// Its index in the task definition.
+    pub container_index: usize,
+    /// Its status.
+    pub status: ContainerStatus,
+    /// How it ended, when it did.
+    pub exit: ContainerExit,
+}
+
+/// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// RegisterTaskDefinition. Its revision is assigned.
+    RegisterTaskDefinition(Box<TaskDefinition>),
+    /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
+    CreateCapacityProvider(Box<CapacityProvider>),
+    /// The default strategy of PutClusterCapacityProviders.
+    PutDefaultStrategy(Vec<CapacityProviderStrategyItem>),
+    /// EC2's RunInstances for one instance that registers with this cluster.
+    LaunchInstance(Arc<InstanceLaunch>),
+    /// EC2's TerminateInstances. Its tasks go with it.
+    TerminateInstance(ContainerInstanceId),
+    /// CreateService.
+    CreateService(Box<ServiceSpec>),
+    /// UpdateService.
+    UpdateService(Box<UpdateService>),
+    /// DeleteService with `force`.
+    DeleteService {
+        /// Its name.
+        service: Arc<str>,
+    },
+    /// RunTask.
+    RunTask(Box<RunTaskSpec>),
+    /// StopTask.
+    StopTask {
+        /// The task.
+        task: TaskId,
+        /// The caller's reason; `None` is ECS' text.
+        reason: Option<String>,
+    },
+    /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
+    DrainCluster,
+}
+
+/// The parameters of UpdateService; `None` leaves as it is. **Source:** ecs-semantics §5.5.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateService {
+    /// The service.
+    pub service: Arc<str>,
+    /// A new desired count.
+    pub desired_count: Option<u32>,
+    /// A new task definition: a new deployment.
+    pub task_definition: Option<TaskDefinitionRef>,
+    /// New deployment bounds.
+    pub deployment_configuration: Option<crate::model::service::DeploymentConfiguration>,
+    /// A new placement strategy.
+    pub placement_strategy: Option<Vec<crate::model::service::PlacementStrategy>>,
+    /// `forceNewDeployment`.
+    pub new_deployment: NewDeployment,
+}
+
+/// Whether an update starts a deployment even when nothing that it needs one for has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NewDeployment {
+    /// Only when the change calls for one.
+    #[default]
+    WhenChanged,
+    /// `forceNewDeployment`.
+    Forced,
+}

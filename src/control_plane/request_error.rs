@@ -1,0 +1,36 @@
+//! Why a request was refused, by ECS' exception names.
+
+use thiserror::Error;
+
+/// A refused request. **Source:** ecs-semantics §11.2.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// `ClientException`.
+    #[error("{0}")]
+    Client(String),
+    /// `InvalidParameterException`.
+    #[error("{0}")]
+    InvalidParameter(String),
+    /// `ServiceNotFoundException`.
+    #[error("Service not found.")]
+    ServiceNotFound,
+    /// `ServiceNotActiveException`.
+    #[error("Service was not ACTIVE.")]
+    ServiceNotActive,
+    /// The cluster is draining and takes nothing new.
+    #[error("the cluster is draining")]
+    Draining,
+}
+
+impl RequestError {
+    /// ECS' exception name.
+    pub fn exception(&self) -> &'static str {
+        match self {
+            RequestError::Client(_) => "ClientException",
+            RequestError::InvalidParameter(_) => "InvalidParameterException",
+            RequestError::ServiceNotFound => "ServiceNotFoundException",
+            RequestError::ServiceNotActive => "ServiceNotActiveException",
+            RequestError::Draining => "ClientException",
+        }
+    }
+}

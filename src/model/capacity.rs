@@ -1,0 +1,191 @@
+//! Capacity: instance types, container instances, Auto Scaling groups, capacity providers and strategies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::ids::ContainerInstanceId;
+use super::task_definition::{CpuArchitecture, HostPort};
+use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
+
+/// An EC2 instance type, as the catalog has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceType {
+    /// The name, as in `m7i.large`.
+    pub name: String,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// Advertised memory.
+    pub memory: MemoryMib,
+    /// The architecture.
+    pub architecture: CpuArchitecture,
+}
+
+impl InstanceType {
+    /// The CPU units that an instance of this type registers: 1024 a vCPU. **Source:** ecs-semantics §3.1.
+    pub fn cpu_units(&self) -> CpuUnits {
+        CpuUnits(self.vcpus.saturating_mul(CpuUnits::PER_VCPU))
+    }
+}
+
+/// What an EC2 instance is launched from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceLaunch {
+    /// The type.
+    pub instance_type: Arc<InstanceType>,
+    /// The availability zone.
+    pub availability_zone: Arc<str>,
+    /// Time from launch to `running`, when it begins to be paid for and registers with the cluster.
+    pub boot_time: Duration,
+    /// Custom attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// The capacity provider that launches it; `None` for an instance registered by hand.
+    pub capacity_provider: Option<Arc<str>>,
+}
+
+/// ECS' statuses of a container instance, and EC2's before and after them. **Source:** ecs-semantics §3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ContainerInstanceStatus {
+    /// Launched, not registered yet (EC2 `pending`).
+    Registering,
+    /// Takes tasks.
+    Active,
+    /// Takes no new tasks.
+    Draining,
+    /// Asked to terminate (EC2 `shutting-down`).
+    Deregistering,
+    /// Gone.
+    Inactive,
+}
+
+impl ContainerInstanceStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ContainerInstanceStatus::Registering => "REGISTERING",
+            ContainerInstanceStatus::Active => "ACTIVE",
+            ContainerInstanceStatus::Draining => "DRAINING",
+            ContainerInstanceStatus::Deregistering => "DEREGISTERING",
+            ContainerInstanceStatus::Inactive => "INACTIVE",
+        }
+    }
+}
+
+/// An EC2 instance and its registration with the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerInstance {
+    /// Its identity.
+    pub id: ContainerInstanceId,
+    /// What it was launched from.
+    pub launch: Arc<InstanceLaunch>,
+    /// Its status.
+    pub status: ContainerInstanceStatus,
+    /// Fixed at registration.
+    pub registered: InstanceResources,
+    /// Registered less what tasks reserve; ports are those in use.
+    pub remaining: InstanceResources,
+    /// Tasks whose desired status is RUNNING.
+    pub running_tasks_count: u32,
+    /// Tasks whose last status is PENDING.
+    pub pending_tasks_count: u32,
+    /// When it was launched.
+    pub launched_at: Timestamp,
+    /// When it registered.
+    pub registered_at: Option<Timestamp>,
+    /// Since when it has held no task.
+    pub empty_since: Option<Timestamp>,
+    /// When it ended.
+    pub terminated_at: Option<Timestamp>,
+}
+
+/// Resources of a container instance. **Source:** ecs-semantics §3.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceResources {
+    /// CPU units.
+    pub cpu: CpuUnits,
+    /// Memory.
+    pub memory: MemoryMib,
+    /// Host ports in use: this set grows as tasks claim ports.
+    pub ports: BTreeSet<HostPort>,
+}
+
+/// An Auto Scaling group. **Source:** ecs-semantics §9.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AutoScalingGroup {
+    /// The type of its instances.
+    pub instance_type: Arc<InstanceType>,
+    /// The fewest instances.
+    pub min_size: u32,
+    /// The most instances.
+    pub max_size: u32,
+    /// The count it starts with; `None` is the minimum.
+    pub desired_capacity: Option<u32>,
+    /// The zones it balances over. Never empty.
+    pub availability_zones: Vec<Arc<str>>,
+    /// Time from launch to `running`.
+    pub boot_time: Duration,
+    /// Custom attributes of its instances.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Managed scaling of a capacity provider. **Source:** ecs-semantics §6.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManagedScaling {
+    /// CapacityProviderReservation to hold, 1 to 100.
+    pub target_capacity: u32,
+    /// The smallest scale-out.
+    pub minimum_scaling_step_size: u32,
+    /// The largest scale-out.
+    pub maximum_scaling_step_size: u32,
+    /// How long an instance blocks further scale-out after its launch.
+    pub instance_warmup_period: Duration,
+}
+
+impl Default for ManagedScaling {
+    /// ECS' defaults. **Source:** ecs-semantics §6.2.
+    fn default() -> ManagedScaling {
+        ManagedScaling {
+            target_capacity: 100,
+            minimum_scaling_step_size: 1,
+            maximum_scaling_step_size: 10_000,
+            instance_warmup_period: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A capacity provider over an Auto Scaling group. `FARGATE` and `FARGATE_SPOT` always exist and are not listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapacityProvider {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its group.
+    pub auto_scaling_group: AutoScalingGroup,
+    /// Managed scaling; `None` leaves the group at its desired capacity.
+    pub managed_scaling: Option<ManagedScaling>,
+}
+
+/// The provider of on-demand Fargate capacity.
+pub const FARGATE: &str = "FARGATE";
+/// The provider of Spot Fargate capacity.
+pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
+
+/// One item of a capacity provider strategy. **Source:** ecs-semantics §6.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapacityProviderStrategyItem {
+    /// The provider's name.
+    pub capacity_provider: Arc<str>,
+    /// Its part of what is beyond the base, 0 to 1000.
+    pub weight: u32,
+    /// How many tasks it gets first, 0 to 100,000.
+    pub base: u32,
+}
+
+/// How a service or a request says where its tasks run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaunchTarget {
+    /// The cluster's default strategy, and EC2 when it has none. **Source:** ecs-semantics §4.5.
+    ClusterDefault,
+    /// A launch type.
+    LaunchType(super::task_definition::LaunchType),
+    /// A strategy over providers of one family. Never empty.
+    Strategy(Vec<CapacityProviderStrategyItem>),
+}

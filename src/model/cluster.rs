@@ -1,0 +1,104 @@
+//! A whole cluster as it is asked for: what a cluster file or a library call says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
+use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
+use super::settings::Settings;
+use super::task::TaskOverrides;
+use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::units::{Duration, Timestamp};
+
+/// A cluster: valid by itself, every reference resolved but the order of registration left to the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSpec {
+    /// Its name; ECS' default is `default`.
+    pub name: String,
+    /// The region whose prices apply.
+    pub region: String,
+    /// Settings.
+    pub settings: Settings,
+    /// The cluster's default capacity provider strategy; may be empty.
+    pub default_strategy: Vec<CapacityProviderStrategyItem>,
+    /// Providers over Auto Scaling groups.
+    pub capacity_providers: Vec<CapacityProvider>,
+    /// Instances registered by hand.
+    pub container_instances: Vec<InstanceLaunch>,
+    /// Task definitions in the file's order; several of one family become its revisions.
+    pub task_definitions: Vec<TaskDefinition>,
+    /// Services.
+    pub services: Vec<ServiceSpec>,
+    /// Standalone tasks.
+    pub run_tasks: Vec<ScheduledRunTask>,
+    /// Load on services.
+    pub loads: Vec<Load>,
+}
+
+/// Standalone tasks and when to ask for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledRunTask {
+    /// When, since the start.
+    pub at: Duration,
+    /// What.
+    pub spec: RunTaskSpec,
+}
+
+/// The parameters of RunTask. **Source:** ecs-semantics §4.5, §11.6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunTaskSpec {
+    /// What to run.
+    pub task_definition: TaskDefinitionRef,
+    /// How many. The API takes at most 10 a call; a cluster file may say more, which is as many calls.
+    pub count: u32,
+    /// Where.
+    pub launch_target: LaunchTarget,
+    /// The group; `None` is `family:FAMILY`.
+    pub group: Option<Arc<str>>,
+    /// A free tag.
+    pub started_by: Option<Arc<str>>,
+    /// Changes to the task definition.
+    pub overrides: Arc<TaskOverrides>,
+    /// Ranking of instances.
+    pub placement_strategy: Vec<PlacementStrategy>,
+    /// What an instance must fulfil.
+    pub placement_constraints: Vec<PlacementConstraint>,
+    /// Tags of the tasks.
+    pub tags: BTreeMap<String, String>,
+    /// Whether the task definition's tags are added.
+    pub propagate_tags: PropagateTags,
+}
+
+/// Jobs for a service: each is one line handed to one of its tasks on standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The service.
+    pub service: Arc<str>,
+    /// The container that reads the jobs; `None` is the first essential one.
+    pub container: Option<String>,
+    /// The line of a job, without its end.
+    pub job: String,
+    /// The rate over time: each holds until the next begins. In the order of time, never empty.
+    pub steps: Vec<LoadStep>,
+    /// How jobs are spaced.
+    pub arrivals: Arrivals,
+}
+
+/// A rate of jobs from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadStep {
+    /// From when.
+    pub at: Timestamp,
+    /// Jobs in a thousand seconds: 2.5 a second is 2,500.
+    pub jobs_per_kilosecond: u64,
+}
+
+/// How jobs are spaced in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Evenly.
+    #[default]
+    Constant,
+    /// Exponential gaps, from the cluster's seed.
+    Poisson,
+}

@@ -1,0 +1,78 @@
+//! Identities: dense counters owned by the control plane, shown in ECS' form.
+//!
+//! Ids are never random: the n-th task of a cluster with a given seed always has the same id, so that a replay names
+//! the same things. The hexadecimal form is a bijection of (seed, kind, counter).
+
+use std::fmt;
+
+macro_rules! counter_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+counter_id! {
+    /// A task, by order of creation. Shown to people by [`IdForm::task`].
+    TaskId
+}
+counter_id! {
+    /// An EC2 instance and the container instance that it registers, by order of launch.
+    ContainerInstanceId
+}
+counter_id! {
+    /// A deployment of a service, by order of creation. Shown by [`IdForm::deployment`].
+    DeploymentId
+}
+counter_id! {
+    /// A request put to the control plane; its response carries the same id. Chosen by the caller.
+    RequestId
+}
+
+/// How a cluster shows its ids: a pure function of its seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdForm {
+    /// The cluster's seed.
+    pub seed: u64,
+}
+
+impl IdForm {
+    /// 32 lower-case hexadecimal digits, as ECS shows a task. **Source:** ecs-semantics §1.2.
+    pub fn task(self, id: TaskId) -> String {
+        format!("{:016x}{:016x}", self.mix(1, id.0), self.mix(2, id.0))
+    }
+
+    /// 32 lower-case hexadecimal digits, as ECS shows a container instance. **Source:** ecs-semantics §1.2.
+    pub fn container_instance(self, id: ContainerInstanceId) -> String {
+        format!("{:016x}{:016x}", self.mix(3, id.0), self.mix(4, id.0))
+    }
+
+    /// `i-` and 17 hexadecimal digits, as EC2 shows an instance.
+    pub fn ec2_instance(self, id: ContainerInstanceId) -> String {
+        format!("i-0{:016x}", self.mix(5, id.0))
+    }
+
+    /// `ecs-svc/` and 19 digits. **Source:** ecs-semantics §1.1.
+    pub fn deployment(self, id: DeploymentId) -> String {
+        // 9 * 10^18 numbers of 19 digits fit an u64; the mix is reduced into them.
+        const FIRST: u64 = 1_000_000_000_000_000_000;
+        format!("ecs-svc/{}", FIRST + self.mix(6, id.0) % (8 * FIRST))
+    }
+
+    /// SplitMix64's finaliser over the counter in a stream of its own: a bijection for each seed and kind.
+    fn mix(self, kind: u64, counter: u64) -> u64 {
+        let mut z = counter
+            .wrapping_add(self.seed.rotate_left(17))
+            .wrapping_add(kind.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

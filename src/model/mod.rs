@@ -1,0 +1,15 @@
+//! The vocabulary: plain data with ECS' names, and nothing that does anything.
+//!
+//! Read [`task`] first, then [`service`] and [`capacity`]. Every other layer names these types; this layer names no other.
+//! It never sees a clock, a thread, I/O, the engine or a hash map.
+
+pub mod capacity;
+pub mod cluster;
+pub mod ids;
+pub mod rng;
+pub mod service;
+pub mod settings;
+pub mod task;
+pub mod task_definition;
+pub mod units;
+pub mod usage;

@@ -1,0 +1,52 @@
+//! Chance: named streams over a generator whose values never change between versions.
+//!
+//! Each use draws from a stream of its own, so that one more draw in one of them does not shift another.
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// What a stream of random numbers is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stream {
+    /// The `random` placement strategy and the choice of victims.
+    Placement,
+    /// Arrivals of jobs.
+    Arrivals,
+    /// Spot interruptions and other faults.
+    Faults,
+}
+
+/// A reproducible stream of random numbers.
+#[derive(Clone, Debug)]
+pub struct RandomStream(ChaCha12Rng);
+
+impl RandomStream {
+    /// Opens the stream of `seed` for one use.
+    pub fn new(seed: u64, stream: Stream) -> RandomStream {
+        let mut generator = ChaCha12Rng::seed_from_u64(seed);
+        generator.set_stream(stream as u64);
+        RandomStream(generator)
+    }
+
+    /// A number below `bound`, each equally likely.
+    ///
+    /// # Panics
+    /// When `bound` is zero.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        assert!(bound > 0, "there is no number below zero");
+        // Rejection over the largest multiple of the bound keeps the choice unbiased.
+        let zone = u64::MAX - u64::MAX % bound;
+        loop {
+            let draw = self.0.next_u64();
+            if draw < zone {
+                return draw % bound;
+            }
+        }
+    }
+
+    /// A number in [0, 1) with 53 bits.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in a double")]
+    pub fn unit_interval(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}

@@ -1,0 +1,82 @@
+//! Settings of a cluster: ECS' periods and delays as defaults, and Longshore's own.
+
+use super::units::{Duration, Fuel};
+
+/// What a vCPU-second is counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CpuBasis {
+    /// Fuel over the rate, plus the CPU time of the task's host calls: the same on every host. The default of cluster files.
+    #[default]
+    Fuel,
+    /// The CPU time of the threads that worked for the task: what isolates tenants on a real host. The default of the library.
+    Time,
+}
+
+/// How much fuel one vCPU burns in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FuelRate {
+    /// So much.
+    PerVcpuSecond(Fuel),
+    /// As much as one core of the host burns, measured once at the start.
+    Native,
+}
+
+/// Settings of a cluster. Each default is ECS' where ECS has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Decides ids, random placement and arrivals.
+    pub seed: u64,
+    /// What a vCPU-second is counted in.
+    pub cpu_basis: CpuBasis,
+    /// Fuel of a vCPU-second.
+    pub fuel_rate: FuelRate,
+    /// The period in which CPU quotas are refilled: the kernel's CFS period. **Source:** ecs-semantics §3.4.
+    pub cpu_period: Duration,
+    /// The period of CloudWatch metrics, and so of scaling decisions. **Source:** ecs-semantics §6.3, §7.2, §10.1.
+    pub metric_period: Duration,
+    /// How often usage is sampled. **Source:** ecs-semantics §3.6.
+    pub usage_period: Duration,
+    /// How long a task without health checks must run to count as healthy. **Source:** ecs-semantics §5.2.
+    pub healthy_after: Duration,
+    /// First delay before a task is started again whose predecessor failed to start; doubles. **Source:** ecs-semantics §5.6.
+    pub restart_delay_first: Duration,
+    /// Greatest such delay. **Source:** ecs-semantics §5.6.
+    pub restart_delay_max: Duration,
+    /// The stop timeout of containers that name none. **Source:** ecs-semantics §1.5.
+    pub stop_timeout: Duration,
+    /// Boot time of instances that name none. *Ours:* ECS states none.
+    pub boot_time: Duration,
+    /// How long a stopped task stays listed. **Source:** ecs-semantics §2.1.
+    pub stopped_task_retention: Duration,
+    /// How many stopped tasks stay listed at most. *Ours:* bounds memory when tasks are short.
+    pub stopped_task_limit: usize,
+    /// When to drain and end by itself; `None`: when all standalone tasks are over and there is no service.
+    pub run_for: Option<Duration>,
+}
+
+/// Fuel of a vCPU-second where the cluster names none.
+///
+/// One core of a current host burns 6 G (hashing) to 36 G (a tight loop) units a second, so that it carries several of these.
+/// **Source:** the project's own measurement.
+pub const DEFAULT_FUEL_PER_VCPU_SECOND: Fuel = Fuel(1_000_000_000);
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            seed: 0,
+            cpu_basis: CpuBasis::Fuel,
+            fuel_rate: FuelRate::PerVcpuSecond(DEFAULT_FUEL_PER_VCPU_SECOND),
+            cpu_period: Duration::from_millis(100),
+            metric_period: Duration::from_secs(60),
+            usage_period: Duration::from_secs(10),
+            healthy_after: Duration::from_secs(40),
+            restart_delay_first: Duration::from_secs(1),
+            restart_delay_max: Duration::from_secs(27 * 60),
+            stop_timeout: Duration::from_secs(30),
+            boot_time: Duration::from_secs(30),
+            stopped_task_retention: Duration::from_secs(3600),
+            stopped_task_limit: 100_000,
+            run_for: None,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A task's life: statuses in order, desired against last, why it ended.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
+use super::task_definition::{LaunchType, Reservation, TaskDefinition};
+use super::units::{Timestamp, VcpuNanos};
+use super::usage::TaskUsage;
+
+/// ECS' task statuses in the order that a task passes them; it never goes back. **Source:** ecs-semantics §2.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TaskStatus {
+    /// Waits for capacity of its capacity provider, or for pre-launch work.
+    Provisioning,
+    /// Placed, not started.
+    Pending,
+    /// Its images are pulled and its containers created.
+    Activating,
+    /// All its containers have started.
+    Running,
+    /// Being taken out of load balancers.
+    Deactivating,
+    /// Asked to stop; its containers have their stop timeout.
+    Stopping,
+    /// Its resources are being released.
+    Deprovisioning,
+    /// Over.
+    Stopped,
+}
+
+impl TaskStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskStatus::Provisioning => "PROVISIONING",
+            TaskStatus::Pending => "PENDING",
+            TaskStatus::Activating => "ACTIVATING",
+            TaskStatus::Running => "RUNNING",
+            TaskStatus::Deactivating => "DEACTIVATING",
+            TaskStatus::Stopping => "STOPPING",
+            TaskStatus::Deprovisioning => "DEPROVISIONING",
+            TaskStatus::Stopped => "STOPPED",
+        }
+    }
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a task should be. **Source:** ecs-semantics §2.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DesiredStatus {
+    /// `RUNNING`.
+    Running,
+    /// `STOPPED`.
+    Stopped,
+}
+
+impl DesiredStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DesiredStatus::Running => "RUNNING",
+            DesiredStatus::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// Why a task ended, for programs. **Source:** ecs-semantics §2.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopCode {
+    /// It never ran.
+    TaskFailedToStart,
+    /// An essential container ended.
+    EssentialContainerExited,
+    /// StopTask.
+    UserInitiated,
+    /// Scale-in, or a deployment replaced it.
+    ServiceSchedulerInitiated,
+    /// Spot capacity was reclaimed.
+    SpotInterruption,
+    /// Its instance ended.
+    TerminationNotice,
+    /// Its infrastructure failed.
+    InfrastructureHealth,
+}
+
+impl StopCode {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StopCode::TaskFailedToStart => "TaskFailedToStart",
+            StopCode::EssentialContainerExited => "EssentialContainerExited",
+            StopCode::UserInitiated => "UserInitiated",
+            StopCode::ServiceSchedulerInitiated => "ServiceSchedulerInitiated",
+            StopCode::SpotInterruption => "SpotInterruption",
+            StopCode::TerminationNotice => "TerminationNotice",
+            StopCode::InfrastructureHealth => "InfrastructureHealth",
+        }
+    }
+}
+
+/// The statuses that the data plane reports of a container. **Source:** ecs-semantics §2.1, §2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ContainerStatus {
+    /// Not started.
+    Pending,
+    /// Started.
+    Running,
+    /// Ended.
+    Stopped,
+}
+
+impl ContainerStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ContainerStatus::Pending => "PENDING",
+            ContainerStatus::Running => "RUNNING",
+            ContainerStatus::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// How a container ended. **Source:** ecs-semantics §2.4, §12.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// The guest's exit code; 134 for a trap, 137 for an interruption or the memory limit. `None`: it never ran.
+    pub exit_code: Option<i32>,
+    /// What to add to it, as in `OutOfMemoryError: Container killed due to memory usage`.
+    pub reason: Option<String>,
+}
+
+/// One container of a task. Its definition has the same index in the task definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its last status.
+    pub last_status: ContainerStatus,
+    /// How it ended; all `None` until then.
+    pub exit: ContainerExit,
+}
+
+/// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskOverrides {
+    /// By container name.
+    pub containers: BTreeMap<String, ContainerOverride>,
+    /// A limit on the CPU work of one task: beyond it the task is ended with exit code 137. Ours, not ECS': a budget
+    /// for code that is not trusted.
+    pub vcpu_budget: Option<VcpuNanos>,
+}
+
+/// Changes to one container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerOverride {
+    /// Replaces the command.
+    pub command: Option<Vec<String>>,
+    /// Added to the environment, by key.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A task. **Source:** ecs-semantics §2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its identity.
+    pub id: TaskId,
+    /// What it runs.
+    pub task_definition: Arc<TaskDefinition>,
+    /// What it reserves of its instance.
+    pub reservation: Arc<Reservation>,
+    /// Changes to the task definition.
+    pub overrides: Arc<TaskOverrides>,
+    /// Its group: `family:NAME` or `service:NAME` or the caller's.
+    pub group: Arc<str>,
+    /// The caller's tag, or the deployment's id for a service's task.
+    pub started_by: Option<Arc<str>>,
+    /// Where it runs.
+    pub launch_type: LaunchType,
+    /// The capacity provider that it runs on, if by a strategy.
+    pub capacity_provider: Option<Arc<str>>,
+    /// Its instance on EC2, once placed.
+    pub container_instance: Option<ContainerInstanceId>,
+    /// Its service, for a service's task.
+    pub service: Option<Arc<str>>,
+    /// Its deployment, for a service's task.
+    pub deployment: Option<DeploymentId>,
+    /// What it should be.
+    pub desired_status: DesiredStatus,
+    /// What it was last.
+    pub last_status: TaskStatus,
+    /// Why it ended or is ending, for programs.
+    pub stop_code: Option<StopCode>,
+    /// Why it ended or is ending, for people.
+    pub stopped_reason: Option<Arc<str>>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its images began to be pulled: the paid interval begins.
+    pub pull_started_at: Option<Timestamp>,
+    /// When its images were there.
+    pub pull_stopped_at: Option<Timestamp>,
+    /// When all its containers had started.
+    pub started_at: Option<Timestamp>,
+    /// When it was asked to stop.
+    pub stopping_at: Option<Timestamp>,
+    /// When it was over: the paid interval ends.
+    pub stopped_at: Option<Timestamp>,
+    /// Its containers, in the task definition's order.
+    pub containers: Vec<Container>,
+    /// Its tags.
+    pub tags: Arc<BTreeMap<String, String>>,
+    /// What it has used, as last reported.
+    pub usage: TaskUsage,
+    /// Counts state changes.
+    pub version: u64,
+}
+
+impl Task {
+    /// Whether it holds resources of its instance: it does from its placement until it is over.
+    /// **Source:** ecs-semantics §3.1.
+    pub fn holds_resources(&self) -> bool {
+        self.container_instance.is_some() && self.last_status != TaskStatus::Stopped
+    }
+}

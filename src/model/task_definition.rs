@@ -1,0 +1,250 @@
+//! What a task is made of: `family:revision`, its containers, its size.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::units::{CpuUnits, Duration, MemoryMib};
+
+/// Where a task runs. **Source:** ecs-semantics §11.6 (`EXTERNAL` and `MANAGED_INSTANCES` are not offered).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LaunchType {
+    /// On a container instance, sharing its CPU by weight.
+    Ec2,
+    /// In a sandbox of its own, with a hard CPU quota and memory limit.
+    Fargate,
+}
+
+impl LaunchType {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LaunchType::Ec2 => "EC2",
+            LaunchType::Fargate => "FARGATE",
+        }
+    }
+}
+
+impl fmt::Display for LaunchType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// ECS' network modes. **Source:** ecs-semantics §1.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// The default on EC2.
+    #[default]
+    Bridge,
+    /// Host ports are the container's.
+    Host,
+    /// The only mode of Fargate.
+    Awsvpc,
+    /// No port mappings.
+    None,
+}
+
+/// The architecture that a size is priced for. Guests are the same on both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CpuArchitecture {
+    /// `X86_64`.
+    #[default]
+    X86_64,
+    /// `ARM64`.
+    Arm64,
+}
+
+/// A reference to a task definition: `family` (its latest active revision) or `family:revision`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskDefinitionRef {
+    /// The family.
+    pub family: String,
+    /// The revision, or the latest active one.
+    pub revision: Option<u32>,
+}
+
+impl fmt::Display for TaskDefinitionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(f, "{}:{revision}", self.family),
+            None => f.write_str(&self.family),
+        }
+    }
+}
+
+/// A registered task definition: immutable once it has its revision. **Source:** ecs-semantics §1.4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskDefinition {
+    /// The family: 1 to 255 of `[A-Za-z0-9_-]`.
+    pub family: String,
+    /// The revision, from 1. Zero until the control plane registers it.
+    pub revision: u32,
+    /// The task-level CPU: a hard quota. Required on Fargate.
+    pub cpu: Option<CpuUnits>,
+    /// The task-level memory: a hard limit. Required on Fargate.
+    pub memory: Option<MemoryMib>,
+    /// The network mode.
+    pub network_mode: NetworkMode,
+    /// The launch types that it must be valid for.
+    pub requires_compatibilities: BTreeSet<LaunchType>,
+    /// The architecture it is priced for on Fargate.
+    pub cpu_architecture: CpuArchitecture,
+    /// Ephemeral storage in GiB, 21 to 200; `None` is the 20 that are included. Fargate only.
+    pub ephemeral_storage_gib: Option<u32>,
+    /// The containers, in the file's order. Never empty; at least one is essential.
+    pub containers: Vec<ContainerDefinition>,
+    /// The volumes that the containers mount.
+    pub volumes: Vec<Volume>,
+    /// Tags, passed on to tasks by tag propagation.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a task takes from an instance. **Source:** ecs-semantics §3.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reservation {
+    /// CPU units.
+    pub cpu: CpuUnits,
+    /// Memory.
+    pub memory: MemoryMib,
+    /// Host ports, each with its protocol.
+    pub ports: BTreeSet<HostPort>,
+}
+
+/// A host port and its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostPort {
+    /// The port, never zero.
+    pub port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// A transport protocol. An unknown name is TCP. **Source:** ecs-semantics §1.5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// `tcp`.
+    #[default]
+    Tcp,
+    /// `udp`.
+    Udp,
+}
+
+impl TaskDefinition {
+    /// What placement subtracts for one task.
+    ///
+    /// The task-level sizes where they are given, else the sums over containers, in which a memory reservation counts
+    /// before a memory limit. **Source:** ecs-semantics §3.1.
+    pub fn reservation(&self) -> Reservation {
+        let ports = self
+            .containers
+            .iter()
+            .filter(|_| self.network_mode != NetworkMode::Awsvpc)
+            .flat_map(|container| &container.port_mappings)
+            .filter(|mapping| mapping.host_port > 0)
+            .map(|mapping| HostPort { port: mapping.host_port, protocol: mapping.protocol })
+            .collect();
+        Reservation {
+            cpu: self.cpu.unwrap_or_else(|| self.containers.iter().map(|container| container.cpu).sum()),
+            memory: self.memory.unwrap_or_else(|| {
+                self.containers
+                    .iter()
+                    .map(|container| {
+                        container.memory_reservation.or(container.memory).unwrap_or_default()
+                    })
+                    .sum()
+            }),
+            ports,
+        }
+    }
+
+    /// The denominator of the service's memory utilisation, per task. **Source:** ecs-semantics §7.6.
+    pub fn memory_for_utilisation(&self) -> MemoryMib {
+        self.reservation().memory
+    }
+}
+
+impl fmt::Display for TaskDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.family, self.revision)
+    }
+}
+
+/// One container of a task definition. **Source:** ecs-semantics §1.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerDefinition {
+    /// The name, unique within the task.
+    pub name: String,
+    /// A `.wasm` or `.wat` file or a Cargo package folder.
+    pub image: String,
+    /// The first arguments; `None` is the image's own (the module's file name without its extension).
+    pub entry_point: Option<Vec<String>>,
+    /// The arguments after the entry point.
+    pub command: Vec<String>,
+    /// The environment: exactly this and nothing of the host's.
+    pub environment: BTreeMap<String, String>,
+    /// CPU units: a share on EC2, zero counts as 2. **Source:** ecs-semantics §3.4.
+    pub cpu: CpuUnits,
+    /// The container's hard memory limit.
+    pub memory: Option<MemoryMib>,
+    /// The soft limit: what placement subtracts when it is given.
+    pub memory_reservation: Option<MemoryMib>,
+    /// Whether its end ends the task.
+    pub essential: bool,
+    /// What it sees of the task's volumes.
+    pub mount_points: Vec<MountPoint>,
+    /// The ports it wants.
+    pub port_mappings: Vec<PortMapping>,
+    /// The time between StopTask and the interruption; `None` is 30 s.
+    pub stop_timeout: Option<Duration>,
+}
+
+impl ContainerDefinition {
+    /// The stop timeout of a container that names none. **Source:** ecs-semantics §1.5.
+    pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// The weight of this container against its neighbours. **Source:** ecs-semantics §3.4.
+    pub fn cpu_shares(&self) -> u32 {
+        self.cpu.0.clamp(2, 262_144)
+    }
+}
+
+/// A volume of a task. **Source:** ecs-semantics §1.6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The name that mount points refer to.
+    pub name: String,
+    /// A folder of the host; `None` is a fresh folder that lives as long as the task.
+    pub host_source_path: Option<String>,
+}
+
+/// A volume as one container sees it. **Source:** ecs-semantics §1.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPoint {
+    /// The volume's name.
+    pub source_volume: String,
+    /// The folder that the guest sees.
+    pub container_path: String,
+    /// What the guest may do there.
+    pub access: VolumeAccess,
+}
+
+/// What a guest may do with a mounted volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VolumeAccess {
+    /// `readOnly = false`, the default.
+    #[default]
+    ReadWrite,
+    /// `readOnly = true`.
+    ReadOnly,
+}
+
+/// A port of a container. **Source:** ecs-semantics §1.5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    /// The container's port.
+    pub container_port: u16,
+    /// The host's port, zero for a dynamic one.
+    pub host_port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
