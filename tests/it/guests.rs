@@ -14,8 +14,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 ///
 /// When the workloads do not build, or none has that name.
 pub fn wasip1(name: &str) -> PathBuf {
-    static BUILT: LazyLock<Result<(), String>> =
-        LazyLock::new(|| build("wasm32-wasip1", &["--workspace"]));
+    static BUILT: LazyLock<Result<(), String>> = LazyLock::new(|| build("wasm32-wasip1", &["--workspace"]));
     if let Err(message) = &*BUILT {
         panic!("{message}");
     }
@@ -60,16 +59,8 @@ fn target_folder() -> PathBuf {
 }
 
 fn built_file(target: &str, name: &str) -> PathBuf {
-    let path = target_folder()
-        .join(target)
-        .join("release")
-        .join(name)
-        .with_extension("wasm");
-    assert!(
-        path.is_file(),
-        "no such workload: {name} (looked for {})",
-        path.display()
-    );
+    let path = target_folder().join(target).join("release").join(name).with_extension("wasm");
+    assert!(path.is_file(), "no such workload: {name} (looked for {})", path.display());
     path
 }
 
@@ -96,20 +87,14 @@ fn build(target: &str, packages: &[&str]) -> Result<(), String> {
     ] {
         command.env_remove(name);
     }
-    let output = command
-        .output()
-        .map_err(|error| format!("cannot run cargo for the workloads: {error}"))?;
+    let output = command.output().map_err(|error| format!("cannot run cargo for the workloads: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     // Error E0463 is the compiler's "can't find crate for `std`".
     if errors.contains("E0463") || errors.contains("may not be installed") {
-        return Err(format!(
-            "the workloads need a target that is missing: `rustup target add {target}`\n{errors}"
-        ));
+        return Err(format!("the workloads need a target that is missing: `rustup target add {target}`\n{errors}"));
     }
-    Err(format!(
-        "the workloads do not build for {target}:\n{errors}"
-    ))
+    Err(format!("the workloads do not build for {target}:\n{errors}"))
 }

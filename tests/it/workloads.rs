@@ -2,7 +2,7 @@
 //! how it ends. What the limits cost and how exactly they hold is measured elsewhere; here they have to hold at all.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -26,16 +26,8 @@ const KILLED: i32 = 137;
 /// Prepares `longshore run-task` with its options and the guest's arguments, without input, and with output captured.
 fn run_task(module: &Path, options: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
-    command
-        .arg("run-task")
-        .arg(module)
-        .args(options)
-        .arg("--")
-        .args(arguments);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.arg("run-task").arg(module).args(options).arg("--").args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -63,11 +55,7 @@ fn check(mut command: Command, exit_code: i32) -> String {
 fn check_exit(output: &Output, exit_code: i32) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        output.status.code(),
-        Some(exit_code),
-        "stdout:\n{stdout}\nstderr:\n{stderr}"
-    );
+    assert_eq!(output.status.code(), Some(exit_code), "stdout:\n{stdout}\nstderr:\n{stderr}");
     stdout
 }
 
@@ -80,20 +68,14 @@ fn dir(host: &Path, guest: &str) -> String {
 /// Source: PNG specification, "IHDR Image header": the first chunk, whose data begins at byte 16.
 fn png_size(path: &Path) -> (u32, u32) {
     let bytes = fs::read(path).unwrap();
-    assert!(
-        bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
-        "{} is no PNG",
-        path.display()
-    );
+    assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{} is no PNG", path.display());
     let number_at = |index: usize| u32::from_be_bytes(bytes[index..index + 4].try_into().unwrap());
     (number_at(16), number_at(20))
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -103,19 +85,13 @@ fn names_in(folder: &Path) -> Vec<String> {
 fn hello_prints_one_line() {
     let module = guests::wasip1("hello");
     for launch_type in ["FARGATE", "EC2"] {
-        assert_eq!(
-            check(run_task(&module, &["--launch-type", launch_type], &[]), 0),
-            "hello\n"
-        );
+        assert_eq!(check(run_task(&module, &["--launch-type", launch_type], &[]), 0), "hello\n");
     }
 }
 
 #[test]
 fn hello_is_a_component_too() {
-    assert_eq!(
-        check(run_task(&guests::wasip2("hello"), &[], &[]), 0),
-        "hello\n"
-    );
+    assert_eq!(check(run_task(&guests::wasip2("hello"), &[], &[]), 0), "hello\n");
 }
 
 // The count is right on both sides of the borders of segments, and for the least bounds. The expected counts are those of
@@ -123,23 +99,11 @@ fn hello_is_a_component_too() {
 #[test]
 fn sieve_counts_primes() {
     let module = guests::wasip1("sieve");
-    for (bound, count) in [
-        (0, 0),
-        (1, 0),
-        (2, 1),
-        (3, 2),
-        (10, 4),
-        (100, 25),
-        (100_000, 9_592),
-        (1_000_000, 78_498),
-    ] {
+    for (bound, count) in [(0, 0), (1, 0), (2, 1), (3, 2), (10, 4), (100, 25), (100_000, 9_592), (1_000_000, 78_498)] {
         let stdout = check(run_task(&module, &[], &[&bound.to_string()]), 0);
         assert_eq!(stdout, format!("{count} primes up to {bound}\n"));
     }
-    assert_eq!(
-        check(run_task(&module, &[], &["10", "2"]), 0),
-        "4 primes up to 10\n4 primes up to 10\n"
-    );
+    assert_eq!(check(run_task(&module, &[], &["10", "2"]), 0), "4 primes up to 10\n4 primes up to 10\n");
     check(run_task(&module, &[], &["many"]), 2);
 }
 
@@ -150,27 +114,13 @@ fn render_draws_the_same_pictures_in_every_run() {
     let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     for folder in &folders {
         let volume = dir(folder.path(), "/data");
-        let stdout = check(
-            run_task(
-                &module,
-                &["--dir", &volume],
-                &["/data/made", "2", "60", "40"],
-            ),
-            0,
-        );
+        let stdout = check(run_task(&module, &["--dir", &volume], &["/data/made", "2", "60", "40"]), 0);
         assert!(stdout.ends_with("render: 2 pictures\n"), "{stdout}");
-        assert_eq!(
-            names_in(&folder.path().join("made")),
-            ["picture-0001.png", "picture-0002.png"]
-        );
+        assert_eq!(names_in(&folder.path().join("made")), ["picture-0001.png", "picture-0002.png"]);
     }
     let [first, second] = folders.map(|folder| {
-        let pictures = ["picture-0001.png", "picture-0002.png"]
-            .map(|name| folder.path().join("made").join(name));
-        assert_eq!(
-            pictures.each_ref().map(|path| png_size(path)),
-            [(60, 40); 2]
-        );
+        let pictures = ["picture-0001.png", "picture-0002.png"].map(|name| folder.path().join("made").join(name));
+        assert_eq!(pictures.each_ref().map(|path| png_size(path)), [(60, 40); 2]);
         pictures.map(|path| fs::read(path).unwrap())
     });
     assert_eq!(first, second);
@@ -182,14 +132,7 @@ fn render_draws_the_same_pictures_in_every_run() {
 fn render_cannot_write_to_a_read_only_folder() {
     let folder = TempDir::new().unwrap();
     let volume = dir(folder.path(), "/data") + ":ro";
-    check(
-        run_task(
-            &guests::wasip1("render"),
-            &["--dir", &volume],
-            &["/data", "1", "8", "8"],
-        ),
-        1,
-    );
+    check(run_task(&guests::wasip1("render"), &["--dir", &volume], &["/data", "1", "8", "8"]), 1);
     assert!(names_in(folder.path()).is_empty());
 }
 
@@ -199,42 +142,18 @@ fn render_cannot_write_to_a_read_only_folder() {
 fn thumbnail_keeps_the_aspect() {
     let folder = TempDir::new().unwrap();
     let volume = dir(folder.path(), "/data");
-    for (name, width, height) in [
-        ("wide", "64", "32"),
-        ("high", "30", "90"),
-        ("small", "7", "5"),
-    ] {
+    for (name, width, height) in [("wide", "64", "32"), ("high", "30", "90"), ("small", "7", "5")] {
         let made = format!("/data/{name}");
-        check(
-            run_task(
-                &guests::wasip1("render"),
-                &["--dir", &volume],
-                &[&made, "1", width, height],
-            ),
-            0,
-        );
+        check(run_task(&guests::wasip1("render"), &["--dir", &volume], &[&made, "1", width, height]), 0);
         let source = dir(&folder.path().join(name), "/in") + ":ro";
         let target = dir(folder.path(), "/data");
         let thumbnails = format!("/data/{name}-thumbnails");
         let options = ["--dir", &source, "--dir", &target];
-        let stdout = check(
-            run_task(
-                &guests::wasip1("thumbnail"),
-                &options,
-                &["/in", &thumbnails, "16"],
-            ),
-            0,
-        );
+        let stdout = check(run_task(&guests::wasip1("thumbnail"), &options, &["/in", &thumbnails, "16"]), 0);
         assert!(stdout.ends_with("thumbnail: 1 pictures\n"), "{stdout}");
     }
-    let sizes = ["wide", "high", "small"].map(|name| {
-        png_size(
-            &folder
-                .path()
-                .join(format!("{name}-thumbnails"))
-                .join("picture-0001.png"),
-        )
-    });
+    let sizes = ["wide", "high", "small"]
+        .map(|name| png_size(&folder.path().join(format!("{name}-thumbnails")).join("picture-0001.png")));
     assert_eq!(sizes, [(16, 8), (5, 16), (7, 5)]);
 }
 
@@ -248,27 +167,11 @@ fn thumbnail_waits_for_pictures_of_another_task() {
     fs::write(made.join(".picture-0009.png.part"), "half a picture").unwrap();
     fs::write(made.join(".picture-0010.png"), "half a picture").unwrap();
     let arguments = ["/data/made", "/data/thumbnails", "16", "--wait-for", "3"];
-    let waiting = run_task(
-        &guests::wasip1("thumbnail"),
-        &["--dir", &volume],
-        &arguments,
-    )
-    .spawn()
-    .unwrap();
-    check(
-        run_task(
-            &guests::wasip1("render"),
-            &["--dir", &volume],
-            &["/data/made", "3", "48", "48"],
-        ),
-        0,
-    );
+    let waiting = run_task(&guests::wasip1("thumbnail"), &["--dir", &volume], &arguments).spawn().unwrap();
+    check(run_task(&guests::wasip1("render"), &["--dir", &volume], &["/data/made", "3", "48", "48"]), 0);
     check_exit(&finish(waiting), 0);
     let thumbnails = folder.path().join("thumbnails");
-    assert_eq!(
-        names_in(&thumbnails),
-        ["picture-0001.png", "picture-0002.png", "picture-0003.png"]
-    );
+    assert_eq!(names_in(&thumbnails), ["picture-0001.png", "picture-0002.png", "picture-0003.png"]);
     for name in names_in(&thumbnails) {
         assert_eq!(png_size(&thumbnails.join(name)), (16, 16));
     }
@@ -279,14 +182,7 @@ fn thumbnail_fails_on_a_broken_picture() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("broken.png"), "no picture").unwrap();
     let volume = dir(folder.path(), "/data");
-    check(
-        run_task(
-            &guests::wasip1("thumbnail"),
-            &["--dir", &volume],
-            &["/data", "/data/out", "16"],
-        ),
-        1,
-    );
+    check(run_task(&guests::wasip1("thumbnail"), &["--dir", &volume], &["/data", "/data/out", "16"]), 1);
 }
 
 // The results are gzip files of these very bytes: the trailer holds the checksum and the length of the original.
@@ -294,42 +190,23 @@ fn thumbnail_fails_on_a_broken_picture() {
 #[test]
 fn compress_makes_gzip_files() {
     let folder = TempDir::new().unwrap();
-    let files = [
-        ("empty", Vec::new()),
-        ("text", "all work and no play ".repeat(20_000).into_bytes()),
-    ];
+    let files = [("empty", Vec::new()), ("text", "all work and no play ".repeat(20_000).into_bytes())];
     for (name, bytes) in &files {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
     let volume = dir(folder.path(), "/data");
-    let stdout = check(
-        run_task(&guests::wasip1("compress"), &["--dir", &volume], &["/data"]),
-        0,
-    );
+    let stdout = check(run_task(&guests::wasip1("compress"), &["--dir", &volume], &["/data"]), 0);
     assert!(stdout.contains("compress: 2 files, 420000 -> "), "{stdout}");
     for (name, bytes) in &files {
         let compressed = fs::read(folder.path().join(format!("{name}.gz"))).unwrap();
         assert_eq!(&compressed[..3], b"\x1f\x8b\x08", "{name}");
         let (_, trailer) = compressed.split_at(compressed.len() - 8);
-        let expected = [crc32(bytes), u32::try_from(bytes.len()).unwrap()]
-            .map(u32::to_le_bytes)
-            .concat();
+        let expected = [crc32(bytes), u32::try_from(bytes.len()).unwrap()].map(u32::to_le_bytes).concat();
         assert_eq!(trailer, expected, "{name}");
-        assert_eq!(
-            &fs::read(folder.path().join(name)).unwrap(),
-            bytes,
-            "the original is left alone"
-        );
+        assert_eq!(&fs::read(folder.path().join(name)).unwrap(), bytes, "the original is left alone");
     }
     assert!(fs::metadata(folder.path().join("text.gz")).unwrap().len() < 4_200);
-    check(
-        run_task(
-            &guests::wasip1("compress"),
-            &["--dir", &volume],
-            &["/data/missing"],
-        ),
-        1,
-    );
+    check(run_task(&guests::wasip1("compress"), &["--dir", &volume], &["/data/missing"]), 1);
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -364,26 +241,17 @@ fn rest(stdout: &mut impl BufRead) -> String {
 // the worker in order.
 #[test]
 fn worker_answers_each_job_as_it_comes() {
-    let (child, mut stdin, mut stdout) =
-        start_with_input(run_task(&guests::wasip1("worker"), &[], &["3"]));
-    let mut buffer: Vec<u8> = (0..16 * 1024)
-        .map(|index: u32| u8::try_from(index % 251).unwrap())
-        .collect();
+    let (child, mut stdin, mut stdout) = start_with_input(run_task(&guests::wasip1("worker"), &[], &["3"]));
+    let mut buffer: Vec<u8> = (0..16 * 1024).map(|index: u32| u8::try_from(index % 251).unwrap()).collect();
     // A line without a number stands for the three rounds of the argument.
-    for (job, (line, rounds)) in [("1\n", 1), ("\n", 3), ("soon\n", 3), ("20\n", 20)]
-        .into_iter()
-        .enumerate()
-    {
+    for (job, (line, rounds)) in [("1\n", 1), ("\n", 3), ("soon\n", 3), ("20\n", 20)].into_iter().enumerate() {
         stdin.write_all(line.as_bytes()).unwrap();
         for _ in 0..rounds {
             let digest = Sha256::digest(&buffer);
             buffer[..32].copy_from_slice(&digest);
         }
         let digest = u32::from_be_bytes(buffer[..4].try_into().unwrap());
-        assert_eq!(
-            next_line(&mut stdout),
-            format!("job {} done: {digest:08x}\n", job + 1)
-        );
+        assert_eq!(next_line(&mut stdout), format!("job {} done: {digest:08x}\n", job + 1));
     }
     drop(stdin);
     assert_eq!(rest(&mut stdout), "worker: 4 jobs\n");
@@ -393,8 +261,7 @@ fn worker_answers_each_job_as_it_comes() {
 // When the task is stopped its stdin ends, though ours stays open.
 #[test]
 fn worker_ends_in_order_when_its_task_is_stopped() {
-    let (child, stdin, mut stdout) =
-        start_with_input(run_task(&guests::wasip1("worker"), &["--for", "1s"], &[]));
+    let (child, stdin, mut stdout) = start_with_input(run_task(&guests::wasip1("worker"), &["--for", "1s"], &[]));
     assert_eq!(rest(&mut stdout), "worker: 0 jobs\n");
     check_exit(&finish(child), 0);
     drop(stdin);
@@ -402,14 +269,10 @@ fn worker_ends_in_order_when_its_task_is_stopped() {
 
 #[test]
 fn pulse_works_in_bursts() {
-    let (child, stdin, mut stdout) =
-        start_with_input(run_task(&guests::wasip1("pulse"), &[], &["1", "5", "3"]));
+    let (child, stdin, mut stdout) = start_with_input(run_task(&guests::wasip1("pulse"), &[], &["1", "5", "3"]));
     let text = rest(&mut stdout);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(
-        matches!(lines.as_slice(), [_, _, third, "pulse: 3 bursts"] if third.starts_with("burst 3: ")),
-        "{text}"
-    );
+    assert!(matches!(lines.as_slice(), [_, _, third, "pulse: 3 bursts"] if third.starts_with("burst 3: ")), "{text}");
     check_exit(&finish(child), 0);
     drop(stdin);
 }
@@ -425,8 +288,7 @@ fn pulse_ends_at_once_when_stdin_ends() {
         assert_eq!(rest(&mut stdout), "pulse: 1 bursts\n");
         check_exit(&finish(child), 0);
 
-        let (child, stdin, mut stdout) =
-            start_with_input(run_task(&module, &["--for", "1s"], &["1", "600000"]));
+        let (child, stdin, mut stdout) = start_with_input(run_task(&module, &["--for", "1s"], &["1", "600000"]));
         assert!(rest(&mut stdout).ends_with("pulse: 1 bursts\n"));
         check_exit(&finish(child), 0);
         drop(stdin);
@@ -449,11 +311,7 @@ fn fail_fails_as_asked() {
     for (arguments, exit_code) in cases {
         let mut command = run_task(&module, &[], arguments);
         let output = finish(command.spawn().unwrap());
-        assert_eq!(
-            output.status.code(),
-            Some(exit_code),
-            "{arguments:?}: {output:?}"
-        );
+        assert_eq!(output.status.code(), Some(exit_code), "{arguments:?}: {output:?}");
     }
 }
 
@@ -461,50 +319,20 @@ fn fail_fails_as_asked() {
 fn fail_tells_its_panic_on_stderr() {
     let mut command = run_task(&guests::wasip1("fail"), &[], &["panic"]);
     let output = finish(command.spawn().unwrap());
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("asked to panic"),
-        "{output:?}"
-    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("asked to panic"), "{output:?}");
 }
 
 // Within the limit it holds what it asked for; beyond it, it is killed, on either launch type.
 #[test]
 fn fail_is_killed_beyond_its_memory() {
     let module = guests::wasip1("fail");
-    let fargate = [
-        "--launch-type",
-        "FARGATE",
-        "--cpu",
-        "1024",
-        "--memory",
-        "2048",
-    ];
+    let fargate = ["--launch-type", "FARGATE", "--cpu", "1024", "--memory", "2048"];
+    assert_eq!(check(run_task(&module, &fargate, &["memory", "600"]), 0), "holding 600 MiB\n");
     assert_eq!(
-        check(run_task(&module, &fargate, &["memory", "600"]), 0),
-        "holding 600 MiB\n"
-    );
-    assert_eq!(
-        check(
-            run_task(
-                &module,
-                &["--launch-type", "FARGATE", "--memory", "512"],
-                &["memory", "600"]
-            ),
-            KILLED
-        ),
+        check(run_task(&module, &["--launch-type", "FARGATE", "--memory", "512"], &["memory", "600"]), KILLED),
         ""
     );
-    assert_eq!(
-        check(
-            run_task(
-                &module,
-                &["--launch-type", "EC2", "--memory", "64"],
-                &["memory", "100"]
-            ),
-            KILLED
-        ),
-        ""
-    );
+    assert_eq!(check(run_task(&module, &["--launch-type", "EC2", "--memory", "64"], &["memory", "100"]), KILLED), "");
 }
 
 /// Runs the probe and returns what it told.
@@ -530,30 +358,15 @@ fn probe_has_nothing_that_was_not_named() {
     let host_file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     for module in probes() {
         let written = TempDir::new().unwrap().path().with_extension("probe");
-        let arguments = [
-            "--open",
-            host_file,
-            "--write",
-            written.to_str().unwrap(),
-            "--connect",
-            &address,
-            "two words",
-            "",
-        ];
+        let arguments =
+            ["--open", host_file, "--write", written.to_str().unwrap(), "--connect", &address, "two words", ""];
         let told = probe(&module, &[], &arguments);
-        assert_eq!(
-            told["args"].as_array().unwrap()[1..],
-            arguments.map(|argument| json!(argument))
-        );
+        assert_eq!(told["args"].as_array().unwrap()[1..], arguments.map(|argument| json!(argument)));
         assert_eq!(told["env"], json!({}));
         let attempts = told["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 5);
         for attempt in attempts {
-            assert!(
-                attempt["error"].is_string(),
-                "{}: {attempt}",
-                module.display()
-            );
+            assert!(attempt["error"].is_string(), "{}: {attempt}", module.display());
         }
         assert!(!written.exists());
         assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -570,24 +383,10 @@ fn probe_has_what_was_named() {
     fs::write(outside.path().join("secret"), "of the host").unwrap();
     fs::write(read_only.path().join("note"), "read me").unwrap();
     std::os::unix::fs::symlink(outside.path(), shared.path().join("way-out")).unwrap();
-    let (shared_dir, read_only_dir) = (
-        dir(shared.path(), "/shared"),
-        dir(read_only.path(), "/notes") + ":ro",
-    );
-    let options = [
-        "--dir",
-        &shared_dir,
-        "--dir",
-        &read_only_dir,
-        "--env",
-        "GREETING=hello there",
-        "--env",
-        "PAIR=key=value",
-    ];
-    let escape = format!(
-        "/shared/../{}/secret",
-        outside.path().file_name().unwrap().to_str().unwrap()
-    );
+    let (shared_dir, read_only_dir) = (dir(shared.path(), "/shared"), dir(read_only.path(), "/notes") + ":ro");
+    let options =
+        ["--dir", &shared_dir, "--dir", &read_only_dir, "--env", "GREETING=hello there", "--env", "PAIR=key=value"];
+    let escape = format!("/shared/../{}/secret", outside.path().file_name().unwrap().to_str().unwrap());
     for module in probes() {
         let _ = fs::remove_file(shared.path().join("line"));
         let arguments = [
@@ -600,10 +399,7 @@ fn probe_has_what_was_named() {
         ]
         .concat();
         let told = probe(&module, &options, &arguments);
-        assert_eq!(
-            told["env"],
-            json!({"GREETING": "hello there", "PAIR": "key=value"})
-        );
+        assert_eq!(told["env"], json!({"GREETING": "hello there", "PAIR": "key=value"}));
         let [_, _, note, refused, written, listed, by_link, by_parent] =
             told["attempts"].as_array().unwrap().as_slice()
         else {
@@ -615,10 +411,7 @@ fn probe_has_what_was_named() {
         assert_eq!(listed["entries"], json!(["line", "way-out"]), "{told}");
         assert!(by_link["error"].is_string(), "{told}");
         assert!(by_parent["error"].is_string(), "{told}");
-        assert_eq!(
-            fs::read_to_string(shared.path().join("line")).unwrap(),
-            "written by probe\n"
-        );
+        assert_eq!(fs::read_to_string(shared.path().join("line")).unwrap(), "written by probe\n");
         assert_eq!(names_in(read_only.path()), ["note"]);
     }
 }
@@ -632,28 +425,16 @@ fn limits_end_as_they_say() {
         ("trap.wat", &[], TRAPPED),
         ("recurse.wat", &[], TRAPPED),
         ("grow.wat", &small, KILLED),
-        (
-            "grow.wat",
-            &["--launch-type", "FARGATE", "--memory", "512"],
-            KILLED,
-        ),
+        ("grow.wat", &["--launch-type", "FARGATE", "--memory", "512"], KILLED),
         ("grow_quiet.wat", &small, 0),
         ("two_memories.wat", &small, KILLED),
         ("table_grow.wat", &small, KILLED),
-        (
-            "hold_40mib.wat",
-            &["--launch-type", "EC2", "--memory", "32"],
-            KILLED,
-        ),
+        ("hold_40mib.wat", &["--launch-type", "EC2", "--memory", "32"], KILLED),
     ];
     for (file_name, options, exit_code) in cases {
         let mut command = run_task(&guests::limits(file_name), options, &[]);
         let output = finish(command.spawn().unwrap());
-        assert_eq!(
-            output.status.code(),
-            Some(exit_code),
-            "{file_name}: {output:?}"
-        );
+        assert_eq!(output.status.code(), Some(exit_code), "{file_name}: {output:?}");
     }
 }
 
@@ -677,19 +458,8 @@ fn limits_without_an_end_are_stopped() {
         "sleep.wat",
     ]
     .map(|file_name| {
-        let mut command = run_task(
-            &guests::limits(file_name),
-            &["--for", "1s", "--dir", &volume],
-            &[],
-        );
-        (
-            file_name,
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        )
+        let mut command = run_task(&guests::limits(file_name), &["--for", "1s", "--dir", &volume], &[]);
+        (file_name, command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     })
     .into();
     for (file_name, child) in started {
@@ -724,45 +494,23 @@ fn every_workload_is_tested_and_described() {
     };
     let mut workload_count = 0;
     for name in names_in(&guests::folder()) {
-        let Ok(source) = fs::read_to_string(guests::folder().join(&name).join("src/main.rs"))
-        else {
+        let Ok(source) = fs::read_to_string(guests::folder().join(&name).join("src/main.rs")) else {
             continue;
         };
         workload_count += 1;
-        demand(
-            tests.contains(&format!("(\"{name}\")")),
-            format!("no test names workloads/{name}"),
-        );
-        demand(
-            table.contains(&format!("| `{name}` |")),
-            format!("workloads/README.md lacks {name}"),
-        );
+        demand(tests.contains(&format!("(\"{name}\")")), format!("no test names workloads/{name}"));
+        demand(table.contains(&format!("| `{name}` |")), format!("workloads/README.md lacks {name}"));
         for word in ["//! ", "Arguments", "Exit", "Fuel: ", "Memory: "] {
-            demand(
-                source.contains(word),
-                format!("the header of workloads/{name} lacks {word:?}"),
-            );
+            demand(source.contains(word), format!("the header of workloads/{name} lacks {word:?}"));
         }
     }
     for name in names_in(&guests::folder().join("limits")) {
         workload_count += 1;
         let source = fs::read_to_string(guests::limits(&name)).unwrap();
-        demand(
-            tests.contains(&format!("\"{name}\"")),
-            format!("no test names workloads/limits/{name}"),
-        );
-        demand(
-            table.contains(&format!("| `{name}` |")),
-            format!("workloads/README.md lacks {name}"),
-        );
-        demand(
-            source.starts_with(";; "),
-            format!("workloads/limits/{name} has no header"),
-        );
-        demand(
-            source.contains(";; Expected end: "),
-            format!("workloads/limits/{name} does not say how it ends"),
-        );
+        demand(tests.contains(&format!("\"{name}\"")), format!("no test names workloads/limits/{name}"));
+        demand(table.contains(&format!("| `{name}` |")), format!("workloads/README.md lacks {name}"));
+        demand(source.starts_with(";; "), format!("workloads/limits/{name} has no header"));
+        demand(source.contains(";; Expected end: "), format!("workloads/limits/{name} does not say how it ends"));
     }
     assert!(workload_count > 20, "found only {workload_count} workloads");
     assert!(faults.is_empty(), "{faults:#?}");

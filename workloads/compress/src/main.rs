@@ -33,10 +33,7 @@ fn main() -> ExitCode {
 
 fn compress_all(paths: &[PathBuf]) -> io::Result<()> {
     let mut file_count = 0;
-    let mut total = Sizes {
-        original: 0,
-        compressed: 0,
-    };
+    let mut total = Sizes { original: 0, compressed: 0 };
     for path in paths {
         for file in files_at(path).map_err(|error| at(path, error))? {
             let sizes = compress(&file).map_err(|error| at(&file, error))?;
@@ -77,14 +74,8 @@ struct Sizes {
 
 impl std::fmt::Display for Sizes {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let percent = (self.compressed * 100)
-            .checked_div(self.original)
-            .unwrap_or(100);
-        write!(
-            f,
-            "{} -> {} bytes ({percent} %)",
-            self.original, self.compressed
-        )
+        let percent = (self.compressed * 100).checked_div(self.original).unwrap_or(100);
+        write!(f, "{} -> {} bytes ({percent} %)", self.original, self.compressed)
     }
 }
 
@@ -92,20 +83,11 @@ fn compress(path: &Path) -> io::Result<Sizes> {
     let mut name = path.as_os_str().to_owned();
     name.push(".gz");
     let target = PathBuf::from(name);
-    let mut encoder = GzEncoder::new(
-        BufWriter::new(File::create(&target)?),
-        Compression::default(),
-    );
-    let original = io::copy(
-        &mut BufReader::with_capacity(CHUNK_LEN, File::open(path)?),
-        &mut encoder,
-    )?;
+    let mut encoder = GzEncoder::new(BufWriter::new(File::create(&target)?), Compression::default());
+    let original = io::copy(&mut BufReader::with_capacity(CHUNK_LEN, File::open(path)?), &mut encoder)?;
     encoder.finish()?.flush()?;
     verify(path, &target)?;
-    Ok(Sizes {
-        original,
-        compressed: fs::metadata(&target)?.len(),
-    })
+    Ok(Sizes { original, compressed: fs::metadata(&target)?.len() })
 }
 
 /// Compares the decompressed result with the original.
@@ -121,17 +103,11 @@ fn verify(path: &Path, target: &Path) -> io::Result<()> {
         }
         original.read_exact(&mut expected[..len])?;
         if decoded[..len] != expected[..len] {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "differs after decompression",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "differs after decompression"));
         }
     }
     match original.read(&mut expected)? {
         0 => Ok(()),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "is cut short after decompression",
-        )),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "is cut short after decompression")),
     }
 }

@@ -1,6 +1,6 @@
 //! Fails on demand, in each way in which a container can.
 //!
-//! | arguments | what happens | exit |
+//! | Arguments | what happens | Exit |
 //! |---|---|---|
 //! | `exit N` | ends with the code | N |
 //! | `sleep-then SECONDS exit N` | sleeps first | N |
@@ -9,7 +9,7 @@
 //! | `abort` | `abort()`, as a C program would | 134 |
 //! | `memory MIB` | fills so many MiB with ones and keeps them | 0; 137 beyond the task's memory limit |
 //!
-//! Exit of bad arguments: 2. A component of WASI preview 2 cannot tell its codes: every one but 0 arrives as 1.
+//! Bad arguments: 2. A component of WASI preview 2 cannot tell its codes: every one but 0 arrives as 1.
 //! Fuel: a few thousand; 1 M a MiB for `memory`. Memory: 1.1 MiB and what `memory` asks for.
 
 use std::hint::black_box;
@@ -23,9 +23,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if fail(&arguments).is_none() {
-        eprintln!(
-            "usage: fail exit N | sleep-then SECONDS exit N | panic | trap | abort | memory MIB"
-        );
+        eprintln!("usage: fail exit N | sleep-then SECONDS exit N | panic | trap | abort | memory MIB");
         return ExitCode::from(2);
     }
     ExitCode::SUCCESS

@@ -15,16 +15,9 @@ use std::net::TcpStream;
 use std::path::Path;
 
 fn main() {
-    let args: Vec<String> = std::env::args_os()
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
-    let env = std::env::vars_os().map(|(key, value)| {
-        format!(
-            "{}: {}",
-            quoted(&key.to_string_lossy()),
-            quoted(&value.to_string_lossy())
-        )
-    });
+    let args: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let env = std::env::vars_os()
+        .map(|(key, value)| format!("{}: {}", quoted(&key.to_string_lossy()), quoted(&value.to_string_lossy())));
     let mut attempts = vec![attempt("open", "/", open), attempt("open", ".", open)];
     let mut words = args.iter().skip(1);
     while let Some(word) = words.next() {
@@ -48,21 +41,13 @@ fn main() {
 
 /// Tries one thing, and tells how it went as a JSON object.
 fn attempt(action: &str, target: &str, run: fn(&str) -> io::Result<String>) -> String {
-    let outcome =
-        run(target).unwrap_or_else(|error| format!("\"error\": {}", quoted(&error.to_string())));
-    format!(
-        "{{\"action\": {}, \"target\": {}, {outcome}}}",
-        quoted(action),
-        quoted(target)
-    )
+    let outcome = run(target).unwrap_or_else(|error| format!("\"error\": {}", quoted(&error.to_string())));
+    format!("{{\"action\": {}, \"target\": {}, {outcome}}}", quoted(action), quoted(target))
 }
 
 fn open(path: &str) -> io::Result<String> {
     if !Path::new(path).is_dir() {
-        return Ok(format!(
-            "\"text\": {}",
-            quoted(&String::from_utf8_lossy(&fs::read(path)?))
-        ));
+        return Ok(format!("\"text\": {}", quoted(&String::from_utf8_lossy(&fs::read(path)?))));
     }
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -74,11 +59,7 @@ fn open(path: &str) -> io::Result<String> {
 
 fn write(path: &str) -> io::Result<String> {
     let line = b"written by probe\n";
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?
-        .write_all(line)?;
+    OpenOptions::new().append(true).create(true).open(path)?.write_all(line)?;
     Ok(format!("\"written\": {}", line.len()))
 }
 

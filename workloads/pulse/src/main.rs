@@ -16,10 +16,7 @@ const UNIT_LEN: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let numbers = arguments
-        .iter()
-        .map(|argument| argument.parse().ok())
-        .collect::<Option<Vec<u64>>>();
+    let numbers = arguments.iter().map(|argument| argument.parse().ok()).collect::<Option<Vec<u64>>>();
     let (units, idle_ms, bursts) = match numbers.as_deref() {
         Some(&[units, idle_ms]) => (units, idle_ms, u64::MAX),
         Some(&[units, idle_ms, bursts]) => (units, idle_ms, bursts),
@@ -59,14 +56,9 @@ fn stdin_ends_within(time: Duration) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up, lest the last fraction of a millisecond be spent polling.
         let left_ms = left.as_nanos().div_ceil(1_000_000);
-        let mut stdin = libc::pollfd {
-            fd: 0,
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut stdin = libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 };
         // SAFETY: `stdin` is one valid entry, and lives until the call returns.
-        let ready_count =
-            unsafe { libc::poll(&mut stdin, 1, left_ms.try_into().unwrap_or(i32::MAX)) };
+        let ready_count = unsafe { libc::poll(&mut stdin, 1, left_ms.try_into().unwrap_or(i32::MAX)) };
         if ready_count <= 0 {
             // A wait that failed does not mean that the time is over: the clock decides.
             if Instant::now() >= deadline {

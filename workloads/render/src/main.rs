@@ -39,10 +39,7 @@ fn parse(arguments: &[String]) -> Option<(&str, u32, Size)> {
     let [folder, count, width, height] = arguments else {
         return None;
     };
-    let size = Size {
-        width: width.parse().ok()?,
-        height: height.parse().ok()?,
-    };
+    let size = Size { width: width.parse().ok()?, height: height.parse().ok()? };
     (size.width > 0 && size.height > 0).then_some((folder.as_str(), count.parse().ok()?, size))
 }
 
@@ -84,10 +81,7 @@ fn draw(number: u32, size: Size) -> Vec<u8> {
             let glow = steps_to_escape(re, im, c_re, c_im) * 255 / STEPS_MAX;
             let across = 255 * x / size.width;
             let down = 255 * y / size.height;
-            pixels.extend(
-                [glow, across / 2 + glow / 2, down / 2 + (255 - glow) / 2]
-                    .map(|channel| channel as u8),
-            );
+            pixels.extend([glow, across / 2 + glow / 2, down / 2 + (255 - glow) / 2].map(|channel| channel as u8));
         }
     }
     pixels

@@ -10,11 +10,7 @@ const SEGMENT_LEN: usize = 32 * 1024;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(numbers) = arguments
-        .iter()
-        .map(|argument| argument.parse().ok())
-        .collect::<Option<Vec<u64>>>()
-    else {
+    let Some(numbers) = arguments.iter().map(|argument| argument.parse().ok()).collect::<Option<Vec<u64>>>() else {
         eprintln!("usage: sieve [N [ROUNDS]]");
         return ExitCode::from(2);
     };
@@ -31,10 +27,7 @@ fn count_primes(bound: u64) -> u64 {
     if bound < 2 {
         return 0;
     }
-    let mut wheels = odd_primes_up_to(bound.isqrt())
-        .into_iter()
-        .map(Wheel::new)
-        .collect::<Vec<_>>();
+    let mut wheels = odd_primes_up_to(bound.isqrt()).into_iter().map(Wheel::new).collect::<Vec<_>>();
     let mut is_composite = vec![false; SEGMENT_LEN];
     // Index i stands for the odd number 2i + 1. Index 0 is 1, which is no prime, and stands in for 2, which is one.
     let end_index = bound.div_ceil(2);
@@ -61,10 +54,7 @@ struct Wheel {
 
 impl Wheel {
     fn new(prime: u64) -> Self {
-        Self {
-            prime,
-            next_index: prime * prime / 2,
-        }
+        Self { prime, next_index: prime * prime / 2 }
     }
 
     /// Strikes out the multiples that fall into the segment, which begins at `start_index`.
@@ -81,11 +71,7 @@ impl Wheel {
 fn odd_primes_up_to(bound: u64) -> Vec<u64> {
     let mut primes: Vec<u64> = Vec::new();
     for candidate in (3..=bound).step_by(2) {
-        if primes
-            .iter()
-            .take_while(|&&prime| prime * prime <= candidate)
-            .all(|prime| candidate % prime != 0)
-        {
+        if primes.iter().take_while(|&&prime| prime * prime <= candidate).all(|prime| candidate % prime != 0) {
             primes.push(candidate);
         }
     }

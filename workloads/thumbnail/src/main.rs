@@ -59,12 +59,7 @@ fn parse<'a>(arguments: &[&'a str]) -> Option<Order<'a>> {
     };
     let side_max = side.parse().ok().filter(|&side| side > 0)?;
     // The results would be taken for pictures to resize.
-    (source != target).then_some(Order {
-        source: source.as_ref(),
-        target: target.as_ref(),
-        side_max,
-        awaited_count,
-    })
+    (source != target).then_some(Order { source: source.as_ref(), target: target.as_ref(), side_max, awaited_count })
 }
 
 /// Handles the pictures of the folder, and returns how many there were.
@@ -108,22 +103,13 @@ fn make_thumbnail(order: &Order, name: &str) -> Result<(), Box<dyn Error>> {
     let file = BufReader::new(fs::File::open(order.source.join(name))?);
     let picture = ImageReader::with_format(file, ImageFormat::Png).decode()?;
     let fits = picture.width().max(picture.height()) <= order.side_max;
-    let thumbnail = if fits {
-        picture.clone()
-    } else {
-        picture.resize(order.side_max, order.side_max, FilterType::CatmullRom)
-    };
+    let thumbnail =
+        if fits { picture.clone() } else { picture.resize(order.side_max, order.side_max, FilterType::CatmullRom) };
     let unfinished = order.target.join(format!(".{name}.part"));
     let mut file = BufWriter::new(fs::File::create(&unfinished)?);
     thumbnail.write_to(&mut file, ImageFormat::Png)?;
     file.into_inner()?;
     fs::rename(&unfinished, order.target.join(name))?;
-    println!(
-        "{name} {}x{} -> {}x{}",
-        picture.width(),
-        picture.height(),
-        thumbnail.width(),
-        thumbnail.height()
-    );
+    println!("{name} {}x{} -> {}x{}", picture.width(), picture.height(), thumbnail.width(), thumbnail.height());
     Ok(())
 }
