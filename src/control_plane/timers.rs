@@ -19,14 +19,10 @@ pub enum Wakeup {
     TaskHealthy(TaskId),
     /// A service may start tasks again after some failed to start. **Source:** ecs-semantics §5.6.
     Restart(Arc<str>),
-    /// A service that found no room for a task may look again.
-    PlacementRetry(Arc<str>),
     /// The Auto Scaling group of a capacity provider may launch again after a launch failed.
     LaunchRetry(Arc<str>),
     /// A metric period ends: datapoints, alarms and scaling. **Source:** ecs-semantics §6.3, §7.2.
     MetricPeriod,
-    /// The oldest stopped task is no longer listed. **Source:** ecs-semantics §2.1.
-    StoppedTaskExpiry,
 }
 
 /// Deadlines by wakeup, ordered by time and then by [`Wakeup`].
@@ -88,7 +84,7 @@ mod tests {
     #[test]
     fn pops_by_time_and_then_by_wakeup() {
         let mut timers = Timers::default();
-        timers.set(Timestamp(5), Wakeup::StoppedTaskExpiry);
+        timers.set(Timestamp(5), Wakeup::Restart("c".into()));
         timers.set(Timestamp(5), Wakeup::MetricPeriod);
         timers.set(Timestamp(5), Wakeup::Restart("b".into()));
         timers.set(Timestamp(5), Wakeup::Restart("a".into()));
@@ -103,8 +99,8 @@ mod tests {
                 (5, Wakeup::TaskHealthy(TaskId(2))),
                 (5, Wakeup::Restart("a".into())),
                 (5, Wakeup::Restart("b".into())),
+                (5, Wakeup::Restart("c".into())),
                 (5, Wakeup::MetricPeriod),
-                (5, Wakeup::StoppedTaskExpiry),
             ]
         );
         assert_eq!(timers.next(), Some((Timestamp(9), Wakeup::TaskHealthy(TaskId(1)))));
