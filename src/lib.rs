@@ -2,5 +2,6 @@
 
 pub mod catalog;
 pub mod control_plane;
+pub mod data_plane;
 pub mod metering;
 pub mod model;
