@@ -10,7 +10,7 @@
 //!
 //! Nothing here depends on the order in which facts arrived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ledger::{FargateKind, FargateSum, Group, Instance, Ledger, NANOS_PER_SECOND, ReservedSum, Used};
@@ -565,7 +565,7 @@ impl Billing<'_> {
         for idle in self.idle.values() {
             idle_sum.get_or_insert_default().add(idle);
         }
-        let tag_keys: std::collections::BTreeSet<&String> =
+        let tag_keys: BTreeSet<&String> =
             self.groups.iter().flat_map(|(_, group)| group.identity.tags.keys()).collect();
         let by = |key_of: &dyn Fn(&Group) -> String| {
             let mut sums: BTreeMap<String, CostSum> = BTreeMap::new();
