@@ -1,4 +1,5 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
 mod guests;
+mod metering;
 mod workloads;
