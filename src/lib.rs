@@ -1,4 +1,7 @@
 //! Amazon ECS in one process.
 
+pub mod catalog;
 pub mod control_plane;
+pub mod data_plane;
+pub mod metering;
 pub mod model;

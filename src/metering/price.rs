@@ -1,0 +1,97 @@
+//! Rates of one region, and the names that AWS' bills give to what they price.
+//!
+//! A price book holds numbers and names; how quantities become amounts is [`super::bill`]'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::task_definition::CpuArchitecture;
+use crate::model::units::NanoUsd;
+use crate::model::usage::PurchaseOption;
+
+/// Every rate of a region. The fields are open, so that a negotiated or an assumed rate can take a listed one's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceBook {
+    /// The region, as in `us-east-1`.
+    pub region: Arc<str>,
+    /// What Fargate and ECS usage types begin with, as in `USE1`.
+    pub fargate_prefix: Arc<str>,
+    /// What EC2 usage types begin with, as in `USW2-`. Empty in us-east-1.
+    pub ec2_prefix: Arc<str>,
+    /// Fargate's rates.
+    pub fargate: FargateRates,
+    /// On-demand rate per hour, by instance type. A type that the region does not price is absent.
+    pub ec2_hourly: Arc<BTreeMap<Arc<str>, NanoUsd>>,
+}
+
+/// Fargate's rates in a region (Linux). **Source:** ecs-semantics §8.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FargateRates {
+    /// x86 on-demand.
+    pub x86_on_demand: FargateRate,
+    /// ARM on-demand.
+    pub arm_on_demand: FargateRate,
+    /// x86 Spot.
+    pub x86_spot: FargateRate,
+    /// ARM Spot.
+    pub arm_spot: FargateRate,
+    /// An hour of a GB of ephemeral storage beyond what is included. The same on-demand and on Spot.
+    pub ephemeral_gb_hour: NanoUsd,
+}
+
+/// What a Fargate task's CPU and memory cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FargateRate {
+    /// An hour of one vCPU.
+    pub vcpu_hour: NanoUsd,
+    /// An hour of one GB, which is 1024 MiB.
+    pub gb_hour: NanoUsd,
+}
+
+impl PriceBook {
+    /// The Fargate rate of an architecture and purchase option.
+    pub fn fargate_rate(&self, purchase_option: PurchaseOption, architecture: CpuArchitecture) -> FargateRate {
+        match (architecture, purchase_option) {
+            (CpuArchitecture::X86_64, PurchaseOption::OnDemand) => self.fargate.x86_on_demand,
+            (CpuArchitecture::X86_64, PurchaseOption::Spot) => self.fargate.x86_spot,
+            (CpuArchitecture::Arm64, PurchaseOption::OnDemand) => self.fargate.arm_on_demand,
+            (CpuArchitecture::Arm64, PurchaseOption::Spot) => self.fargate.arm_spot,
+        }
+    }
+
+    /// The on-demand rate per hour of an instance type, where the region prices it.
+    pub fn ec2_rate(&self, instance_type: &str) -> Option<NanoUsd> {
+        self.ec2_hourly.get(instance_type).copied()
+    }
+
+    /// The usage types of a Fargate task's vCPU-hours and GB-hours, as in `USE1-Fargate-vCPU-Hours:perCPU`.
+    ///
+    /// **Source:** the AmazonECS price list (see `catalog/data/README.md`); the name of ARM Spot GB-hours is inferred from its three siblings.
+    pub fn fargate_usage_types(&self, purchase_option: PurchaseOption, architecture: CpuArchitecture) -> [String; 2] {
+        let spot = match purchase_option {
+            PurchaseOption::OnDemand => "",
+            PurchaseOption::Spot => "-SpotUsage",
+        };
+        let arm = match architecture {
+            CpuArchitecture::X86_64 => "",
+            CpuArchitecture::Arm64 => "-ARM",
+        };
+        let prefix = &self.fargate_prefix;
+        [format!("{prefix}{spot}-Fargate{arm}-vCPU-Hours:perCPU"), format!("{prefix}{spot}-Fargate{arm}-GB-Hours")]
+    }
+
+    /// The usage type of ephemeral storage beyond what is included.
+    pub fn ephemeral_usage_type(&self) -> String {
+        format!("{}-Fargate-EphemeralStorage-GB-Hours", self.fargate_prefix)
+    }
+
+    /// The usage types of the vCPU-hours and GB-hours that tasks reserve on EC2, which ECS meters at no charge.
+    pub fn ecs_on_ec2_usage_types(&self) -> [String; 2] {
+        ["vCPU", "GB"].map(|unit| format!("{}-ECS-EC2-{unit}-Hours", self.fargate_prefix))
+    }
+
+    /// The usage type of an on-demand instance, as in `BoxUsage:m7i.large` or `EU-BoxUsage:m7i.large`.
+    pub fn ec2_usage_type(&self, instance_type: &str) -> String {
+        format!("{}BoxUsage:{instance_type}", self.ec2_prefix)
+    }
+}

@@ -1,0 +1,4 @@
+//! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
+
+mod guests;
+mod workloads;

@@ -1,0 +1,14 @@
+;; Sleeps for an hour inside one host call: costs nothing, and has to be stopped there.
+;; Expected end: 0 after the hour; 137 when it is stopped.
+(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  ;; One subscription: the monotonic clock (id 1), relative, in 3,600 s.
+  (func $sleep_an_hour
+    (i32.store8 (i32.const 8) (i32.const 0))
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.const 3_600_000_000_000))
+    (if (call $poll_oneoff (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))
+      (then (unreachable))))
+  (func (export "_start")
+    (call $sleep_an_hour)))
