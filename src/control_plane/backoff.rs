@@ -3,9 +3,9 @@
 //! It counts only tasks that stop without ever having been `RUNNING`. A task that ran and then crashed is replaced at
 //! once: that is what deployments' circuit breakers are for. The throttle never gives up by itself.
 //!
-//! **Source:** ecs-semantics §5.6 for what counts, the cap and the event. *Ours:* the schedule, which ECS does not publish:
-//! the first delay, then twice the one before. A service with ten tasks that all fail at once has failed once: failures
-//! are counted by rounds, and a task belongs to the round that was going on when it was created.
+//! **Source:** ecs-semantics §5.6 for what counts, the cap and the event. *Ours:* the schedule, which ECS does not
+//! publish: the first delay, then twice the one before. A service with ten tasks that all fail at once has failed once:
+//! failures are counted by rounds, and a task belongs to the round that was going on when it was created.
 
 use crate::model::units::{Duration, Timestamp};
 
@@ -134,6 +134,8 @@ mod tests {
         for now in [10, 10, 11, 15] {
             assert_eq!(throttle.task_failed_to_start(at(now), at(5)), first);
         }
+        // Created at the moment of the failure, when nothing of the next round can have been.
+        assert_eq!(throttle.task_failed_to_start(at(15), at(10)), first);
         let second = throttle.task_failed_to_start(at(16), at(11));
         assert_eq!((second.may_start_at, second.rounds), (at(18), 2));
     }

@@ -1,18 +1,18 @@
 //! Managed scaling: how many instances an Auto Scaling group should have, where to launch them and which may go.
 //!
 //! The idea: the group has N instances and the tasks need M. `CapacityProviderReservation = M / N × 100` counts whole
-//! instances, not their fill: an instance with one small task is needed as much as a full one. Target tracking holds the
-//! metric at `target_capacity`: at 100 the group has just what it needs, at 50 as many empty instances again. It grows
-//! after one period, unless an instance is still warming up, and shrinks after fifteen, and only by instances that are
-//! empty: termination protection and draining are taken as on.
+//! instances, not their fill: an instance with one small task is needed as much as a full one. Target tracking holds
+//! the metric at `target_capacity`: at 100 the group has just what it needs, at 50 as many empty instances again. It
+//! grows after one period, unless an instance is still warming up, and shrinks after fifteen, and only by instances
+//! that are empty: termination protection and draining are taken as on.
 //!
-//! Nothing here places a task, launches or terminates. The estimate for tasks that wait for capacity is a lower bound: a
-//! group of equal tasks is packed by division, the groups do not see each other, and what they need is their maximum,
+//! Nothing here places a task, launches or terminates. The estimate for tasks that wait for capacity is a lower bound:
+//! a group of equal tasks is packed by division, the groups do not see each other, and what they need is their maximum,
 //! not their sum. What was estimated too low is seen again once the launched instances have warmed up.
 //!
 //! **Source:** ecs-semantics §6.2, §6.3, §6.4, §9.1, §9.3.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::metrics::percent_text;
@@ -173,7 +173,8 @@ impl ManagedScaler {
             (None, "nothing to do".to_owned())
         };
         let reason = format!(
-            "CapacityProviderReservation is {} ({needed} needed, {present} present) against a target of {target}%: {outcome}",
+            "CapacityProviderReservation is {} ({needed} needed, {present} present) against a target of {target}%: \
+             {outcome}",
             percent_text(reservation_millipercent),
         );
         ManagedScalingResult { reservation_millipercent, needed, present, desired, reason }
@@ -207,9 +208,9 @@ impl ManagedScaler {
 
     /// Fifteen periods below the target: shrink towards it, a part of the way each period.
     ///
-    /// At least one instance and less than half of them a period. *Ours:* ECS' "more than 1 instance and less than 50 %"
-    /// leaves nothing for small groups. The fifteen periods begin anew with every period that is not below the target, and a
-    /// scale-out is one, so that there are always fifteen between a scale-out and a scale-in.
+    /// At least one instance and less than half of them a period. *Ours:* ECS' "more than 1 instance and less than 50%"
+    /// leaves nothing for small groups. The fifteen periods begin anew with every period that is not below the target,
+    /// and a scale-out is one, so that there are always fifteen between a scale-out and a scale-in.
     /// **Source:** ecs-semantics §6.4.
     fn scale_in(&self, inputs: &ReservationInputs<'_>, needed: u32, present: u32) -> (Option<u32>, String) {
         let wanted = self.instances_at_target(needed).max(self.min_size);
@@ -318,12 +319,12 @@ fn clamp_step(step: u32, settings: &ManagedScaling) -> u32 {
 /// Which instances a group with more than it desires lets go, in order.
 ///
 /// Only empty ones: they are the ones without termination protection, and if there are too few, fewer go. By zones, the
-/// one with the most instances that has an empty one first; among its empty ones the oldest, then the lowest id. *Ours:*
-/// ECS' default policy goes on with the closest billing hour, which billing by the second leaves without meaning, and
-/// then by chance. **Source:** ecs-semantics §6.4, §9.1, §9.3.
+/// one with the most instances that has an empty one first; among its empty ones the oldest, then the lowest id.
+/// *Ours:* ECS' default policy goes on with the closest billing hour, which billing by the second leaves without
+/// meaning, and then by chance. **Source:** ecs-semantics §6.4, §9.1, §9.3.
 pub fn choose_instances_to_terminate(instances: &[InstanceState<'_>], desired: u32) -> Vec<ContainerInstanceId> {
     let surplus = count_u32(instances.len()).saturating_sub(desired);
-    let mut zones: std::collections::BTreeMap<&str, Zone> = std::collections::BTreeMap::new();
+    let mut zones: BTreeMap<&str, Zone> = BTreeMap::new();
     for instance in instances {
         let zone = zones.entry(instance.availability_zone).or_default();
         zone.instances += 1;
@@ -354,8 +355,8 @@ struct Zone {
 
 /// The zones in which a group launches instances until it has what it desires: one entry a launch, in order.
 ///
-/// Each goes to the zone with the fewest instances, among equals to the first in the group's list. An instance that was lost is
-/// one that is missing: it is replaced by this too. `instances` are those in service or coming up.
+/// Each goes to the zone with the fewest instances, among equals to the first in the group's list. An instance that was
+/// lost is one that is missing: it is replaced by this too. `instances` are those in service or coming up.
 /// **Source:** ecs-semantics §9.1.
 pub fn asg_wants(desired: u32, instances: &[InstanceState<'_>], availability_zones: &[Arc<str>]) -> Vec<Arc<str>> {
     let missing = desired.saturating_sub(count_u32(instances.len()));

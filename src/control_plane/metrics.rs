@@ -1,9 +1,9 @@
 //! What a service's tasks use of what they reserve: one datapoint a metric and metric period.
 //!
-//! Usage comes as totals per task at sample times. Between two samples of a task lies an interval of known length with a
-//! known use; a period is the sum over the intervals whose end was reported in it. An interval that reaches over the end
-//! of a period so counts where it was reported, with its use and its reservation alike, and nothing is lost or counted
-//! twice. The first sample of a task is where its first interval begins and adds nothing itself.
+//! Usage comes as totals per task at sample times. Between two samples of a task lies an interval of known length with
+//! a known use; a period is the sum over the intervals whose end was reported in it. An interval that reaches over the
+//! end of a period so counts where it was reported, with its use and its reservation alike, and nothing is lost or
+//! counted twice. The first sample of a task is where its first interval begins and adds nothing itself.
 //!
 //! All arithmetic is on integers: 128 bits hold a million tasks of 1,000 vCPUs for a thousand years.
 //!
@@ -60,9 +60,9 @@ impl ServiceMetrics {
     /// Adds what a `RUNNING` task has used in all up to `at`, and what it reserves.
     ///
     /// The first call for a task, when it has become `RUNNING`, only begins its first interval. A sample that is not
-    /// later than the last, or that says less, came late and is ignored. A task that reserves no CPU (EC2 allows it) has no
-    /// CPU utilisation: it adds neither to the used nor to the reserved, so that a service of such tasks alone has no
-    /// CPU datapoints; the same goes for memory.
+    /// later than the last, or that says less, came late and is ignored. A task that reserves no CPU (EC2 allows it)
+    /// has no CPU utilisation: it adds neither to the used nor to the reserved, so that a service of such tasks alone
+    /// has no CPU datapoints; the same goes for memory.
     pub fn add_sample(&mut self, task: TaskId, at: Timestamp, usage: &TaskUsage, cpu: CpuUnits, memory: MemoryMib) {
         let sample = LastSample { at, vcpu: usage.vcpu, memory_mib_millis: usage.memory_mib_millis };
         let Some(last) = self.tasks.get_mut(&task) else {
@@ -92,8 +92,9 @@ impl ServiceMetrics {
 
     /// Ends the metric period and begins the next.
     ///
-    /// Where tasks are running and none of them was sampled, the datapoints of the period before stand once more, so that
-    /// a sample that comes a moment late does not look like missing data. *Ours:* ECS samples three times a period.
+    /// Where tasks are running and none of them was sampled, the datapoints of the period before stand once more, so
+    /// that a sample that comes a moment late does not look like missing data. *Ours:* ECS samples three times a
+    /// period.
     pub fn close_period(&mut self) -> Datapoints {
         let period = std::mem::take(&mut self.period);
         if period.cpu_reserved == 0 && period.memory_reserved == 0 {

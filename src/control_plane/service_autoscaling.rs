@@ -5,11 +5,11 @@
 //! service grows at once and shrinks with care. An alarm that stays in `ALARM` proposes a count every period; cooldowns
 //! and bounds decide what becomes of it.
 //!
-//! The counts are taken from the *running* tasks and the last datapoint. While tasks are pending the same proposal comes
-//! again and changes nothing, so that a slow start does not compound.
+//! The counts are taken from the *running* tasks and the last datapoint. While tasks are pending the same proposal
+//! comes again and changes nothing, so that a slow start does not compound.
 //!
-//! Nothing here starts or stops a task: the outcome is a desired count and the reason for it. Step scaling, scheduled and
-//! predictive scaling are not here.
+//! Nothing here starts or stops a task: the outcome is a desired count and the reason for it. Step scaling, scheduled
+//! and predictive scaling are not here.
 //!
 //! **Source:** ecs-semantics §7.1, §7.2.
 
@@ -233,9 +233,9 @@ impl ServiceScaler {
 
     /// Takes in the datapoints of a period and decides. To be called once at the end of each metric period.
     ///
-    /// Out if any policy wants out, to the largest count that one asks for; in only if every policy that may scale in wants
-    /// in, to the largest count too. A policy that wants out keeps the others from scaling in even when bounds or the
-    /// cooldown let nothing come of it. **Source:** ecs-semantics §7.2.
+    /// Out if any policy wants out, to the largest count that one asks for; in only if every policy that may scale in
+    /// wants in, to the largest count too. A policy that wants out keeps the others from scaling in even when bounds or
+    /// the cooldown let nothing come of it. **Source:** ecs-semantics §7.2.
     pub fn on_period(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
         for policy in &mut self.policies {
             policy.observe(inputs.datapoints);
@@ -296,7 +296,8 @@ impl ServiceScaler {
             // A count set by hand above the maximum goes to the maximum first.
             self.max_capacity
         } else if proposal.count < running_count {
-            // The last task stays: the utilisation of no tasks is missing data, so that nothing would bring it back. *Ours.*
+            // The last task stays: the utilisation of no tasks is missing data, so that nothing would bring it back.
+            // *Ours.*
             proposal.count.max(self.min_capacity).max(1)
         } else {
             return None;
