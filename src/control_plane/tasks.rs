@@ -347,6 +347,11 @@ impl ControlPlane {
             if task.desired_status == DesiredStatus::Running {
                 self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id));
             }
+            if let Some(controller) = self.controllers.get_mut(&service) {
+                // The first sample is what later ones are measured against.
+                let (usage, reservation) = (&task.usage, &task.reservation);
+                controller.metrics.add_sample(id, self.now, usage, reservation.cpu, reservation.memory);
+            }
             self.service_task_ran(&service, id);
             self.dirty.insert(service);
         }

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::bill::{self, Bill};
+use super::bill::Bill;
+use super::billing;
 use super::ledger::{InstanceStart, Ledger, NANOS_PER_SECOND};
 use super::price::{PriceBook, billed_seconds};
 use super::quantity::{Quantity, multiply_divide_half_up, nano_usd};
@@ -195,14 +196,14 @@ impl Meter {
                     + memory * wide(rate.gb_hour)
                     + 1024 * u128::from(extra_storage_gib) * wide(self.book.fargate.ephemeral_gb_hour);
                 let seconds = u128::from(record.billed_seconds()?);
-                Some(nano_usd(multiply_divide_half_up(hourly, seconds, 1024 * bill::SECONDS_PER_HOUR)))
+                Some(nano_usd(multiply_divide_half_up(hourly, seconds, 1024 * billing::SECONDS_PER_HOUR)))
             }
             BilledPlacement::Ec2 { instance } => {
                 let start = self.ledger.instance(instance)?.started.as_ref()?;
                 let rate = wide(self.book.ec2_rate(&start.instance_type.name)?);
-                let share = bill::InstanceShare::of(&start.instance_type);
+                let share = billing::InstanceShare::of(&start.instance_type);
                 let weight = share.weight(cpu, memory) * record.interval().as_nanos();
-                let whole = share.whole() * NANOS_PER_SECOND * bill::SECONDS_PER_HOUR;
+                let whole = share.whole() * NANOS_PER_SECOND * billing::SECONDS_PER_HOUR;
                 Some(nano_usd(multiply_divide_half_up(weight, rate, whole)))
             }
         }
@@ -219,13 +220,13 @@ impl Meter {
     pub fn bill_at(&self, book: &PriceBook, now: Timestamp) -> Bill {
         let running_tasks = u64::try_from(self.running.len()).unwrap_or(u64::MAX);
         if self.running.is_empty() {
-            return bill::compute(&self.ledger, book, now, running_tasks);
+            return billing::compute(&self.ledger, book, now, running_tasks);
         }
         let mut ledger = self.ledger.clone();
         for running in self.running.values() {
             ledger.add_task(&running.identity, now.since(running.started_at), &running.usage);
         }
-        bill::compute(&ledger, book, now, running_tasks)
+        billing::compute(&ledger, book, now, running_tasks)
     }
 
     fn start_task(&mut self, task: TaskId, at: Timestamp, identity: &Arc<TaskIdentity>) {

@@ -5,6 +5,7 @@
 //! final if everything stopped at that moment. Nothing here decides what runs, and nothing here knows where the facts come from.
 
 pub mod bill;
+mod billing;
 mod ledger;
 pub mod meter;
 pub mod price;

@@ -1,6 +1,6 @@
 //! Rates of one region, the seconds that are billed, and the names that AWS' bills give to what they price.
 //!
-//! A price book holds numbers and names; how quantities become amounts is [`super::bill`]'s.
+//! A price book holds numbers and names; `billing.rs` makes amounts of quantities.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,338 @@
+//! Every key of the cluster file: what the reader knows, what its suggestions choose from, what the reference must list.
+
+/// The keys of one table.
+#[derive(Clone, Copy, Debug)]
+pub struct TableKeys {
+    /// The table, as in `service.auto_scaling`; empty for the top of the file.
+    pub table: &'static str,
+    /// The keys that are read.
+    pub keys: &'static [&'static str],
+    /// Keys of ECS that are recognised and refused as not available yet.
+    pub planned: &'static [&'static str],
+}
+
+/// All tables with fixed keys, in the order of the reference.
+pub const TABLES: &[&TableKeys] = &[
+    &ROOT,
+    &CLUSTER,
+    &SETTINGS,
+    &STRATEGY_ITEM,
+    &CAPACITY_PROVIDER,
+    &AUTO_SCALING_GROUP,
+    &MANAGED_SCALING,
+    &CONTAINER_INSTANCE,
+    &TASK_DEFINITION,
+    &RUNTIME_PLATFORM,
+    &EPHEMERAL_STORAGE,
+    &VOLUME,
+    &VOLUME_HOST,
+    &CONTAINER,
+    &MOUNT_POINT,
+    &PORT_MAPPING,
+    &NAME_VALUE,
+    &KEY_VALUE,
+    &SERVICE,
+    &DEPLOYMENT_CONFIGURATION,
+    &PLACEMENT_STRATEGY,
+    &PLACEMENT_CONSTRAINT,
+    &AUTO_SCALING,
+    &TARGET_TRACKING,
+    &RUN_TASK,
+    &OVERRIDES,
+    &CONTAINER_OVERRIDE,
+    &LOAD,
+    &LOAD_STEP,
+];
+
+pub(super) const ROOT: TableKeys = TableKeys {
+    table: "",
+    keys: &[
+        "cluster",
+        "settings",
+        "capacity_provider",
+        "container_instance",
+        "task_definition",
+        "service",
+        "run_task",
+        "load",
+    ],
+    planned: &[],
+};
+
+pub(super) const CLUSTER: TableKeys = TableKeys {
+    table: "cluster",
+    keys: &["name", "region", "default_capacity_provider_strategy"],
+    planned: &["capacity_providers", "configuration", "service_connect_defaults", "settings", "tags"],
+};
+
+pub(super) const SETTINGS: TableKeys = TableKeys {
+    table: "settings",
+    keys: &[
+        "seed",
+        "cpu_basis",
+        "fuel_per_vcpu_second",
+        "cpu_period",
+        "metric_period",
+        "usage_period",
+        "healthy_after",
+        "restart_delay_first",
+        "restart_delay_max",
+        "stop_timeout",
+        "boot_time",
+        "stopped_task_retention",
+        "stopped_task_limit",
+        "run_for",
+    ],
+    planned: &[],
+};
+
+pub(super) const STRATEGY_ITEM: TableKeys =
+    TableKeys { table: "capacity_provider_strategy", keys: &["capacity_provider", "weight", "base"], planned: &[] };
+
+pub(super) const CAPACITY_PROVIDER: TableKeys = TableKeys {
+    table: "capacity_provider",
+    keys: &["name", "auto_scaling_group", "managed_scaling"],
+    planned: &["managed_draining", "managed_instances_provider", "managed_termination_protection", "tags"],
+};
+
+pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group",
+    keys: &[
+        "instance_type",
+        "min_size",
+        "max_size",
+        "desired_capacity",
+        "availability_zones",
+        "boot_time",
+        "attributes",
+    ],
+    planned: &["health_check_grace_period", "mixed_instances_policy", "termination_policies", "warm_pool"],
+};
+
+pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
+    table: "capacity_provider.managed_scaling",
+    keys: &[
+        "status",
+        "target_capacity",
+        "minimum_scaling_step_size",
+        "maximum_scaling_step_size",
+        "instance_warmup_period",
+    ],
+    planned: &[],
+};
+
+pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
+    table: "container_instance",
+    keys: &["instance_type", "availability_zone", "count", "boot_time", "attributes"],
+    planned: &["tags"],
+};
+
+pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
+    table: "task_definition",
+    keys: &[
+        "family",
+        "cpu",
+        "memory",
+        "network_mode",
+        "requires_compatibilities",
+        "runtime_platform",
+        "ephemeral_storage",
+        "tags",
+        "volumes",
+        "container",
+    ],
+    planned: &[
+        "enable_fault_injection",
+        "execution_role_arn",
+        "inference_accelerators",
+        "ipc_mode",
+        "pid_mode",
+        "placement_constraints",
+        "proxy_configuration",
+        "task_role_arn",
+    ],
+};
+
+pub(super) const RUNTIME_PLATFORM: TableKeys = TableKeys {
+    table: "task_definition.runtime_platform",
+    keys: &["cpu_architecture"],
+    planned: &["operating_system_family"],
+};
+
+pub(super) const EPHEMERAL_STORAGE: TableKeys =
+    TableKeys { table: "task_definition.ephemeral_storage", keys: &["size_in_gib"], planned: &[] };
+
+pub(super) const VOLUME: TableKeys = TableKeys {
+    table: "task_definition.volumes",
+    keys: &["name", "host"],
+    planned: &[
+        "configured_at_launch",
+        "docker_volume_configuration",
+        "efs_volume_configuration",
+        "fsx_windows_file_server_volume_configuration",
+        "s3files_volume_configuration",
+    ],
+};
+
+pub(super) const VOLUME_HOST: TableKeys =
+    TableKeys { table: "task_definition.volumes.host", keys: &["source_path"], planned: &[] };
+
+pub(super) const CONTAINER: TableKeys = TableKeys {
+    table: "task_definition.container",
+    keys: &[
+        "name",
+        "image",
+        "essential",
+        "entry_point",
+        "command",
+        "environment",
+        "cpu",
+        "memory",
+        "memory_reservation",
+        "mount_points",
+        "port_mappings",
+        "stop_timeout",
+    ],
+    planned: &[
+        "depends_on",
+        "docker_labels",
+        "environment_files",
+        "extra_hosts",
+        "firelens_configuration",
+        "health_check",
+        "hostname",
+        "linux_parameters",
+        "log_configuration",
+        "readonly_root_filesystem",
+        "resource_requirements",
+        "restart_policy",
+        "secrets",
+        "start_timeout",
+        "system_controls",
+        "ulimits",
+        "user",
+        "version_consistency",
+        "volumes_from",
+        "working_directory",
+    ],
+};
+
+pub(super) const MOUNT_POINT: TableKeys = TableKeys {
+    table: "task_definition.container.mount_points",
+    keys: &["source_volume", "container_path", "read_only"],
+    planned: &[],
+};
+
+pub(super) const PORT_MAPPING: TableKeys = TableKeys {
+    table: "task_definition.container.port_mappings",
+    keys: &["container_port", "host_port", "protocol"],
+    planned: &["app_protocol", "container_port_range", "name"],
+};
+
+pub(super) const NAME_VALUE: TableKeys = TableKeys { table: "environment", keys: &["name", "value"], planned: &[] };
+
+pub(super) const KEY_VALUE: TableKeys = TableKeys { table: "tags", keys: &["key", "value"], planned: &[] };
+
+pub(super) const SERVICE: TableKeys = TableKeys {
+    table: "service",
+    keys: &[
+        "name",
+        "task_definition",
+        "desired_count",
+        "launch_type",
+        "capacity_provider_strategy",
+        "scheduling_strategy",
+        "deployment_configuration",
+        "placement_strategy",
+        "placement_constraints",
+        "auto_scaling",
+        "tags",
+        "propagate_tags",
+    ],
+    planned: &[
+        "availability_zone_rebalancing",
+        "deployment_controller",
+        "enable_ecs_managed_tags",
+        "enable_execute_command",
+        "health_check_grace_period_seconds",
+        "load_balancers",
+        "network_configuration",
+        "platform_version",
+        "service_connect_configuration",
+        "service_registries",
+        "volume_configurations",
+        "vpc_lattice_configurations",
+    ],
+};
+
+pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
+    table: "service.deployment_configuration",
+    keys: &["minimum_healthy_percent", "maximum_percent"],
+    planned: &["alarms", "bake_time_in_minutes", "deployment_circuit_breaker", "lifecycle_hooks", "strategy"],
+};
+
+pub(super) const PLACEMENT_STRATEGY: TableKeys =
+    TableKeys { table: "placement_strategy", keys: &["type", "field"], planned: &[] };
+
+pub(super) const PLACEMENT_CONSTRAINT: TableKeys =
+    TableKeys { table: "placement_constraints", keys: &["type"], planned: &["expression"] };
+
+pub(super) const AUTO_SCALING: TableKeys = TableKeys {
+    table: "service.auto_scaling",
+    keys: &["min_capacity", "max_capacity", "target_tracking"],
+    planned: &["predictive_scaling", "scheduled_actions", "step_scaling", "suspended_state"],
+};
+
+pub(super) const TARGET_TRACKING: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking",
+    keys: &["metric", "target_value", "scale_out_cooldown", "scale_in_cooldown", "disable_scale_in"],
+    planned: &["customized_metric_specification", "resource_label"],
+};
+
+pub(super) const RUN_TASK: TableKeys = TableKeys {
+    table: "run_task",
+    keys: &[
+        "task_definition",
+        "launch_type",
+        "capacity_provider_strategy",
+        "count",
+        "group",
+        "started_by",
+        "at",
+        "overrides",
+        "placement_strategy",
+        "placement_constraints",
+        "tags",
+        "propagate_tags",
+    ],
+    planned: &[
+        "client_token",
+        "enable_ecs_managed_tags",
+        "enable_execute_command",
+        "network_configuration",
+        "platform_version",
+        "reference_id",
+        "volume_configurations",
+    ],
+};
+
+pub(super) const OVERRIDES: TableKeys = TableKeys {
+    table: "run_task.overrides",
+    keys: &["container"],
+    planned: &["cpu", "ephemeral_storage", "execution_role_arn", "memory", "task_role_arn"],
+};
+
+pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
+    table: "run_task.overrides.container",
+    keys: &["name", "command", "environment"],
+    planned: &["cpu", "environment_files", "memory", "memory_reservation", "resource_requirements"],
+};
+
+pub(super) const LOAD: TableKeys = TableKeys {
+    table: "load",
+    keys: &["service", "container", "job", "arrivals", "jobs_per_second", "steps"],
+    planned: &[],
+};
+
+pub(super) const LOAD_STEP: TableKeys =
+    TableKeys { table: "load.steps", keys: &["at", "jobs_per_second"], planned: &[] };

@@ -1,0 +1,144 @@
+//! `[[run_task]]` and `[[load]]`: what is asked of the cluster while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::document::{Asked, Read};
+use super::keys::{CONTAINER_OVERRIDE, LOAD, LOAD_STEP, OVERRIDES, RUN_TASK};
+use super::launch::{TASK_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
+use super::reader::{Table, Value, Words, quoted};
+use super::services::read_task_definition_ref;
+use super::tags::{read_environment, read_tags};
+use crate::model::cluster::{Arrivals, Load, LoadStep, RunTaskSpec, ScheduledRunTask};
+use crate::model::task::{ContainerOverride, TaskOverrides};
+use crate::model::units::{Duration, Timestamp};
+
+const ARRIVALS: Words<Arrivals> =
+    Words { available: &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)], planned: &[] };
+
+/// Reads the standalone tasks.
+pub(super) fn read_run_tasks<'a>(root: &Table<'a>) -> Vec<Asked<'a, ScheduledRunTask>> {
+    root.tables("run_task", &RUN_TASK).into_iter().map(read_run_task).collect()
+}
+
+/// **Source:** ecs-semantics §1.3, §4.5.
+fn read_run_task(at: Table<'_>) -> Asked<'_, ScheduledRunTask> {
+    let launch = read_launch(&at);
+    let (item, soundness) = at.watched(|| ScheduledRunTask {
+        at: at.duration("at").unwrap_or(Duration::ZERO),
+        spec: RunTaskSpec {
+            task_definition: read_task_definition_ref(&at),
+            count: at.u32("count", 1..=u32::MAX).unwrap_or(1),
+            launch_target: launch.target,
+            group: at.get("group").and_then(|value| read_group(&value)),
+            started_by: at.get("started_by").and_then(|value| read_started_by(&value)),
+            overrides: Arc::new(read_overrides(&at)),
+            placement_strategy: read_placement_strategy(&at),
+            placement_constraints: read_placement_constraints(&at),
+            tags: read_tags(&at),
+            propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
+        },
+    });
+    Asked { read: Read { item, at, soundness }, strategy: launch.items }
+}
+
+fn read_group(value: &Value<'_>) -> Option<Arc<str>> {
+    let group = value.string()?;
+    if group.starts_with("service:") {
+        value.reject(format!("group {} begins with \"service:\", which is for the tasks of services", quoted(group)));
+    }
+    if !(1..=255).contains(&group.chars().count()) {
+        value.reject(format!("group {} is not 1 to 255 characters long", quoted(group)));
+    }
+    Some(Arc::from(group))
+}
+
+fn read_started_by(value: &Value<'_>) -> Option<Arc<str>> {
+    let started_by = value.string()?;
+    let is_valid = (1..=128).contains(&started_by.len())
+        && started_by.chars().all(|letter| letter.is_ascii_alphanumeric() || "-/_".contains(letter));
+    if !is_valid {
+        value.reject(format!("started_by {} is not valid: 1 to 128 letters, digits, -, / and _", quoted(started_by)));
+    }
+    Some(Arc::from(started_by))
+}
+
+/// **Source:** ecs-semantics §2.5: an override names its container; that there is one is checked with the references.
+fn read_overrides(at: &Table<'_>) -> TaskOverrides {
+    let mut containers: BTreeMap<String, ContainerOverride> = BTreeMap::new();
+    for table in override_tables(at) {
+        let name = table.need("name").and_then(|value| value.string());
+        let change = ContainerOverride { command: table.strings("command"), environment: read_environment(&table) };
+        let Some(name) = name else { continue };
+        if containers.insert(name.to_owned(), change).is_some() {
+            table.reject("name", format!("container \"{name}\" is overridden twice"));
+        }
+    }
+    TaskOverrides { containers, vcpu_budget: None }
+}
+
+fn override_tables<'a>(at: &Table<'a>) -> Vec<Table<'a>> {
+    at.table("overrides", &OVERRIDES).map(|table| table.tables("container", &CONTAINER_OVERRIDE)).unwrap_or_default()
+}
+
+/// Reads the loads.
+pub(super) fn read_loads<'a>(root: &Table<'a>) -> Vec<Read<'a, Load>> {
+    let read = |at: Table<'a>| {
+        let (item, soundness) = at.watched(|| read_load(&at));
+        Read { item, at, soundness }
+    };
+    root.tables("load", &LOAD).into_iter().map(read).collect()
+}
+
+fn read_load(at: &Table<'_>) -> Load {
+    let service = at.need("service").and_then(|value| value.string()).unwrap_or_default();
+    let job = at.need("job").and_then(|value| {
+        let job = value.string()?;
+        if job.contains(['\n', '\r']) {
+            value.reject("a job is one line");
+        }
+        Some(job)
+    });
+    let container = at.get("container").and_then(|value| value.string());
+    Load {
+        service: Arc::from(service),
+        container: container.map(str::to_owned),
+        job: job.unwrap_or_default().to_owned(),
+        steps: read_steps(at),
+        arrivals: at.word("arrivals", &ARRIVALS).unwrap_or_default(),
+    }
+}
+
+fn read_steps(at: &Table<'_>) -> Vec<LoadStep> {
+    match (at.get("jobs_per_second"), at.get("steps")) {
+        (Some(rate), None) => {
+            let jobs_per_kilosecond = rate.thousandths().unwrap_or_default();
+            vec![LoadStep { at: Timestamp::ZERO, jobs_per_kilosecond }]
+        }
+        (None, Some(steps)) => {
+            if steps.is_empty_list() {
+                steps.reject("steps need at least one step");
+            }
+            let mut read: Vec<LoadStep> = Vec::new();
+            for step in steps.tables(&LOAD_STEP) {
+                let from = step.need("at").and_then(|value| value.duration());
+                let rate = step.need("jobs_per_second").and_then(|value| value.thousandths());
+                let (Some(from), Some(jobs_per_kilosecond)) = (from, rate) else { continue };
+                let from = Timestamp::ZERO + from;
+                if read.last().is_some_and(|earlier| earlier.at >= from) {
+                    step.reject("at", "each step must begin later than the one before it");
+                }
+                read.push(LoadStep { at: from, jobs_per_kilosecond });
+            }
+            read
+        }
+        (Some(rate), Some(_)) => {
+            rate.reject("jobs_per_second and steps exclude each other: write one of them");
+            Vec::new()
+        }
+        (None, None) => {
+            at.reject_missing("jobs_per_second", "jobs_per_second or steps is missing");
+            Vec::new()
+        }
+    }
+}

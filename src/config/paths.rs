@@ -1,0 +1,87 @@
+//! Paths in a cluster file: they start from its folder, and what they name must be there.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::reader::{Value, did_you_mean, quoted};
+use super::suggest::nearest;
+
+/// The absolute path of a container's image: a `.wasm` or `.wat` file, or the folder of a Cargo package.
+pub(super) fn resolve_image(value: &Value<'_>, folder: &Path) -> Option<String> {
+    let written = value.string()?;
+    let path = resolve(folder, written);
+    if path.is_dir() {
+        if path.join("Cargo.toml").is_file() {
+            return text_of(value, &path);
+        }
+        value.reject(format!("image {} is a folder without a Cargo.toml", quoted(written)));
+    } else if path.is_file() {
+        if path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat") {
+            return text_of(value, &path);
+        }
+        value.reject(format!(
+            "image {} is neither a .wasm file, a .wat file nor the folder of a Cargo package",
+            quoted(written)
+        ));
+    } else {
+        reject_missing(value, "image", written, &path);
+    }
+    None
+}
+
+/// The absolute path of a volume's folder on the host.
+pub(super) fn resolve_folder(value: &Value<'_>, folder: &Path) -> Option<String> {
+    let written = value.string()?;
+    let path = resolve(folder, written);
+    if path.is_dir() {
+        return text_of(value, &path);
+    }
+    if path.exists() {
+        value.reject(format!("{} is not a folder", quoted(written)));
+    } else {
+        reject_missing(value, "folder", written, &path);
+    }
+    None
+}
+
+fn reject_missing(value: &Value<'_>, what: &str, written: &str, path: &Path) {
+    let help = sibling(path).map(|name| {
+        let beginning = written.trim_end_matches('/').rsplit_once('/').map_or("", |(beginning, _)| beginning);
+        let separator = if beginning.is_empty() { "" } else { "/" };
+        did_you_mean(&format!("{beginning}{separator}{name}"))
+    });
+    value.reject_with_help(format!("{what} {} not found: looked for {}", quoted(written), path.display()), help);
+}
+
+/// What lies beside a path that is not there and has nearly its name.
+fn sibling(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let entries = std::fs::read_dir(path.parent()?).ok()?;
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    // The order of a folder is the file system's.
+    names.sort();
+    nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// `written` from `folder`, absolute. Links are not followed, so that an image keeps the name that it was given.
+fn resolve(folder: &Path, written: &str) -> PathBuf {
+    let joined = folder.join(written);
+    let absolute = std::path::absolute(&joined).unwrap_or(joined);
+    let mut path = PathBuf::new();
+    for component in absolute.components() {
+        // `a/..` is left as it is where `a` is a link: its parent is elsewhere.
+        if component == Component::ParentDir && path.file_name().is_some() && !path.is_symlink() {
+            path.pop();
+        } else {
+            path.push(component);
+        }
+    }
+    path
+}
+
+fn text_of(value: &Value<'_>, path: &Path) -> Option<String> {
+    let text = path.to_str().map(str::to_owned);
+    if text.is_none() {
+        value.reject(format!("{} is not valid UTF-8", path.display()));
+    }
+    text
+}

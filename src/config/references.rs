@@ -1,0 +1,282 @@
+//! What tables of the file say of one another: that what is named is defined, and that what is asked can be had.
+//!
+//! Nothing is derived from an item that has a mistake of its own, so that one slip is one message.
+
+use super::capacity;
+use super::document::{Draft, Read};
+use super::keys::{CONTAINER_OVERRIDE, OVERRIDES};
+use super::reader::{Soundness, Table, did_you_mean, quoted};
+use super::suggest::nearest;
+use super::task_definitions::fargate_problems;
+use crate::catalog::Catalog;
+use crate::model::capacity::{CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget};
+use crate::model::service::{PlacementConstraint, PlacementStrategy};
+use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+
+/// Resolves every reference.
+pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
+    check_strategy(draft, &draft.default_strategy);
+    for service in &draft.services {
+        check_strategy(draft, &service.strategy);
+        let at = &service.read.at;
+        let spec = &service.read.item;
+        let ask = Ask {
+            at,
+            task_definition: find_task_definition(draft, at, &spec.task_definition),
+            target: &spec.launch_target,
+            placement_strategy: &spec.placement_strategy,
+            placement_constraints: &spec.placement_constraints,
+        };
+        check_ask(draft, catalog, &ask);
+    }
+    for run_task in &draft.run_tasks {
+        check_strategy(draft, &run_task.strategy);
+        let at = &run_task.read.at;
+        let spec = &run_task.read.item.spec;
+        let ask = Ask {
+            at,
+            task_definition: find_task_definition(draft, at, &spec.task_definition),
+            target: &spec.launch_target,
+            placement_strategy: &spec.placement_strategy,
+            placement_constraints: &spec.placement_constraints,
+        };
+        check_ask(draft, catalog, &ask);
+        if let Some(task_definition) = ask.task_definition {
+            check_overrides(at, &task_definition.item);
+        }
+    }
+    check_loads(draft);
+}
+
+/// What a service and standalone tasks have in common.
+struct Ask<'d, 'a> {
+    at: &'d Table<'a>,
+    task_definition: Option<&'d Read<'a, TaskDefinition>>,
+    target: &'d LaunchTarget,
+    placement_strategy: &'d [PlacementStrategy],
+    placement_constraints: &'d [PlacementConstraint],
+}
+
+/// Where the tasks of an ask run.
+enum Ground<'d> {
+    Fargate,
+    /// On any instance of the file.
+    Ec2,
+    /// On the instances of providers.
+    Providers(&'d [CapacityProviderStrategyItem]),
+}
+
+fn check_ask(draft: &Draft<'_>, catalog: &Catalog, ask: &Ask<'_, '_>) {
+    let default: Vec<CapacityProviderStrategyItem> = super::launch::strategy_items(&draft.default_strategy);
+    let ground = match ask.target {
+        LaunchTarget::LaunchType(LaunchType::Fargate) => Ground::Fargate,
+        LaunchTarget::LaunchType(LaunchType::Ec2) => Ground::Ec2,
+        // Source: ecs-semantics §4.5.
+        LaunchTarget::ClusterDefault if default.is_empty() => Ground::Ec2,
+        LaunchTarget::ClusterDefault => ground_of(&default),
+        LaunchTarget::Strategy(items) => ground_of(items),
+    };
+    match ground {
+        Ground::Fargate => check_on_fargate(catalog, ask),
+        Ground::Ec2 => check_on_ec2(draft, ask, None),
+        Ground::Providers(items) => check_on_ec2(draft, ask, Some(items)),
+    }
+}
+
+fn ground_of(items: &[CapacityProviderStrategyItem]) -> Ground<'_> {
+    if items.iter().any(|item| is_fargate(&item.capacity_provider)) {
+        Ground::Fargate
+    } else {
+        Ground::Providers(items)
+    }
+}
+
+fn is_fargate(provider: &str) -> bool {
+    provider == FARGATE || provider == FARGATE_SPOT
+}
+
+/// **Source:** ecs-semantics §4.1, §8.1.
+fn check_on_fargate(catalog: &Catalog, ask: &Ask<'_, '_>) {
+    if !ask.placement_strategy.is_empty() {
+        ask.at.reject("placement_strategy", "placement strategies are not supported on Fargate");
+    }
+    if !ask.placement_constraints.is_empty() {
+        ask.at.reject("placement_constraints", "placement constraints are not supported on Fargate");
+    }
+    // A definition that requires Fargate has been checked for it where it stands.
+    let checked_here = |read: &&Read<'_, TaskDefinition>| {
+        read.is_sound() && !read.item.requires_compatibilities.contains(&LaunchType::Fargate)
+    };
+    let Some(task_definition) = ask.task_definition.filter(checked_here) else { return };
+    if let Some(problem) = fargate_problems(&task_definition.item, catalog.fargate_sizes()).first() {
+        ask.at.reject_with_help(
+            "task_definition",
+            format!(
+                "task definition \"{}\" does not support launch type FARGATE: {}",
+                task_definition.item.family, problem.message
+            ),
+            Some(
+                "add requires_compatibilities = [\"FARGATE\"] to the task definition to have all of it checked"
+                    .to_owned(),
+            ),
+        );
+    }
+}
+
+/// A task must fit on an empty instance of some kind that the file has.
+///
+/// *Ours:* ECS accepts such a task and says `RESOURCE:CPU` each time that it tries. An instance registers somewhat less memory
+/// than its type has; this compares with what the type has, so that it only refuses what can never run.
+fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[CapacityProviderStrategyItem]>) {
+    let Some(task_definition) = ask.task_definition.filter(|read| read.is_sound()) else { return };
+    if capacity::soundness(&draft.capacity_providers, &draft.container_instances) == Soundness::Flawed {
+        return;
+    }
+    let is_meant = |name: &str| strategy.is_none_or(|items| items.iter().any(|item| *item.capacity_provider == *name));
+    let groups = draft.capacity_providers.iter().map(|read| &read.item).filter(|provider| is_meant(&provider.name));
+    let by_hand = draft.container_instances.iter().flat_map(|read| &read.item).filter(|_| strategy.is_none());
+    let types: Vec<&InstanceType> = groups
+        .map(|provider| &provider.auto_scaling_group)
+        .filter(|group| group.max_size > 0)
+        .map(|group| &*group.instance_type)
+        .chain(by_hand.map(|launch| &*launch.instance_type))
+        .collect();
+    let reservation = task_definition.item.reservation();
+    let fits = |instance_type: &&InstanceType| {
+        reservation.cpu <= instance_type.cpu_units() && reservation.memory <= instance_type.memory
+    };
+    if types.iter().any(fits) {
+        return;
+    }
+    match strategy {
+        // A strategy of providers that are not defined has been told so.
+        Some(_) if types.is_empty() && !draft.capacity_providers.iter().any(|read| is_meant(&read.item.name)) => {}
+        None if types.is_empty() => ask.at.reject_with_help(
+            "task_definition",
+            "its tasks run on EC2, and this file has no capacity provider or container instance",
+            Some("add [[capacity_provider]] or [[container_instance]], or launch_type = \"FARGATE\"".to_owned()),
+        ),
+        _ => {
+            let kinds = match strategy {
+                Some(_) => "no capacity provider of its strategy",
+                None => "no capacity provider or container instance in this file",
+            };
+            ask.at.reject(
+                "task_definition",
+                format!(
+                    "{kinds} can hold a task of \"{}\", which takes cpu {} and memory {}",
+                    task_definition.item.family, reservation.cpu, reservation.memory
+                ),
+            );
+        }
+    }
+}
+
+/// **Source:** ecs-semantics §6.1: known providers, all of one family.
+fn check_strategy(draft: &Draft<'_>, items: &[Read<'_, CapacityProviderStrategyItem>]) {
+    let known = || draft.capacity_providers.iter().map(|read| &*read.item.name).chain([FARGATE, FARGATE_SPOT]);
+    for read in items {
+        let name = &*read.item.capacity_provider;
+        if !name.is_empty() && !has_nameless(known()) && !known().any(|other| other == name) {
+            let help = nearest(name, known()).map(did_you_mean);
+            read.at.reject_with_help(
+                "capacity_provider",
+                format!("capacity provider {} is not defined in this file", quoted(name)),
+                help,
+            );
+        }
+    }
+    let Some(first) = items.first() else { return };
+    let is_other = |read: &&Read<'_, CapacityProviderStrategyItem>| {
+        is_fargate(&read.item.capacity_provider) != is_fargate(&first.item.capacity_provider)
+    };
+    if let Some(other) = items.iter().find(is_other) {
+        other.at.reject(
+            "capacity_provider",
+            "a strategy cannot mix Fargate with capacity providers of Auto Scaling groups",
+        );
+    }
+}
+
+fn find_task_definition<'d, 'a>(
+    draft: &'d Draft<'a>,
+    at: &Table<'_>,
+    reference: &TaskDefinitionRef,
+) -> Option<&'d Read<'a, TaskDefinition>> {
+    let found = resolve(draft, reference);
+    let families = || draft.task_definitions.iter().map(|read| read.item.family.as_str());
+    if found.is_some() || reference.family.is_empty() || has_nameless(families()) {
+        return found;
+    }
+    let revisions = families().filter(|family| *family == reference.family).count();
+    match reference.revision {
+        Some(revision) if revisions > 0 => at.reject(
+            "task_definition",
+            format!(
+                "task definition \"{}\" has no revision {revision}: this file defines {revisions} of it",
+                reference.family
+            ),
+        ),
+        _ => at.reject_with_help(
+            "task_definition",
+            format!("task definition {} is not defined in this file", quoted(&reference.family)),
+            nearest(&reference.family, families()).map(did_you_mean),
+        ),
+    }
+    None
+}
+
+/// The task definition of a reference: the n-th of its family is its revision n, and the last is what the family alone means.
+fn resolve<'d, 'a>(draft: &'d Draft<'a>, reference: &TaskDefinitionRef) -> Option<&'d Read<'a, TaskDefinition>> {
+    let mut revisions = draft.task_definitions.iter().filter(|read| read.item.family == reference.family);
+    match reference.revision {
+        Some(revision) => revisions.nth(usize::try_from(revision.checked_sub(1)?).ok()?),
+        None => revisions.next_back(),
+    }
+}
+
+/// Whether one of the things that could be meant has a name that could not be read: then nothing is known to be undefined.
+fn has_nameless<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
+    names.any(str::is_empty)
+}
+
+fn check_overrides(at: &Table<'_>, task_definition: &TaskDefinition) {
+    let overrides = at.table("overrides", &OVERRIDES);
+    for table in overrides.map(|table| table.tables("container", &CONTAINER_OVERRIDE)).unwrap_or_default() {
+        check_container(&table, "name", task_definition);
+    }
+}
+
+fn check_container(at: &Table<'_>, key: &'static str, task_definition: &TaskDefinition) {
+    let Some(value) = at.get(key).filter(|value| value.is_string()) else { return };
+    let name = value.string().unwrap_or_default();
+    let known = || task_definition.containers.iter().map(|container| container.name.as_str());
+    if !has_nameless(known()) && !known().any(|other| other == name) {
+        value.reject_with_help(
+            format!("task definition \"{}\" has no container {}", task_definition.family, quoted(name)),
+            nearest(name, known()).map(did_you_mean),
+        );
+    }
+}
+
+fn check_loads(draft: &Draft<'_>) {
+    for load in &draft.loads {
+        let name = &*load.item.service;
+        if name.is_empty() {
+            continue;
+        }
+        let services = || draft.services.iter().map(|service| &service.read.item);
+        let Some(service) = services().find(|service| *service.name == *name) else {
+            if !has_nameless(services().map(|service| &*service.name)) {
+                let help = nearest(name, services().map(|service| &*service.name)).map(did_you_mean);
+                let message = format!("service {} is not defined in this file", quoted(name));
+                load.at.reject_with_help("service", message, help);
+            }
+            continue;
+        };
+        // A reference that leads nowhere has been told so at the service.
+        if let Some(task_definition) = resolve(draft, &service.task_definition) {
+            check_container(&load.at, "container", &task_definition.item);
+        }
+    }
+}
