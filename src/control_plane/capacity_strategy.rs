@@ -19,7 +19,7 @@ use crate::model::capacity::CapacityProviderStrategyItem;
 ///
 /// # Panics
 /// When the strategy is empty.
-pub fn next_provider<'a>(strategy: &'a [CapacityProviderStrategyItem], count_of: impl Fn(&str) -> u32) -> &'a Arc<str> {
+pub fn next_provider(strategy: &[CapacityProviderStrategyItem], count_of: impl Fn(&str) -> u32) -> &Arc<str> {
     assert!(!strategy.is_empty(), "a strategy names a provider");
     if let Some(item) = strategy.iter().find(|item| count_of(&item.capacity_provider) < item.base) {
         return &item.capacity_provider;
@@ -41,10 +41,10 @@ pub fn next_provider<'a>(strategy: &'a [CapacityProviderStrategyItem], count_of:
 /// all. `None` when no provider of the strategy has a task.
 ///
 /// **Source:** ecs-semantics §6.1 for the shares. *Ours:* that scale-in keeps them.
-pub fn provider_to_scale_in<'a>(
-    strategy: &'a [CapacityProviderStrategyItem],
+pub fn provider_to_scale_in(
+    strategy: &[CapacityProviderStrategyItem],
     count_of: impl Fn(&str) -> u32,
-) -> Option<&'a Arc<str>> {
+) -> Option<&Arc<str>> {
     // The task that goes is the one that was placed last, when there was one task less beyond the base.
     let last = |item: &CapacityProviderStrategyItem| Share {
         count: (count_of(&item.capacity_provider) - item.base).saturating_sub(1),

@@ -7,8 +7,9 @@
 //! Nothing here looks at all instances in turn. [`PlacementIndex`] keeps them in search trees by what they have left,
 //! parted by capacity provider, by zone and by whatever else strategies spread over, so that the price of a
 //! placement does not grow with the number of instances (`benches/placement.rs`). It grows with the number of
-//! capacity providers and of values of the attributes that are spread over. Two things may take a pass over the instances that have room: wanting
-//! a host port, and a random choice when fewer than a few in a hundred have room.
+//! capacity providers and of values of the attributes that are spread over. Three things may take a pass over the
+//! instances that have room: wanting a host port, a random choice when only a few in a hundred have room, and, once for
+//! a service that has grown, counting its tasks on each instance.
 //!
 //! Fargate tasks have no instance and do not come here.
 
@@ -32,9 +33,9 @@ pub use failure::{
 use thiserror::Error;
 pub use victim::Candidate;
 
-use self::chain::{AVAILABILITY_ZONE, Chain};
+use self::chain::Chain;
 use self::forest::SlotIndex;
-use self::partition::Partition;
+use self::partition::{Limits, Partition};
 use self::search::{Search, counts_tasks_on_instances};
 use self::slot::{GroupIndex, Slot, Standing};
 use crate::model::capacity::{ContainerInstance, InstanceResources};
@@ -43,10 +44,6 @@ use crate::model::rng::RandomStream;
 use crate::model::service::{PlacementConstraint, PlacementStrategy};
 use crate::model::task_definition::Reservation;
 use crate::model::units::{CpuUnits, MemoryMib};
-
-/// Partitions kept: the zone's and those of other attributes. Each costs something at every change of an instance, so
-/// the one that was used longest ago makes room.
-const PARTITIONS_MAX: usize = 8;
 
 /// What a task wants of an instance.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +90,7 @@ pub struct PlacementIndex {
     group_count: u64,
     partitions: Vec<Partition>,
     placement_count: u64,
+    limits: Limits,
 }
 
 #[derive(Clone, Debug)]
@@ -142,7 +140,6 @@ impl PlacementIndex {
     pub fn remove_instance(&mut self, instance: ContainerInstanceId) {
         self.set_aside(instance);
         self.vacate_if_done(instance);
-        // The zone's partition is dropped like any other and built again at the next placement.
         self.partitions.retain(|partition| !partition.is_overgrown());
     }
 
@@ -285,17 +282,12 @@ impl PlacementIndex {
         if let Some(known) = known {
             return known;
         }
-        if self.partitions.len() >= PARTITIONS_MAX {
-            let idle = self
-                .partitions
-                .iter()
-                .enumerate()
-                .filter(|(_, partition)| partition.attributes != [AVAILABILITY_ZONE])
-                .min_by_key(|(_, partition)| partition.used_at);
-            let (idle, _) = idle.expect("only one partition is the zone's");
+        if self.partitions.len() >= self.limits.partitions_max {
+            let idle = self.partitions.iter().enumerate().min_by_key(|(_, partition)| partition.used_at);
+            let (idle, _) = idle.expect("there are as many partitions as may be");
             self.partitions.swap_remove(idle);
         }
-        self.partitions.push(Partition::new(attributes, &self.slots));
+        self.partitions.push(Partition::new(attributes, &self.slots, self.limits));
         self.partitions.len() - 1
     }
 

@@ -236,13 +236,17 @@ impl ControlPlane {
             let strategies = service.spec.placement_strategy.clone();
             let group = service.group.clone();
             let target = service.spec.launch_target.clone();
+            let mut leaving: Vec<TaskId> =
+                service.deployments.iter().flat_map(|deployment| &deployment.stopping).copied().collect();
+            leaving.extend(&chosen);
             let mut healthy: Vec<TaskId> = deployment.healthy.iter().copied().collect();
             if missing >= healthy.len() {
                 chosen.append(&mut healthy);
             }
             for _ in 0..missing.min(healthy.len()) {
-                let victim = self.choose_victim(&healthy, &target, &strategies, &group);
+                let victim = self.choose_victim(&healthy, &leaving, &target, &strategies, &group);
                 healthy.retain(|task| *task != victim);
+                leaving.push(victim);
                 chosen.push(victim);
             }
         }
@@ -262,6 +266,7 @@ impl ControlPlane {
     fn choose_victim(
         &mut self,
         tasks: &[TaskId],
+        leaving: &[TaskId],
         target: &LaunchTarget,
         strategies: &[PlacementStrategy],
         group: &Arc<str>,
@@ -278,14 +283,16 @@ impl ControlPlane {
                 tasks.retain(|id| task(id).capacity_provider.as_ref() == Some(provider));
             }
         }
-        let candidates: Vec<Candidate> = tasks
-            .iter()
-            .filter_map(|id| Some(Candidate { task: *id, instance: task(id).container_instance? }))
-            .collect();
+        let placed = |ids: &[TaskId]| -> Vec<Candidate> {
+            let candidate = |id: &TaskId| Some(Candidate { task: *id, instance: task(id).container_instance? });
+            ids.iter().filter_map(candidate).collect()
+        };
+        let candidates = placed(&tasks);
+        let leaving = placed(leaving);
         if candidates.is_empty() {
             return *tasks.last().expect("a victim is chosen from someone");
         }
-        self.placement.choose_victim(&candidates, strategies, group, &mut self.rng)
+        self.placement.choose_victim(&candidates, &leaving, strategies, group, &mut self.rng)
     }
 
     /// Completes deployments, drops those that are over, and says when the service is steady.

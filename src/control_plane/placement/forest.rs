@@ -98,11 +98,6 @@ impl Forest {
         self.nodes[slot as usize].key
     }
 
-    /// How many instances a tree holds.
-    pub(super) fn size(&self, tree: Tree) -> u32 {
-        self.size_of(tree.0)
-    }
-
     /// How many instances of a tree come before a key.
     pub(super) fn rank(&self, tree: Tree, key: &Key) -> u32 {
         let (mut at, mut rank) = (tree.0, 0);
@@ -271,7 +266,6 @@ impl Forest {
 }
 
 /// SplitMix64's finaliser, of which 32 bits are plenty for balance.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of the hash is wanted")]
 fn priority(id: ContainerInstanceId) -> u32 {
     let mut z = id.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -22,14 +22,36 @@ pub(super) type CellIndex = u32;
 
 const NO_CELL: CellIndex = CellIndex::MAX;
 
-/// Steps of a walk that a view's construction is worth, for each instance: inserting takes about four steps' time.
-const WALK_PER_INSTANCE: u64 = 4;
-/// The same for views over next to nothing.
-const WALK_MIN: u64 = 256;
-/// Views kept. The one that was used longest ago makes room.
-const VIEWS_MAX: usize = 64;
-/// Cells without an instance that are kept in the hope of one, beyond as many as there are others.
-const VACANT_CELLS_MAX: usize = 64;
+/// When what is kept for speed is built and dropped. No choice depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The walk that a view is worth, in instances looked at for each instance that it would hold.
+    pub(super) walk_per_instance: u64,
+    /// The walk that a view over next to nothing is worth.
+    pub(super) walk_min: u64,
+    /// Views kept in a partition. The one that was used longest ago makes room.
+    pub(super) views_max: usize,
+    /// Changes kept for views beyond two for each instance.
+    pub(super) changes_max: usize,
+    /// Cells without an instance that are kept in the hope of one, beyond half of all.
+    pub(super) vacant_cells_max: usize,
+    /// Partitions kept: each costs something at every change of an instance.
+    pub(super) partitions_max: usize,
+}
+
+impl Default for Limits {
+    /// Inserting an instance into a view takes about as long as looking at four.
+    fn default() -> Limits {
+        Limits {
+            walk_per_instance: 4,
+            walk_min: 256,
+            views_max: 64,
+            changes_max: 1024,
+            vacant_cells_max: 64,
+            partitions_max: 8,
+        }
+    }
+}
 
 /// Instances that only resources and counts tell apart.
 #[derive(Clone, Debug)]
@@ -72,6 +94,7 @@ pub(super) struct Partition {
     pub(super) cells: Vec<Cell>,
     /// When it was used last, by the index's count of placements.
     pub(super) used_at: u64,
+    limits: Limits,
     values: Vec<BTreeMap<Option<String>, u32>>,
     cell_by_key: BTreeMap<(Option<Arc<str>>, Vec<u32>), CellIndex>,
     cell_of: Vec<CellIndex>,
@@ -87,11 +110,12 @@ pub(super) struct Partition {
 
 impl Partition {
     /// Parts the active instances by some attributes, which are sorted.
-    pub(super) fn new(attributes: &[&str], slots: &[Slot]) -> Partition {
+    pub(super) fn new(attributes: &[&str], slots: &[Slot], limits: Limits) -> Partition {
         let mut partition = Partition {
             attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
             cells: Vec::new(),
             used_at: 0,
+            limits,
             values: vec![BTreeMap::new(); attributes.len()],
             cell_by_key: BTreeMap::new(),
             cell_of: Vec::new(),
@@ -133,7 +157,7 @@ impl Partition {
 
     /// Whether cells that came and went with their attributes' values outnumber the others.
     pub(super) fn is_overgrown(&self) -> bool {
-        self.vacant_cell_count > VACANT_CELLS_MAX + self.cells.len() / 2
+        self.vacant_cell_count > self.limits.vacant_cells_max + self.cells.len() / 2
     }
 
     /// Takes in an active instance with the tasks that it holds.
@@ -205,11 +229,6 @@ impl Partition {
         self.task_counts.range((group, 0)..=(group, CellIndex::MAX)).map(|((_, cell), count)| (*cell, *count))
     }
 
-    /// The cell of an active instance.
-    pub(super) fn cell_of(&self, slot: SlotIndex) -> CellIndex {
-        self.cell_of[slot as usize]
-    }
-
     /// Makes sure that there are trees in an order.
     pub(super) fn prepare_order(&mut self, order: Order, slots: &[Slot]) {
         if self.trees.contains_key(&order) {
@@ -245,11 +264,11 @@ impl Partition {
             return;
         }
         let walked = self.walked.get(&group).copied().unwrap_or(0);
-        if walked < WALK_MIN + WALK_PER_INSTANCE * u64::from(self.instance_count) {
+        if walked < self.limits.walk_min + self.limits.walk_per_instance * u64::from(self.instance_count) {
             return;
         }
         self.walked.remove(&group);
-        if self.views.len() >= VIEWS_MAX {
+        if self.views.len() >= self.limits.views_max {
             let idle = self.views.iter().min_by_key(|(key, view)| (view.used_at, **key)).map(|(key, _)| *key);
             self.views.remove(&idle.expect("there are as many views as may be"));
         }
@@ -260,6 +279,12 @@ impl Partition {
     /// A group's view, if it has one. It is as it was when [`Partition::prepare_view`] was called.
     pub(super) fn view(&self, group: GroupIndex, order: Order) -> Option<&View> {
         self.views.get(&(group, order))
+    }
+
+    /// How many views there are.
+    #[cfg(test)]
+    pub(super) fn view_count(&self) -> usize {
+        self.views.len()
     }
 
     /// Notes how far a group has walked for want of a view.
@@ -322,7 +347,7 @@ impl Partition {
         }
         self.changed.push_back(slot);
         // A view so far behind is cheaper to build from scratch.
-        let most = 2 * self.instance_count as usize + 1024;
+        let most = 2 * self.instance_count as usize + self.limits.changes_max;
         if self.changed.len() > most {
             let dropped = self.changed.len() / 2;
             self.changed.drain(..dropped);

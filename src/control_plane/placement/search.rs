@@ -1,9 +1,9 @@
 //! The choice of an instance: the best of each cell, and the best of those.
 //!
 //! Within a cell the value of every attribute that is spread over is the same, so the first instance in the order of
-//! resources is the best of its cell, and one descent of a tree finds it. Where the tasks on an instance count too, that holds for
-//! the instances with the same number of them: the trees of the group's view.
-//! The price of a placement is thus a descent for each cell and number of tasks, however many instances there are.
+//! resources is the best of its cell, and one descent of a tree finds it. Where the tasks on an instance count too, that
+//! holds for the instances with the same number of them: the trees of the group's view. The price of a placement is
+//! thus a descent for each cell and number of tasks, however many instances there are.
 //!
 //! A group without a view walks a cell's tree instead. The walk ends at the first instance without a task of the group,
 //! so its length is at most the number of instances with one.
@@ -17,8 +17,8 @@ use super::slot::{GroupIndex, Slot};
 use super::{PlacementRequest, is_distinct};
 use crate::model::rng::RandomStream;
 
-/// Draws that are made before the candidates are listed. With one in sixteen fit, seven in eight need no list; with
-/// fewer fit, the list is short.
+/// Draws that are made before the candidates are listed. With one in sixteen fit, seven placements in eight need no
+/// list; the fewer fit, the shorter the list.
 const DRAWS: u32 = 32;
 
 /// Everything that a choice depends on.
@@ -193,17 +193,12 @@ impl<'a> Search<'a> {
         best
     }
 
-    /// Whether what comes before the tasks on the instance already decides against a candidate and so against all
-    /// that come behind it.
+    /// Whether what comes before the tasks on the instance decides against a candidate, and so against all that come
+    /// behind it.
     fn is_hopeless(&self, candidate: &Candidate, best: &Candidate) -> bool {
-        let before = self.chain.criteria.iter().take_while(|criterion| **criterion != Criterion::TasksOnInstance);
-        for criterion in before {
-            let (rank, best_rank) = (self.rank(candidate, *criterion), self.rank(best, *criterion));
-            if rank != best_rank {
-                return rank > best_rank;
-            }
-        }
-        false
+        let mut before = self.chain.criteria.iter().take_while(|criterion| **criterion != Criterion::TasksOnInstance);
+        // In the order of the walk the first of them that differs is the greater one.
+        before.any(|criterion| self.rank(candidate, *criterion) > self.rank(best, *criterion))
     }
 
     /// One of the candidates that the strategies hold to be as good as the best, each with the same chance.

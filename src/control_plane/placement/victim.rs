@@ -28,6 +28,9 @@ impl PlacementIndex {
     /// one by chance; without a strategy it is the zone with the most tasks, then the instance with the most. Of what
     /// is left, chance picks behind a spread over an attribute; otherwise the youngest task goes.
     ///
+    /// `leaving` are the tasks of the group that hold their resources still and have been asked to stop: they count as
+    /// gone, so that several victims in a row leave the group as even as one at a time would.
+    ///
     /// The cost is a pass over the candidates for each strategy.
     ///
     /// **Source:** ecs-semantics §4.2. *Ours:* the first step, and the youngest task as the last one. "Most left" is
@@ -38,6 +41,7 @@ impl PlacementIndex {
     pub fn choose_victim(
         &self,
         candidates: &[Candidate],
+        leaving: &[Candidate],
         strategies: &[PlacementStrategy],
         group: &Arc<str>,
         rng: &mut RandomStream,
@@ -52,6 +56,10 @@ impl PlacementIndex {
             .iter()
             .filter_map(|candidate| Some((candidate.task, self.active(candidate.instance)?)))
             .collect();
+        let mut leaving_counts: BTreeMap<SlotIndex, u32> = BTreeMap::new();
+        for slot in leaving.iter().filter_map(|task| self.active(task.instance)) {
+            *leaving_counts.entry(slot).or_default() += 1;
+        }
         let default = [
             PlacementStrategy::Spread(SpreadField::Attribute(AVAILABILITY_ZONE.to_owned())),
             PlacementStrategy::Spread(SpreadField::InstanceId),
@@ -66,10 +74,17 @@ impl PlacementIndex {
                     keep_most(&mut left, |slot| self.slot(slot).remaining.memory.0);
                 }
                 PlacementStrategy::Spread(SpreadField::InstanceId) => {
-                    keep_most(&mut left, |slot| group.map_or(0, |group| self.slot(slot).task_count(group)));
+                    keep_most(&mut left, |slot| {
+                        let count = group.map_or(0, |group| self.slot(slot).task_count(group));
+                        count.saturating_sub(leaving_counts.get(&slot).copied().unwrap_or(0))
+                    });
                 }
                 PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
-                    let counts = self.tasks_by_value(group, name);
+                    let mut counts = self.tasks_by_value(group, name);
+                    for (slot, count) in &leaving_counts {
+                        let counted = counts.entry(attribute(&self.slot(*slot).launch, name)).or_default();
+                        *counted = counted.saturating_sub(*count);
+                    }
                     keep_most(&mut left, |slot| {
                         let value = attribute(&self.slot(slot).launch, name);
                         counts.get(&value).copied().unwrap_or(0)
