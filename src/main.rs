@@ -1,1 +1,7 @@
-fn main(){}
+//! The `longshore` program: parses arguments, calls a subcommand, maps its outcome to an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longshore::cli::main()
+}

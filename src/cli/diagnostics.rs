@@ -1,6 +1,6 @@
 //! Shows the mistakes of a cluster file with the lines that they are on, as rustc does.
 //!
-//! Only strings are made here: whether there is colour, and where it goes to, is the caller's to know.
+//! [`render`] makes a string and knows no terminal; the subcommands say it on standard error.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
@@ -14,6 +14,11 @@ pub enum Colour {
     Plain,
     /// By ANSI escape codes.
     Ansi,
+}
+
+/// Says the mistakes on standard error, in colour where that is a terminal that wants it.
+pub(super) fn print(errors: &ClusterFileErrors) {
+    anstream::eprint!("{}", render(errors, Colour::Ansi));
 }
 
 /// The mistakes in the order of their positions, each with its line, its path and what to write instead; then how many.

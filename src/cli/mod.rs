@@ -1,3 +1,196 @@
-//! The `longshore` program: one file a subcommand, and how things are shown to people.
+//! The command line: one file a subcommand, and what they share for people's eyes.
+//!
+//! Exit codes: 0 when all went well, 1 for a run that failed, 2 for bad input, 130 after a second Ctrl-C;
+//! `run-task` ends with its guest's own.
 
 pub mod diagnostics;
+mod format;
+mod live_view;
+mod plain_view;
+mod run;
+mod run_task;
+mod signals;
+mod summary;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::parse_duration;
+use crate::data_plane::DataPlaneOptions;
+
+/// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, about, max_term_width = 120, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the cluster of a file until its work is done, its time is over or you press Ctrl-C
+    Run(RunArguments),
+    /// Run one module as a standalone task, with this terminal as its input and output
+    RunTask(RunTaskArguments),
+    /// Check a cluster file and list every mistake in it
+    Validate(ValidateArguments),
+}
+
+/// What output looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables and lines for people
+    #[default]
+    Text,
+    /// One JSON document on standard output
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// The cluster file (TOML)
+    file: PathBuf,
+    /// End after this time, as in `90s` or `5m`; the file's own `run_for` otherwise
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    run_for: Option<Duration>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write what containers print into files below this folder
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunTaskArguments {
+    /// A .wasm or .wat file, or a Cargo package folder
+    module: PathBuf,
+    /// CPU units: 1024 are one vCPU
+    #[arg(long, default_value_t = 256)]
+    cpu: u32,
+    /// Memory in MiB, a hard limit
+    #[arg(long, default_value_t = 512)]
+    memory: u32,
+    /// Where the task runs
+    #[arg(long, value_enum, default_value_t = LaunchTypeArgument::Fargate)]
+    launch_type: LaunchTypeArgument,
+    /// A variable of the guest's environment, as often as wanted; it gets no others
+    #[arg(long = "env", value_name = "K=V")]
+    environment: Vec<String>,
+    /// A folder that the guest may use, as often as wanted; `:ro` at the end makes it read-only
+    #[arg(long = "dir", value_name = "HOST::GUEST[:ro]")]
+    folders: Vec<String>,
+    /// Stop the task after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    run_for: Option<Duration>,
+    /// How long the task may take to stop before it is interrupted
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    stop_timeout: Duration,
+    /// Print what the task used and cost on standard error when it is over
+    #[arg(long)]
+    usage: bool,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Arguments of the guest
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ValidateArguments {
+    /// The cluster file (TOML)
+    file: PathBuf,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Settings of this machine that change nothing of what a cluster decides.
+#[derive(Debug, clap::Args)]
+struct HostArguments {
+    /// Where compiled modules are kept between runs [default: the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache_dir: Option<PathBuf>,
+    /// Keep compiled modules in memory only
+    #[arg(long)]
+    no_cache: bool,
+    /// The most worker threads of one pool [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    worker_threads: Option<u16>,
+    /// How many modules are compiled at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    compile_threads: u16,
+}
+
+impl HostArguments {
+    fn data_plane_options(&self) -> DataPlaneOptions {
+        DataPlaneOptions {
+            worker_threads: self.worker_threads.map(usize::from),
+            cache_dir: self.cache_dir(),
+            compile_parallelism: self.compile_threads.into(),
+            ..DataPlaneOptions::default()
+        }
+    }
+
+    /// The folder of compiled modules: as asked for, else below the user's cache folder, else none.
+    fn cache_dir(&self) -> Option<PathBuf> {
+        if self.no_cache {
+            return None;
+        }
+        let from_environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.cache_dir.clone().or_else(|| {
+            let caches = from_environment("XDG_CACHE_HOME")
+                .or_else(|| from_environment("HOME").map(|home| home.join(".cache")))?;
+            Some(caches.join("longshore"))
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LaunchTypeArgument {
+    /// A sandbox of its own
+    #[value(name = "FARGATE", alias = "fargate")]
+    Fargate,
+    /// A container instance
+    #[value(name = "EC2", alias = "ec2")]
+    Ec2,
+}
+
+/// Why a command ended without success. What there was to say has been said.
+enum Failure {
+    /// Bad input: exit code 2.
+    BadInput,
+    /// A run that failed: exit code 1.
+    Failed,
+    /// The guest's own exit code.
+    Guest(u8),
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs the program with this process' arguments.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::RunTask(arguments) => run_task::run_task(&arguments),
+        Command::Validate(arguments) => validate::validate(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed) => ExitCode::FAILURE,
+        Err(Failure::BadInput) => ExitCode::from(2),
+        Err(Failure::Guest(code)) => ExitCode::from(code),
+    }
+}
+
+/// Says on standard error why something went wrong.
+fn complain(message: impl std::fmt::Display) {
+    let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
+    anstream::eprintln!("{style}error{style:#}: {message}");
+}

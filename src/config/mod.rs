@@ -34,7 +34,7 @@ mod task_definitions;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{TABLES, TableKeys};
-pub use sizes::{SizeError, parse_task_cpu, parse_task_memory};
+pub use sizes::{SizeError, check_fargate_size, parse_task_cpu, parse_task_memory};
 pub use suggest::nearest;
 
 /// Reads cluster files.

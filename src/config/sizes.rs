@@ -1,7 +1,7 @@
 //! Task sizes as ECS writes them: `"256"`, `"1 vCPU"`, `".5 vcpu"`, `"512"`, `"1GB"`. Container sizes are plain integers.
 
 use super::duration::parse_scaled;
-use crate::catalog::FargateSize;
+use crate::catalog::{Catalog, FargateSize};
 use crate::config::reader::or_list;
 use crate::model::units::{CpuUnits, MemoryMib};
 
@@ -66,6 +66,17 @@ fn scaled(number: &str, unit: u32) -> Option<(u32, Remainder)> {
     let fine = parse_scaled(number.trim(), u128::from(unit) * FINE)?;
     let remainder = if fine % FINE == 0 { Remainder::Zero } else { Remainder::Some };
     Some((u32::try_from(fine / FINE).ok()?, remainder))
+}
+
+/// Checks a task's size against Fargate's. **Source:** ecs-semantics §8.1.
+///
+/// # Errors
+/// The rule that is broken, with the sizes that are valid.
+pub fn check_fargate_size(cpu: CpuUnits, memory: MemoryMib, catalog: &Catalog) -> Result<(), String> {
+    match fargate_size_problem(catalog.fargate_sizes(), Some(cpu), Some(memory)) {
+        Some((_, problem)) => Err(problem),
+        None => Ok(()),
+    }
 }
 
 /// What Fargate says to a task size: the key that is wrong, and why. **Source:** ecs-semantics §8.1, §11.2.

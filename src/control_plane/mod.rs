@@ -1,5 +1,228 @@
 //! The control plane: events in, actions out, and nothing else.
+//!
+//! It knows no clock, no thread, no I/O and no engine; it never fails and never waits. Whoever drives it promises one thing:
+//! `now` never goes back. In return the same sequence of (now, event) always yields the same actions, so a journal of
+//! events is the whole truth about a cluster.
+//!
+//! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
+//! (a task's life), `services` with [`deployment`] (desired against observed), `capacity` with [`placement`] and
+//! [`cluster_autoscaling`] (instances and groups), `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
+pub mod backoff;
+mod capacity;
+pub mod capacity_strategy;
+pub mod cluster_autoscaling;
+pub mod deployment;
 pub mod event;
+pub mod metrics;
+pub mod placement;
 pub mod request_error;
+mod requests;
+mod scaling;
+pub mod service_autoscaling;
+mod services;
+pub mod state;
+mod tasks;
+pub mod timers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
+use crate::model::rng::{RandomStream, Stream};
+use crate::model::settings::Settings;
+use crate::model::units::Timestamp;
+use action::{Action, Notification};
+use cluster_autoscaling::ManagedScaler;
+use event::Event;
+use placement::PlacementIndex;
+use services::ServiceController;
+use state::ClusterState;
+use timers::{Timers, Wakeup};
+
+/// The control plane of one cluster.
+///
+/// `apply` is the only mutation. Call it with every event, carry out the actions it returns in their order, and call it with
+/// [`Event::DeadlineReached`] when the moment of [`ControlPlane::next_deadline`] has come. `now` must never decrease.
+#[derive(Debug)]
+pub struct ControlPlane {
+    name: Arc<str>,
+    settings: Settings,
+    ids: IdForm,
+    now: Timestamp,
+    state: ClusterState,
+    placement: PlacementIndex,
+    timers: Timers,
+    rng: RandomStream,
+    controllers: BTreeMap<Arc<str>, ServiceController>,
+    scalers: BTreeMap<Arc<str>, ManagedScaler>,
+    /// Services to look at before the call returns.
+    dirty: BTreeSet<Arc<str>>,
+    /// Services that could not place a task and wait for room on an instance.
+    waiting: BTreeSet<Arc<str>>,
+    /// Providers whose waiting tasks may fit since something changed.
+    freed: BTreeSet<Arc<str>>,
+    /// Groups whose instances are to be compared with their desired capacity.
+    groups_to_keep: BTreeSet<Arc<str>>,
+    actions: Vec<Action>,
+    next_task: u64,
+    next_instance: u64,
+    next_deployment: u64,
+}
+
+impl ControlPlane {
+    /// A cluster without anything in it.
+    pub fn new(name: &str, settings: Settings) -> ControlPlane {
+        let ids = IdForm { seed: settings.seed };
+        let rng = RandomStream::new(settings.seed, Stream::Placement);
+        let mut timers = Timers::default();
+        timers.set(Timestamp::ZERO + settings.metric_period, Wakeup::MetricPeriod);
+        ControlPlane {
+            name: name.into(),
+            settings,
+            ids,
+            now: Timestamp::ZERO,
+            state: ClusterState::default(),
+            placement: PlacementIndex::default(),
+            timers,
+            rng,
+            controllers: BTreeMap::new(),
+            scalers: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            freed: BTreeSet::new(),
+            groups_to_keep: BTreeSet::new(),
+            actions: Vec::new(),
+            next_task: 1,
+            next_instance: 1,
+            next_deployment: 1,
+        }
+    }
+
+    /// Takes in one event and says what to do about it. Total: late, repeated and unknown events change nothing.
+    ///
+    /// # Panics
+    /// When `now` is earlier than at the last call.
+    pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
+        assert!(now >= self.now, "time went back from {} to {now}", self.now);
+        self.now = now;
+        match event {
+            Event::Request { request_id, request } => {
+                let response = self.request(request);
+                // The answer comes before what follows from it, so that a caller knows the ids in what it is told next.
+                self.actions.insert(0, Action::Respond { request_id, response });
+            }
+            Event::InstanceRunning { instance } => self.instance_running(instance),
+            Event::InstanceLaunchFailed { instance, reason } => self.instance_launch_failed(instance, &reason),
+            Event::InstanceTerminated { instance, reason } => self.instance_terminated(instance, reason),
+            Event::SpotInterruption { task } => self.spot_interruption(task),
+            Event::TaskStateChange(change) => self.task_state_change(change),
+            Event::Usage { samples } => self.take_usage(&samples),
+            Event::DeadlineReached => {}
+        }
+        self.reach_deadlines();
+        self.settle();
+        self.forget_stopped_tasks();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When it wants to be called next if nothing happens before, and why. `None`: never.
+    pub fn next_deadline(&self) -> Option<(Timestamp, Wakeup)> {
+        self.timers.next()
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What it knows.
+    pub fn state(&self) -> &ClusterState {
+        &self.state
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How it shows ids.
+    pub fn ids(&self) -> IdForm {
+        self.ids
+    }
+
+    /// The time of the last event.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn reach_deadlines(&mut self) {
+        while let Some((_, wakeup)) = self.timers.pop_due(self.now) {
+            match wakeup {
+                Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
+                Wakeup::MetricPeriod => {
+                    self.metric_period_ended();
+                    self.timers.set(self.now + self.settings.metric_period, Wakeup::MetricPeriod);
+                }
+                Wakeup::Restart(service) => {
+                    self.dirty.insert(service);
+                }
+                Wakeup::LaunchRetry(provider) => {
+                    self.groups_to_keep.insert(provider);
+                }
+            }
+        }
+    }
+
+    /// Lets every consequence of an event take place before the call returns.
+    fn settle(&mut self) {
+        loop {
+            if let Some(provider) = self.freed.pop_first() {
+                self.place_waiting_tasks(&provider);
+            } else if let Some(service) = self.dirty.pop_first() {
+                self.reconcile(&service);
+            } else if let Some(provider) = self.groups_to_keep.pop_first() {
+                self.keep_group(&provider);
+            } else if self.state.draining && self.drain_instances() {
+                // Terminating the last instances may leave groups to look at.
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Drops stopped tasks that are older than their retention or beyond the limit. **Source:** ecs-semantics §2.1.
+    fn forget_stopped_tasks(&mut self) {
+        while let Some(&(stopped_at, task)) = self.state.stopped_tasks.front() {
+            let expired = self.now.since(stopped_at) > self.settings.stopped_task_retention;
+            if !expired && self.state.stopped_tasks.len() <= self.settings.stopped_task_limit {
+                return;
+            }
+            self.state.stopped_tasks.pop_front();
+            self.state.tasks.remove(&task);
+        }
+    }
+
+    fn notify(&mut self, notification: Notification) {
+        self.actions.push(Action::Notify(notification));
+    }
+
+    fn new_task_id(&mut self) -> TaskId {
+        let id = TaskId(self.next_task);
+        self.next_task += 1;
+        id
+    }
+
+    fn new_instance_id(&mut self) -> ContainerInstanceId {
+        let id = ContainerInstanceId(self.next_instance);
+        self.next_instance += 1;
+        id
+    }
+
+    fn new_deployment_id(&mut self) -> DeploymentId {
+        let id = DeploymentId(self.next_deployment);
+        self.next_deployment += 1;
+        id
+    }
+}

@@ -1,12 +1,12 @@
-//! Rates of one region, and the names that AWS' bills give to what they price.
+//! Rates of one region, the seconds that are billed, and the names that AWS' bills give to what they price.
 //!
-//! A price book holds numbers and names; how quantities become amounts is [`super::bill`]'s.
+//! A price book holds numbers and names; `billing.rs` makes amounts of quantities.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::task_definition::CpuArchitecture;
-use crate::model::units::NanoUsd;
+use crate::model::units::{Duration, NanoUsd};
 use crate::model::usage::PurchaseOption;
 
 /// Every rate of a region. The fields are open, so that a negotiated or an assumed rate can take a listed one's place.
@@ -95,3 +95,15 @@ impl PriceBook {
         format!("{}BoxUsage:{instance_type}", self.ec2_prefix)
     }
 }
+
+/// The seconds that an interval is billed for: every second that it touches, and never fewer than a minute.
+///
+/// Fargate rounds up. **Source:** ecs-semantics §8.3. EC2 bills by the second with the same minimum for each start;
+/// *Ours:* it rounds up too, which its documentation leaves open.
+pub fn billed_seconds(interval: Duration) -> u64 {
+    let started_second = u64::from(interval.subsec_nanos() > 0);
+    interval.as_secs().saturating_add(started_second).max(MINIMUM_BILLED_SECONDS)
+}
+
+/// The shortest interval that is billed, for a Fargate task on Linux as for an instance. **Source:** ecs-semantics §8.3.
+pub const MINIMUM_BILLED_SECONDS: u64 = 60;

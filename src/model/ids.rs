@@ -68,9 +68,8 @@ impl IdForm {
 
     /// SplitMix64's finaliser over the counter in a stream of its own: a bijection for each seed and kind.
     fn mix(self, kind: u64, counter: u64) -> u64 {
-        let mut z = counter
-            .wrapping_add(self.seed.rotate_left(17))
-            .wrapping_add(kind.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut z =
+            counter.wrapping_add(self.seed.rotate_left(17)).wrapping_add(kind.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

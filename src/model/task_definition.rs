@@ -148,9 +148,7 @@ impl TaskDefinition {
             memory: self.memory.unwrap_or_else(|| {
                 self.containers
                     .iter()
-                    .map(|container| {
-                        container.memory_reservation.or(container.memory).unwrap_or_default()
-                    })
+                    .map(|container| container.memory_reservation.or(container.memory).unwrap_or_default())
                     .sum()
             }),
             ports,

@@ -2,4 +2,5 @@
 
 mod cluster_file;
 mod guests;
+mod metering;
 mod workloads;

@@ -1,0 +1,143 @@
+//! `longshore run FILE`: a cluster from its first instance to its bill.
+
+use std::io::{IsTerminal, Write as _};
+use std::time::Duration;
+
+use crossbeam_channel::RecvTimeoutError;
+
+use super::live_view::LiveView;
+use super::signals::StopRequests;
+use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain_view, summary};
+use crate::config::ClusterFile;
+use crate::data_plane::DataPlaneOptions;
+use crate::data_plane::image::ImageProgress;
+use crate::driver::real_time::{End, HostOptions, Notice, RunningCluster};
+use crate::driver::report::Report;
+use crate::driver::snapshot::Snapshot;
+
+/// How often a stop request is looked for, and the live view drawn again.
+const REFRESH: Duration = Duration::from_millis(125);
+
+pub(super) fn run(arguments: &RunArguments) -> Outcome {
+    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
+        diagnostics::print(&errors);
+        Failure::BadInput
+    })?;
+    if arguments.run_for.is_some() {
+        spec.settings.run_for = arguments.run_for;
+    }
+    let stop_requests = StopRequests::listen().map_err(failed)?;
+    let (image_observer, images) = crossbeam_channel::bounded(1024);
+    let cluster = RunningCluster::start(
+        spec,
+        HostOptions {
+            data_plane: DataPlaneOptions {
+                log_dir: arguments.log_dir.clone(),
+                image_observer: Some(image_observer),
+                ..arguments.host.data_plane_options()
+            },
+            end: End::WhenDone,
+        },
+    )
+    .map_err(failed)?;
+    let notices = cluster.watch().map_err(failed)?;
+    let view = match arguments.format {
+        Format::Json => View::Quiet,
+        Format::Text if std::io::stdout().is_terminal() => View::Live(LiveView::open().map_err(failed)?),
+        Format::Text => View::Plain,
+    };
+    let snapshot = follow(cluster, &notices, &images, view, &stop_requests).map_err(failed)?;
+    match arguments.format {
+        Format::Json => {
+            let report = Report::of(&snapshot);
+            let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
+            write_out(&text)
+        }
+        Format::Text => write_out(&summary::text(&snapshot)),
+    }
+}
+
+/// Where a run is shown while it lasts.
+enum View {
+    Live(LiveView),
+    Plain,
+    Quiet,
+}
+
+/// Shows the cluster until it is over.
+fn follow(
+    cluster: RunningCluster,
+    notices: &crossbeam_channel::Receiver<Notice>,
+    images: &crossbeam_channel::Receiver<ImageProgress>,
+    mut view: View,
+    stop_requests: &StopRequests,
+) -> std::io::Result<Snapshot> {
+    let ids = match cluster.snapshot() {
+        Ok(snapshot) => snapshot.ids,
+        Err(_) => return Ok(cluster.wait()),
+    };
+    let mut draining = false;
+    loop {
+        let notice = notices.recv_timeout(REFRESH);
+        while let Ok(progress) = images.try_recv() {
+            match &mut view {
+                View::Live(live) => live.image(&progress),
+                View::Plain => {
+                    let at = super::format::clock(cluster.clock().now());
+                    anstream::println!("{at}  {}", plain_view::image_line(&progress));
+                }
+                View::Quiet => {}
+            }
+        }
+        match notice {
+            Ok(notice) => {
+                let line = match &view {
+                    View::Quiet => None,
+                    _ => plain_view::line(&notice, ids, &cluster),
+                };
+                match (&mut view, line) {
+                    (View::Plain, Some(line)) => anstream::println!("{line}"),
+                    (View::Live(live), Some(line)) => live.event(line),
+                    _ => {}
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if stop_requests.any() && !draining {
+            draining = true;
+            match &mut view {
+                View::Live(live) => live.event(DRAINING.into()),
+                View::Plain | View::Quiet => anstream::eprintln!("{DRAINING}"),
+            }
+            cluster.drain();
+        }
+        if let View::Live(live) = &mut view
+            && live.is_due(cluster.clock().now(), REFRESH)
+        {
+            let Ok(snapshot) = cluster.snapshot() else { break };
+            live.draw(&snapshot)?;
+            if live.stop_requested()? && !draining {
+                draining = true;
+                live.event(DRAINING.into());
+                cluster.drain();
+            }
+        }
+    }
+    // Leaves the live view's screen before anything else is printed.
+    drop(view);
+    Ok(cluster.wait())
+}
+
+const DRAINING: &str = "draining: services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
+
+fn write_out(text: &str) -> Outcome {
+    // A reader that has gone (`| head`) is no failure of the run.
+    let _ = writeln!(anstream::stdout(), "{text}");
+    Ok(())
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    complain(error);
+    Failure::Failed
+}

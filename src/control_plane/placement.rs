@@ -1,0 +1,329 @@
+//! Placement: which container instance takes a task, and why none does.
+//!
+//! The pipeline is ECS': candidates are the active instances (of one capacity provider, when there is one), those
+//! without the resources, the ports or the constraints drop out, strategies rank the rest, and the first is taken.
+//! **Source:** ecs-semantics §4.1.
+//!
+//! Nothing here looks at all instances in turn. [`PlacementIndex`] keeps them in search trees by what they have left,
+//! parted by capacity provider, by zone and by whatever else strategies spread over, so that the price of a
+//! placement does not grow with the number of instances (`benches/placement.rs`). It grows with the number of
+//! capacity providers and of values of the attributes that are spread over. Two things may take a pass over the instances that have room: wanting
+//! a host port, and a random choice when fewer than a few in a hundred have room.
+//!
+//! Fargate tasks have no instance and do not come here.
+
+mod chain;
+mod failure;
+mod forest;
+mod partition;
+mod search;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod victim;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use failure::{
+    DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_MEMORY,
+    RESOURCE_PORTS,
+};
+use thiserror::Error;
+pub use victim::Candidate;
+
+use self::chain::{AVAILABILITY_ZONE, Chain};
+use self::forest::SlotIndex;
+use self::partition::Partition;
+use self::search::{Search, counts_tasks_on_instances};
+use self::slot::{GroupIndex, Slot, Standing};
+use crate::model::capacity::{ContainerInstance, InstanceResources};
+use crate::model::ids::ContainerInstanceId;
+use crate::model::rng::RandomStream;
+use crate::model::service::{PlacementConstraint, PlacementStrategy};
+use crate::model::task_definition::Reservation;
+use crate::model::units::{CpuUnits, MemoryMib};
+
+/// Partitions kept: the zone's and those of other attributes. Each costs something at every change of an instance, so
+/// the one that was used longest ago makes room.
+const PARTITIONS_MAX: usize = 8;
+
+/// What a task wants of an instance.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacementRequest<'a> {
+    /// What it takes from the instance.
+    pub reservation: &'a Reservation,
+    /// Its group, whose tasks `spread` and `distinctInstance` count. **Source:** ecs-semantics §2.5.
+    pub group: &'a Arc<str>,
+    /// The provider whose instances are the candidates; `None` is all instances (launch type EC2).
+    pub capacity_provider: Option<&'a Arc<str>>,
+    /// How candidates are ranked, first strategy first.
+    pub strategies: &'a [PlacementStrategy],
+    /// What excludes candidates.
+    pub constraints: &'a [PlacementConstraint],
+    /// What the task is, for the ranking when there is no strategy.
+    pub kind: TaskKind,
+}
+
+/// What a task belongs to. **Source:** ecs-semantics §4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// A service. Without a strategy its tasks are spread over zones, then over instances.
+    Service,
+    /// RunTask. Without a strategy the choice is random.
+    Standalone,
+}
+
+/// No instance takes the task; [`PlacementIndex::explain`] says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no container instance met all of the task's requirements")]
+pub struct Unplaceable;
+
+/// Every instance that may take tasks, what it has left, and how many tasks of each group it holds.
+///
+/// The caller says what it does: [`reserve`](PlacementIndex::reserve) for a task that was placed,
+/// [`release`](PlacementIndex::release) when it has ended. An instance that was removed stays known for as long as it
+/// holds tasks, so that it can be inserted again with them; until then they count for nothing.
+#[derive(Clone, Debug, Default)]
+pub struct PlacementIndex {
+    slots: Vec<Slot>,
+    vacant: Vec<SlotIndex>,
+    slot_by_id: BTreeMap<ContainerInstanceId, SlotIndex>,
+    groups: BTreeMap<Arc<str>, Group>,
+    group_count: u64,
+    partitions: Vec<Partition>,
+    placement_count: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    index: GroupIndex,
+    /// Never zero.
+    task_count: u32,
+}
+
+impl PlacementIndex {
+    /// Takes in an active instance, or what has changed of one: its resources and attributes. Tasks that were
+    /// reserved on it stay counted; what they take must be missing from `instance.remaining`.
+    pub fn insert_instance(&mut self, instance: &ContainerInstance) {
+        self.set_aside(instance.id);
+        let launch = Arc::clone(&instance.launch);
+        let remaining = instance.remaining.clone();
+        let slot = match self.slot_by_id.get(&instance.id) {
+            Some(slot) => {
+                let held = &mut self.slots[*slot as usize];
+                held.launch = launch;
+                held.remaining = remaining;
+                held.standing = Standing::Active;
+                *slot
+            }
+            None => {
+                let held = Slot { id: instance.id, launch, remaining, standing: Standing::Active, tasks: Vec::new() };
+                let slot = match self.vacant.pop() {
+                    Some(slot) => {
+                        self.slots[slot as usize] = held;
+                        slot
+                    }
+                    None => {
+                        self.slots.push(held);
+                        SlotIndex::try_from(self.slots.len() - 1).expect("instances are counted in 32 bits")
+                    }
+                };
+                self.slot_by_id.insert(instance.id, slot);
+                slot
+            }
+        };
+        for partition in &mut self.partitions {
+            partition.insert(slot, &self.slots[slot as usize]);
+        }
+    }
+
+    /// Places no more tasks on an instance. One that is not known is ignored.
+    pub fn remove_instance(&mut self, instance: ContainerInstanceId) {
+        self.set_aside(instance);
+        self.vacate_if_done(instance);
+        // The zone's partition is dropped like any other and built again at the next placement.
+        self.partitions.retain(|partition| !partition.is_overgrown());
+    }
+
+    /// Takes what a task needs from an instance and counts the task in its group. An instance that is not known is
+    /// ignored.
+    ///
+    /// # Panics
+    /// When the instance has less left than the task needs, or one of its ports is in use.
+    pub fn reserve(&mut self, instance: ContainerInstanceId, group: &Arc<str>, reservation: &Reservation) {
+        let Some(slot) = self.slot_by_id.get(&instance).copied() else {
+            return;
+        };
+        let held = &mut self.slots[slot as usize];
+        let (cpu, memory) = (held.remaining.cpu.0, held.remaining.memory.0);
+        assert!(
+            cpu >= reservation.cpu.0 && memory >= reservation.memory.0 && held.has_ports(reservation),
+            "instance {instance} has what is reserved on it"
+        );
+        held.remaining.cpu = CpuUnits(cpu - reservation.cpu.0);
+        held.remaining.memory = MemoryMib(memory - reservation.memory.0);
+        held.remaining.ports.extend(&reservation.ports);
+        let index = match self.groups.get_mut(group) {
+            Some(known) => {
+                known.task_count += 1;
+                known.index
+            }
+            None => {
+                let index = GroupIndex(self.group_count);
+                self.group_count += 1;
+                self.groups.insert(Arc::clone(group), Group { index, task_count: 1 });
+                index
+            }
+        };
+        held.count_task_in(index);
+        if held.is_active() {
+            for partition in &mut self.partitions {
+                partition.reserve(slot, held, index);
+            }
+        }
+    }
+
+    /// Gives back what a task took from an instance. An instance that is not known is ignored.
+    ///
+    /// # Panics
+    /// When the instance holds no task of the group.
+    pub fn release(&mut self, instance: ContainerInstanceId, group: &Arc<str>, reservation: &Reservation) {
+        let Some(slot) = self.slot_by_id.get(&instance).copied() else {
+            return;
+        };
+        let held = &mut self.slots[slot as usize];
+        held.remaining.cpu = held.remaining.cpu + reservation.cpu;
+        held.remaining.memory = held.remaining.memory + reservation.memory;
+        for port in &reservation.ports {
+            held.remaining.ports.remove(port);
+        }
+        let known = self.groups.get_mut(group).expect("only a task that was reserved is released");
+        let index = known.index;
+        known.task_count -= 1;
+        let is_last = known.task_count == 0;
+        held.count_task_out(index);
+        if held.is_active() {
+            for partition in &mut self.partitions {
+                partition.release(slot, held, index);
+            }
+        }
+        if is_last {
+            self.groups.remove(group);
+            for partition in &mut self.partitions {
+                partition.forget_group(index);
+            }
+        }
+        self.vacate_if_done(instance);
+    }
+
+    /// What an instance has left: one that takes tasks, or one that was removed and still holds some.
+    pub fn remaining(&self, instance: ContainerInstanceId) -> Option<&InstanceResources> {
+        let slot = self.slot_by_id.get(&instance)?;
+        Some(&self.slots[*slot as usize].remaining)
+    }
+
+    /// Chooses the instance for a task and reserves nothing.
+    ///
+    /// # Errors
+    /// When no candidate takes the task. That costs no more than a choice: the reasons are [`PlacementIndex::explain`]'s.
+    ///
+    /// **Source:** ecs-semantics §4.1, §4.2. *Ours:* the last ties go to the fullest instance, then to the oldest.
+    pub fn place(
+        &mut self,
+        request: &PlacementRequest<'_>,
+        rng: &mut RandomStream,
+    ) -> Result<ContainerInstanceId, Unplaceable> {
+        self.placement_count += 1;
+        let chain = Chain::new(request.strategies, request.kind);
+        let group = self.group(request.group);
+        let index = self.partition_by(&chain.attributes);
+        let partition = &mut self.partitions[index];
+        partition.used_at = self.placement_count;
+        partition.prepare_order(chain.order, &self.slots);
+        if let Some(group) = group.filter(|_| counts_tasks_on_instances(&chain, request)) {
+            partition.prepare_view(group, chain.order, &self.slots, self.placement_count);
+        }
+        let mut search = Search::new(&self.slots, partition, request, &chain, group);
+        let chosen = search.choose(rng);
+        let walked = search.walked;
+        if let Some(group) = group.filter(|_| walked > 0) {
+            self.partitions[index].note_walk(group, walked);
+        }
+        chosen.map(|slot| self.slots[slot as usize].id).ok_or(Unplaceable)
+    }
+
+    /// Says of each candidate why it does not take a task: a pass over all of them.
+    ///
+    /// **Source:** ecs-semantics §4.5.
+    pub fn explain(&self, request: &PlacementRequest<'_>) -> PlacementFailure {
+        let candidates = self.slot_by_id.values().map(|slot| self.slot(*slot)).filter(|held| {
+            held.is_active()
+                && request.capacity_provider.is_none_or(|wanted| held.launch.capacity_provider.as_ref() == Some(wanted))
+        });
+        failure::explain(candidates, request, self.group(request.group))
+    }
+
+    fn slot(&self, slot: SlotIndex) -> &Slot {
+        &self.slots[slot as usize]
+    }
+
+    /// The slot of an instance that takes tasks.
+    fn active(&self, instance: ContainerInstanceId) -> Option<SlotIndex> {
+        let slot = self.slot_by_id.get(&instance)?;
+        self.slot(*slot).is_active().then_some(*slot)
+    }
+
+    /// The number of a group that has a task somewhere.
+    fn group(&self, group: &Arc<str>) -> Option<GroupIndex> {
+        self.groups.get(group).map(|known| known.index)
+    }
+
+    /// The partition by some attributes, built if need be.
+    fn partition_by(&mut self, attributes: &[&str]) -> usize {
+        let known = self.partitions.iter().position(|partition| partition.attributes == attributes);
+        if let Some(known) = known {
+            return known;
+        }
+        if self.partitions.len() >= PARTITIONS_MAX {
+            let idle = self
+                .partitions
+                .iter()
+                .enumerate()
+                .filter(|(_, partition)| partition.attributes != [AVAILABILITY_ZONE])
+                .min_by_key(|(_, partition)| partition.used_at);
+            let (idle, _) = idle.expect("only one partition is the zone's");
+            self.partitions.swap_remove(idle);
+        }
+        self.partitions.push(Partition::new(attributes, &self.slots));
+        self.partitions.len() - 1
+    }
+
+    /// Takes an instance that takes tasks out of all partitions.
+    fn set_aside(&mut self, instance: ContainerInstanceId) {
+        if let Some(slot) = self.active(instance) {
+            for partition in &mut self.partitions {
+                partition.remove(slot, &self.slots[slot as usize]);
+            }
+            self.slots[slot as usize].standing = Standing::SetAside;
+        }
+    }
+
+    /// Forgets an instance that takes no tasks and holds none.
+    fn vacate_if_done(&mut self, instance: ContainerInstanceId) {
+        let Some(slot) = self.slot_by_id.get(&instance).copied() else {
+            return;
+        };
+        let held = &mut self.slots[slot as usize];
+        if held.standing == Standing::SetAside && held.tasks.is_empty() {
+            held.standing = Standing::Vacant;
+            self.slot_by_id.remove(&instance);
+            self.vacant.push(slot);
+        }
+    }
+}
+
+/// Whether each task of the group is to have an instance of its own. **Source:** ecs-semantics §4.3.
+fn is_distinct(constraints: &[PlacementConstraint]) -> bool {
+    constraints.contains(&PlacementConstraint::DistinctInstance)
+}

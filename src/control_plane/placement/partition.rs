@@ -1,0 +1,389 @@
+//! The active instances, parted into cells in which nothing but resources and task counts tells them apart.
+//!
+//! A cell holds the instances of one capacity provider that agree in every attribute of the partition. The zone's
+//! partition always exists; one for other attributes is built when a strategy first spreads over them. Each cell has a
+//! tree for each order of resources that was asked for.
+//!
+//! Where the number of a group's tasks on an instance matters, cells are parted further, by that number: a [`View`] of
+//! the partition as one group sees it. A view costs a pass over all instances, and placements that it does not exist
+//! for walk past the instances that hold the group. So it is built once a group has walked as far as building it
+//! takes. It is brought up to date, from a log of the instances that changed, only when its group places a task: a
+//! group that is left alone costs the others nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::chain::Order;
+use super::forest::{Forest, Key, SlotIndex, Tree};
+use super::slot::{GroupIndex, Slot};
+
+/// The position of a cell in its partition.
+pub(super) type CellIndex = u32;
+
+const NO_CELL: CellIndex = CellIndex::MAX;
+
+/// Steps of a walk that a view's construction is worth, for each instance: inserting takes about four steps' time.
+const WALK_PER_INSTANCE: u64 = 4;
+/// The same for views over next to nothing.
+const WALK_MIN: u64 = 256;
+/// Views kept. The one that was used longest ago makes room.
+const VIEWS_MAX: usize = 64;
+/// Cells without an instance that are kept in the hope of one, beyond as many as there are others.
+const VACANT_CELLS_MAX: usize = 64;
+
+/// Instances that only resources and counts tell apart.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    /// Their capacity provider.
+    pub(super) capacity_provider: Option<Arc<str>>,
+    /// Their values of the partition's attributes, by index into the values met so far.
+    pub(super) values: Vec<u32>,
+    /// How many there are.
+    instance_count: u32,
+}
+
+/// Trees over the cells in one order of resources.
+#[derive(Clone, Debug, Default)]
+struct CellTrees {
+    forest: Forest,
+    trees: Vec<Tree>,
+}
+
+/// Trees over the cells as one group sees them, in one order of resources.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    /// Its nodes.
+    pub(super) forest: Forest,
+    /// A tree for each cell and number of the group's tasks on an instance. None is empty.
+    pub(super) trees: BTreeMap<(CellIndex, u32), Tree>,
+    /// Where each slot is.
+    place_of: Vec<(CellIndex, u32)>,
+    /// The changes that it has taken in.
+    synced: u64,
+    used_at: u64,
+}
+
+/// The active instances by capacity provider and the values of some attributes.
+#[derive(Clone, Debug)]
+pub(super) struct Partition {
+    /// The attributes, sorted.
+    pub(super) attributes: Vec<String>,
+    /// The cells.
+    pub(super) cells: Vec<Cell>,
+    /// When it was used last, by the index's count of placements.
+    pub(super) used_at: u64,
+    values: Vec<BTreeMap<Option<String>, u32>>,
+    cell_by_key: BTreeMap<(Option<Arc<str>>, Vec<u32>), CellIndex>,
+    cell_of: Vec<CellIndex>,
+    vacant_cell_count: usize,
+    instance_count: u32,
+    trees: BTreeMap<Order, CellTrees>,
+    task_counts: BTreeMap<(GroupIndex, CellIndex), u32>,
+    views: BTreeMap<(GroupIndex, Order), View>,
+    walked: BTreeMap<GroupIndex, u64>,
+    changed: VecDeque<SlotIndex>,
+    changed_start: u64,
+}
+
+impl Partition {
+    /// Parts the active instances by some attributes, which are sorted.
+    pub(super) fn new(attributes: &[&str], slots: &[Slot]) -> Partition {
+        let mut partition = Partition {
+            attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+            cells: Vec::new(),
+            used_at: 0,
+            values: vec![BTreeMap::new(); attributes.len()],
+            cell_by_key: BTreeMap::new(),
+            cell_of: Vec::new(),
+            vacant_cell_count: 0,
+            instance_count: 0,
+            trees: BTreeMap::new(),
+            task_counts: BTreeMap::new(),
+            views: BTreeMap::new(),
+            walked: BTreeMap::new(),
+            changed: VecDeque::new(),
+            changed_start: 0,
+        };
+        for (slot, held) in (0..).zip(slots) {
+            if held.is_active() {
+                partition.insert(slot, held);
+            }
+        }
+        partition
+    }
+
+    /// How many values of an attribute were met so far.
+    pub(super) fn value_count(&self, attribute: usize) -> usize {
+        self.values[attribute].len()
+    }
+
+    /// The values of an attribute that were met so far, by their index.
+    pub(super) fn values_of(&self, attribute: usize) -> Vec<Option<&str>> {
+        let mut values = vec![None; self.values[attribute].len()];
+        for (value, index) in &self.values[attribute] {
+            values[*index as usize] = value.as_deref();
+        }
+        values
+    }
+
+    /// Whether a cell has instances.
+    pub(super) fn is_inhabited(&self, cell: CellIndex) -> bool {
+        self.cells[cell as usize].instance_count > 0
+    }
+
+    /// Whether cells that came and went with their attributes' values outnumber the others.
+    pub(super) fn is_overgrown(&self) -> bool {
+        self.vacant_cell_count > VACANT_CELLS_MAX + self.cells.len() / 2
+    }
+
+    /// Takes in an active instance with the tasks that it holds.
+    pub(super) fn insert(&mut self, slot: SlotIndex, held: &Slot) {
+        let cell = self.cell_for(held);
+        if self.cell_of.len() <= slot as usize {
+            self.cell_of.resize(slot as usize + 1, NO_CELL);
+        }
+        self.cell_of[slot as usize] = cell;
+        self.instance_count += 1;
+        let inhabitants = &mut self.cells[cell as usize].instance_count;
+        *inhabitants += 1;
+        if *inhabitants == 1 {
+            self.vacant_cell_count -= 1;
+        }
+        for (order, trees) in &mut self.trees {
+            trees.insert(cell, slot, held.key(*order));
+        }
+        for (group, count) in &held.tasks {
+            *self.task_counts.entry((*group, cell)).or_default() += count;
+        }
+        self.note_change(slot);
+    }
+
+    /// Lets go of an active instance with the tasks that it holds.
+    pub(super) fn remove(&mut self, slot: SlotIndex, held: &Slot) {
+        let cell = std::mem::replace(&mut self.cell_of[slot as usize], NO_CELL);
+        self.instance_count -= 1;
+        let inhabitants = &mut self.cells[cell as usize].instance_count;
+        *inhabitants -= 1;
+        if *inhabitants == 0 {
+            self.vacant_cell_count += 1;
+        }
+        for trees in self.trees.values_mut() {
+            trees.remove(cell, slot);
+        }
+        for (group, count) in &held.tasks {
+            self.count_tasks_off(*group, cell, *count);
+        }
+        self.note_change(slot);
+    }
+
+    /// Takes in that an active instance has a task more, and what it has left.
+    pub(super) fn reserve(&mut self, slot: SlotIndex, held: &Slot, group: GroupIndex) {
+        let cell = self.cell_of[slot as usize];
+        *self.task_counts.entry((group, cell)).or_default() += 1;
+        self.reposition(cell, slot, held);
+    }
+
+    /// Takes in that an active instance has a task less, and what it has left.
+    pub(super) fn release(&mut self, slot: SlotIndex, held: &Slot, group: GroupIndex) {
+        let cell = self.cell_of[slot as usize];
+        self.count_tasks_off(group, cell, 1);
+        self.reposition(cell, slot, held);
+    }
+
+    /// Forgets a group that has no task left.
+    pub(super) fn forget_group(&mut self, group: GroupIndex) {
+        self.views.remove(&(group, Order::Cpu));
+        self.views.remove(&(group, Order::Memory));
+        self.walked.remove(&group);
+        if self.views.is_empty() {
+            self.forget_changes();
+        }
+    }
+
+    /// The group's tasks by cell, where there are any.
+    pub(super) fn task_counts(&self, group: GroupIndex) -> impl Iterator<Item = (CellIndex, u32)> + '_ {
+        self.task_counts.range((group, 0)..=(group, CellIndex::MAX)).map(|((_, cell), count)| (*cell, *count))
+    }
+
+    /// The cell of an active instance.
+    pub(super) fn cell_of(&self, slot: SlotIndex) -> CellIndex {
+        self.cell_of[slot as usize]
+    }
+
+    /// Makes sure that there are trees in an order.
+    pub(super) fn prepare_order(&mut self, order: Order, slots: &[Slot]) {
+        if self.trees.contains_key(&order) {
+            return;
+        }
+        let mut trees = CellTrees { forest: Forest::default(), trees: vec![Tree::EMPTY; self.cells.len()] };
+        for ((slot, held), cell) in (0..).zip(slots).zip(&self.cell_of) {
+            if *cell != NO_CELL {
+                trees.insert(*cell, slot, held.key(order));
+            }
+        }
+        self.trees.insert(order, trees);
+    }
+
+    /// Brings a group's view up to date, or builds it when the group has walked far enough without.
+    pub(super) fn prepare_view(&mut self, group: GroupIndex, order: Order, slots: &[Slot], used_at: u64) {
+        let changes_end = self.changed_start + self.changed.len() as u64;
+        if let Some(view) = self.views.get_mut(&(group, order)) {
+            view.used_at = used_at;
+            let Some(seen) = view.synced.checked_sub(self.changed_start) else {
+                // The log no longer reaches back to this view: as many instances have changed as there are.
+                *view = View::new(group, order, slots, &self.cell_of, changes_end, used_at);
+                return;
+            };
+            let seen = usize::try_from(seen).expect("the log is as long as it is");
+            for slot in self.changed.range(seen..) {
+                view.reposition(group, order, *slot, &slots[*slot as usize], self.cell_of[*slot as usize]);
+            }
+            view.synced = changes_end;
+            if self.views.len() == 1 {
+                self.forget_changes();
+            }
+            return;
+        }
+        let walked = self.walked.get(&group).copied().unwrap_or(0);
+        if walked < WALK_MIN + WALK_PER_INSTANCE * u64::from(self.instance_count) {
+            return;
+        }
+        self.walked.remove(&group);
+        if self.views.len() >= VIEWS_MAX {
+            let idle = self.views.iter().min_by_key(|(key, view)| (view.used_at, **key)).map(|(key, _)| *key);
+            self.views.remove(&idle.expect("there are as many views as may be"));
+        }
+        let view = View::new(group, order, slots, &self.cell_of, changes_end, used_at);
+        self.views.insert((group, order), view);
+    }
+
+    /// A group's view, if it has one. It is as it was when [`Partition::prepare_view`] was called.
+    pub(super) fn view(&self, group: GroupIndex, order: Order) -> Option<&View> {
+        self.views.get(&(group, order))
+    }
+
+    /// Notes how far a group has walked for want of a view.
+    pub(super) fn note_walk(&mut self, group: GroupIndex, steps: u64) {
+        *self.walked.entry(group).or_default() += steps;
+    }
+
+    /// The tree of a cell and its forest.
+    ///
+    /// # Panics
+    /// When the order was not prepared.
+    pub(super) fn tree(&self, order: Order, cell: CellIndex) -> (&Forest, Tree) {
+        let trees = &self.trees[&order];
+        (&trees.forest, trees.trees[cell as usize])
+    }
+
+    fn cell_for(&mut self, held: &Slot) -> CellIndex {
+        let mut values = Vec::with_capacity(self.attributes.len());
+        for (name, known) in self.attributes.iter().zip(&mut self.values) {
+            let value = held.attribute(name).map(str::to_owned);
+            let next = u32::try_from(known.len()).expect("an instance brings one value at most");
+            values.push(*known.entry(value).or_insert(next));
+        }
+        let key = (held.launch.capacity_provider.clone(), values);
+        if let Some(cell) = self.cell_by_key.get(&key) {
+            return *cell;
+        }
+        let cell = u32::try_from(self.cells.len()).expect("an instance brings one cell at most");
+        self.cells.push(Cell { capacity_provider: key.0.clone(), values: key.1.clone(), instance_count: 0 });
+        self.cell_by_key.insert(key, cell);
+        self.vacant_cell_count += 1;
+        for trees in self.trees.values_mut() {
+            trees.trees.push(Tree::EMPTY);
+        }
+        cell
+    }
+
+    fn count_tasks_off(&mut self, group: GroupIndex, cell: CellIndex, count: u32) {
+        let left = self.task_counts.get_mut(&(group, cell)).expect("the tasks of an active instance are counted");
+        *left -= count;
+        if *left == 0 {
+            self.task_counts.remove(&(group, cell));
+        }
+    }
+
+    fn reposition(&mut self, cell: CellIndex, slot: SlotIndex, held: &Slot) {
+        for (order, trees) in &mut self.trees {
+            let key = held.key(*order);
+            if trees.forest.key(slot) != key {
+                trees.remove(cell, slot);
+                trees.insert(cell, slot, key);
+            }
+        }
+        self.note_change(slot);
+    }
+
+    fn note_change(&mut self, slot: SlotIndex) {
+        if self.views.is_empty() {
+            return;
+        }
+        self.changed.push_back(slot);
+        // A view so far behind is cheaper to build from scratch.
+        let most = 2 * self.instance_count as usize + 1024;
+        if self.changed.len() > most {
+            let dropped = self.changed.len() / 2;
+            self.changed.drain(..dropped);
+            self.changed_start += dropped as u64;
+        }
+    }
+
+    /// Empties the log when no view is behind it.
+    fn forget_changes(&mut self) {
+        self.changed_start += self.changed.len() as u64;
+        self.changed.clear();
+    }
+}
+
+impl CellTrees {
+    fn insert(&mut self, cell: CellIndex, slot: SlotIndex, key: Key) {
+        self.forest.insert(&mut self.trees[cell as usize], slot, key);
+    }
+
+    fn remove(&mut self, cell: CellIndex, slot: SlotIndex) {
+        self.forest.remove(&mut self.trees[cell as usize], slot);
+    }
+}
+
+impl View {
+    fn new(group: GroupIndex, order: Order, slots: &[Slot], cell_of: &[CellIndex], synced: u64, used_at: u64) -> View {
+        let mut view =
+            View { forest: Forest::default(), trees: BTreeMap::new(), place_of: Vec::new(), synced, used_at };
+        for ((slot, held), cell) in (0..).zip(slots).zip(cell_of) {
+            view.reposition(group, order, slot, held, *cell);
+        }
+        view
+    }
+
+    /// The trees of a cell by the number of the group's tasks, least first.
+    pub(super) fn trees_of(&self, cell: CellIndex) -> impl Iterator<Item = (u32, Tree)> + '_ {
+        self.trees.range((cell, 0)..=(cell, u32::MAX)).map(|((_, count), tree)| (*count, *tree))
+    }
+
+    /// Puts an instance where it belongs: nowhere, when it has no cell.
+    fn reposition(&mut self, group: GroupIndex, order: Order, slot: SlotIndex, held: &Slot, cell: CellIndex) {
+        let index = slot as usize;
+        if self.place_of.len() <= index {
+            self.place_of.resize(index + 1, (NO_CELL, 0));
+        }
+        let old = self.place_of[index];
+        let new = (cell, if cell == NO_CELL { 0 } else { held.task_count(group) });
+        let key = held.key(order);
+        if old == new && (cell == NO_CELL || self.forest.key(slot) == key) {
+            return;
+        }
+        if old.0 != NO_CELL {
+            let tree = self.trees.get_mut(&old).expect("an instance is where it was put");
+            self.forest.remove(tree, slot);
+            if *tree == Tree::EMPTY {
+                self.trees.remove(&old);
+            }
+        }
+        if cell != NO_CELL {
+            self.forest.insert(self.trees.entry(new).or_insert(Tree::EMPTY), slot, key);
+        }
+        self.place_of[index] = new;
+    }
+}

@@ -1,0 +1,108 @@
+//! One instance as the index knows it, with the tasks that it holds by group.
+
+use std::sync::Arc;
+
+use super::chain::Order;
+use super::forest::Key;
+use crate::model::capacity::{InstanceLaunch, InstanceResources};
+use crate::model::ids::ContainerInstanceId;
+use crate::model::task_definition::{CpuArchitecture, Reservation};
+
+/// A group's number, never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GroupIndex(pub(super) u64);
+
+/// Whether an instance takes tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It does.
+    Active,
+    /// It takes no new ones and is known for those that it holds.
+    SetAside,
+    /// The slot is free for another instance.
+    Vacant,
+}
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    /// Its identity.
+    pub(super) id: ContainerInstanceId,
+    /// What it was launched from.
+    pub(super) launch: Arc<InstanceLaunch>,
+    /// What it has left.
+    pub(super) remaining: InstanceResources,
+    /// Whether it takes tasks.
+    pub(super) standing: Standing,
+    /// How many tasks of each group it holds, by group. No count is zero.
+    pub(super) tasks: Vec<(GroupIndex, u32)>,
+}
+
+impl Slot {
+    /// Whether it takes tasks.
+    pub(super) fn is_active(&self) -> bool {
+        self.standing == Standing::Active
+    }
+
+    /// Where it stands among others by what it has left.
+    pub(super) fn key(&self, order: Order) -> Key {
+        let (cpu, memory) = (self.remaining.cpu.0, self.remaining.memory.0);
+        match order {
+            Order::Cpu => Key { first: cpu, second: memory, id: self.id },
+            Order::Memory => Key { first: memory, second: cpu, id: self.id },
+        }
+    }
+
+    /// How many tasks of a group it holds.
+    pub(super) fn task_count(&self, group: GroupIndex) -> u32 {
+        self.position(group).map_or(0, |position| self.tasks[position].1)
+    }
+
+    /// Counts a task of a group in.
+    pub(super) fn count_task_in(&mut self, group: GroupIndex) {
+        match self.position(group) {
+            Ok(position) => self.tasks[position].1 += 1,
+            Err(position) => self.tasks.insert(position, (group, 1)),
+        }
+    }
+
+    /// Counts a task of a group out.
+    ///
+    /// # Panics
+    /// When it holds none.
+    pub(super) fn count_task_out(&mut self, group: GroupIndex) {
+        let position = self.position(group).expect("only a task that an instance holds is released");
+        self.tasks[position].1 -= 1;
+        if self.tasks[position].1 == 0 {
+            self.tasks.remove(position);
+        }
+    }
+
+    /// Whether none of the wanted host ports is in use.
+    pub(super) fn has_ports(&self, reservation: &Reservation) -> bool {
+        reservation.ports.is_empty() || reservation.ports.is_disjoint(&self.remaining.ports)
+    }
+
+    /// The value of an attribute. A built-in one cannot be overridden. **Source:** ecs-semantics §3.5.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        attribute(&self.launch, name)
+    }
+
+    fn position(&self, group: GroupIndex) -> Result<usize, usize> {
+        self.tasks.binary_search_by_key(&group, |(group, _)| *group)
+    }
+}
+
+/// The value of an attribute of an instance, built in or custom. **Source:** ecs-semantics §3.5.
+pub(super) fn attribute<'a>(launch: &'a InstanceLaunch, name: &str) -> Option<&'a str> {
+    match name {
+        super::chain::AVAILABILITY_ZONE => Some(&launch.availability_zone),
+        "ecs.instance-type" => Some(&launch.instance_type.name),
+        "ecs.os-type" => Some("linux"),
+        "ecs.cpu-architecture" => Some(match launch.instance_type.architecture {
+            CpuArchitecture::X86_64 => "x86_64",
+            CpuArchitecture::Arm64 => "arm64",
+        }),
+        custom => launch.attributes.get(custom).map(String::as_str),
+    }
+}

@@ -1,0 +1,359 @@
+//! What clients ask for: checked against the rules and carried out, or refused whole.
+
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::{Failure, Response};
+use super::event::{NewDeployment, Request, UpdateService};
+use super::request_error::RequestError;
+use super::services::ServiceController;
+use super::state::{ProviderState, Registered, Service, ServiceStatus, Steadiness};
+use super::tasks::{NewTask, Unplaced};
+use crate::model::capacity::{
+    CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget,
+};
+use crate::model::cluster::RunTaskSpec;
+use crate::model::ids::{ContainerInstanceId, TaskId};
+use crate::model::service::{PropagateTags, ServiceSpec};
+use crate::model::task::StopCode;
+use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+
+type Answer = Result<Response, RequestError>;
+
+impl ControlPlane {
+    pub(super) fn request(&mut self, request: Request) -> Answer {
+        let ends_something = matches!(
+            request,
+            Request::DrainCluster
+                | Request::StopTask { .. }
+                | Request::TerminateInstance(_)
+                | Request::DeleteService { .. }
+        );
+        if self.state.draining && !ends_something {
+            return Err(RequestError::Draining);
+        }
+        match request {
+            Request::RegisterTaskDefinition(definition) => Ok(self.register_task_definition(*definition)),
+            Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
+            Request::PutDefaultStrategy(strategy) => {
+                self.check_strategy(&strategy)?;
+                self.state.default_strategy = strategy;
+                Ok(Response::Done)
+            }
+            Request::LaunchInstance(launch) => Ok(Response::Instance(self.launch_instance(launch))),
+            Request::TerminateInstance(instance) => self.request_termination(instance),
+            Request::CreateService(spec) => self.create_service(*spec),
+            Request::UpdateService(update) => self.update_service(*update),
+            Request::DeleteService { service } => self.delete_service(&service),
+            Request::RunTask(spec) => self.run_task(&spec),
+            Request::StopTask { task, reason } => self.request_stop(task, reason),
+            Request::DrainCluster => Ok(self.drain_cluster()),
+        }
+    }
+
+    /// Numbers are never used again within a family. **Source:** ecs-semantics §1.4.
+    fn register_task_definition(&mut self, mut definition: TaskDefinition) -> Response {
+        let revisions = self.state.task_definitions.entry(definition.family.clone()).or_default();
+        definition.revision = revisions.keys().next_back().map_or(1, |last| last + 1);
+        let reservation = Arc::new(definition.reservation());
+        let definition = Arc::new(definition);
+        revisions.insert(definition.revision, Registered { definition: definition.clone(), reservation });
+        Response::TaskDefinition(definition)
+    }
+
+    fn create_capacity_provider(&mut self, provider: CapacityProvider) -> Answer {
+        let name = provider.name.clone();
+        let group = &provider.auto_scaling_group;
+        if self.state.capacity_providers.contains_key(&name) {
+            return Err(RequestError::Client(format!("a capacity provider named {name} exists")));
+        }
+        if group.availability_zones.is_empty() || group.min_size > group.max_size {
+            return Err(RequestError::Client(format!(
+                "the Auto Scaling group of {name} needs a zone and min_size at most max_size"
+            )));
+        }
+        let desired_capacity = group.desired_capacity.unwrap_or(group.min_size).clamp(group.min_size, group.max_size);
+        if let Some(scaling) = provider.managed_scaling {
+            let scaler = Self::new_managed_scaler(&provider, scaling);
+            self.scalers.insert(name.clone(), scaler);
+        }
+        self.state.capacity_providers.insert(
+            name.clone(),
+            ProviderState {
+                provider: Arc::new(provider),
+                desired_capacity,
+                instances: Default::default(),
+                provisioning: Default::default(),
+                reservation_millipercent: None,
+            },
+        );
+        self.groups_to_keep.insert(name);
+        Ok(Response::Done)
+    }
+
+    fn request_termination(&mut self, instance: ContainerInstanceId) -> Answer {
+        match self.state.container_instances.get(&instance) {
+            Some(found) if found.status != ContainerInstanceStatus::Inactive => {
+                self.terminate_instance(instance);
+                Ok(Response::Done)
+            }
+            _ => Err(RequestError::InvalidParameter("The referenced container instance was not found.".into())),
+        }
+    }
+
+    fn request_stop(&mut self, task: TaskId, reason: Option<String>) -> Answer {
+        if !self.state.tasks.contains_key(&task) {
+            return Err(RequestError::InvalidParameter("The referenced task was not found.".into()));
+        }
+        let reason = reason.unwrap_or_else(|| "Task stopped by user".into());
+        self.stop_task(task, StopCode::UserInitiated, &reason.into());
+        Ok(Response::Done)
+    }
+
+    fn resolve(&self, reference: &TaskDefinitionRef) -> Result<Registered, RequestError> {
+        let found = self.state.resolve(reference).cloned();
+        found.ok_or_else(|| RequestError::Client(format!("TaskDefinition not found: {reference}")))
+    }
+
+    /// A service's launch target with the cluster's default filled in. **Source:** ecs-semantics §4.5.
+    fn effective_target(&self, target: &LaunchTarget) -> LaunchTarget {
+        match target {
+            LaunchTarget::ClusterDefault if self.state.default_strategy.is_empty() => {
+                LaunchTarget::LaunchType(LaunchType::Ec2)
+            }
+            LaunchTarget::ClusterDefault => LaunchTarget::Strategy(self.state.default_strategy.clone()),
+            given => given.clone(),
+        }
+    }
+
+    /// **Source:** ecs-semantics §6.1.
+    fn check_strategy(&self, strategy: &[CapacityProviderStrategyItem]) -> Result<(), RequestError> {
+        let is_fargate = |name: &str| name == FARGATE || name == FARGATE_SPOT;
+        for item in strategy {
+            let name = &item.capacity_provider;
+            if !is_fargate(name) && !self.state.capacity_providers.contains_key(name) {
+                return Err(RequestError::InvalidParameter(format!(
+                    "The specified capacity provider {name} was not found."
+                )));
+            }
+        }
+        if strategy.len() > 1 && strategy.iter().all(|item| item.weight == 0) {
+            return Err(RequestError::InvalidParameter(
+                "at least one capacity provider of a strategy needs a weight above 0".into(),
+            ));
+        }
+        if strategy.iter().filter(|item| item.base > 0).count() > 1 {
+            return Err(RequestError::InvalidParameter(
+                "only one capacity provider of a strategy can have a base".into(),
+            ));
+        }
+        let fargate_count = strategy.iter().filter(|item| is_fargate(&item.capacity_provider)).count();
+        if fargate_count != 0 && fargate_count != strategy.len() {
+            return Err(RequestError::InvalidParameter(
+                "a strategy can't mix Fargate and Auto Scaling group capacity providers".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A target's rules, and the definition's size where it goes to Fargate. **Source:** ecs-semantics §6.1, §8.1, §11.2.
+    fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
+        let on_fargate = match target {
+            LaunchTarget::LaunchType(launch_type) => *launch_type == LaunchType::Fargate,
+            LaunchTarget::Strategy(items) => {
+                self.check_strategy(items)?;
+                if items.is_empty() {
+                    return Err(RequestError::InvalidParameter("a capacity provider strategy can't be empty".into()));
+                }
+                items.iter().any(|item| matches!(&*item.capacity_provider, FARGATE | FARGATE_SPOT))
+            }
+            LaunchTarget::ClusterDefault => false,
+        };
+        match (on_fargate, definition.cpu, definition.memory) {
+            (true, None, _) => {
+                Err(RequestError::Client("Fargate requires that 'cpu' be defined at the task level.".into()))
+            }
+            (true, _, None) => {
+                Err(RequestError::Client("Fargate requires that 'memory' be defined at the task level.".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn create_service(&mut self, mut spec: ServiceSpec) -> Answer {
+        let name = spec.name.clone();
+        if self.state.services.get(&name).is_some_and(|service| service.status != ServiceStatus::Inactive) {
+            return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
+        }
+        let registered = self.resolve(&spec.task_definition)?;
+        spec.launch_target = self.effective_target(&spec.launch_target);
+        self.check_target(&spec.launch_target, &registered.definition)?;
+        let deployment = self.new_deployment(registered);
+        let id = deployment.id;
+        let controller = ServiceController::new(&self.name, &spec, &self.settings);
+        self.controllers.insert(name.clone(), controller);
+        self.state.services.insert(
+            name.clone(),
+            Service {
+                group: format!("service:{name}").into(),
+                spec,
+                status: ServiceStatus::Active,
+                deployments: vec![deployment],
+                created_at: self.now,
+                events: Default::default(),
+                tasks_by_provider: Default::default(),
+                steadiness: Steadiness::Changing,
+            },
+        );
+        self.dirty.insert(name);
+        Ok(Response::Service { deployment: id })
+    }
+
+    /// A changed task definition starts a deployment; a changed count does not. **Source:** ecs-semantics §5.5.
+    fn update_service(&mut self, update: UpdateService) -> Answer {
+        let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
+        if service.status != ServiceStatus::Active {
+            return Err(RequestError::ServiceNotActive);
+        }
+        let current = service.primary().task_definition.clone();
+        let target = service.spec.launch_target.clone();
+        let wanted = update.task_definition.as_ref().map(|reference| self.resolve(reference)).transpose()?;
+        if let Some(wanted) = &wanted {
+            self.check_target(&target, &wanted.definition)?;
+        }
+        let changed = wanted.filter(|wanted| {
+            wanted.definition.revision != current.revision || wanted.definition.family != current.family
+        });
+        let next = match (changed, update.new_deployment) {
+            (Some(registered), _) => Some(registered),
+            (None, NewDeployment::Forced) => {
+                let revision = Some(current.revision);
+                Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
+            }
+            (None, NewDeployment::WhenChanged) => None,
+        };
+        if let Some(registered) = next {
+            self.start_deployment(&update.service, registered);
+        }
+        let service = self.state.services.get_mut(&update.service).expect("it was found above");
+        let spec = &mut service.spec;
+        if let Some(count) = update.desired_count {
+            spec.desired_count = count;
+        }
+        if let Some(configuration) = update.deployment_configuration {
+            spec.deployment_configuration = configuration;
+        }
+        if let Some(strategy) = update.placement_strategy {
+            spec.placement_strategy = strategy;
+        }
+        let deployment = service.primary().id;
+        service.steadiness = Steadiness::Changing;
+        self.dirty.insert(update.service);
+        Ok(Response::Service { deployment })
+    }
+
+    /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.
+    fn delete_service(&mut self, name: &Arc<str>) -> Answer {
+        let service = self.state.services.get_mut(name).ok_or(RequestError::ServiceNotFound)?;
+        if service.status == ServiceStatus::Active {
+            service.status = ServiceStatus::Draining;
+            service.spec.desired_count = 0;
+            service.steadiness = Steadiness::Changing;
+            self.dirty.insert(name.clone());
+        }
+        Ok(Response::Done)
+    }
+
+    /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
+    /// **Source:** ecs-semantics §4.5.
+    fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
+        let registered = self.resolve(&spec.task_definition)?;
+        let target = self.effective_target(&spec.launch_target);
+        self.check_target(&target, &registered.definition)?;
+        if spec.group.as_ref().is_some_and(|group| group.starts_with("service:")) {
+            return Err(RequestError::InvalidParameter("a task's group can't begin with service:".into()));
+        }
+        let group = spec.group.clone().unwrap_or_else(|| format!("family:{}", registered.definition.family).into());
+        let mut tags = match spec.propagate_tags {
+            PropagateTags::TaskDefinition => registered.definition.tags.clone(),
+            PropagateTags::None | PropagateTags::Service => Default::default(),
+        };
+        tags.extend(spec.tags.clone());
+        let tags = Arc::new(tags);
+        let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
+        let mut tasks = Vec::new();
+        let mut failures: Vec<Failure> = Vec::new();
+        for _ in 0..spec.count {
+            let (launch_type, provider) = match &target {
+                LaunchTarget::Strategy(items) => {
+                    let count_of = |name: &str| placed_by_provider.get(name).copied().unwrap_or(0);
+                    let provider = super::capacity_strategy::next_provider(items, count_of).clone();
+                    (launch_type_of(&provider), Some(provider))
+                }
+                LaunchTarget::LaunchType(launch_type) => (*launch_type, None),
+                LaunchTarget::ClusterDefault => (LaunchType::Ec2, None),
+            };
+            let new = NewTask {
+                registered: registered.clone(),
+                overrides: spec.overrides.clone(),
+                group: group.clone(),
+                started_by: spec.started_by.clone(),
+                launch_type,
+                capacity_provider: provider.clone(),
+                service: None,
+                deployment: None,
+                tags: tags.clone(),
+                placement_strategy: &spec.placement_strategy,
+                placement_constraints: &spec.placement_constraints,
+            };
+            match self.create_task(&new) {
+                Ok(task) => {
+                    tasks.push(task);
+                    if let Some(provider) = provider {
+                        *placed_by_provider.entry(provider).or_default() += 1;
+                    }
+                }
+                // Nothing changes within a call that would make room for the rest.
+                Err(Unplaced::NoRoom(found)) => {
+                    failures.extend(found.failures);
+                    break;
+                }
+                Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {
+                    return Err(RequestError::Client(
+                        "You've reached the limit on the number of tasks you can provision concurrently.".into(),
+                    ));
+                }
+                Err(Unplaced::ProvisioningLimit) => break,
+            }
+        }
+        Ok(Response::RunTask { tasks, failures })
+    }
+
+    /// Ends everything in good order. Instances follow when the last task is over, see `drain_instances`.
+    fn drain_cluster(&mut self) -> Response {
+        self.state.draining = true;
+        let services: Vec<Arc<str>> = self.state.services.keys().cloned().collect();
+        for service in services {
+            let _ = self.delete_service(&service);
+        }
+        let standalone: Vec<TaskId> = self
+            .state
+            .tasks
+            .values()
+            .filter(|record| record.task.service.is_none())
+            .map(|record| record.task.id)
+            .collect();
+        for task in standalone {
+            self.stop_task(task, StopCode::UserInitiated, &"The cluster is draining".into());
+        }
+        Response::Done
+    }
+}
+
+/// The launch type that a provider stands for.
+pub(super) fn launch_type_of(provider: &str) -> LaunchType {
+    match provider {
+        FARGATE | FARGATE_SPOT => LaunchType::Fargate,
+        _ => LaunchType::Ec2,
+    }
+}

@@ -1,0 +1,154 @@
+//! What the end of a metric period brings: datapoints, then service auto scaling, then managed scaling of groups.
+//!
+//! Services come first, so that the tasks they start are among those that wait when capacity is counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::Notification;
+use super::cluster_autoscaling::{
+    InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs, choose_instances_to_terminate,
+};
+use super::service_autoscaling::ScalingInputs;
+use super::state::{ClusterState, ProviderState, ServiceStatus};
+use crate::model::capacity::InstanceResources;
+use crate::model::ids::ContainerInstanceId;
+use crate::model::service::PlacementConstraint;
+
+impl ControlPlane {
+    /// **Source:** ecs-semantics §6.3, §7.2.
+    pub(super) fn metric_period_ended(&mut self) {
+        let services: Vec<Arc<str>> = self.state.services.keys().cloned().collect();
+        for name in services {
+            self.scale_by_policies(&name);
+        }
+        // Tasks that are wanted must be waiting before the capacity for them is worked out.
+        while let Some(service) = self.dirty.pop_first() {
+            self.reconcile(&service);
+        }
+        let providers: Vec<Arc<str>> = self.scalers.keys().cloned().collect();
+        for name in providers {
+            self.scale_group(&name);
+        }
+    }
+
+    fn scale_by_policies(&mut self, name: &Arc<str>) {
+        let service = &self.state.services[name];
+        let Some(controller) = self.controllers.get_mut(name) else { return };
+        let datapoints = controller.metrics.close_period();
+        if service.status != ServiceStatus::Active {
+            return;
+        }
+        let Some(scaler) = &mut controller.scaler else { return };
+        let activity = scaler.on_period(ScalingInputs {
+            now: self.now,
+            datapoints: &datapoints,
+            desired_count: service.spec.desired_count,
+            running_count: service.running_count(),
+            deployment: Self::deployment_progress(service),
+        });
+        controller.last = datapoints;
+        if let Some(activity) = activity {
+            self.scale_service(name, activity.desired_count, &activity.cause);
+        }
+    }
+
+    fn scale_group(&mut self, name: &Arc<str>) {
+        if self.state.draining {
+            return;
+        }
+        let provider = &self.state.capacity_providers[name];
+        let instances = instance_states(&self.state, provider);
+        let mut waiting: BTreeMap<(u32, u32, Arc<str>), (usize, u32)> = BTreeMap::new();
+        let mut samples = Vec::new();
+        for task in &provider.provisioning {
+            let task = &self.state.tasks[task].task;
+            let distinct = self.is_distinct(task);
+            // Only tasks that each want an instance of their own depend on whom they belong to.
+            let group: Arc<str> = if distinct { task.group.clone() } else { "".into() };
+            let key = (task.reservation.cpu.0, task.reservation.memory.0, group);
+            let entry = waiting.entry(key).or_insert_with(|| {
+                samples.push((task.reservation.clone(), distinct.then(|| self.instances_of_group(&task.group))));
+                (samples.len() - 1, 0)
+            });
+            entry.1 += 1;
+        }
+        let provisioning: Vec<ProvisioningGroup<'_>> = waiting
+            .values()
+            .map(|&(index, count)| ProvisioningGroup {
+                reservation: &samples[index].0,
+                count,
+                sharing: match &samples[index].1 {
+                    Some(taken) => InstanceSharing::Distinct { taken },
+                    None => InstanceSharing::Shared,
+                },
+            })
+            .collect();
+        let instance_type = &provider.provider.auto_scaling_group.instance_type;
+        let fresh_instance =
+            InstanceResources { cpu: instance_type.cpu_units(), memory: instance_type.memory, ports: BTreeSet::new() };
+        let scaler = self.scalers.get_mut(name).expect("only scaled providers are listed");
+        let result = scaler.on_period(ReservationInputs {
+            now: self.now,
+            instances: &instances,
+            provisioning: &provisioning,
+            fresh_instance: &fresh_instance,
+            desired: provider.desired_capacity,
+        });
+        let victims = match result.desired {
+            Some(desired) if desired < provider.desired_capacity => choose_instances_to_terminate(&instances, desired),
+            _ => Vec::new(),
+        };
+        let from = provider.desired_capacity;
+        let provider = self.state.capacity_providers.get_mut(name).expect("it was found above");
+        provider.reservation_millipercent = Some(result.reservation_millipercent);
+        if let Some(to) = result.desired {
+            provider.desired_capacity = to;
+            self.notify(Notification::AutoScalingGroup {
+                capacity_provider: name.clone(),
+                from,
+                to,
+                reason: result.reason.into(),
+            });
+            self.groups_to_keep.insert(name.clone());
+        }
+        for instance in victims {
+            self.terminate_instance(instance);
+        }
+    }
+
+    fn is_distinct(&self, task: &crate::model::task::Task) -> bool {
+        let service = task.service.as_ref().and_then(|name| self.state.services.get(name));
+        service
+            .is_some_and(|service| service.spec.placement_constraints.contains(&PlacementConstraint::DistinctInstance))
+    }
+
+    fn instances_of_group(&self, group: &Arc<str>) -> BTreeSet<ContainerInstanceId> {
+        self.state
+            .tasks_by_instance
+            .iter()
+            .filter(|(_, tasks)| tasks.iter().any(|task| self.state.tasks[task].task.group == *group))
+            .map(|(instance, _)| *instance)
+            .collect()
+    }
+}
+
+/// A group's instances as the scaling decisions see them.
+pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderState) -> Vec<InstanceState<'a>> {
+    group
+        .instances
+        .iter()
+        .map(|id| {
+            let instance = &state.container_instances[id];
+            let busy = state.tasks_by_instance.get(id).is_some_and(|tasks| !tasks.is_empty());
+            InstanceState {
+                id: *id,
+                availability_zone: &instance.launch.availability_zone,
+                occupancy: if busy { Occupancy::Busy } else { Occupancy::Empty },
+                launched_at: instance.launched_at,
+                remaining: &instance.remaining,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,375 @@
+//! What the control plane knows: plain records in ordered maps, and the invariants that hold between them.
+//!
+//! Everything here is readable from outside; only the control plane's other files change it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::model::capacity::{
+    CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus,
+};
+use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
+use crate::model::service::ServiceSpec;
+use crate::model::task::{DesiredStatus, Task, TaskStatus};
+use crate::model::task_definition::{Reservation, TaskDefinition, TaskDefinitionRef};
+use crate::model::units::Timestamp;
+
+/// The state of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterState {
+    /// Registered task definitions by family, then revision.
+    pub task_definitions: BTreeMap<String, BTreeMap<u32, Registered>>,
+    /// Providers over Auto Scaling groups, by name.
+    pub capacity_providers: BTreeMap<Arc<str>, ProviderState>,
+    /// The cluster's default strategy; may be empty.
+    pub default_strategy: Vec<CapacityProviderStrategyItem>,
+    /// Every instance ever launched, those that are gone included.
+    pub container_instances: BTreeMap<ContainerInstanceId, ContainerInstance>,
+    /// Tasks that are not over, and those that were over lately.
+    pub tasks: BTreeMap<TaskId, Box<TaskRecord>>,
+    /// Tasks that hold resources of an instance, by instance.
+    pub tasks_by_instance: BTreeMap<ContainerInstanceId, BTreeSet<TaskId>>,
+    /// Services by name, deleted ones included until their name is taken again.
+    pub services: BTreeMap<Arc<str>, Service>,
+    /// Tasks that are over, oldest first: (when, which).
+    pub stopped_tasks: VecDeque<(Timestamp, TaskId)>,
+    /// How many standalone tasks are not over.
+    pub standalone_live_count: usize,
+    /// How many tasks are not over.
+    pub live_count: usize,
+    /// How many tasks have been over in all, those no longer listed included.
+    pub stopped_count: u64,
+    /// Whether the cluster takes nothing new and is ending.
+    pub draining: bool,
+    /// Events that were late, repeated or for unknown ids.
+    pub ignored_events: u64,
+}
+
+/// A registered task definition with what is worked out from it once.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The definition.
+    pub definition: Arc<TaskDefinition>,
+    /// What one task of it takes from an instance.
+    pub reservation: Arc<Reservation>,
+}
+
+/// A task and what the control plane alone needs to know of it.
+#[derive(Clone, Debug)]
+pub struct TaskRecord {
+    /// The task.
+    pub task: Task,
+    /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
+    pub health: TaskHealth,
+    /// How far the meter has been told of it.
+    pub metered: Metered,
+}
+
+/// Whether a service's task counts toward the healthy ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskHealth {
+    /// Not (yet).
+    Unproven,
+    /// It does.
+    Healthy,
+}
+
+/// What the meter knows of a task: it hears of each start and each stop exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metered {
+    /// Nothing.
+    No,
+    /// Its start.
+    Started,
+    /// Its start and its stop.
+    Stopped,
+}
+
+/// A capacity provider and its Auto Scaling group.
+#[derive(Clone, Debug)]
+pub struct ProviderState {
+    /// What it was created from.
+    pub provider: Arc<CapacityProvider>,
+    /// The group's desired capacity.
+    pub desired_capacity: u32,
+    /// The group's instances that are coming up or running.
+    pub instances: BTreeSet<ContainerInstanceId>,
+    /// Tasks that wait for its capacity in PROVISIONING, in the order of their creation.
+    pub provisioning: BTreeSet<TaskId>,
+    /// CapacityProviderReservation of the last period, in thousandths of a percent.
+    pub reservation_millipercent: Option<u64>,
+}
+
+/// ECS' statuses of a service. **Source:** ecs-semantics §1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceStatus {
+    /// Kept at its desired count.
+    Active,
+    /// Deleted; its tasks are stopping.
+    Draining,
+    /// Deleted.
+    Inactive,
+}
+
+impl ServiceStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServiceStatus::Active => "ACTIVE",
+            ServiceStatus::Draining => "DRAINING",
+            ServiceStatus::Inactive => "INACTIVE",
+        }
+    }
+}
+
+/// A service as it stands.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What it was created from; updates change it, its desired count included.
+    pub spec: ServiceSpec,
+    /// The group of its tasks, `service:NAME`.
+    pub group: Arc<str>,
+    /// Its status.
+    pub status: ServiceStatus,
+    /// Its deployments: the primary first, then older ones that still have tasks, newest first.
+    pub deployments: Vec<Deployment>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The last hundred service events, oldest first. **Source:** ecs-semantics §5.11.
+    pub events: VecDeque<ServiceEvent>,
+    /// Tasks started by capacity provider in this service's life and not over: what a strategy's base and weights count.
+    pub tasks_by_provider: BTreeMap<Arc<str>, u32>,
+    /// Whether it has said that it is steady since it last was not.
+    pub steadiness: Steadiness,
+}
+
+/// Whether a service has reached a steady state. **Source:** ecs-semantics §5.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steadiness {
+    /// Something is still to be done.
+    Changing,
+    /// Running as many healthy tasks as desired, and nothing else.
+    Steady,
+}
+
+/// A line of a service's event list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceEvent {
+    /// When.
+    pub at: Timestamp,
+    /// What, with the `(service X) ` prefix.
+    pub message: Arc<str>,
+}
+
+/// The legacy view's statuses of a deployment. **Source:** ecs-semantics §1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeploymentStatus {
+    /// The one that the service is moving to or has reached.
+    Primary,
+    /// An older one that still has tasks.
+    Active,
+}
+
+impl DeploymentStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeploymentStatus::Primary => "PRIMARY",
+            DeploymentStatus::Active => "ACTIVE",
+        }
+    }
+}
+
+/// How far a deployment is. **Source:** ecs-semantics §5.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutState {
+    /// `IN_PROGRESS`.
+    InProgress,
+    /// `COMPLETED`.
+    Completed,
+    /// `FAILED`.
+    Failed,
+}
+
+impl RolloutState {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RolloutState::InProgress => "IN_PROGRESS",
+            RolloutState::Completed => "COMPLETED",
+            RolloutState::Failed => "FAILED",
+        }
+    }
+}
+
+/// A deployment of a service: a task definition and the tasks that run it.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Its identity.
+    pub id: DeploymentId,
+    /// Its identity as ECS shows it: what its tasks were started by.
+    pub shown_id: Arc<str>,
+    /// Primary or older.
+    pub status: DeploymentStatus,
+    /// What its tasks run.
+    pub task_definition: Arc<TaskDefinition>,
+    /// What one of them takes.
+    pub reservation: Arc<Reservation>,
+    /// How far it is.
+    pub rollout_state: RolloutState,
+    /// Tasks that failed to start, one after the other, since the last that ran. **Source:** ecs-semantics §5.7.
+    pub failed_tasks: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Its tasks that are to run and do not yet: PROVISIONING, PENDING, ACTIVATING.
+    pub starting: BTreeSet<TaskId>,
+    /// Its tasks that run and do not count as healthy yet.
+    pub unproven: BTreeSet<TaskId>,
+    /// Its tasks that run and count as healthy.
+    pub healthy: BTreeSet<TaskId>,
+    /// Its tasks that are asked to stop and are not over.
+    pub stopping: BTreeSet<TaskId>,
+}
+
+impl Deployment {
+    /// Tasks that run.
+    pub fn running_count(&self) -> u32 {
+        count(self.unproven.len() + self.healthy.len())
+    }
+
+    /// Tasks that are to run and do not yet.
+    pub fn pending_count(&self) -> u32 {
+        count(self.starting.len())
+    }
+
+    /// Tasks that run or are to run: what the deployment's upper bound counts.
+    pub fn placed_count(&self) -> u32 {
+        self.running_count() + self.pending_count()
+    }
+
+    /// Tasks that count toward the lower bound.
+    pub fn healthy_count(&self) -> u32 {
+        count(self.healthy.len())
+    }
+}
+
+impl Service {
+    /// The primary deployment.
+    pub fn primary(&self) -> &Deployment {
+        self.deployments.first().expect("a service has a primary deployment from its creation on")
+    }
+
+    /// Tasks that run, over all deployments.
+    pub fn running_count(&self) -> u32 {
+        self.deployments.iter().map(Deployment::running_count).sum()
+    }
+
+    /// Tasks that are to run and do not yet, over all deployments.
+    pub fn pending_count(&self) -> u32 {
+        self.deployments.iter().map(Deployment::pending_count).sum()
+    }
+
+    /// Tasks that count as healthy, over all deployments.
+    pub fn healthy_count(&self) -> u32 {
+        self.deployments.iter().map(Deployment::healthy_count).sum()
+    }
+}
+
+/// Numbers of tasks fit: a cluster's ids are dense and its memory is finite.
+pub(super) fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+impl ClusterState {
+    /// The task definition that a reference means: the revision named, or the latest. **Source:** ecs-semantics §1.4.
+    pub fn resolve(&self, reference: &TaskDefinitionRef) -> Option<&Registered> {
+        let revisions = self.task_definitions.get(&reference.family)?;
+        match reference.revision {
+            Some(revision) => revisions.get(&revision),
+            None => revisions.values().next_back(),
+        }
+    }
+
+    /// Instances that are neither gone nor going.
+    pub fn live_instances(&self) -> impl Iterator<Item = &ContainerInstance> {
+        self.container_instances.values().filter(|instance| {
+            !matches!(instance.status, ContainerInstanceStatus::Deregistering | ContainerInstanceStatus::Inactive)
+        })
+    }
+
+    /// Whether nothing of the cluster is left: no task, no instance.
+    pub fn is_empty(&self) -> bool {
+        self.live_count == 0
+            && self.container_instances.values().all(|instance| instance.status == ContainerInstanceStatus::Inactive)
+    }
+
+    /// Checks what must hold between the records after every event.
+    ///
+    /// # Panics
+    /// When something does not hold: a bug of the control plane. The text says what and where.
+    pub fn check_invariants(&self, ids: IdForm) {
+        let mut live = 0;
+        let mut standalone = 0;
+        for record in self.tasks.values() {
+            let task = &record.task;
+            let shown = ids.task(task.id);
+            if task.last_status == TaskStatus::Stopped {
+                assert_eq!(task.desired_status, DesiredStatus::Stopped, "task {shown} is over but to run");
+                assert!(task.stop_code.is_some(), "task {shown} is over without a stop code");
+                assert_ne!(record.metered, Metered::Started, "task {shown} is over and still metered");
+                continue;
+            }
+            live += 1;
+            standalone += usize::from(task.service.is_none());
+            if task.holds_resources() {
+                let instance = task.container_instance.expect("it holds resources of an instance");
+                let held = self.tasks_by_instance.get(&instance).is_some_and(|tasks| tasks.contains(&task.id));
+                assert!(held, "task {shown} is missing at its instance");
+            }
+            if task.last_status == TaskStatus::Provisioning {
+                let provider = task.capacity_provider.as_ref().and_then(|name| self.capacity_providers.get(name));
+                let waiting = provider.is_some_and(|provider| provider.provisioning.contains(&task.id));
+                assert!(waiting, "task {shown} is PROVISIONING and no provider knows");
+            }
+        }
+        assert_eq!(live, self.live_count, "the count of live tasks is off");
+        assert_eq!(standalone, self.standalone_live_count, "the count of live standalone tasks is off");
+        for instance in self.container_instances.values() {
+            let shown = ids.container_instance(instance.id);
+            let mut cpu = 0u64;
+            let mut memory = 0u64;
+            for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
+                let reservation = &self.tasks[task].task.reservation;
+                cpu += u64::from(reservation.cpu.0);
+                memory += u64::from(reservation.memory.0);
+            }
+            assert_eq!(
+                (u64::from(instance.remaining.cpu.0) + cpu, u64::from(instance.remaining.memory.0) + memory),
+                (u64::from(instance.registered.cpu.0), u64::from(instance.registered.memory.0)),
+                "instance {shown} is over or under its capacity"
+            );
+        }
+        for service in self.services.values() {
+            service.check_invariants(self);
+        }
+    }
+}
+
+impl Service {
+    fn check_invariants(&self, state: &ClusterState) {
+        let name = &self.spec.name;
+        let placed = self.running_count() + self.pending_count();
+        let upper = super::deployment::Bounds::of(self.spec.desired_count, self.spec.deployment_configuration).upper;
+        assert!(placed <= upper, "service {name} has {placed} tasks, {upper} are allowed");
+        for deployment in &self.deployments {
+            let sets = [&deployment.starting, &deployment.unproven, &deployment.healthy, &deployment.stopping];
+            for task in sets.into_iter().flatten() {
+                let task = &state.tasks[task].task;
+                assert_eq!(task.deployment, Some(deployment.id), "a task is listed by another's deployment");
+                assert_ne!(task.last_status, TaskStatus::Stopped, "a task that is over is listed by its deployment");
+            }
+        }
+    }
+}

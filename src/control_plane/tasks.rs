@@ -1,0 +1,511 @@
+//! A task's life: created, placed, started, stopped, over. Statuses only go forward.
+//!
+//! A task is in at most one set of its deployment, chosen by its statuses and its health ([`slot_of`]); every change goes through
+//! [`ControlPlane::change_task`], which moves it between the sets and counts it at its instance, so the counts can't drift.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::{Action, Notification, TaskHost, TaskStart};
+use super::event::{TaskStateChange, TaskStep};
+use super::placement::{PlacementFailure, PlacementRequest, TaskKind};
+use super::state::{Deployment, Metered, Registered, TaskHealth, TaskRecord};
+use super::timers::Wakeup;
+use crate::model::capacity::FARGATE_SPOT;
+use crate::model::ids::{DeploymentId, TaskId};
+use crate::model::service::{PlacementConstraint, PlacementStrategy};
+use crate::model::task::{
+    Container, ContainerExit, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus,
+};
+use crate::model::task_definition::LaunchType;
+use crate::model::units::Timestamp;
+use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, TaskUsage, UsageSample};
+
+/// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
+const PROVISIONING_LIMIT: usize = 500;
+
+/// What a task is created from.
+pub(super) struct NewTask<'a> {
+    pub registered: Registered,
+    pub overrides: Arc<TaskOverrides>,
+    pub group: Arc<str>,
+    pub started_by: Option<Arc<str>>,
+    pub launch_type: LaunchType,
+    pub capacity_provider: Option<Arc<str>>,
+    pub service: Option<Arc<str>>,
+    pub deployment: Option<DeploymentId>,
+    pub tags: Arc<BTreeMap<String, String>>,
+    pub placement_strategy: &'a [PlacementStrategy],
+    pub placement_constraints: &'a [PlacementConstraint],
+}
+
+impl NewTask<'_> {
+    fn placement_request(&self) -> PlacementRequest<'_> {
+        PlacementRequest {
+            reservation: &self.registered.reservation,
+            group: &self.group,
+            capacity_provider: self.capacity_provider.as_ref(),
+            strategies: self.placement_strategy,
+            constraints: self.placement_constraints,
+            kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
+        }
+    }
+}
+
+/// Why a task was not created.
+pub(super) enum Unplaced {
+    /// No instance takes it, and none will come for it.
+    NoRoom(PlacementFailure),
+    /// Too many tasks wait for capacity already.
+    ProvisioningLimit,
+}
+
+/// The set of its deployment that a task belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Starting,
+    Unproven,
+    Healthy,
+    Stopping,
+    Over,
+}
+
+fn slot_of(record: &TaskRecord) -> Slot {
+    match (record.task.desired_status, record.task.last_status) {
+        (_, TaskStatus::Stopped) => Slot::Over,
+        (DesiredStatus::Stopped, _) => Slot::Stopping,
+        (DesiredStatus::Running, TaskStatus::Running) if record.health == TaskHealth::Healthy => Slot::Healthy,
+        (DesiredStatus::Running, TaskStatus::Running) => Slot::Unproven,
+        (DesiredStatus::Running, _) => Slot::Starting,
+    }
+}
+
+impl Deployment {
+    fn leave(&mut self, slot: Slot, task: TaskId) {
+        self.set_of(slot).map(|set| set.remove(&task));
+    }
+
+    fn enter(&mut self, slot: Slot, task: TaskId) {
+        self.set_of(slot).map(|set| set.insert(task));
+    }
+
+    fn set_of(&mut self, slot: Slot) -> Option<&mut std::collections::BTreeSet<TaskId>> {
+        match slot {
+            Slot::Starting => Some(&mut self.starting),
+            Slot::Unproven => Some(&mut self.unproven),
+            Slot::Healthy => Some(&mut self.healthy),
+            Slot::Stopping => Some(&mut self.stopping),
+            Slot::Over => None,
+        }
+    }
+}
+
+impl ControlPlane {
+    /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
+    /// **Source:** ecs-semantics §2.1, §4.5.
+    pub(super) fn create_task(&mut self, new: &NewTask<'_>) -> Result<TaskId, Unplaced> {
+        let instance = match new.launch_type {
+            LaunchType::Fargate => None,
+            LaunchType::Ec2 => match self.placement.place(&new.placement_request(), &mut self.rng) {
+                Ok(instance) => Some(instance),
+                Err(_) => {
+                    let scaled = new.capacity_provider.as_ref().is_some_and(|name| self.scalers.contains_key(name));
+                    if !scaled {
+                        return Err(Unplaced::NoRoom(self.placement.explain(&new.placement_request())));
+                    }
+                    if self.provisioning_count() >= PROVISIONING_LIMIT {
+                        return Err(Unplaced::ProvisioningLimit);
+                    }
+                    None
+                }
+            },
+        };
+        let id = self.new_task_id();
+        let definition = &new.registered.definition;
+        let pending = Container { last_status: ContainerStatus::Pending, exit: ContainerExit::default() };
+        let task = Task {
+            id,
+            task_definition: definition.clone(),
+            reservation: new.registered.reservation.clone(),
+            overrides: new.overrides.clone(),
+            group: new.group.clone(),
+            started_by: new.started_by.clone(),
+            launch_type: new.launch_type,
+            capacity_provider: new.capacity_provider.clone(),
+            container_instance: None,
+            service: new.service.clone(),
+            deployment: new.deployment,
+            desired_status: DesiredStatus::Running,
+            last_status: TaskStatus::Provisioning,
+            stop_code: None,
+            stopped_reason: None,
+            created_at: self.now,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            started_at: None,
+            stopping_at: None,
+            stopped_at: None,
+            containers: vec![pending; definition.containers.len()],
+            tags: new.tags.clone(),
+            usage: TaskUsage::default(),
+            version: 0,
+        };
+        self.state.live_count += 1;
+        self.state.standalone_live_count += usize::from(task.service.is_none());
+        if let (Some(service), Some(provider)) = (&task.service, &task.capacity_provider)
+            && let Some(service) = self.state.services.get_mut(service)
+        {
+            *service.tasks_by_provider.entry(provider.clone()).or_default() += 1;
+        }
+        self.state.tasks.insert(id, Box::new(TaskRecord { task, health: TaskHealth::Unproven, metered: Metered::No }));
+        match (new.launch_type, instance) {
+            (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
+            (LaunchType::Ec2, Some(instance)) => self.hand_over(id, TaskHost::Ec2(instance)),
+            (LaunchType::Ec2, None) => {
+                let provider = new.capacity_provider.as_ref().expect("only a provider's task waits");
+                let provider = self.state.capacity_providers.get_mut(provider).expect("a scaled provider exists");
+                provider.provisioning.insert(id);
+                self.change_task(id, |_| {});
+            }
+        }
+        Ok(id)
+    }
+
+    fn provisioning_count(&self) -> usize {
+        self.state.capacity_providers.values().map(|provider| provider.provisioning.len()).sum()
+    }
+
+    /// Gives a task to the data plane: PENDING, its resources reserved.
+    fn hand_over(&mut self, id: TaskId, host: TaskHost) {
+        let record = self.state.tasks.get(&id).expect("the caller has the task");
+        let task = &record.task;
+        let start = Arc::new(TaskStart {
+            task: id,
+            task_definition: task.task_definition.clone(),
+            overrides: task.overrides.clone(),
+            host,
+            service: task.service.clone(),
+            stop_timeout: self.settings.stop_timeout,
+        });
+        if let TaskHost::Ec2(instance) = host {
+            let (group, reservation) = (task.group.clone(), task.reservation.clone());
+            self.placement.reserve(instance, &group, &reservation);
+            self.state.tasks_by_instance.entry(instance).or_default().insert(id);
+            self.refresh_remaining(instance);
+        }
+        self.change_task(id, |record| {
+            record.task.last_status = TaskStatus::Pending;
+            if let TaskHost::Ec2(instance) = host {
+                record.task.container_instance = Some(instance);
+            }
+        });
+        self.actions.push(Action::StartTask(start));
+    }
+
+    /// Tries again to place the tasks that wait for a provider's capacity, in the order of their creation.
+    pub(super) fn place_waiting_tasks(&mut self, provider: &Arc<str>) {
+        let Some(found) = self.state.capacity_providers.get(provider) else { return };
+        let waiting: Vec<TaskId> = found.provisioning.iter().copied().collect();
+        // What did not fit once in this pass does not fit later in it either: room only shrinks.
+        let mut refused: Vec<(Arc<crate::model::task_definition::Reservation>, Arc<str>)> = Vec::new();
+        for id in waiting {
+            let task = &self.state.tasks[&id].task;
+            let key = (task.reservation.clone(), task.group.clone());
+            if refused.iter().any(|other| other.1 == key.1 && other.0 == key.0) {
+                continue;
+            }
+            let (strategies, constraints) = match task.service.as_ref().and_then(|name| self.state.services.get(name)) {
+                Some(service) => (service.spec.placement_strategy.clone(), service.spec.placement_constraints.clone()),
+                None => (Vec::new(), Vec::new()),
+            };
+            let request = PlacementRequest {
+                reservation: &key.0,
+                group: &key.1,
+                capacity_provider: Some(provider),
+                strategies: &strategies,
+                constraints: &constraints,
+                kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
+            };
+            match self.placement.place(&request, &mut self.rng) {
+                Ok(instance) => {
+                    let found = self.state.capacity_providers.get_mut(provider).expect("it was found above");
+                    found.provisioning.remove(&id);
+                    self.hand_over(id, TaskHost::Ec2(instance));
+                }
+                Err(_) => refused.push(key),
+            }
+        }
+    }
+
+    /// Asks a task to stop. One that is to stop already keeps its first reason. **Source:** ecs-semantics §2.1, §2.4.
+    pub(super) fn stop_task(&mut self, id: TaskId, code: StopCode, reason: &Arc<str>) {
+        let Some(record) = self.state.tasks.get(&id) else { return };
+        if record.task.desired_status == DesiredStatus::Stopped {
+            return;
+        }
+        let waiting = record.task.last_status == TaskStatus::Provisioning;
+        self.change_task(id, |record| {
+            record.task.desired_status = DesiredStatus::Stopped;
+            record.task.stop_code = Some(code);
+            record.task.stopped_reason = Some(reason.clone());
+        });
+        if waiting {
+            // The data plane has never heard of it.
+            self.task_over(id, None);
+        } else {
+            let now = self.now;
+            self.change_task(id, |record| {
+                record.task.last_status = TaskStatus::Stopping;
+                record.task.stopping_at = Some(now);
+            });
+            self.actions.push(Action::StopTask { task: id });
+        }
+    }
+
+    /// **Source:** ecs-semantics §8.4.
+    pub(super) fn spot_interruption(&mut self, id: TaskId) {
+        let on_spot = self
+            .state
+            .tasks
+            .get(&id)
+            .is_some_and(|record| record.task.capacity_provider.as_deref() == Some(FARGATE_SPOT));
+        if on_spot {
+            self.stop_task(id, StopCode::SpotInterruption, &"Your Spot Task was interrupted.".into());
+        } else {
+            self.state.ignored_events += 1;
+        }
+    }
+
+    /// Takes in what the data plane says of a task. **Source:** ecs-semantics §2.2.
+    pub(super) fn task_state_change(&mut self, change: TaskStateChange) {
+        let id = change.task;
+        let known = self
+            .state
+            .tasks
+            .get(&id)
+            .filter(|record| !matches!(record.task.last_status, TaskStatus::Provisioning | TaskStatus::Stopped));
+        let Some(record) = known else {
+            self.state.ignored_events += 1;
+            return;
+        };
+        let now = self.now;
+        let container_count = record.task.containers.len();
+        let metered = record.metered;
+        let started_before = record.task.last_status >= TaskStatus::Running && record.task.started_at.is_some();
+        if let (Some(at), Metered::No) = (change.pull_started_at, metered) {
+            self.meter_start(id, at.min(now));
+        }
+        self.change_task(id, |record| {
+            let task = &mut record.task;
+            task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(|at| at.min(now)));
+            task.pull_stopped_at = task.pull_stopped_at.or(change.pull_stopped_at.map(|at| at.min(now)));
+            for container in change.containers.iter().filter(|container| container.container_index < container_count) {
+                let known = &mut task.containers[container.container_index];
+                if container.status > known.last_status {
+                    known.last_status = container.status;
+                    known.exit = container.exit.clone();
+                }
+            }
+            match change.step {
+                TaskStep::Pulling if task.last_status < TaskStatus::Activating => {
+                    task.last_status = TaskStatus::Activating;
+                }
+                TaskStep::Running => {
+                    if task.last_status < TaskStatus::Running {
+                        task.last_status = TaskStatus::Running;
+                    }
+                    task.started_at = task.started_at.or(Some(now));
+                }
+                _ => {}
+            }
+        });
+        match change.step {
+            TaskStep::Running if !started_before => self.task_started(id),
+            TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
+            TaskStep::Stopped { usage, failed_to_start } => {
+                self.change_task(id, |record| {
+                    let task = &mut record.task;
+                    task.usage = usage;
+                    let (code, reason): (StopCode, Arc<str>) = match failed_to_start {
+                        Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
+                        None => (StopCode::EssentialContainerExited, "Essential container in task exited".into()),
+                    };
+                    task.stop_code = task.stop_code.or(Some(code));
+                    if task.stopped_reason.is_none() {
+                        task.stopped_reason = Some(reason);
+                    }
+                });
+                self.task_over(id, None);
+            }
+        }
+    }
+
+    fn task_started(&mut self, id: TaskId) {
+        let task = &self.state.tasks[&id].task;
+        if let Some(service) = task.service.clone() {
+            if task.desired_status == DesiredStatus::Running {
+                self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id));
+            }
+            if let Some(controller) = self.controllers.get_mut(&service) {
+                // The first sample is what later ones are measured against.
+                let (usage, reservation) = (&task.usage, &task.reservation);
+                controller.metrics.add_sample(id, self.now, usage, reservation.cpu, reservation.memory);
+            }
+            self.service_task_ran(&service, id);
+            self.dirty.insert(service);
+        }
+    }
+
+    /// A task without health checks counts as healthy after it has run for a while. **Source:** ecs-semantics §5.2.
+    pub(super) fn task_proved_healthy(&mut self, id: TaskId) {
+        let Some(record) = self.state.tasks.get(&id) else { return };
+        if slot_of(record) == Slot::Unproven {
+            let service = record.task.service.clone();
+            self.change_task(id, |record| record.health = TaskHealth::Healthy);
+            self.dirty.extend(service);
+        }
+    }
+
+    /// Ends a task: its resources are free, its bill is closed, its service looks again.
+    pub(super) fn task_over(&mut self, id: TaskId, at: Option<Timestamp>) {
+        let at = at.unwrap_or(self.now);
+        let Some(record) = self.state.tasks.get(&id) else { return };
+        if record.task.last_status == TaskStatus::Stopped {
+            return;
+        }
+        let task = &record.task;
+        let (group, reservation) = (task.group.clone(), task.reservation.clone());
+        let (service, deployment) = (task.service.clone(), task.deployment);
+        let (instance, provider) = (task.container_instance, task.capacity_provider.clone());
+        let never_ran = task.started_at.is_none();
+        let waiting = task.last_status == TaskStatus::Provisioning;
+        let metered = record.metered;
+        let usage = task.usage;
+        self.change_task(id, |record| {
+            let task = &mut record.task;
+            task.desired_status = DesiredStatus::Stopped;
+            task.last_status = TaskStatus::Stopped;
+            task.stopped_at = Some(at);
+            task.stop_code = task.stop_code.or(Some(StopCode::EssentialContainerExited));
+            for container in &mut task.containers {
+                container.last_status = ContainerStatus::Stopped;
+            }
+            if record.metered == Metered::Started {
+                record.metered = Metered::Stopped;
+            }
+        });
+        if metered == Metered::Started {
+            self.actions.push(Action::Meter(MeteringFact::TaskStopped { task: id, at, usage }));
+        }
+        self.state.live_count -= 1;
+        self.state.standalone_live_count -= usize::from(service.is_none());
+        self.state.stopped_count += 1;
+        self.state.stopped_tasks.push_back((at, id));
+        self.timers.cancel(Wakeup::TaskHealthy(id));
+        if waiting && let Some(provider) = &provider {
+            let provider = self.state.capacity_providers.get_mut(provider);
+            provider.map(|provider| provider.provisioning.remove(&id));
+        }
+        if let Some(instance) = instance {
+            if let Some(tasks) = self.state.tasks_by_instance.get_mut(&instance) {
+                tasks.remove(&id);
+            }
+            self.placement.release(instance, &group, &reservation);
+            self.refresh_remaining(instance);
+            self.room_appeared(instance);
+        }
+        if let Some(service) = service {
+            self.service_task_over(&service, id, deployment, provider.as_ref(), never_ran);
+            self.dirty.insert(service);
+        }
+    }
+
+    /// The one way to change a task: keeps its deployment's sets and its instance's counts true and tells who watches.
+    pub(super) fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut TaskRecord)) {
+        let record = self.state.tasks.get_mut(&id).expect("the caller has the task");
+        let before = (slot_of(record), record.task.last_status, record.task.desired_status);
+        let instance_before = record.task.container_instance;
+        let is_new = record.task.version == 0;
+        change(record);
+        let after = (slot_of(record), record.task.last_status, record.task.desired_status);
+        debug_assert!(after.1 >= before.1, "a task's status only goes forward");
+        if before == after && !is_new {
+            return;
+        }
+        record.task.version += 1;
+        let task = &record.task;
+        let notification = Notification::Task {
+            task: id,
+            last_status: task.last_status,
+            desired_status: task.desired_status,
+            stop_code: task.stop_code,
+        };
+        if let (Some(service), Some(deployment)) = (&task.service, task.deployment) {
+            let deployments = self.state.services.get_mut(service).map(|service| &mut service.deployments);
+            let found = deployments.into_iter().flatten().find(|found| found.id == deployment);
+            if let Some(deployment) = found {
+                deployment.leave(before.0, id);
+                deployment.enter(after.0, id);
+            }
+        }
+        if let Some(instance) = task.container_instance.and_then(|id| self.state.container_instances.get_mut(&id)) {
+            let counted = |placed: bool, (_, last, desired): (Slot, TaskStatus, DesiredStatus)| {
+                let running = placed && desired == DesiredStatus::Running;
+                (u32::from(running), u32::from(placed && last == TaskStatus::Pending))
+            };
+            let was = counted(instance_before.is_some(), before);
+            let is = counted(true, after);
+            instance.running_tasks_count = instance.running_tasks_count + is.0 - was.0;
+            instance.pending_tasks_count = instance.pending_tasks_count + is.1 - was.1;
+        }
+        if before.1 != after.1 || before.2 != after.2 || is_new {
+            self.notify(notification);
+        }
+    }
+
+    fn meter_start(&mut self, id: TaskId, at: Timestamp) {
+        let record = self.state.tasks.get_mut(&id).expect("the caller has the task");
+        record.metered = Metered::Started;
+        let task = &record.task;
+        let definition = &task.task_definition;
+        let placement = match (task.launch_type, task.container_instance) {
+            (LaunchType::Ec2, Some(instance)) => BilledPlacement::Ec2 { instance },
+            _ => BilledPlacement::Fargate {
+                purchase_option: match task.capacity_provider.as_deref() {
+                    Some(FARGATE_SPOT) => PurchaseOption::Spot,
+                    _ => PurchaseOption::OnDemand,
+                },
+                architecture: definition.cpu_architecture,
+                extra_storage_gib: definition.ephemeral_storage_gib.unwrap_or(20).saturating_sub(20),
+            },
+        };
+        let identity = Arc::new(TaskIdentity {
+            service: task.service.clone(),
+            task_definition: definition.clone(),
+            tags: BTreeMap::clone(&task.tags),
+            placement,
+            cpu: task.reservation.cpu,
+            memory: task.reservation.memory,
+        });
+        self.actions.push(Action::Meter(MeteringFact::TaskStarted { task: id, at, identity }));
+    }
+
+    /// Notes what tasks have used so far, for their services' utilisation.
+    pub(super) fn take_usage(&mut self, samples: &[UsageSample]) {
+        for sample in samples {
+            let Some(record) = self.state.tasks.get_mut(&sample.task) else { continue };
+            if record.task.last_status == TaskStatus::Stopped {
+                continue;
+            }
+            record.task.usage = sample.usage;
+            let task = &record.task;
+            if task.last_status == TaskStatus::Running
+                && let Some(controller) = task.service.as_ref().and_then(|name| self.controllers.get_mut(name))
+            {
+                let reservation = &task.reservation;
+                controller.metrics.add_sample(task.id, self.now, &task.usage, reservation.cpu, reservation.memory);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! All deadlines of the control plane, and why it wants to be woken.
+//!
+//! A wakeup has at most one deadline: setting it again moves it. Nothing here knows what a wakeup leads to, and no
+//! wakeup carries state: whoever is woken looks at the cluster as it is then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::ids::TaskId;
+use crate::model::units::Timestamp;
+
+/// Why the control plane wants to be woken.
+///
+/// The order of the variants is the order in which wakeups of the same moment are handled: first what changes the state
+/// of tasks, then what starts some, then what measures and decides over all of them, then what tidies up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wakeup {
+    /// A task has run long enough to count as healthy. **Source:** ecs-semantics §5.2.
+    TaskHealthy(TaskId),
+    /// A service may start tasks again after some failed to start. **Source:** ecs-semantics §5.6.
+    Restart(Arc<str>),
+    /// The Auto Scaling group of a capacity provider may launch again after a launch failed.
+    LaunchRetry(Arc<str>),
+    /// A metric period ends: datapoints, alarms and scaling. **Source:** ecs-semantics §6.3, §7.2.
+    MetricPeriod,
+}
+
+/// Deadlines by wakeup, ordered by time and then by [`Wakeup`].
+#[derive(Clone, Debug, Default)]
+pub struct Timers {
+    by_time: BTreeSet<(Timestamp, Wakeup)>,
+    by_wakeup: BTreeMap<Wakeup, Timestamp>,
+}
+
+impl Timers {
+    /// Sets the deadline of a wakeup, in place of the one that it had.
+    pub fn set(&mut self, at: Timestamp, wakeup: Wakeup) {
+        if let Some(before) = self.by_wakeup.insert(wakeup.clone(), at) {
+            self.by_time.remove(&(before, wakeup.clone()));
+        }
+        self.by_time.insert((at, wakeup));
+    }
+
+    /// Forgets a wakeup. One that has no deadline is ignored.
+    pub fn cancel(&mut self, wakeup: Wakeup) {
+        if let Some(at) = self.by_wakeup.remove(&wakeup) {
+            self.by_time.remove(&(at, wakeup));
+        }
+    }
+
+    /// Takes out the first wakeup whose deadline has come.
+    ///
+    /// Ask again until there is none: what is done for one wakeup may set another that is due at once.
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Wakeup)> {
+        let (at, _) = self.by_time.first()?;
+        if *at > now {
+            return None;
+        }
+        let (at, wakeup) = self.by_time.pop_first()?;
+        self.by_wakeup.remove(&wakeup);
+        Some((at, wakeup))
+    }
+
+    /// The first deadline and what it is for.
+    pub fn next(&self) -> Option<(Timestamp, Wakeup)> {
+        self.by_time.first().cloned()
+    }
+
+    /// The deadline of a wakeup.
+    pub fn deadline_of(&self, wakeup: &Wakeup) -> Option<Timestamp> {
+        self.by_wakeup.get(wakeup).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(timers: &mut Timers, now: u64) -> Vec<(u64, Wakeup)> {
+        std::iter::from_fn(|| timers.pop_due(Timestamp(now))).map(|(at, wakeup)| (at.0, wakeup)).collect()
+    }
+
+    /// Time decides, and among equals the order of the wakeups, whatever the order of setting.
+    #[test]
+    fn pops_by_time_and_then_by_wakeup() {
+        let mut timers = Timers::default();
+        timers.set(Timestamp(5), Wakeup::Restart("c".into()));
+        timers.set(Timestamp(5), Wakeup::MetricPeriod);
+        timers.set(Timestamp(5), Wakeup::Restart("b".into()));
+        timers.set(Timestamp(5), Wakeup::Restart("a".into()));
+        timers.set(Timestamp(5), Wakeup::TaskHealthy(TaskId(2)));
+        timers.set(Timestamp(3), Wakeup::LaunchRetry("asg".into()));
+        timers.set(Timestamp(9), Wakeup::TaskHealthy(TaskId(1)));
+        assert_eq!(timers.next(), Some((Timestamp(3), Wakeup::LaunchRetry("asg".into()))));
+        assert_eq!(
+            drain(&mut timers, 8),
+            vec![
+                (3, Wakeup::LaunchRetry("asg".into())),
+                (5, Wakeup::TaskHealthy(TaskId(2))),
+                (5, Wakeup::Restart("a".into())),
+                (5, Wakeup::Restart("b".into())),
+                (5, Wakeup::Restart("c".into())),
+                (5, Wakeup::MetricPeriod),
+            ]
+        );
+        assert_eq!(timers.next(), Some((Timestamp(9), Wakeup::TaskHealthy(TaskId(1)))));
+    }
+
+    /// A deadline is due at its moment, not before.
+    #[test]
+    fn is_due_at_its_moment() {
+        let mut timers = Timers::default();
+        timers.set(Timestamp(10), Wakeup::MetricPeriod);
+        assert_eq!(timers.pop_due(Timestamp(9)), None);
+        assert_eq!(timers.pop_due(Timestamp(10)), Some((Timestamp(10), Wakeup::MetricPeriod)));
+        assert_eq!(timers.next(), None);
+        assert_eq!(timers.deadline_of(&Wakeup::MetricPeriod), None);
+    }
+
+    /// Setting again moves the deadline both ways, and cancelling leaves nothing behind.
+    #[test]
+    fn moves_and_cancels() {
+        let mut timers = Timers::default();
+        for at in [10, 20, 5] {
+            timers.set(Timestamp(at), Wakeup::Restart("web".into()));
+            assert_eq!(timers.deadline_of(&Wakeup::Restart("web".into())), Some(Timestamp(at)));
+        }
+        timers.set(Timestamp(7), Wakeup::MetricPeriod);
+        timers.cancel(Wakeup::Restart("api".into()));
+        assert_eq!(drain(&mut timers, 100), vec![(5, Wakeup::Restart("web".into())), (7, Wakeup::MetricPeriod)]);
+        timers.set(Timestamp(1), Wakeup::MetricPeriod);
+        timers.cancel(Wakeup::MetricPeriod);
+        assert_eq!(timers.next(), None);
+        assert_eq!(drain(&mut timers, 100), vec![]);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a data plane is started with, and what it can fail to start with.
+
+use std::path::PathBuf;
+
+use crossbeam_channel::Sender;
+
+use super::image::ImageProgress;
+use super::stdio::LogLine;
+use crate::model::ids::IdForm;
+use crate::model::settings::{CpuBasis, DEFAULT_FUEL_PER_VCPU_SECOND, FuelRate};
+use crate::model::units::Duration;
+
+/// What a data plane is started with.
+#[derive(Clone, Debug)]
+pub struct DataPlaneOptions {
+    /// What a vCPU-second is counted in.
+    pub cpu_basis: CpuBasis,
+    /// Fuel of a vCPU-second.
+    pub fuel_rate: FuelRate,
+    /// The period in which CPU quotas are refilled.
+    pub cpu_period: Duration,
+    /// The most worker threads of one pool; `None` is the number of cores that this process may use. More than cores add nothing.
+    pub worker_threads: Option<usize>,
+    /// Where compiled images are kept between runs; `None` keeps them in memory only.
+    pub cache_dir: Option<PathBuf>,
+    /// Where the output of containers is written, one file a container; `None` writes none.
+    pub log_dir: Option<PathBuf>,
+    /// Where volumes without a host folder live; `None` is a fresh folder under the system's temporary one. Removed at the end.
+    pub scratch_dir: Option<PathBuf>,
+    /// How many images are compiled at once, never more than there are cores. Compilation runs at a lower priority than guests.
+    pub compile_parallelism: usize,
+    /// The most output kept of one stream of a container, in bytes. The oldest goes first.
+    pub log_buffer_bytes: usize,
+    /// Where the guests' standard streams lead.
+    pub stdio: Stdio,
+    /// How task ids are shown in names of log files.
+    pub id_form: IdForm,
+    /// Takes every line that a container writes. A full channel loses lines rather than delay a guest.
+    pub log_observer: Option<Sender<LogLine>>,
+    /// Takes news of images being built and compiled. A full channel loses them.
+    pub image_observer: Option<Sender<ImageProgress>>,
+}
+
+impl Default for DataPlaneOptions {
+    fn default() -> DataPlaneOptions {
+        DataPlaneOptions {
+            cpu_basis: CpuBasis::default(),
+            fuel_rate: FuelRate::PerVcpuSecond(DEFAULT_FUEL_PER_VCPU_SECOND),
+            cpu_period: Duration::from_millis(100),
+            worker_threads: None,
+            cache_dir: None,
+            log_dir: None,
+            scratch_dir: None,
+            compile_parallelism: 1,
+            log_buffer_bytes: 64 << 10,
+            stdio: Stdio::Captured,
+            id_form: IdForm { seed: 0 },
+            log_observer: None,
+            image_observer: None,
+        }
+    }
+}
+
+/// Where the guests' standard streams lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdio {
+    /// Output is kept and can be read back; input is empty until the task is stopped, or a service's jobs.
+    #[default]
+    Captured,
+    /// This process' own three streams: for a single task run in the foreground.
+    Inherited,
+}
+
+/// Why a data plane could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum DataPlaneError {
+    /// The WebAssembly engine refused its configuration.
+    #[error("cannot start the webassembly engine: {0}")]
+    Engine(String),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// A folder could not be made or is not private.
+    #[error("cannot use folder {path}: {reason}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,43 @@
+//! What readers get to see: the cluster at one moment, a copy that nothing changes any more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::control_plane::state::ClusterState;
+use crate::data_plane::Delivery;
+use crate::data_plane::clock::Clock;
+use crate::data_plane::jobs::JobStats;
+use crate::metering::bill::Bill;
+use crate::metering::meter::Meter;
+use crate::model::ids::IdForm;
+use crate::model::units::Timestamp;
+
+/// A cluster at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When.
+    pub at: Timestamp,
+    /// The clock it was taken by: calendar time of any moment in it.
+    pub clock: Clock,
+    /// The cluster's name.
+    pub name: Arc<str>,
+    /// The region whose prices apply.
+    pub region: Arc<str>,
+    /// How ids are shown.
+    pub ids: IdForm,
+    /// What the control plane knows.
+    pub state: ClusterState,
+    /// The meter with everything recorded so far.
+    pub meter: Meter,
+    /// CPU work promised and delivered so far.
+    pub delivery: Delivery,
+    /// Jobs by service, for services with load.
+    pub jobs: BTreeMap<Arc<str>, JobStats>,
+}
+
+impl Snapshot {
+    /// The bill so far.
+    pub fn bill(&self) -> Bill {
+        self.meter.bill(self.at)
+    }
+}
