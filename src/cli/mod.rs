@@ -3,7 +3,7 @@
 //! Exit codes: 0 when all went well, 1 for a run that failed, 2 for bad input, 130 after a second Ctrl-C;
 //! `run-task` ends with its guest's own.
 
-mod diagnostics;
+pub mod diagnostics;
 mod format;
 mod live_view;
 mod plain_view;

@@ -1,7 +1,7 @@
 //! The cluster file: TOML in, a [`ClusterSpec`] out, or every mistake in it at once.
 //!
-//! Reading goes in two steps. Each table is walked by hand over a document that knows its positions ([`reader`]), where what
-//! one table alone can say wrong is found; then the references between tables are resolved ([`references`]). Neither step stops at
+//! Reading goes in two steps. Each table is walked by hand over a document that knows its positions (`reader`), where what
+//! one table alone can say wrong is found; then the references between tables are resolved (`references`). Neither step stops at
 //! a mistake: a value that cannot be read is left at its default and reading goes on, so that one run shows all there is
 //! to repair. `docs/cluster-file.md` is the reference of the keys.
 //!

@@ -44,8 +44,7 @@ impl<'a> Reader<'a> {
 
     /// Notes a mistake.
     pub(super) fn reject(&self, span: Range<usize>, path: &str, message: String, help: Option<String>) {
-        let start = floor_boundary(self.source, span.start);
-        let end = floor_boundary(self.source, span.end.max(span.start));
+        let Range { start, end } = on_boundaries(self.source, &span);
         let before = &self.source[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         self.found.borrow_mut().push(ClusterFileError {
@@ -57,6 +56,10 @@ impl<'a> Reader<'a> {
             message,
             help,
         });
+    }
+
+    fn slice(&self, span: &Range<usize>) -> &'a str {
+        &self.source[on_boundaries(self.source, span)]
     }
 
     /// The mistakes by position.
@@ -75,13 +78,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The last character boundary up to `offset`: the TOML parser counts bytes, and an error may point behind the end.
-fn floor_boundary(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
+/// A span with both ends on characters and within the text: where the syntax is broken, the parser's spans may not be.
+fn on_boundaries(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start.min(text.len()));
+    let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
+    start..end.max(start)
 }
 
 /// A value and where it stands.
@@ -162,11 +163,15 @@ impl<'a> Value<'a> {
 
     /// The value as it is written.
     pub(super) fn text(&self) -> &'a str {
-        &self.reader.source[self.span.clone()]
+        self.reader.slice(&self.span)
     }
 
     pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        self.value.is_array()
     }
 
     pub(super) fn is_empty_list(&self) -> bool {
@@ -277,12 +282,13 @@ impl<'a> Value<'a> {
         let meaning = words.available.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         if meaning.is_none() {
             let allowed = words.available.iter().map(|(word, _)| *word);
-            let list = or_list(allowed.clone().map(|word| format!("\"{word}\"")));
             if words.planned.contains(&text) {
-                self.reject(format!("\"{text}\" is not available yet: {list}"));
+                let list = and_list(allowed.map(|word| format!("\"{word}\"")));
+                self.reject(format!("\"{text}\" is not available yet, only {list}"));
             } else {
+                let list = or_list(allowed.clone().map(|word| format!("\"{word}\"")));
                 let help = nearest(text, allowed).map(did_you_mean);
-                self.reject_with_help(format!("\"{text}\" is not valid here: {list}"), help);
+                self.reject_with_help(format!("{} is not valid here: {list}", quoted(text)), help);
             }
         }
         meaning
@@ -409,9 +415,14 @@ impl<'a> Table<'a> {
         value
     }
 
-    /// Notes that something is not there, unless parts of the file are lost and it may be among them.
+    /// Notes that something is not there, unless it may be: behind broken syntax, or under a mistyped key that has been told
+    /// so.
     pub(super) fn reject_missing(&self, key: &'static str, message: impl Into<String>) {
-        if self.reader.syntax == Syntax::Sound {
+        let is_mistyped = self.entries.keys().any(|written| {
+            let written: &str = written.get_ref();
+            !self.keys.keys.contains(&written) && nearest(written, self.keys.keys.iter().copied()) == Some(key)
+        });
+        if self.reader.syntax == Syntax::Sound && !is_mistyped {
             self.reject(key, message);
         }
     }

@@ -1,7 +1,7 @@
 //! `[cluster]` and `[settings]`.
 
 use super::keys::{CLUSTER, SETTINGS};
-use super::reader::{Table, Value, Words, and_list, did_you_mean};
+use super::reader::{Table, Value, Words, and_list, did_you_mean, quoted};
 use super::suggest::nearest;
 use crate::catalog::Catalog;
 use crate::model::settings::{CpuBasis, FuelRate, Settings};
@@ -87,7 +87,13 @@ fn read_fuel_rate(table: &Table<'_>) -> Option<FuelRate> {
     if !value.is_string() {
         return value.integer(1..=u64::MAX).map(|fuel| FuelRate::PerVcpuSecond(Fuel(fuel)));
     }
-    value.word(&Words { available: &[("native", FuelRate::Native)], planned: &[] })
+    let text = value.string()?;
+    if text != "native" {
+        let help = nearest(text, ["native"]).map(did_you_mean);
+        value.reject_with_help(format!("{} is not a rate of fuel: write a number, or \"native\"", quoted(text)), help);
+        return None;
+    }
+    Some(FuelRate::Native)
 }
 
 fn check_settings(table: &Table<'_>, settings: &Settings) {
@@ -99,13 +105,16 @@ fn check_settings(table: &Table<'_>, settings: &Settings) {
     if settings.usage_period > settings.metric_period {
         // Whichever of them the file has is the one to change.
         let key = if table.has("usage_period") { "usage_period" } else { "metric_period" };
-        table.reject(
+        let other = if key == "usage_period" { "metric_period" } else { "usage_period" };
+        let help = (!table.has(other)).then(|| format!("write {other} as well"));
+        table.reject_with_help(
             key,
             format!(
                 "usage_period {} is longer than metric_period {}, so that periods would have no sample",
                 show(settings.usage_period),
                 show(settings.metric_period)
             ),
+            help,
         );
     }
     if settings.restart_delay_first > settings.restart_delay_max {

@@ -129,7 +129,7 @@ fn read_map(
 ) -> BTreeMap<String, String> {
     let Some(value) = table.get(key) else { return BTreeMap::new() };
     let pairs: Vec<Pair<'_>> = match list_form {
-        Some((keys, name)) if !value.is_table() => {
+        Some((keys, name)) if value.is_list() => {
             value.tables(keys).iter().filter_map(|item| pair(item, name)).collect()
         }
         _ => value.entries().into_iter().map(Pair::Entry).collect(),
@@ -156,6 +156,10 @@ fn read_map(
 fn pair<'a>(item: &Table<'a>, name: &'static str) -> Option<Pair<'a>> {
     let key = item.need(name);
     let value = item.need("value");
-    let key = key?;
-    Some(Pair::Item { name: key.string()?, key, value: value? })
+    let Some(name) = key.as_ref().and_then(Value::string) else {
+        // Without a key the pair is lost, but its value is looked at all the same.
+        value.as_ref().and_then(Value::string);
+        return None;
+    };
+    Some(Pair::Item { key: key?, name, value: value? })
 }

@@ -1,0 +1,695 @@
+//! The rules of the cluster file: each broken once, and what is said of it.
+
+use expect_test::expect;
+use longshore::catalog::Catalog;
+use longshore::config::ClusterFile;
+
+use super::{check, folder};
+
+/// Claim: settings that cannot work together are refused. Method: each pair, and the limits of the CPU period.
+#[test]
+fn settings_rules() {
+    check(
+        r#"
+[settings]
+cpu_period = "2s"
+metric_period = "5s"
+restart_delay_first = "1h"
+run_for = "0s"
+"#,
+        expect![[r#"
+            3:14: settings.cpu_period: cpu_period 2s is not from 1ms to 1s
+            4:17: settings.metric_period: usage_period 10s is longer than metric_period 5s, so that periods would have no sample
+              help: write usage_period as well
+            5:23: settings.restart_delay_first: restart_delay_first 1h is longer than restart_delay_max 27m
+            6:11: settings.run_for: run_for must be longer than zero"#]],
+    );
+    check(
+        "[settings]\nmetric_period = \"500ms\"\nusage_period = \"1s\"\n",
+        expect![
+            "3:16: settings.usage_period: usage_period 1s is longer than metric_period 500ms, so that periods would have no sample"
+        ],
+    );
+    check("[settings]\nfuel_per_vcpu_second = \"native\"\nusage_period = \"60s\"\n", expect!["no mistake"]);
+}
+
+/// Claim: names have ECS' letters and are unique. Method: each kind of name.
+#[test]
+fn names() {
+    check(
+        r#"
+[cluster]
+name = "my cluster"
+[[capacity_provider]]
+name = "FargateLike"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 1, max_size = 1 }
+[[capacity_provider]]
+name = "twice"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 1, max_size = 1 }
+[[capacity_provider]]
+name = "twice"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 1, max_size = 1 }
+[[task_definition]]
+family = ""
+memory = 64
+volumes = [{ name = "a.b" }, { name = "v" }, { name = "v" }]
+container = [{ name = "x", image = "app.wasm" }, { name = "x", image = "app.wasm" }]
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+"#,
+        expect![[r#"
+            3:8: cluster.name: "my cluster" is not a valid name: 1 to 255 letters, digits, - and _
+            5:8: capacity_provider[0].name: "FargateLike" begins with "fargate": the name of a capacity provider must not
+            11:8: capacity_provider[2].name: capacity provider "twice" is defined twice
+            14:10: task_definition[0].family: "" is not a valid name: 1 to 255 letters, digits, - and _
+            16:21: task_definition[0].volumes[0].name: "a.b" is not a valid name: 1 to 255 letters, digits, - and _
+            16:55: task_definition[0].volumes[2].name: volume "v" is defined twice
+            17:59: task_definition[0].container[1].name: container "x" is defined twice
+            23:8: service[1].name: service "web" is defined twice"#]],
+    );
+}
+
+/// Claim: groups and instances are what EC2 offers. Method: unknown region, type, zone; a type without a price.
+#[test]
+fn capacity_rules() {
+    check(
+        "[cluster]\nregion = \"eu-west-2\"\n",
+        expect![[r#"
+        2:10: cluster.region: there are no prices for region "eu-west-2", only for us-east-1, us-west-2, eu-west-1, eu-central-1, ap-southeast-1 and ap-northeast-1
+          help: did you mean "eu-west-1"?"#]],
+    );
+    check(
+        r#"
+[cluster]
+region = "eu-west-1"
+[[container_instance]]
+instance_type = "m7i.medium"
+availability_zone = "us-east-1a"
+count = 0
+attributes = { "ecs.os-type" = "linux", "a b" = "x", disk = " ssd" }
+[[container_instance]]
+[[capacity_provider]]
+name = "group"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 1, max_size = 3, desired_capacity = 4, availability_zones = [] }
+managed_scaling = { status = "ON", target_capacity = 101, minimum_scaling_step_size = 5, maximum_scaling_step_size = 2, instance_warmup_period = "3h" }
+[[capacity_provider]]
+name = "none"
+"#,
+        expect![[r#"
+            5:17: container_instance[0].instance_type: instance type "m7i.medium" is not in the catalog
+              help: did you mean "m7a.medium"?
+            6:21: container_instance[0].availability_zone: "us-east-1a" is not an availability zone of region "eu-west-1"
+              help: write the region and a letter, as in "eu-west-1a"
+            7:9: container_instance[0].count: 0 is not within the limits: 1 to 10000
+            8:16: container_instance[0].attributes.ecs.os-type: attribute "ecs.os-type" is one that ECS sets itself
+            8:41: container_instance[0].attributes.a b: attribute "a b" is not valid: 1 to 128 letters, digits and - _ / \ .
+            8:61: container_instance[0].attributes.disk: attribute value " ssd" is not valid: 1 to 128 letters, digits, spaces inside and - _ / \ . @ :
+            9:1: container_instance[1].instance_type: `instance_type` is missing
+            12:100: capacity_provider[0].auto_scaling_group.desired_capacity: desired_capacity 4 is not between min_size 1 and max_size 3
+            12:124: capacity_provider[0].auto_scaling_group.availability_zones: a group needs at least one availability zone
+            13:30: capacity_provider[0].managed_scaling.status: "ON" is not valid here: "ENABLED" or "DISABLED"
+            13:54: capacity_provider[0].managed_scaling.target_capacity: 101 is not within the limits: 1 to 100
+            13:87: capacity_provider[0].managed_scaling.minimum_scaling_step_size: minimum_scaling_step_size 5 is greater than maximum_scaling_step_size 2
+            13:146: capacity_provider[0].managed_scaling.instance_warmup_period: instance_warmup_period "3h" is not within the limits: 0s to 10000s
+            14:1: capacity_provider[1].auto_scaling_group: `auto_scaling_group` is missing"#]],
+    );
+}
+
+/// Claim: Fargate takes its own sizes only. Method: each way to miss them.
+#[test]
+fn fargate_sizes() {
+    let fargate = |size: &str| {
+        format!(
+            "[[task_definition]]\nfamily = \"f\"\n{size}\nrequires_compatibilities = [\"FARGATE\"]\n\
+             container = [{{ name = \"a\", image = \"app.wasm\" }}]\n"
+        )
+    };
+    check(
+        &fargate("cpu = 256\nmemory = 300"),
+        expect!["4:10: task_definition[0].memory: memory 300 is not valid for cpu 256 on Fargate: 512, 1024 or 2048"],
+    );
+    check(
+        &fargate("cpu = 300\nmemory = 512"),
+        expect![
+            "3:7: task_definition[0].cpu: cpu 300 is not a Fargate cpu: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768"
+        ],
+    );
+    check(
+        &fargate("cpu = \"1 vCPU\"\nmemory = \"1GB\""),
+        expect![
+            "4:10: task_definition[0].memory: memory 1024 is not valid for cpu 1024 on Fargate: 2048 to 8192 in steps of 1024"
+        ],
+    );
+    check(
+        &fargate("cpu = \"32 vCPU\"\nmemory = \"64GB\""),
+        expect![
+            "4:10: task_definition[0].memory: memory 65536 is not valid for cpu 32768 on Fargate: 61440, 122880 or 249856"
+        ],
+    );
+    check(
+        &fargate("memory = 512"),
+        expect!["1:1: task_definition[0].cpu: Fargate requires that 'cpu' be defined at the task level"],
+    );
+    check(
+        &fargate("cpu = 256"),
+        expect!["1:1: task_definition[0].memory: Fargate requires that 'memory' be defined at the task level"],
+    );
+    check(
+        &fargate("cpu = \"a lot\"\nmemory = 512"),
+        expect![[
+            r#"3:7: task_definition[0].cpu: "a lot" is not a task's cpu: write CPU units as in "256", or vCPUs as in ".25 vCPU""#
+        ]],
+    );
+    check(
+        &fargate("cpu = 256\nmemory = 512\nnetwork_mode = \"bridge\""),
+        expect![[r#"5:16: task_definition[0].network_mode: Fargate supports network mode "awsvpc" only"#]],
+    );
+    check(
+        &fargate("cpu = 256\nmemory = 512\nephemeral_storage = { size_in_gib = 20 }"),
+        expect!["5:37: task_definition[0].ephemeral_storage.size_in_gib: 20 is not within the limits: 21 to 200"],
+    );
+    check(
+        &fargate("cpu = 256\nmemory = 512\nvolumes = [{ name = \"v\", host = { source_path = \"data\" } }]"),
+        expect![[
+            r#"5:33: task_definition[0].volumes[0].host: volume "v" has a source_path, and tasks on Fargate see no host"#
+        ]],
+    );
+}
+
+/// Claim: task definitions keep ECS' rules. Method: each rule broken.
+#[test]
+fn task_definition_rules() {
+    check(
+        r#"
+[[task_definition]]
+family = "empty"
+memory = 64
+container = []
+[[task_definition]]
+memory = 64
+[[task_definition]]
+family = "small"
+cpu = 64
+memory = 4
+ephemeral_storage = { size_in_gib = 30 }
+runtime_platform = { cpu_architecture = "arm64" }
+requires_compatibilities = ["EXTERNAL"]
+container = [{ name = "a", image = "app.wasm", essential = false }]
+"#,
+        expect![[r#"
+            5:13: task_definition[0].container: a task definition needs at least one container
+            6:1: task_definition[1].family: `family` is missing
+            6:1: task_definition[1].container: `container` is missing
+            10:7: task_definition[2].cpu: cpu 64 is not within the limits of a task's cpu: 128 to 196608
+            11:10: task_definition[2].memory: memory 4 is too little: at least 6 MiB
+            12:21: task_definition[2].ephemeral_storage: ephemeral_storage is for tasks on Fargate only
+            13:41: task_definition[2].runtime_platform.cpu_architecture: "arm64" is not valid here: "X86_64" or "ARM64"
+              help: did you mean "ARM64"?
+            14:29: task_definition[2].requires_compatibilities[0]: "EXTERNAL" is not available yet, only "EC2" and "FARGATE"
+            15:13: task_definition[2].container: at least one container of a task definition must be essential"#]],
+    );
+    check(
+        r#"
+[[task_definition]]
+family = "sums"
+cpu = 256
+memory = 128
+  [[task_definition.container]]
+  name = "a"
+  image = "app.wasm"
+  cpu = 200
+  memory = 256
+  memory_reservation = 100
+  [[task_definition.container]]
+  name = "b"
+  image = "app.wasm"
+  cpu = 100
+  memory = 64
+  memory_reservation = 64
+[[task_definition]]
+family = "without-memory"
+container = [{ name = "a", image = "app.wasm", memory = 5 }, { name = "b", image = "app.wasm" }]
+"#,
+        expect![[r#"
+            4:7: task_definition[0].cpu: the cpu of the containers adds up to 300, more than the task's 256
+            5:10: task_definition[0].memory: the memory_reservation of the containers adds up to 164, more than the task's 128
+            10:12: task_definition[0].container[0].memory: memory 256 is more than the task's 128
+            17:24: task_definition[0].container[1].memory_reservation: memory_reservation 64 must be less than memory 64
+            20:57: task_definition[1].container[0].memory: memory 5 is too little: at least 6 MiB
+            20:62: task_definition[1].container[1].memory: container "b" needs memory or memory_reservation, since its task definition has no memory"#]],
+    );
+    let eleven: String = (0..11)
+        .map(|index| format!("[[task_definition.container]]\nname = \"c{index}\"\nimage = \"app.wasm\"\n"))
+        .collect();
+    check(
+        &format!("[[task_definition]]\nfamily = \"many\"\nmemory = 64\n{eleven}"),
+        expect!["4:1: task_definition[0].container: 11 containers are too many for a task definition: at most 10"],
+    );
+}
+
+/// Claim: images and folders are looked for, and messages say where. Method: what is not there, and what is of another kind.
+#[test]
+fn paths() {
+    check(
+        r#"
+[[task_definition]]
+family = "paths"
+memory = 64
+volumes = [
+  { name = "a", host = { source_path = "dat" } },
+  { name = "b", host = { source_path = "notes.txt" } },
+  { name = "c", host = { source_path = "data" } },
+]
+container = [
+  { name = "a", image = "./app.wasn" },
+  { name = "b", image = "notes.txt" },
+  { name = "c", image = "data" },
+  { name = "d", image = "elsewhere/entirely/different.wat" },
+]
+"#,
+        expect![[r#"
+            6:40: task_definition[0].volumes[0].host.source_path: folder "dat" not found: looked for /folder/dat
+              help: did you mean "data"?
+            7:40: task_definition[0].volumes[1].host.source_path: "notes.txt" is not a folder
+            11:25: task_definition[0].container[0].image: image "./app.wasn" not found: looked for /folder/app.wasn
+              help: did you mean "./app.wasm"?
+            12:25: task_definition[0].container[1].image: image "notes.txt" is neither a .wasm file, a .wat file nor the folder of a Cargo package
+            13:25: task_definition[0].container[2].image: image "data" is a folder without a Cargo.toml
+            14:25: task_definition[0].container[3].image: image "elsewhere/entirely/different.wat" not found: looked for /folder/elsewhere/entirely/different.wat"#]],
+    );
+}
+
+/// Claim: mounts and ports keep the rules of their network mode. Method: each rule broken.
+#[test]
+fn mounts_and_ports() {
+    check(
+        r#"
+[[task_definition]]
+family = "mounts"
+memory = 64
+volumes = [{ name = "pictures" }]
+container = [{ name = "a", image = "app.wasm", mount_points = [
+  { source_volume = "picture", container_path = "/a" },
+  { source_volume = "elsewhere", container_path = "b" },
+  { source_volume = "pictures", container_path = "/a" },
+] }]
+[[task_definition]]
+family = "mount-of-none"
+memory = 64
+container = [{ name = "a", image = "app.wasm", mount_points = [{ source_volume = "v", container_path = "/a" }] }]
+[[task_definition]]
+family = "bridge"
+memory = 64
+container = [
+  { name = "a", image = "app.wasm", port_mappings = [{ container_port = 80, host_port = 8080 }, { container_port = 80, protocol = "udp" }] },
+  { name = "b", image = "app.wasm", port_mappings = [{ container_port = 81, host_port = 8080 }, { container_port = 0, protocol = "sctp" }] },
+]
+[[task_definition]]
+family = "host"
+memory = 64
+network_mode = "host"
+container = [{ name = "a", image = "app.wasm", port_mappings = [{ container_port = 80, host_port = 8080 }] }]
+[[task_definition]]
+family = "none"
+memory = 64
+network_mode = "none"
+container = [{ name = "a", image = "app.wasm", port_mappings = [{ container_port = 80 }] }]
+"#,
+        expect![[r#"
+            7:21: task_definition[0].container[0].mount_points[0].source_volume: volume "picture" is not defined in this task definition
+              help: did you mean "pictures"?
+            8:21: task_definition[0].container[0].mount_points[1].source_volume: volume "elsewhere" is not defined in this task definition
+              help: its volumes are "pictures"
+            8:51: task_definition[0].container[0].mount_points[1].container_path: container_path "b" must be absolute
+            9:50: task_definition[0].container[0].mount_points[2].container_path: container_path "/a" is mounted twice
+            14:82: task_definition[1].container[0].mount_points[0].source_volume: volume "v" is not defined in this task definition
+              help: add volumes = [{ name = "v" }] to the task definition
+            19:116: task_definition[2].container[0].port_mappings[1].container_port: container port 80 is mapped twice
+            20:89: task_definition[2].container[1].port_mappings[0].host_port: host port 8080 is taken by container "a" of this task
+            20:116: task_definition[2].container[1].port_mappings[1].container_port: 0 is not within the limits: 1 to 65535
+            20:130: task_definition[2].container[1].port_mappings[1].protocol: "sctp" is not valid here: "tcp" or "udp"
+            26:100: task_definition[3].container[0].port_mappings[0].host_port: host_port 8080 must be container_port 80 or left out in network mode "host"
+            31:64: task_definition[4].container[0].port_mappings: network mode "none" forbids port mappings"#]],
+    );
+}
+
+/// Claim: tags and variables keep ECS' rules in both forms. Method: each rule broken.
+#[test]
+fn tags_and_variables() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+tags = { "aws:name" = "x", "" = "y", "semi;colon" = "z", ok = "semi;colon" }
+propagate_tags = "ALL"
+[[run_task]]
+task_definition = "app"
+tags = [{ key = "a", value = "1" }, { key = "a", value = "2" }, { value = "3" }, { key = "b" }]
+propagate_tags = "SERVICE"
+overrides = { container = [{ name = "main", environment = { "A=B" = "c" } }] }
+"#,
+        expect![[r#"
+            6:10: service[0].tags.aws:name: tag key "aws:name" begins with aws:, which is reserved
+            6:28: service[0].tags.: tag key "" is not valid: 1 to 128 letters, digits, spaces and _ . : / = + - @
+            6:38: service[0].tags.semi;colon: tag key "semi;colon" is not valid: 1 to 128 letters, digits, spaces and _ . : / = + - @
+            6:63: service[0].tags.ok: tag value "semi;colon" is not valid: up to 256 letters, digits, spaces and _ . : / = + - @
+            7:18: service[0].propagate_tags: "ALL" is not valid here: "NONE", "SERVICE" or "TASK_DEFINITION"
+            10:45: run_task[0].tags[1].key: "a" is given twice
+            10:65: run_task[0].tags[2].key: `key` is missing
+            10:82: run_task[0].tags[3].value: `value` is missing
+            11:18: run_task[0].propagate_tags: "SERVICE" is not valid here: "NONE" or "TASK_DEFINITION"
+            12:61: run_task[0].overrides.container[0].environment.A=B: "A=B" cannot name a variable: not empty, and no = in it"#]],
+    );
+    let many: String = (0..51).map(|index| format!("t{index} = \"x\"\n")).collect();
+    check(
+        &format!("[[service]]\nname = \"web\"\ntask_definition = \"app\"\ndesired_count = 1\n[service.tags]\n{many}"),
+        expect!["5:1: service[0].tags: 51 are too many: at most 50"],
+    );
+}
+
+/// Claim: strategies of capacity providers keep ECS' rules. Method: each rule broken.
+#[test]
+fn capacity_provider_strategies() {
+    check(
+        r#"
+[cluster]
+default_capacity_provider_strategy = [{ capacity_provider = "FARGATE_SPOTS", weight = 1 }]
+[[capacity_provider]]
+name = "group"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 1, max_size = 1 }
+[[service]]
+name = "a"
+task_definition = "app"
+desired_count = 1
+launch_type = "EC2"
+capacity_provider_strategy = [{ capacity_provider = "group", weight = 1 }]
+[[service]]
+name = "b"
+task_definition = "app"
+desired_count = 1
+capacity_provider_strategy = [{ capacity_provider = "group" }]
+[[service]]
+name = "c"
+task_definition = "app-fargate"
+desired_count = 1
+capacity_provider_strategy = [{ capacity_provider = "FARGATE", weight = 1, base = 1 }, { capacity_provider = "FARGATE_SPOT", base = 2 }]
+[[service]]
+name = "d"
+task_definition = "app-fargate"
+desired_count = 1
+capacity_provider_strategy = [{ capacity_provider = "group", weight = 1 }, { capacity_provider = "FARGATE", weight = 1 }]
+[[service]]
+name = "e"
+task_definition = "app"
+desired_count = 1
+capacity_provider_strategy = [{ capacity_provider = "group", weight = 1 }, { capacity_provider = "group", weight = 1001 }]
+[[service]]
+name = "f"
+task_definition = "app"
+desired_count = 1
+capacity_provider_strategy = []
+"#,
+        expect![[r#"
+            3:61: cluster.default_capacity_provider_strategy[0].capacity_provider: capacity provider "FARGATE_SPOTS" is not defined in this file
+              help: did you mean "FARGATE_SPOT"?
+            11:15: service[0].launch_type: launch_type and capacity_provider_strategy exclude each other: write one of them
+            17:30: service[1].capacity_provider_strategy: at least one provider of a strategy needs a weight greater than 0
+              help: add weight = 1
+            22:133: service[2].capacity_provider_strategy[1].base: only one provider may have a base, and "FARGATE" has one
+            27:98: service[3].capacity_provider_strategy[1].capacity_provider: a strategy cannot mix Fargate with capacity providers of Auto Scaling groups
+            32:98: service[4].capacity_provider_strategy[1].capacity_provider: capacity provider "group" is in this strategy twice
+            32:116: service[4].capacity_provider_strategy[1].weight: 1001 is not within the limits: 0 to 1000
+            37:30: service[5].capacity_provider_strategy: a strategy names at least one capacity provider"#]],
+    );
+}
+
+/// Claim: placement keeps ECS' rules. Method: each rule broken.
+#[test]
+fn placement_rules() {
+    check(
+        r#"
+[[service]]
+name = "a"
+task_definition = "app"
+desired_count = 1
+placement_strategy = [
+  { type = "binpak", field = "cpu" },
+  { type = "binpack", field = "disk" },
+  { type = "spread" },
+  { type = "spread", field = "zone" },
+  { type = "random", field = "cpu" },
+  { type = "random" },
+]
+placement_constraints = [{ type = "memberOf", expression = "x" }, { type = "distinctinstance" }]
+[[service]]
+name = "b"
+task_definition = "app-fargate"
+desired_count = 1
+launch_type = "FARGATE"
+placement_strategy = [{ type = "random" }]
+placement_constraints = [{ type = "distinctInstance" }]
+"#,
+        expect![[r#"
+            6:22: service[0].placement_strategy: 6 placement strategies are too many: at most 5
+            7:12: service[0].placement_strategy[0].type: "binpak" is not valid here: "binpack", "spread" or "random"
+              help: did you mean "binpack"?
+            8:31: service[0].placement_strategy[1].field: "disk" is not a field of binpack: "cpu" or "memory"
+            9:3: service[0].placement_strategy[2].field: `field` is missing
+            10:30: service[0].placement_strategy[3].field: "zone" is not a field of spread: "instanceId", "host" or "attribute:NAME", as in "attribute:ecs.availability-zone"
+            11:30: service[0].placement_strategy[4].field: the random strategy takes no field
+            14:35: service[0].placement_constraints[0].type: "memberOf" is not available yet, only "distinctInstance"
+            14:47: service[0].placement_constraints[0].expression: `expression` is not available yet
+            14:76: service[0].placement_constraints[1].type: "distinctinstance" is not valid here: "distinctInstance"
+              help: did you mean "distinctInstance"?
+            20:22: service[1].placement_strategy: placement strategies are not supported on Fargate
+            21:25: service[1].placement_constraints: placement constraints are not supported on Fargate"#]],
+    );
+}
+
+/// Claim: services keep ECS' rules. Method: each rule broken.
+#[test]
+fn service_rules() {
+    check(
+        r#"
+[[service]]
+[[service]]
+name = "daemon"
+task_definition = "app:x"
+desired_count = 1
+scheduling_strategy = "DAEMON"
+launch_type = "EXTERNAL"
+deployment_configuration = { minimum_healthy_percent = 101, maximum_percent = 99 }
+[[service]]
+name = "blocked"
+task_definition = "app:2"
+desired_count = -1
+deployment_configuration = { maximum_percent = 100 }
+[[service]]
+name = "scaled"
+task_definition = "app"
+desired_count = 1
+  [service.auto_scaling]
+  min_capacity = 5
+  max_capacity = 2
+  target_tracking = [
+    { metric = "ECSServiceAverageCPUUtilization", target_value = 0 },
+    { metric = "ECSServiceAverageCPUUtilisation", target_value = 50 },
+    { metric = "ALBRequestCountPerTarget", target_value = 50 },
+    { metric = "ECSServiceAverageMemoryUtilization", target_value = 50.12345, scale_in_cooldown = 60 },
+    { metric = "ECSServiceAverageMemoryUtilization", target_value = "80 %" },
+    { metric = "ECSServiceAverageCPUUtilization", target_value = 50 },
+  ]
+"#,
+        expect![[r#"
+            2:1: service[0].name: `name` is missing
+            2:1: service[0].task_definition: `task_definition` is missing
+            2:1: service[0].desired_count: `desired_count` is missing
+            5:19: service[1].task_definition: "x" is not a revision: write FAMILY or FAMILY:NUMBER
+            7:23: service[1].scheduling_strategy: "DAEMON" is not available yet, only "REPLICA"
+            8:15: service[1].launch_type: "EXTERNAL" is not available yet, only "EC2" and "FARGATE"
+            9:56: service[1].deployment_configuration.minimum_healthy_percent: 101 is not within the limits: 0 to 100
+            9:79: service[1].deployment_configuration.maximum_percent: 99 is not within the limits: 100 or more
+            12:19: service[2].task_definition: task definition "app" has no revision 2: this file defines 1 of it
+            13:17: service[2].desired_count: -1 is not within the limits: 0 or more
+            14:48: service[2].deployment_configuration.maximum_percent: maximum_percent and minimum_healthy_percent cannot both be 100, as this would block deployments
+            20:18: service[3].auto_scaling.min_capacity: min_capacity 5 is greater than max_capacity 2
+            23:66: service[3].auto_scaling.target_tracking[0].target_value: target_value must be greater than 0
+            24:16: service[3].auto_scaling.target_tracking[1].metric: "ECSServiceAverageCPUUtilisation" is not valid here: "ECSServiceAverageCPUUtilization" or "ECSServiceAverageMemoryUtilization"
+              help: did you mean "ECSServiceAverageCPUUtilization"?
+            25:16: service[3].auto_scaling.target_tracking[2].metric: "ALBRequestCountPerTarget" is not available yet, only "ECSServiceAverageCPUUtilization" and "ECSServiceAverageMemoryUtilization"
+            26:69: service[3].auto_scaling.target_tracking[3].target_value: 50.12345 has more than three digits after the point
+            26:99: service[3].auto_scaling.target_tracking[3].scale_in_cooldown: 60 has no unit: durations are strings with their unit
+              help: write "60s" for seconds, or another of ns, us, ms, m, h, d
+            27:69: service[3].auto_scaling.target_tracking[4].target_value: expected a number, found the string "80 %"
+            28:16: service[3].auto_scaling.target_tracking[5].metric: ECSServiceAverageCPUUtilization has a policy already: one for each metric"#]],
+    );
+}
+
+/// Claim: what is named must be there. Method: names that are not, near to ones that are.
+#[test]
+fn references() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "ap"
+desired_count = 1
+[[service]]
+name = "good"
+task_definition = "app"
+desired_count = 1
+[[run_task]]
+task_definition = "something-else"
+[[run_task]]
+task_definition = "app"
+group = "service:web"
+started_by = "me & you"
+overrides = { container = [{ name = "mian" }, { name = "main" }, { name = "main" }] }
+[[load]]
+service = "goood"
+job = "1"
+jobs_per_second = 1
+[[load]]
+service = "good"
+container = "man"
+job = "1"
+jobs_per_second = 1
+"#,
+        expect![[r#"
+            4:19: service[0].task_definition: task definition "ap" is not defined in this file
+              help: did you mean "app"?
+            11:19: run_task[0].task_definition: task definition "something-else" is not defined in this file
+            14:9: run_task[1].group: group "service:web" begins with "service:", which is for the tasks of services
+            15:14: run_task[1].started_by: started_by "me & you" is not valid: 1 to 128 letters, digits, -, / and _
+            16:37: run_task[1].overrides.container[0].name: task definition "app" has no container "mian"
+              help: did you mean "main"?
+            16:75: run_task[1].overrides.container[2].name: container "main" is overridden twice
+            18:11: load[0].service: service "goood" is not defined in this file
+              help: did you mean "good"?
+            23:13: load[1].container: task definition "app" has no container "man"
+              help: did you mean "main"?"#]],
+    );
+}
+
+/// Claim: tasks must have a place to run. Method: too large for the instances, no instances, a definition that is not for
+/// Fargate.
+#[test]
+fn places_to_run() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "small"
+auto_scaling_group = { instance_type = "t3.micro", min_size = 0, max_size = 1 }
+[[task_definition]]
+family = "large"
+cpu = "4 vCPU"
+memory = "16GB"
+container = [{ name = "main", image = "app.wasm" }]
+[[service]]
+name = "on-any"
+task_definition = "large"
+desired_count = 1
+[[service]]
+name = "on-small"
+task_definition = "large"
+desired_count = 1
+capacity_provider_strategy = [{ capacity_provider = "small", weight = 1 }]
+[[run_task]]
+task_definition = "app"
+launch_type = "FARGATE"
+"#,
+        expect![[r#"
+            12:19: service[0].task_definition: no capacity provider or container instance in this file can hold a task of "large", which takes cpu 4096 and memory 16384
+            16:19: service[1].task_definition: no capacity provider of its strategy can hold a task of "large", which takes cpu 4096 and memory 16384
+            20:19: run_task[0].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked"#]],
+    );
+    let text = "[[service]]\nname = \"web\"\ntask_definition = \"app\"\ndesired_count = 1\n[[task_definition]]\n\
+                family = \"app\"\nmemory = 64\ncontainer = [{ name = \"main\", image = \"app.wasm\" }]\n";
+    let folder = folder();
+    let errors = ClusterFile::parse(text, folder.path().join("f.toml"), &Catalog::embedded()).unwrap_err();
+    expect![[r#"
+        service[0].task_definition: its tasks run on EC2, and this file has no capacity provider or container instance
+          help: add [[capacity_provider]] or [[container_instance]], or launch_type = "FARGATE""#]]
+    .assert_eq(&errors.errors[0].to_string());
+    assert_eq!(errors.errors.len(), 1);
+}
+
+/// Claim: loads are complete and in order. Method: each rule broken.
+#[test]
+fn load_rules() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[[load]]
+service = "web"
+job = "1"
+jobs_per_second = 1
+steps = [{ at = "0s", jobs_per_second = 1 }]
+[[load]]
+service = "web"
+job = "two\nlines"
+arrivals = "steady"
+[[load]]
+service = "web"
+job = "1"
+steps = [{ at = "5s", jobs_per_second = 1 }, { at = "5s", jobs_per_second = 1e3 }, { at = "5s", jobs_per_second = 0 }, { jobs_per_second = -1 }]
+[[load]]
+service = "web"
+job = "1"
+steps = []
+"#,
+        expect![[r#"
+            9:19: load[0].jobs_per_second: jobs_per_second and steps exclude each other: write one of them
+            11:1: load[1].jobs_per_second: jobs_per_second or steps is missing
+            13:7: load[1].job: a job is one line
+            14:12: load[1].arrivals: "steady" is not valid here: "constant" or "poisson"
+            18:77: load[2].steps[1].jobs_per_second: 1e3 is not a number from 0 up, written as in 2 or 0.5
+            18:91: load[2].steps[2].at: each step must begin later than the one before it
+            18:120: load[2].steps[3].at: `at` is missing
+            18:140: load[2].steps[3].jobs_per_second: -1 is not a number from 0 up, written as in 2 or 0.5
+            22:9: load[3].steps: steps need at least one step"#]],
+    );
+}
+
+/// Claim: a mistake is derived from a sound item only. Method: flawed definitions that others refer to.
+#[test]
+fn one_slip_is_one_message() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "group"
+auto_scaling_group = { instance_type = "m7i.huge", min_size = 1, max_size = 1 }
+[[task_definition]]
+family = "large"
+cpu = "much"
+memory = "16GB"
+container = [{ name = "main", image = "app.wasm" }]
+[[service]]
+name = "on-group"
+task_definition = "app"
+desired_count = 1
+capacity_provider_strategy = [{ capacity_provider = "group", weight = 1 }]
+[[service]]
+name = "large"
+task_definition = "large"
+desired_count = 1
+launch_type = "FARGATE"
+"#,
+        expect![[r#"
+            4:40: capacity_provider[0].auto_scaling_group.instance_type: instance type "m7i.huge" is not in the catalog
+              help: did you mean "m7i.large"?
+            7:7: task_definition[0].cpu: "much" is not a task's cpu: write CPU units as in "256", or vCPUs as in ".25 vCPU""#]],
+    );
+}
