@@ -29,7 +29,10 @@ const CLUSTER: &str = r#"
 "#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cluster = RunningCluster::start(ClusterFile::parse(CLUSTER, "inline.toml", &Catalog::embedded())?, HostOptions::default())?;
+    let cluster = RunningCluster::start(
+        ClusterFile::parse(CLUSTER, "inline.toml", &Catalog::embedded())?,
+        HostOptions::default(),
+    )?;
     let notices = cluster.watch()?;
     let update = UpdateService { service: "web".into(), desired_count: Some(4), ..UpdateService::default() };
     cluster.ask(Request::UpdateService(Box::new(update)))?;

@@ -7,7 +7,7 @@ use super::action::{Failure, Response};
 use super::event::{NewDeployment, Request, UpdateService};
 use super::request_error::RequestError;
 use super::services::ServiceController;
-use super::state::{ProviderState, Registered, Service, ServiceStatus, Steadiness};
+use super::state::{PlacementRules, ProviderState, Registered, Service, ServiceStatus, Steadiness};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget,
@@ -280,6 +280,10 @@ impl ControlPlane {
         };
         tags.extend(spec.tags.clone());
         let tags = Arc::new(tags);
+        let placement = Arc::new(PlacementRules {
+            strategies: spec.placement_strategy.clone(),
+            constraints: spec.placement_constraints.clone(),
+        });
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut tasks = Vec::new();
         let mut failures: Vec<Failure> = Vec::new();
@@ -303,8 +307,7 @@ impl ControlPlane {
                 service: None,
                 deployment: None,
                 tags: tags.clone(),
-                placement_strategy: &spec.placement_strategy,
-                placement_constraints: &spec.placement_constraints,
+                placement: placement.clone(),
             };
             match self.create_task(&new) {
                 Ok(task) => {

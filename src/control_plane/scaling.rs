@@ -63,8 +63,9 @@ impl ControlPlane {
         let mut waiting: BTreeMap<(u32, u32, Arc<str>), (usize, u32)> = BTreeMap::new();
         let mut samples = Vec::new();
         for task in &provider.provisioning {
-            let task = &self.state.tasks[task].task;
-            let distinct = self.is_distinct(task);
+            let record = &self.state.tasks[task];
+            let task = &record.task;
+            let distinct = record.placement.constraints.contains(&PlacementConstraint::DistinctInstance);
             // Only tasks that each want an instance of their own depend on whom they belong to.
             let group: Arc<str> = if distinct { task.group.clone() } else { "".into() };
             let key = (task.reservation.cpu.0, task.reservation.memory.0, group);
@@ -116,12 +117,6 @@ impl ControlPlane {
         for instance in victims {
             self.terminate_instance(instance);
         }
-    }
-
-    fn is_distinct(&self, task: &crate::model::task::Task) -> bool {
-        let service = task.service.as_ref().and_then(|name| self.state.services.get(name));
-        service
-            .is_some_and(|service| service.spec.placement_constraints.contains(&PlacementConstraint::DistinctInstance))
     }
 
     fn instances_of_group(&self, group: &Arc<str>) -> BTreeSet<ContainerInstanceId> {

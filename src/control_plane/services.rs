@@ -13,7 +13,8 @@ use super::placement::Candidate;
 use super::requests::launch_type_of;
 use super::service_autoscaling::{DeploymentProgress, ServiceScaler};
 use super::state::{
-    Deployment, DeploymentStatus, Registered, RolloutState, Service, ServiceEvent, ServiceStatus, Steadiness,
+    Deployment, DeploymentStatus, PlacementRules, Registered, RolloutState, Service, ServiceEvent, ServiceStatus,
+    Steadiness,
 };
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
@@ -154,7 +155,10 @@ impl ControlPlane {
             PropagateTags::Service => spec.tags.clone(),
         });
         let (group, target) = (service.group.clone(), spec.launch_target.clone());
-        let (strategy, constraints) = (spec.placement_strategy.clone(), spec.placement_constraints.clone());
+        let placement = Arc::new(PlacementRules {
+            strategies: spec.placement_strategy.clone(),
+            constraints: spec.placement_constraints.clone(),
+        });
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return;
@@ -182,8 +186,7 @@ impl ControlPlane {
                 service: Some(name.clone()),
                 deployment: Some(deployment),
                 tags: tags.clone(),
-                placement_strategy: &strategy,
-                placement_constraints: &constraints,
+                placement: placement.clone(),
             };
             match self.create_task(&new) {
                 Ok(task) => started.push(task),

@@ -9,7 +9,7 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus,
 };
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
-use crate::model::service::ServiceSpec;
+use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{Reservation, TaskDefinition, TaskDefinitionRef};
 use crate::model::units::Timestamp;
@@ -54,11 +54,22 @@ pub struct Registered {
     pub reservation: Arc<Reservation>,
 }
 
+/// How an instance is chosen for a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlacementRules {
+    /// Ranking of instances, first strategy first.
+    pub strategies: Vec<PlacementStrategy>,
+    /// What an instance must fulfil.
+    pub constraints: Vec<PlacementConstraint>,
+}
+
 /// A task and what the control plane alone needs to know of it.
 #[derive(Clone, Debug)]
 pub struct TaskRecord {
     /// The task.
     pub task: Task,
+    /// How its instance is to be chosen, should it wait for one.
+    pub placement: Arc<PlacementRules>,
     /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
     pub health: TaskHealth,
     /// How far the meter has been told of it.

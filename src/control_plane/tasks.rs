@@ -10,11 +10,10 @@ use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
 use super::placement::{PlacementFailure, PlacementRequest, TaskKind};
-use super::state::{Deployment, Metered, Registered, TaskHealth, TaskRecord};
+use super::state::{Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
 use super::timers::Wakeup;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::service::{PlacementConstraint, PlacementStrategy};
 use crate::model::task::{
     Container, ContainerExit, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus,
 };
@@ -26,7 +25,7 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 const PROVISIONING_LIMIT: usize = 500;
 
 /// What a task is created from.
-pub(super) struct NewTask<'a> {
+pub(super) struct NewTask {
     pub registered: Registered,
     pub overrides: Arc<TaskOverrides>,
     pub group: Arc<str>,
@@ -36,18 +35,17 @@ pub(super) struct NewTask<'a> {
     pub service: Option<Arc<str>>,
     pub deployment: Option<DeploymentId>,
     pub tags: Arc<BTreeMap<String, String>>,
-    pub placement_strategy: &'a [PlacementStrategy],
-    pub placement_constraints: &'a [PlacementConstraint],
+    pub placement: Arc<PlacementRules>,
 }
 
-impl NewTask<'_> {
+impl NewTask {
     fn placement_request(&self) -> PlacementRequest<'_> {
         PlacementRequest {
             reservation: &self.registered.reservation,
             group: &self.group,
             capacity_provider: self.capacity_provider.as_ref(),
-            strategies: self.placement_strategy,
-            constraints: self.placement_constraints,
+            strategies: &self.placement.strategies,
+            constraints: &self.placement.constraints,
             kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -104,7 +102,7 @@ impl Deployment {
 impl ControlPlane {
     /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
     /// **Source:** ecs-semantics §2.1, §4.5.
-    pub(super) fn create_task(&mut self, new: &NewTask<'_>) -> Result<TaskId, Unplaced> {
+    pub(super) fn create_task(&mut self, new: &NewTask) -> Result<TaskId, Unplaced> {
         let instance = match new.launch_type {
             LaunchType::Fargate => None,
             LaunchType::Ec2 => match self.placement.place(&new.placement_request(), &mut self.rng) {
@@ -158,7 +156,15 @@ impl ControlPlane {
         {
             *service.tasks_by_provider.entry(provider.clone()).or_default() += 1;
         }
-        self.state.tasks.insert(id, Box::new(TaskRecord { task, health: TaskHealth::Unproven, metered: Metered::No }));
+        self.state.tasks.insert(
+            id,
+            Box::new(TaskRecord {
+                task,
+                placement: new.placement.clone(),
+                health: TaskHealth::Unproven,
+                metered: Metered::No,
+            }),
+        );
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
             (LaunchType::Ec2, Some(instance)) => self.hand_over(id, TaskHost::Ec2(instance)),
@@ -215,16 +221,13 @@ impl ControlPlane {
             if refused.iter().any(|other| other.1 == key.1 && other.0 == key.0) {
                 continue;
             }
-            let (strategies, constraints) = match task.service.as_ref().and_then(|name| self.state.services.get(name)) {
-                Some(service) => (service.spec.placement_strategy.clone(), service.spec.placement_constraints.clone()),
-                None => (Vec::new(), Vec::new()),
-            };
+            let rules = self.state.tasks[&id].placement.clone();
             let request = PlacementRequest {
                 reservation: &key.0,
                 group: &key.1,
                 capacity_provider: Some(provider),
-                strategies: &strategies,
-                constraints: &constraints,
+                strategies: &rules.strategies,
+                constraints: &rules.constraints,
                 kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
             };
             match self.placement.place(&request, &mut self.rng) {
