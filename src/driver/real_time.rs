@@ -24,11 +24,14 @@ use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions};
 use crate::metering::meter::Meter;
 use crate::model::cluster::{ClusterSpec, ScheduledRunTask};
 use crate::model::ids::{RequestId, TaskId};
+use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::units::Timestamp;
 
 /// How many events are taken in before requests and deadlines get their turn.
 const EVENTS_AT_ONCE: usize = 1024;
+/// How many of the last deadlines the percentiles of lateness are taken over.
+const LATENESSES_KEPT: usize = 4096;
 
 /// Settings of the host, none of which changes what the cluster decides.
 #[derive(Clone, Debug, Default)]
@@ -161,6 +164,7 @@ impl RunningCluster {
             run_until: settings.run_for.map(|time| Timestamp::ZERO + time),
             end: options.end,
             outbox: VecDeque::new(),
+            lateness: RecentDurations::keeping(LATENESSES_KEPT),
         };
         control_loop.set_up(spec)?;
         let thread = std::thread::Builder::new()
@@ -298,6 +302,8 @@ struct ControlLoop {
     end: End,
     /// Events that follow from carrying out an action.
     outbox: VecDeque<Event>,
+    /// How late the control plane's deadlines were met.
+    lateness: RecentDurations,
 }
 
 /// Whether the loop goes on.
@@ -440,7 +446,8 @@ impl ControlLoop {
             self.run_until = None;
             self.ask(Request::DrainCluster, None);
         }
-        if self.control_plane.next_deadline().is_some_and(|(at, _)| at <= now) {
+        if let Some((at, _)) = self.control_plane.next_deadline().filter(|(at, _)| *at <= now) {
+            self.lateness.push(now.since(at));
             self.apply(Event::DeadlineReached);
         }
         let state = self.control_plane.state();
@@ -544,6 +551,7 @@ impl ControlLoop {
             state: self.control_plane.state().clone(),
             meter: self.meter.clone(),
             delivery: self.data_plane.delivery(),
+            timer_lateness: self.lateness.percentiles(),
             jobs: self
                 .loads
                 .iter()

@@ -32,6 +32,8 @@ pub struct Report {
     pub seconds: Decimal,
     /// CPU that the host delivered of what was promised while tasks had use for it, in vCPU-seconds.
     pub delivery: DeliveryReport,
+    /// The 99th percentile of how late the control loop's timers were.
+    pub timer_lateness_seconds_p99: Decimal,
     /// Tasks in the order of their creation. Those that stopped long ago or beyond the limit are only counted.
     pub tasks: Vec<TaskReport>,
     pub stopped_tasks_count: u64,
@@ -243,6 +245,7 @@ impl Report {
                 vcpu_seconds_promised: vcpu_seconds(snapshot.delivery.wanted),
                 vcpu_seconds_delivered: vcpu_seconds(snapshot.delivery.delivered),
             },
+            timer_lateness_seconds_p99: nanos_as_seconds(nanos(snapshot.timer_lateness.p99)),
             tasks: state
                 .tasks
                 .values()

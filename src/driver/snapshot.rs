@@ -10,6 +10,7 @@ use crate::data_plane::jobs::JobStats;
 use crate::metering::bill::Bill;
 use crate::metering::meter::Meter;
 use crate::model::ids::IdForm;
+use crate::model::recent::Percentiles;
 use crate::model::units::Timestamp;
 
 /// A cluster at one moment.
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub meter: Meter,
     /// CPU work promised and delivered so far.
     pub delivery: Delivery,
+    /// How late the control loop's own timers were: what guests could delay, and must not.
+    pub timer_lateness: Percentiles,
     /// Jobs by service, for services with load.
     pub jobs: BTreeMap<Arc<str>, JobStats>,
 }

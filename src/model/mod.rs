@@ -6,6 +6,7 @@
 pub mod capacity;
 pub mod cluster;
 pub mod ids;
+pub mod recent;
 pub mod rng;
 pub mod service;
 pub mod settings;
