@@ -1,6 +1,8 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
 mod cluster_file;
+mod command_line;
 mod guests;
+mod isolation;
 mod metering;
 mod workloads;

@@ -1,0 +1,279 @@
+//! The program as its users call it: cluster files in, exit codes, lines and documents out.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+fn longshore(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    longshore(arguments).output().expect("the program starts")
+}
+
+fn cluster_file(folder: &Path, text: &str) -> String {
+    let path = folder.join("cluster.toml");
+    std::fs::write(&path, text).expect("the folder is writable");
+    path.display().to_string()
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+/// A cluster with both launch types, whose modules are text beside the file.
+fn small_cluster(folder: &Path) -> String {
+    let exit = |code: u32| {
+        format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                 (memory (export "memory") 1)
+                 (func (export "_start") (call $exit (i32.const {code}))))"#
+        )
+    };
+    std::fs::write(folder.join("ok.wat"), exit(0)).expect("the folder is writable");
+    std::fs::write(folder.join("three.wat"), exit(3)).expect("the folder is writable");
+    cluster_file(
+        folder,
+        r#"
+        [cluster]
+        name = "small"
+        [[container_instance]]
+        instance_type = "m7i.large"
+        boot_time = "0s"
+        [[task_definition]]
+        family = "ok"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+          [[task_definition.container]]
+          name = "main"
+          image = "ok.wat"
+        [[task_definition]]
+        family = "three"
+        cpu = 256
+        memory = 512
+          [[task_definition.container]]
+          name = "main"
+          image = "three.wat"
+        [[run_task]]
+        task_definition = "ok"
+        launch_type = "FARGATE"
+        count = 2
+        [[run_task]]
+        task_definition = "three"
+        launch_type = "EC2"
+        at = "300ms"
+        tags = { team = "red" }
+        "#,
+    )
+}
+
+/// `run --format json` prints one document with every field that scripts rely on, and money that adds up.
+#[test]
+fn run_prints_one_json_document() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = small_cluster(folder.path());
+    let output = output(&["run", &file, "--format", "json", "--no-cache"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = document(&output);
+    let tasks = document["tasks"].as_array().expect("tasks");
+    assert_eq!(tasks.len(), 3);
+    for task in tasks {
+        for field in [
+            "id",
+            "family",
+            "launch_type",
+            "last_status",
+            "stop_code",
+            "stopped_reason",
+            "started_at",
+            "stopped_at",
+            "vcpu_seconds_used",
+            "memory_mib_peak",
+        ] {
+            assert!(!task[field].is_null(), "{field} is missing in {task}");
+        }
+        assert_eq!(task["last_status"], "STOPPED");
+        assert_eq!(task["stop_code"], "EssentialContainerExited");
+        let (family, code) = (task["family"].as_str().expect("a family"), &task["containers"][0]["exit_code"]);
+        assert_eq!(*code, if family == "ok" { 0 } else { 3 });
+        let billed = if family == "ok" { Value::from(60) } else { Value::Null };
+        assert_eq!(task["billed_seconds"], billed, "Fargate bills a minute at least, EC2 bills the instance");
+    }
+    let instances = document["container_instances"].as_array().expect("container instances");
+    assert_eq!((instances.len(), &instances[0]["status"]), (1, &Value::from("INACTIVE")));
+    assert!(document["services"].as_array().expect("services").is_empty());
+    let bill = &document["bill"];
+    let nanos = |value: &Value| -> i64 {
+        let text = value.to_string();
+        let (whole, fraction) = text.split_once('.').expect("nine decimals");
+        assert_eq!(fraction.len(), 9, "{text}");
+        format!("{whole}{fraction}").parse().expect("a decimal number")
+    };
+    let lines = bill["lines"].as_array().expect("lines");
+    for line in lines {
+        for field in ["usage_type", "quantity", "unit", "rate", "amount"] {
+            assert!(!line[field].is_null(), "{field} is missing in {line}");
+        }
+    }
+    let sum: i64 = lines.iter().map(|line| nanos(&line["amount"])).sum();
+    assert_eq!(sum, nanos(&bill["total"]));
+    // For a minute: two tasks of 0.25 vCPU at 0.04048 an hour (337,333 nano-dollars), of 0.5 GB at 0.004445 (74,083), and an
+    // m7i.large at 0.1008 (1,680,000).
+    assert_eq!(sum, 337_333 + 74_083 + 1_680_000);
+    let red = nanos(&bill["by_tag"]["team"]["red"]["amount"]);
+    assert!(red > 0 && red < sum);
+}
+
+/// Without a terminal `run` prints plain lines and the summary, without colour codes.
+#[test]
+fn run_prints_plain_lines_without_a_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = small_cluster(folder.path());
+    let output = output(&["run", &file, "--no-cache"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(!text.contains('\u{1b}'), "no colour in a pipe");
+    for wanted in ["ACTIVE", "three:1 STOPPED", "exit code 3", "BILL", "BoxUsage:m7i.large", "Total"] {
+        assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
+    }
+}
+
+const SERVICE: &str = r#"
+    [settings]
+    stop_timeout = "1s"
+    [[task_definition]]
+    family = "spin"
+    cpu = 256
+    memory = 512
+      [[task_definition.container]]
+      name = "main"
+      image = "spin.wat"
+    [[service]]
+    name = "web"
+    task_definition = "spin"
+    desired_count = 2
+    launch_type = "FARGATE"
+"#;
+
+fn service_that_spins(folder: &Path) -> String {
+    let spin = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
+    std::fs::write(folder.join("spin.wat"), spin).expect("the folder is writable");
+    cluster_file(folder, SERVICE)
+}
+
+/// `--for` drains as ECS does: the service's tasks are stopped by the scheduler, have their stop timeout and are then interrupted.
+#[test]
+fn run_for_a_time_drains_and_bills() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = service_that_spins(folder.path());
+    let output = output(&["run", &file, "--for", "2s", "--format", "json", "--no-cache"]);
+    let document = document(&output);
+    let tasks = document["tasks"].as_array().expect("tasks");
+    assert_eq!(tasks.len(), 2);
+    for task in tasks {
+        assert_eq!(task["stop_code"], "ServiceSchedulerInitiated");
+        assert_eq!(task["containers"][0]["exit_code"], 137);
+    }
+    assert_eq!(document["services"][0]["status"], "INACTIVE");
+    let used = document["bill"]["by_service"]["web"]["vcpu_seconds_used"].as_f64().expect("a number");
+    assert!(used > 0.4, "two spinning tasks of 0.25 vCPU used only {used} in two seconds");
+}
+
+/// The first interrupt drains and still prints the bill; the second ends at once.
+#[test]
+fn interrupts_drain_then_end() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = service_that_spins(folder.path());
+    let run = || {
+        longshore(&["run", &file, "--no-cache"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    };
+    let interrupt = |child: &std::process::Child| {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process");
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the process runs");
+    };
+    let once = run();
+    std::thread::sleep(Duration::from_secs(2));
+    interrupt(&once);
+    let output = once.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("USE1-Fargate-vCPU-Hours:perCPU"), "{text}");
+
+    let twice = run();
+    std::thread::sleep(Duration::from_secs(2));
+    interrupt(&twice);
+    std::thread::sleep(Duration::from_millis(200));
+    interrupt(&twice);
+    let output = twice.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+}
+
+/// What containers print is in files below `--log-dir`, one a container and stream.
+#[test]
+fn log_dir_holds_what_containers_print() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let hello = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 8) "ahoy\n")
+        (func (export "_start")
+          (i32.store (i32.const 0) (i32.const 8)) (i32.store (i32.const 4) (i32.const 5))
+          (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))))"#;
+    std::fs::write(folder.path().join("hello.wat"), hello).expect("the folder is writable");
+    let file = cluster_file(
+        folder.path(),
+        r#"
+        [[task_definition]]
+        family = "hello"
+        cpu = 256
+        memory = 512
+          [[task_definition.container]]
+          name = "main"
+          image = "hello.wat"
+        [[run_task]]
+        task_definition = "hello"
+        launch_type = "FARGATE"
+        "#,
+    );
+    let logs = folder.path().join("logs");
+    let output = output(&["run", &file, "--no-cache", "--log-dir", &logs.display().to_string()]);
+    assert!(output.status.success());
+    let mut found = Vec::new();
+    let mut folders = vec![logs];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { found.push(std::fs::read_to_string(path).expect("text")) }
+        }
+    }
+    assert!(found.contains(&"ahoy\n".to_string()), "{found:?}");
+}
+
+/// Bad input is exit code 2 and named; `validate` says the same as `run`.
+#[test]
+fn bad_input_is_exit_code_2() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = cluster_file(folder.path(), "[cluster]\nnam = \"x\"\n");
+    for arguments in [vec!["validate", &file], vec!["run", &file], vec!["validate", &file, "--format", "json"]] {
+        let output = output(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("nam") && text.contains("did you mean"), "{text}");
+    }
+    let missing = output(&["run", "no-such-file.toml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-file.toml"));
+    let task = output(&["run-task", "no-such-module.wasm"]);
+    assert_eq!(task.status.code(), Some(2));
+}

@@ -1,0 +1,184 @@
+//! What tenants get and what they can't take: quotas, shares and the control loop's own time, measured through whole clusters.
+
+use std::time::Duration;
+
+use longshore::control_plane::action::Response;
+use longshore::control_plane::event::Request;
+use longshore::model::capacity::{InstanceLaunch, LaunchTarget};
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
+use longshore::model::ids::TaskId;
+use longshore::model::service::PropagateTags;
+use longshore::model::settings::{CpuBasis, Settings};
+use longshore::model::task_definition::{
+    ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
+};
+use longshore::model::units::{CpuUnits, MemoryMib};
+use longshore::{HostOptions, RunningCluster};
+
+use crate::guests;
+
+/// A task definition of one container that runs a module of `workloads/limits`.
+fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> TaskDefinition {
+    let on_fargate = launch_type == LaunchType::Fargate;
+    TaskDefinition {
+        family: family.into(),
+        revision: 0,
+        cpu: on_fargate.then_some(CpuUnits(cpu)),
+        memory: Some(MemoryMib(64)),
+        network_mode: NetworkMode::Awsvpc,
+        requires_compatibilities: [launch_type].into(),
+        cpu_architecture: Default::default(),
+        ephemeral_storage_gib: None,
+        containers: vec![ContainerDefinition {
+            name: "main".into(),
+            image: guests::limits(module).display().to_string(),
+            entry_point: None,
+            command: Vec::new(),
+            environment: Default::default(),
+            cpu: CpuUnits(if on_fargate { 0 } else { cpu }),
+            memory: None,
+            memory_reservation: None,
+            essential: true,
+            mount_points: Vec::new(),
+            port_mappings: Vec::new(),
+            stop_timeout: Some(Duration::from_millis(200)),
+        }],
+        volumes: Vec::new(),
+        tags: Default::default(),
+    }
+}
+
+fn cluster(settings: Settings, task_definitions: Vec<TaskDefinition>, instances: Vec<InstanceLaunch>) -> RunningCluster {
+    let spec = ClusterSpec {
+        name: "isolation".into(),
+        region: "us-east-1".into(),
+        settings,
+        task_definitions,
+        container_instances: instances,
+        ..ClusterSpec::default()
+    };
+    RunningCluster::start(spec, HostOptions::default()).expect("the cluster starts")
+}
+
+fn run_tasks(cluster: &RunningCluster, family: &str, count: u32, launch_type: LaunchType) -> Vec<TaskId> {
+    let notices = cluster.watch().expect("the cluster is up");
+    let mut started = Vec::new();
+    while started.len() < count as usize {
+        let request = Request::RunTask(Box::new(RunTaskSpec {
+            task_definition: TaskDefinitionRef { family: family.into(), revision: None },
+            count: count - started.len() as u32,
+            launch_target: LaunchTarget::LaunchType(launch_type),
+            group: None,
+            started_by: None,
+            overrides: Default::default(),
+            placement_strategy: Vec::new(),
+            placement_constraints: Vec::new(),
+            tags: Default::default(),
+            propagate_tags: PropagateTags::None,
+        }));
+        match cluster.ask(request).expect("the request is valid") {
+            Response::RunTask { tasks, .. } => started.extend(tasks),
+            other => panic!("RunTask was answered by {other:?}"),
+        }
+        if started.len() < count as usize {
+            notices.recv_timeout(Duration::from_secs(60)).expect("an instance registers");
+        }
+    }
+    // Compilation is no part of what is measured.
+    for task in &started {
+        while cluster.task(*task).expect("the cluster is up").expect("the task is known").started_at.is_none() {
+            notices.recv_timeout(Duration::from_secs(60)).expect("the task starts");
+        }
+    }
+    started
+}
+
+/// The vCPU that each task gets on average over a window, by the meter itself. The window begins after a moment of settling in.
+fn vcpu_over(cluster: &RunningCluster, tasks: &[TaskId], window: Duration) -> Vec<f64> {
+    std::thread::sleep(Duration::from_millis(500));
+    let reading = || -> (f64, Vec<u64>) {
+        let at = cluster.clock().now().elapsed().as_secs_f64();
+        let samples = cluster.data_plane().usage();
+        let used = tasks
+            .iter()
+            .map(|task| samples.iter().find(|sample| sample.task == *task).expect("the task is live").usage.vcpu.0)
+            .collect();
+        (at, used)
+    };
+    let (from, before) = reading();
+    std::thread::sleep(window);
+    let (to, after) = reading();
+    before.iter().zip(&after).map(|(before, after)| (after - before) as f64 / 1e9 / (to - from)).collect()
+}
+
+fn assert_near(actual: f64, wanted: f64, tolerance: f64, what: &str) {
+    let off = (actual - wanted).abs() / wanted;
+    assert!(off <= tolerance, "{what}: {actual:.4} instead of {wanted:.4}, off by {:.1} %", off * 100.0);
+}
+
+/// A spinning Fargate task of a quarter vCPU receives a quarter vCPU within 2 % over 10 s, alone and beside seven others.
+#[test]
+fn fargate_cpu_is_a_hard_quota() {
+    let settings = Settings { stop_timeout: Duration::from_millis(200), ..Settings::default() };
+    let cluster = cluster(settings, vec![definition("spin", "spin.wat", 256, LaunchType::Fargate)], Vec::new());
+    let first = run_tasks(&cluster, "spin", 1, LaunchType::Fargate);
+    assert_near(vcpu_over(&cluster, &first, Duration::from_secs(10))[0], 0.25, 0.02, "alone");
+    let mut all = first;
+    all.extend(run_tasks(&cluster, "spin", 7, LaunchType::Fargate));
+    for (index, vcpu) in vcpu_over(&cluster, &all, Duration::from_secs(10)).into_iter().enumerate() {
+        assert_near(vcpu, 0.25, 0.02, &format!("task {index} of eight"));
+    }
+}
+
+/// Two spinning tasks of weight 1:3 on one full instance receive 1:3 within 3 %; what one leaves idle the other uses.
+#[test]
+fn ec2_shares_are_weights() {
+    let catalog = longshore::catalog::Catalog::embedded();
+    let instance = InstanceLaunch {
+        // One vCPU, so that the two tasks fill it.
+        instance_type: catalog.instance_type("m7g.medium").expect("it is in the catalog"),
+        availability_zone: "us-east-1a".into(),
+        boot_time: Duration::ZERO,
+        attributes: Default::default(),
+        capacity_provider: None,
+    };
+    let definitions = vec![
+        definition("light", "spin.wat", 256, LaunchType::Ec2),
+        definition("heavy", "spin_memory.wat", 768, LaunchType::Ec2),
+    ];
+    let cluster = cluster(Settings::default(), definitions, vec![instance]);
+    let light = run_tasks(&cluster, "light", 1, LaunchType::Ec2);
+    assert_near(vcpu_over(&cluster, &light, Duration::from_secs(2))[0], 1.0, 0.03, "alone, with the idle rest");
+    let heavy = run_tasks(&cluster, "heavy", 1, LaunchType::Ec2);
+    let both = vcpu_over(&cluster, &[light[0], heavy[0]], Duration::from_secs(5));
+    assert_near(both[1] / both[0], 3.0, 0.03, "heavy to light");
+    assert_near(both[0] + both[1], 1.0, 0.03, "together");
+    let stop = Request::StopTask { task: heavy[0], reason: None };
+    cluster.ask(stop).expect("the task is known");
+    cluster.wait_for_task(heavy[0]).expect("the task is known");
+    assert_near(vcpu_over(&cluster, &light, Duration::from_secs(2))[0], 1.0, 0.03, "alone again");
+}
+
+/// Sixteen guests that spin on as many vCPUs delay the control loop's timers by less than 20 ms at the 99th percentile.
+/// CPU time is the basis, so that they take all that the host has.
+#[test]
+fn spinning_guests_do_not_delay_the_control_loop() {
+    let settings = Settings {
+        cpu_basis: CpuBasis::Time,
+        metric_period: Duration::from_millis(10),
+        usage_period: Duration::from_millis(50),
+        ..Settings::default()
+    };
+    let cluster = cluster(settings, vec![definition("spin", "spin.wat", 1024, LaunchType::Fargate)], Vec::new());
+    run_tasks(&cluster, "spin", 16, LaunchType::Fargate);
+    std::thread::sleep(Duration::from_secs(5));
+    let snapshot = cluster.snapshot().expect("the cluster is up");
+    let lateness = snapshot.timer_lateness;
+    assert!(lateness.count > 300, "only {} timers were met", lateness.count);
+    assert!(lateness.p99 < Duration::from_millis(20), "the 99th percentile is {:?}", lateness.p99);
+    // The guests did spin all the while, and a host that could not give them their vCPUs knows it.
+    let used: u64 = snapshot.state.tasks.values().map(|record| record.task.usage.vcpu.0).sum();
+    assert!(used > 2_000_000_000, "the guests used only {used} ns");
+    let delivery = snapshot.delivery;
+    assert!(delivery.delivered.0 < delivery.wanted.0, "no host of a test delivers sixteen vCPUs: {delivery:?}");
+}
