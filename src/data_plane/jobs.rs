@@ -1,12 +1,30 @@
-//! Jobs of a service.
+//! The jobs of a service: lines that its tasks read, one at a time, from standard input.
+//!
+//! A reader that asks for the next job has done the one before. A job whose task dies with it goes back to the front of
+//! the queue once; the second time it is lost, so that a job that kills its tasks does not kill all of them.
+//!
+//! One waiting reader is woken for each job. A reader that was woken and goes away without taking it wakes the next.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 
-use crate::model::units::Duration;
+use parking_lot::Mutex;
+
+use super::clock::Clock;
+use crate::model::units::{Duration, Timestamp};
+
+/// The most jobs that wait. *Ours:* bounds memory; a queue this long is a service that is too small for its load.
+const QUEUED_MAX: usize = 100_000;
+/// How many latencies the percentiles are taken over.
+const LATENCIES_KEPT: usize = 1024;
 
 /// The jobs of one service, shared by its tasks. Copies are the same queue.
 #[derive(Clone, Debug)]
-pub struct JobQueue {}
+pub struct JobQueue {
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+}
 
 /// What became of a job that was pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +38,7 @@ pub enum JobPush {
 /// A queue at a moment. Counts only ever grow, but for `queued` and `outstanding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobStats {
-    /// Jobs pushed.
+    /// Jobs pushed, those rejected included.
     pub pushed: u64,
     /// Jobs lost because the queue was full.
     pub rejected: u64,
@@ -28,7 +46,7 @@ pub struct JobStats {
     pub queued: u64,
     /// Jobs that a task works on.
     pub outstanding: u64,
-    /// Jobs done: their task asked for the next one or ended with exit code 0.
+    /// Jobs done: their task asked for the next one, or ended with exit code 0.
     pub completed: u64,
     /// Jobs put back because their task died.
     pub requeued: u64,
@@ -40,18 +58,273 @@ pub struct JobStats {
     pub latency_p99: Duration,
 }
 
+/// A job.
+#[derive(Clone, Debug)]
+struct Job {
+    line: Arc<str>,
+    pushed_at: Timestamp,
+    /// Whether a task died of it already.
+    killed_one: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    waiting: VecDeque<(u64, Waker)>,
+    next_reader: u64,
+    pushed: u64,
+    rejected: u64,
+    outstanding: u64,
+    completed: u64,
+    requeued: u64,
+    lost: u64,
+    latencies: VecDeque<Duration>,
+}
+
 impl JobQueue {
-    pub(super) fn new() -> JobQueue {
-        JobQueue {}
+    pub(super) fn new(clock: Clock) -> JobQueue {
+        JobQueue { clock, state: Arc::default() }
     }
 
     /// Adds a job: one line, without its end.
-    pub fn push(&self, _line: Arc<str>) -> JobPush {
-        JobPush::Rejected
+    pub fn push(&self, line: Arc<str>) -> JobPush {
+        let pushed_at = self.clock.now();
+        let mut state = self.state.lock();
+        state.pushed += 1;
+        if state.jobs.len() >= QUEUED_MAX {
+            state.rejected += 1;
+            return JobPush::Rejected;
+        }
+        state.jobs.push_back(Job { line, pushed_at, killed_one: false });
+        let waker = state.waiting.pop_front();
+        drop(state);
+        if let Some((_, waker)) = waker {
+            waker.wake();
+        }
+        JobPush::Queued
     }
 
     /// The queue at this moment.
     pub fn stats(&self) -> JobStats {
-        JobStats::default()
+        let state = self.state.lock();
+        let mut latencies: Vec<_> = state.latencies.iter().copied().collect();
+        let mut stats = JobStats {
+            pushed: state.pushed,
+            rejected: state.rejected,
+            queued: count(state.jobs.len()),
+            outstanding: state.outstanding,
+            completed: state.completed,
+            requeued: state.requeued,
+            lost: state.lost,
+            ..JobStats::default()
+        };
+        drop(state);
+        latencies.sort_unstable();
+        // The least value that at least so many percent do not exceed.
+        let percentile = |percent: usize| {
+            let rank = (latencies.len() * percent).div_ceil(100);
+            latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        };
+        stats.latency_p50 = percentile(50);
+        stats.latency_p99 = percentile(99);
+        stats
+    }
+
+    /// A reader of this queue.
+    pub(super) fn reader(&self) -> JobReader {
+        let mut state = self.state.lock();
+        state.next_reader += 1;
+        JobReader { queue: self.clone(), id: state.next_reader, current: None, rest: 0 }
+    }
+}
+
+/// How a reader ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReaderEnd {
+    /// Its guest ended in good order: what it held is done.
+    Done,
+    /// It died: what it held goes back.
+    Died,
+}
+
+/// One container's view of the queue.
+#[derive(Debug)]
+pub(super) struct JobReader {
+    queue: JobQueue,
+    id: u64,
+    current: Option<Job>,
+    /// How much of the current line, with its end, was read.
+    rest: usize,
+}
+
+impl JobReader {
+    /// Whether a read would give something. If not, `waker` is woken when it may.
+    pub(super) fn is_ready(&mut self, waker: &Waker) -> bool {
+        if self.unread() > 0 {
+            return true;
+        }
+        let mut state = self.queue.state.lock();
+        state.waiting.retain(|(id, _)| *id != self.id);
+        if state.jobs.is_empty() {
+            state.waiting.push_back((self.id, waker.clone()));
+            return false;
+        }
+        true
+    }
+
+    /// Stops waiting. If a job was announced to this reader, the next one is told.
+    pub(super) fn stop_waiting(&mut self) {
+        let mut state = self.queue.state.lock();
+        let waiting = state.waiting.len();
+        state.waiting.retain(|(id, _)| *id != self.id);
+        let was_woken = waiting == state.waiting.len();
+        let next = if was_woken && !state.jobs.is_empty() { state.waiting.pop_front() } else { None };
+        drop(state);
+        if let Some((_, waker)) = next {
+            waker.wake();
+        }
+    }
+
+    /// At most `size` bytes of the current job's line, or of the next one's when that was read to its end. Empty when
+    /// there is no job.
+    pub(super) fn read(&mut self, size: usize) -> Vec<u8> {
+        if size == 0 {
+            return Vec::new();
+        }
+        if self.unread() == 0 {
+            self.finish(ReaderEnd::Done);
+            let mut state = self.queue.state.lock();
+            let Some(job) = state.jobs.pop_front() else { return Vec::new() };
+            state.outstanding += 1;
+            // Whoever was told of this job finds it gone; whoever waits must hear of those that are left.
+            let next = if state.jobs.is_empty() { None } else { state.waiting.pop_front() };
+            drop(state);
+            if let Some((_, waker)) = next {
+                waker.wake();
+            }
+            self.current = Some(job);
+            self.rest = 0;
+        }
+        let Some(job) = &self.current else { return Vec::new() };
+        let line = job.line.as_bytes();
+        let from = self.rest.min(line.len());
+        let until = line.len().min(from.saturating_add(size));
+        let mut bytes = line[from..until].to_vec();
+        if bytes.len() < size && until == line.len() {
+            bytes.push(b'\n');
+        }
+        self.rest += bytes.len();
+        bytes
+    }
+
+    /// The guest asks for input and there is none for it any more, or it has ended.
+    pub(super) fn finish(&mut self, end: ReaderEnd) {
+        let Some(mut job) = self.current.take() else { return };
+        let now = self.queue.clock.now();
+        let mut state = self.queue.state.lock();
+        state.outstanding = state.outstanding.saturating_sub(1);
+        let mut told = None;
+        match end {
+            ReaderEnd::Done => {
+                state.completed += 1;
+                if state.latencies.len() == LATENCIES_KEPT {
+                    state.latencies.pop_front();
+                }
+                state.latencies.push_back(now.since(job.pushed_at));
+            }
+            ReaderEnd::Died if job.killed_one => state.lost += 1,
+            ReaderEnd::Died => {
+                job.killed_one = true;
+                state.requeued += 1;
+                state.jobs.push_front(job);
+                told = state.waiting.pop_front();
+            }
+        }
+        drop(state);
+        if let Some((_, waker)) = told {
+            waker.wake();
+        }
+    }
+
+    /// Bytes of the current line, with its end, that were not read.
+    fn unread(&self) -> usize {
+        self.current.as_ref().map_or(0, |job| (job.line.len() + 1).saturating_sub(self.rest))
+    }
+}
+
+impl Drop for JobReader {
+    fn drop(&mut self) {
+        self.finish(ReaderEnd::Died);
+        self.stop_waiting();
+    }
+}
+
+fn count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(lines: &[&str]) -> JobQueue {
+        let queue = JobQueue::new(Clock::start_now());
+        for line in lines {
+            assert_eq!(queue.push((*line).into()), JobPush::Queued);
+        }
+        queue
+    }
+
+    /// A read gives one line at most, a short read the rest of it later, and the next line only then.
+    #[test]
+    fn one_line_a_read() {
+        let queue = queue(&["first", "second"]);
+        let mut reader = queue.reader();
+        assert_eq!(reader.read(3), b"fir");
+        assert_eq!(reader.read(2), b"st");
+        assert_eq!(reader.read(100), b"\n");
+        assert_eq!(queue.stats().outstanding, 1);
+        assert_eq!(reader.read(100), b"second\n");
+        assert_eq!(queue.stats().completed, 1);
+        assert_eq!(reader.read(100), b"");
+        let stats = queue.stats();
+        assert_eq!((stats.completed, stats.outstanding, stats.queued), (2, 0, 0));
+    }
+
+    /// A job that kills its reader is given to one more and then lost.
+    #[test]
+    fn a_deadly_job_kills_two_at_most() {
+        let queue = queue(&["deadly", "harmless"]);
+        for _ in 0..2 {
+            let mut reader = queue.reader();
+            assert_eq!(reader.read(100), b"deadly\n");
+        }
+        let mut reader = queue.reader();
+        assert_eq!(reader.read(100), b"harmless\n");
+        let stats = queue.stats();
+        assert_eq!((stats.requeued, stats.lost, stats.outstanding), (1, 1, 1));
+    }
+
+    /// A wake-up that its reader cannot use goes to the next.
+    #[test]
+    fn wake_ups_are_passed_on() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+        let queue = queue(&[]);
+        let counts = [0, 1].map(|_| Arc::new(Count(0.into())));
+        let mut readers = [queue.reader(), queue.reader()];
+        for (reader, count) in readers.iter_mut().zip(&counts) {
+            assert!(!reader.is_ready(&count.clone().into()));
+        }
+        queue.push("job".into());
+        let woken = || counts.each_ref().map(|count| count.0.load(std::sync::atomic::Ordering::SeqCst));
+        assert_eq!(woken(), [1, 0]);
+        readers[0].stop_waiting();
+        assert_eq!(woken(), [1, 1]);
+        assert_eq!(readers[1].read(10), b"job\n");
     }
 }

@@ -1,8 +1,43 @@
-//! Standard streams.
+//! The standard streams of a container.
+//!
+//! Input is a [`StopSignal`] to which a service's jobs may be added: it stays open without data until the task is asked
+//! to stop, and is at its end from then on, so that waiting for input is waiting for the stop.
+//!
+//! Output goes into a ring that keeps the last bytes, to a file and to an observer, all without ever waiting: a guest that
+//! floods its output loses the oldest of it and is charged for the time, like for any host call.
 
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
+
+use super::clock::Clock;
+use super::jobs::{JobReader, ReaderEnd};
+use super::memory::ContainerMemory;
 use crate::model::ids::TaskId;
+use crate::model::units::{Duration, Timestamp};
+
+/// The longest line that an observer is told; a longer one comes in pieces.
+const LINE_BYTES_MAX: usize = 8 << 10;
+/// The most that is written to the log file of one container. *Ours:* a flood must not fill the disk.
+const LOG_FILE_BYTES_MAX: u64 = 256 << 20;
+/// The most that a guest may write in one call. **Source:** wasmtime, which suggests about 64 KiB.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+/// The longest time that a line stays in the buffer of a log file that is written to.
+const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
+/// Rings grow by this much, so that the task's account is not touched by every line.
+const RING_STEP_BYTES: usize = 4 << 10;
 
 /// Which of a container's two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,4 +72,459 @@ pub struct CapturedLogs {
     pub stdout_dropped: u64,
     /// Bytes of standard error that came before and are gone.
     pub stderr_dropped: u64,
+}
+
+/// A container's standard input: open until the task is asked to stop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StopSignal(Arc<Mutex<InputState>>);
+
+#[derive(Debug, Default)]
+struct InputState {
+    stopped: bool,
+    jobs: Option<JobReader>,
+    waiting: Vec<Waker>,
+}
+
+impl StopSignal {
+    /// An input that hands out jobs.
+    pub(super) fn with_jobs(jobs: JobReader) -> StopSignal {
+        StopSignal(Arc::new(Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() })))
+    }
+
+    /// Input is at its end from here on.
+    pub(super) fn stop(&self) {
+        let waiting = {
+            let mut state = self.0.lock();
+            state.stopped = true;
+            if let Some(jobs) = &mut state.jobs {
+                jobs.stop_waiting();
+            }
+            std::mem::take(&mut state.waiting)
+        };
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// The container is over: a job that it held is done, or goes back.
+    pub(super) fn end(&self, end: ReaderEnd) {
+        let jobs = self.0.lock().jobs.take();
+        if let Some(mut jobs) = jobs {
+            jobs.finish(end);
+        }
+    }
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.stopped {
+            return Poll::Ready(());
+        }
+        if let Some(jobs) = &mut state.jobs
+            && jobs.is_ready(context.waker())
+        {
+            return Poll::Ready(());
+        }
+        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// Waits for input; one that is given up passes a job that was announced to it on to the next reader.
+struct Ready<'a> {
+    signal: &'a StopSignal,
+    is_done: bool,
+}
+
+impl Future for Ready<'_> {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let poll = self.signal.poll_ready(context);
+        self.is_done = poll.is_ready();
+        poll
+    }
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        if !self.is_done
+            && let Some(jobs) = &mut self.signal.0.lock().jobs
+        {
+            jobs.stop_waiting();
+        }
+    }
+}
+
+impl IsTerminal for StopSignal {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for StopSignal {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(tokio::io::empty())
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for StopSignal {
+    async fn ready(&mut self) {
+        Ready { signal: self, is_done: false }.await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for StopSignal {
+    fn read(&mut self, size: usize) -> Result<Bytes, StreamError> {
+        let mut state = self.0.lock();
+        let stopped = state.stopped;
+        let Some(jobs) = &mut state.jobs else {
+            return if stopped { Err(StreamError::Closed) } else { Ok(Bytes::new()) };
+        };
+        if stopped {
+            // Asking for more says that the job before is done; there is no next one.
+            jobs.finish(ReaderEnd::Done);
+            return Err(StreamError::Closed);
+        }
+        Ok(Bytes::from(jobs.read(size)))
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> Result<Bytes, StreamError> {
+        // Another reader may take the job that this one was woken for, as often as it likes.
+        loop {
+            let bytes = self.read(size)?;
+            if !bytes.is_empty() || size == 0 {
+                return Ok(bytes);
+            }
+            self.ready().await;
+        }
+    }
+}
+
+/// The output of one container: both streams.
+#[derive(Debug)]
+pub(super) struct ContainerOutput {
+    task: TaskId,
+    container_index: usize,
+    clock: Clock,
+    ring_bytes: usize,
+    memory: Arc<ContainerMemory>,
+    observer: Option<Sender<LogLine>>,
+    file: Option<Mutex<LogFile>>,
+    errors: Arc<AtomicU64>,
+    streams: [Mutex<Captured>; 2],
+}
+
+#[derive(Debug, Default)]
+struct Captured {
+    ring: VecDeque<u8>,
+    /// How many bytes of the ring are charged to the task: its capacity as far as we use it.
+    charged: usize,
+    dropped: u64,
+    /// The beginning of a line whose end was not written yet, for the observer.
+    line: Vec<u8>,
+}
+
+impl ContainerOutput {
+    pub(super) fn new(
+        task: TaskId,
+        container_index: usize,
+        clock: Clock,
+        ring_bytes: usize,
+        memory: Arc<ContainerMemory>,
+        observer: Option<Sender<LogLine>>,
+        log_path: Option<PathBuf>,
+        errors: Arc<AtomicU64>,
+    ) -> ContainerOutput {
+        let file = log_path.map(|path| {
+            Mutex::new(LogFile { path, state: LogFileState::NotOpen, written: 0, flushed_at: clock.now() })
+        });
+        ContainerOutput {
+            task,
+            container_index,
+            clock,
+            ring_bytes,
+            memory,
+            observer,
+            file,
+            errors,
+            streams: Default::default(),
+        }
+    }
+
+    fn write(&self, stream: LogStream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut captured = self.streams[stream as usize].lock();
+        captured.keep(bytes, self.ring_bytes, &self.memory);
+        if let Some(observer) = &self.observer {
+            self.observe(&mut captured, stream, bytes, observer);
+        }
+        if let Some(file) = &self.file
+            && file.lock().write(bytes, self.clock.now()).is_err()
+        {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn observe(&self, captured: &mut Captured, stream: LogStream, mut bytes: &[u8], observer: &Sender<LogLine>) {
+        while !bytes.is_empty() {
+            let room = LINE_BYTES_MAX - captured.line.len();
+            let head = &bytes[..bytes.len().min(room)];
+            match head.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    captured.line.extend_from_slice(&head[..end]);
+                    self.tell(captured, stream, observer);
+                    bytes = &bytes[end + 1..];
+                }
+                None => {
+                    captured.line.extend_from_slice(head);
+                    if head.len() == room {
+                        self.tell(captured, stream, observer);
+                    }
+                    bytes = &bytes[head.len()..];
+                }
+            }
+        }
+    }
+
+    fn tell(&self, captured: &mut Captured, stream: LogStream, observer: &Sender<LogLine>) {
+        let line = String::from_utf8_lossy(&captured.line).into();
+        captured.line.clear();
+        // A full channel loses the line: the guest must not wait for whoever watches.
+        let _ = observer.try_send(LogLine { task: self.task, container_index: self.container_index, stream, line });
+    }
+
+    /// The container is over: lines without an end are told, and the file is written.
+    pub(super) fn finish(&self) {
+        if let Some(observer) = &self.observer {
+            for stream in [LogStream::Stdout, LogStream::Stderr] {
+                let mut captured = self.streams[stream as usize].lock();
+                if !captured.line.is_empty() {
+                    self.tell(&mut captured, stream, observer);
+                }
+            }
+        }
+        if let Some(file) = &self.file
+            && file.lock().close().is_err()
+        {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn captured(&self) -> CapturedLogs {
+        let copy = |stream: LogStream| {
+            let captured = self.streams[stream as usize].lock();
+            (captured.ring.iter().copied().collect::<Vec<u8>>(), captured.dropped)
+        };
+        let (stdout, stdout_dropped) = copy(LogStream::Stdout);
+        let (stderr, stderr_dropped) = copy(LogStream::Stderr);
+        CapturedLogs { stdout, stderr, stdout_dropped, stderr_dropped }
+    }
+}
+
+impl Captured {
+    /// Keeps the last of what was written within `most` bytes, and within what the task's memory has left.
+    fn keep(&mut self, bytes: &[u8], most: usize, memory: &ContainerMemory) {
+        let wanted = (self.ring.len() + bytes.len()).min(most);
+        while self.charged < wanted {
+            let step = RING_STEP_BYTES.min(most - self.charged);
+            if !memory.take(u64::try_from(step).unwrap_or(u64::MAX)) {
+                break;
+            }
+            self.charged += step;
+            self.ring.reserve_exact(self.charged - self.ring.len());
+        }
+        let room = self.charged.min(most);
+        let kept = &bytes[bytes.len() - bytes.len().min(room)..];
+        let overflow = (self.ring.len() + kept.len()).saturating_sub(room);
+        self.ring.drain(..overflow);
+        self.ring.extend(kept);
+        let lost = overflow + (bytes.len() - kept.len());
+        self.dropped += u64::try_from(lost).unwrap_or(u64::MAX);
+    }
+}
+
+/// One of a container's output streams, as the guest's context takes it.
+#[derive(Clone, Debug)]
+pub(super) struct GuestOutput {
+    output: Arc<ContainerOutput>,
+    stream: LogStream,
+}
+
+impl GuestOutput {
+    pub(super) fn new(output: Arc<ContainerOutput>, stream: LogStream) -> GuestOutput {
+        GuestOutput { output, stream }
+    }
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestOutput {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.output.write(self.stream, bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        self.output.write(self.stream, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> Result<usize, StreamError> {
+        Ok(WRITE_BYTES_MAX)
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        self.write(bytes)
+    }
+}
+
+/// The log file of one container, opened with its first output.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    state: LogFileState,
+    written: u64,
+    flushed_at: Timestamp,
+}
+
+#[derive(Debug)]
+enum LogFileState {
+    NotOpen,
+    Open(BufWriter<File>),
+    /// Nothing is written any more: an error, or the limit.
+    Closed,
+}
+
+impl LogFile {
+    fn write(&mut self, bytes: &[u8], now: Timestamp) -> std::io::Result<()> {
+        if matches!(self.state, LogFileState::NotOpen) {
+            self.state = LogFileState::Closed;
+            if let Some(folder) = self.path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let file = File::options().create(true).append(true).open(&self.path)?;
+            self.state = LogFileState::Open(BufWriter::new(file));
+        }
+        let LogFileState::Open(file) = &mut self.state else { return Ok(()) };
+        let result = Self::append(file, bytes, &mut self.written, &mut self.flushed_at, now);
+        if result.is_err() || self.written >= LOG_FILE_BYTES_MAX {
+            self.state = LogFileState::Closed;
+        }
+        result
+    }
+
+    fn append(
+        file: &mut BufWriter<File>,
+        bytes: &[u8],
+        written: &mut u64,
+        flushed_at: &mut Timestamp,
+        now: Timestamp,
+    ) -> std::io::Result<()> {
+        file.write_all(bytes)?;
+        *written += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if *written >= LOG_FILE_BYTES_MAX {
+            file.write_all(b"\n(the log ends here: its limit is reached)\n")?;
+            return file.flush();
+        }
+        if now.since(*flushed_at) >= LOG_FLUSH_PERIOD {
+            *flushed_at = now;
+            file.flush()?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> std::io::Result<()> {
+        match std::mem::replace(&mut self.state, LogFileState::Closed) {
+            LogFileState::Open(mut file) => file.flush(),
+            LogFileState::NotOpen | LogFileState::Closed => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_plane::memory::TaskMemory;
+
+    fn output(limit: u64, observer: Option<Sender<LogLine>>) -> ContainerOutput {
+        let clock = Clock::start_now();
+        let memory = Arc::new(ContainerMemory::new(Arc::new(TaskMemory::new(limit, clock.clone())), None));
+        ContainerOutput::new(TaskId(1), 0, clock, 10_000, memory, observer, None, Arc::default())
+    }
+
+    /// The ring keeps the end, counts what is gone, and takes no more than the task has.
+    #[test]
+    fn rings_keep_the_end() {
+        for (limit, kept) in [(u64::MAX, 10_000), (5000, 4096), (100, 0)] {
+            let output = output(limit, None);
+            for _ in 0..100 {
+                output.write(LogStream::Stdout, &[b'a'; 997]);
+            }
+            output.write(LogStream::Stdout, b"end");
+            let logs = output.captured();
+            assert_eq!(logs.stdout.len(), kept);
+            assert!(kept == 0 || logs.stdout.ends_with(b"aend"));
+            assert_eq!(logs.stdout_dropped, 100 * 997 + 3 - u64::try_from(kept).unwrap());
+            assert!(logs.stderr.is_empty());
+        }
+    }
+
+    /// Lines come whole, long ones in pieces, the last without its end when the container is over.
+    #[test]
+    fn observers_are_told_lines() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let output = output(u64::MAX, Some(sender));
+        output.write(LogStream::Stderr, b"one\ntw");
+        output.write(LogStream::Stderr, b"o\n");
+        output.write(LogStream::Stderr, &[b'x'; LINE_BYTES_MAX + 1]);
+        output.finish();
+        let lines: Vec<_> = receiver.try_iter().map(|line| line.line).collect();
+        assert_eq!(&*lines[0], "one");
+        assert_eq!(&*lines[1], "two");
+        assert_eq!(lines[2].len(), LINE_BYTES_MAX);
+        assert_eq!(&*lines[3], "x");
+    }
 }

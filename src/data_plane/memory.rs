@@ -1,0 +1,253 @@
+//! A task's memory: one account over all its containers, and the limit that holds.
+//!
+//! Charged are linear memories, tables and what the host keeps for the task (its captured output). A growth beyond the
+//! limit is refused, as the operating system would; a guest that copes goes on, and one that ends of it has been killed
+//! for its memory. Not charged is what the host needs for any guest: its stack, its store, its instance (a few tens of
+//! KiB a container), and a buffer of a host call in flight, never larger than the guest's own memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use wasmtime::ResourceLimiter;
+
+use super::clock::Clock;
+use crate::model::units::Timestamp;
+
+/// Bytes that the host keeps for one element of a table: a pointer and, for lazily made functions, a tag beside it.
+const TABLE_ELEMENT_BYTES: u64 = 16;
+
+/// The memory of a task.
+#[derive(Debug)]
+pub(super) struct TaskMemory {
+    limit: u64,
+    clock: Clock,
+    account: Mutex<Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    bytes: u64,
+    peak: u64,
+    /// Bytes times nanoseconds up to `since`.
+    integral: u128,
+    since: Timestamp,
+}
+
+/// What a task held and holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MemoryUse {
+    pub(super) bytes: u64,
+    pub(super) peak: u64,
+    pub(super) mib_millis: u64,
+}
+
+impl TaskMemory {
+    pub(super) fn new(limit: u64, clock: Clock) -> TaskMemory {
+        let since = clock.now();
+        TaskMemory { limit, clock, account: Mutex::new(Account { since, ..Account::default() }) }
+    }
+
+    /// Takes `bytes`, or none of them when they do not fit.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        let mut account = self.account.lock();
+        let Some(total) = account.bytes.checked_add(bytes).filter(|total| *total <= self.limit) else {
+            return false;
+        };
+        account.advance(self.clock.now());
+        account.bytes = total;
+        account.peak = account.peak.max(total);
+        true
+    }
+
+    /// Gives `bytes` back.
+    pub(super) fn give_back(&self, bytes: u64) {
+        let mut account = self.account.lock();
+        account.advance(self.clock.now());
+        account.bytes = account.bytes.saturating_sub(bytes);
+    }
+
+    pub(super) fn used(&self) -> MemoryUse {
+        let mut account = self.account.lock();
+        account.advance(self.clock.now());
+        /// A MiB held for a millisecond.
+        const MIB_MILLI: u128 = (1 << 20) * 1_000_000;
+        MemoryUse {
+            bytes: account.bytes,
+            peak: account.peak,
+            mib_millis: u64::try_from(account.integral / MIB_MILLI).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Account {
+    fn advance(&mut self, now: Timestamp) {
+        let nanos = now.since(self.since).as_nanos();
+        self.integral = self.integral.saturating_add(nanos.saturating_mul(u128::from(self.bytes)));
+        self.since = self.since.max(now);
+    }
+}
+
+/// The memory of one container: its part of the task's account, and a limit of its own.
+///
+/// It is shared between the guest's store, which grows it, and the host's buffers for the container.
+#[derive(Debug)]
+pub(super) struct ContainerMemory {
+    task: Arc<TaskMemory>,
+    limit: u64,
+    held: Mutex<u64>,
+    /// Whether a growth was refused since the last one that was granted.
+    refused: AtomicBool,
+}
+
+impl ContainerMemory {
+    pub(super) fn new(task: Arc<TaskMemory>, limit: Option<u64>) -> ContainerMemory {
+        ContainerMemory { task, limit: limit.unwrap_or(u64::MAX), held: Mutex::new(0), refused: AtomicBool::new(false) }
+    }
+
+    /// Takes `bytes` for the host's own use; a refusal has no consequence for the guest.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        let mut held = self.held.lock();
+        let Some(total) = held.checked_add(bytes).filter(|total| *total <= self.limit) else {
+            return false;
+        };
+        let taken = self.task.take(bytes);
+        if taken {
+            *held = total;
+        }
+        taken
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let mut held = self.held.lock();
+        let bytes = bytes.min(*held);
+        *held -= bytes;
+        self.task.give_back(bytes);
+    }
+
+    fn grow(&self, bytes: u64) -> bool {
+        let granted = self.take(bytes);
+        self.refused.store(!granted, Ordering::Relaxed);
+        granted
+    }
+
+    /// Whether the guest was refused memory and has had none since: its end is then put down to that.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Gives everything back: the container is over, or begins anew.
+    pub(super) fn release(&self) {
+        let mut held = self.held.lock();
+        self.task.give_back(*held);
+        *held = 0;
+    }
+}
+
+impl Drop for ContainerMemory {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Stands between a store and the account. Also bounds how many instances, tables and memories a component may make.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    memory: Arc<ContainerMemory>,
+    /// Charged for a growth whose outcome is not known yet.
+    last_growth: u64,
+}
+
+impl Limiter {
+    pub(super) fn new(memory: Arc<ContainerMemory>) -> Limiter {
+        Limiter { memory, last_growth: 0 }
+    }
+
+    fn growing(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
+        self.last_growth = 0;
+        // Beyond the guest's own maximum it is not for us to refuse: the engine does, and nobody is out of memory.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let units = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        let bytes = units.saturating_mul(unit);
+        let granted = self.memory.grow(bytes);
+        if granted {
+            self.last_growth = bytes;
+        }
+        granted
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.growing(current, desired, maximum, 1))
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.give_back(std::mem::take(&mut self.last_growth));
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.growing(current, desired, maximum, TABLE_ELEMENT_BYTES))
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.give_back(std::mem::take(&mut self.last_growth));
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        256
+    }
+
+    fn tables(&self) -> usize {
+        256
+    }
+
+    fn memories(&self) -> usize {
+        64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(limit: u64) -> Arc<TaskMemory> {
+        Arc::new(TaskMemory::new(limit, Clock::start_now()))
+    }
+
+    /// Two containers share one limit, and each has its own below it.
+    #[test]
+    fn containers_share_the_limit_of_their_task() {
+        let task = task(100);
+        let one = ContainerMemory::new(task.clone(), None);
+        let two = ContainerMemory::new(task.clone(), Some(40));
+        assert!(one.take(60));
+        assert!(!two.take(41), "beyond the task's limit and its own");
+        assert!(two.take(40));
+        assert!(!one.take(1));
+        drop(one);
+        assert!(!two.take(1), "beyond its own limit");
+        let used = task.used();
+        assert_eq!((used.bytes, used.peak), (40, 100));
+    }
+
+    /// A refusal is remembered until a later growth is granted, and a failed growth is not kept.
+    #[test]
+    fn refusals_are_remembered_until_the_guest_copes() {
+        let memory = Arc::new(ContainerMemory::new(task(1000), None));
+        let mut limiter = Limiter::new(memory.clone());
+        assert!(limiter.memory_growing(0, 900, None).unwrap());
+        assert!(!limiter.memory_growing(900, 1001, None).unwrap());
+        assert!(memory.was_refused());
+        assert!(limiter.memory_growing(900, 1000, None).unwrap());
+        assert!(!memory.was_refused());
+        limiter.memory_grow_failed(wasmtime::Error::msg("no address space")).unwrap();
+        assert!(memory.take(100));
+        assert!(!limiter.memory_growing(900, 1100, Some(1000)).unwrap());
+        assert!(!memory.was_refused(), "the module's own maximum is not the task's limit");
+    }
+}

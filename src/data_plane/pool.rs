@@ -1,0 +1,413 @@
+//! A pool of worker threads: a container instance of its own, or the one that all Fargate tasks share.
+//!
+//! Whatever happens to a pool's containers comes as a message; the workers read the messages, ask the schedule who is
+//! next, and give him a turn: one poll of his future, which ends with a quantum of fuel or when the guest waits. The lock
+//! guards the schedule and is never held in a turn. A worker without work parks; one that sees more work than it can take
+//! wakes another.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::task::{Context, Poll, Waker};
+use std::thread::{JoinHandle, Thread};
+
+use crossbeam_queue::SegQueue;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::clock::Clock;
+use super::meter::CpuMeasure;
+use super::sandbox::EXIT_TRAPPED;
+use super::schedule::{ContainerKey, Pick, Schedule, Work};
+use super::task::{Handle, Life, Task, turn};
+use crate::model::task::ContainerExit;
+use crate::model::units::{Duration, Timestamp};
+
+/// Guests give way to the control loop and the timers, which run at the process' own priority.
+const GUEST_NICENESS: i32 = 5;
+
+/// What a pool is told.
+pub(super) enum Message {
+    /// A task whose containers are to run.
+    Start(Arc<Task>),
+    /// A container that waited may go on.
+    Wake(Arc<Handle>),
+    /// Containers of the task are to be ended.
+    Kill(Arc<Task>),
+    /// No task will come any more: the workers end with the last one.
+    Close,
+}
+
+/// What a pool needs of its data plane.
+#[derive(Clone)]
+pub(super) struct PoolSettings {
+    pub(super) clock: Clock,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) measure: CpuMeasure,
+    pub(super) period_nanos: u64,
+}
+
+/// A pool of workers.
+pub(super) struct Pool {
+    settings: PoolSettings,
+    inbox: SegQueue<Message>,
+    state: Mutex<PoolState>,
+    /// Workers that are parked or about to be.
+    idle: Mutex<Vec<Thread>>,
+    idle_count: AtomicUsize,
+    /// Workers that have not ended.
+    live_workers: AtomicUsize,
+}
+
+struct PoolState {
+    schedule: Schedule,
+    /// By key of the schedule.
+    slots: Vec<Option<Slot>>,
+    is_closing: bool,
+}
+
+struct Slot {
+    handle: Arc<Handle>,
+    /// Not there before the first turn, nor in a turn.
+    life: Option<Life>,
+}
+
+/// A container that was taken out of the schedule without a last turn.
+struct Dead {
+    handle: Arc<Handle>,
+    life: Option<Life>,
+}
+
+/// How a turn ended.
+enum TurnEnd {
+    /// The guest waits, or has used up its quantum.
+    Pending(Life),
+    /// It is over; `None`: it was ended from outside.
+    Over(Option<ContainerExit>),
+}
+
+impl Pool {
+    /// A pool without workers. `vcpus` bounds all of its work together, for a container instance.
+    pub(super) fn new(settings: PoolSettings, vcpus: Option<u32>) -> Arc<Pool> {
+        let capacity = vcpus.map(|vcpus| settings.period_nanos.saturating_mul(u64::from(vcpus)));
+        Arc::new(Pool {
+            inbox: SegQueue::new(),
+            state: Mutex::new(PoolState {
+                schedule: Schedule::new(settings.period_nanos, capacity),
+                slots: Vec::new(),
+                is_closing: false,
+            }),
+            idle: Mutex::new(Vec::new()),
+            idle_count: AtomicUsize::new(0),
+            live_workers: AtomicUsize::new(0),
+            settings,
+        })
+    }
+
+    /// Starts `count` workers. `when_closed` is called by the last one to end.
+    ///
+    /// # Errors
+    /// When the first thread cannot be started. With fewer than asked for the pool works, at a lower rate.
+    pub(super) fn start_workers(
+        self: &Arc<Pool>,
+        name: &str,
+        count: usize,
+        when_closed: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let when_closed: Arc<dyn Fn() + Send + Sync> = Arc::new(when_closed);
+        let mut threads = Vec::with_capacity(count);
+        for index in 0..count.max(1) {
+            let (pool, when_closed) = (self.clone(), when_closed.clone());
+            self.live_workers.fetch_add(1, Ordering::SeqCst);
+            let thread = std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
+                pool.work();
+                if pool.live_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    pool.refuse_late_comers();
+                    when_closed();
+                }
+            });
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    self.live_workers.fetch_sub(1, Ordering::SeqCst);
+                    if threads.is_empty() {
+                        return Err(error);
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(threads)
+    }
+
+    /// Tells the pool, and wakes a worker to hear it.
+    pub(super) fn send(&self, message: Message) {
+        self.inbox.push(message);
+        // Pairs with the fence of a worker that is about to park: either it sees the message, or we see the worker.
+        fence(Ordering::SeqCst);
+        self.unpark_one();
+    }
+
+    /// The settings, for another pool.
+    pub(super) fn settings(&self) -> PoolSettings {
+        self.settings.clone()
+    }
+
+    /// What was delivered and what was not, so far.
+    pub(super) fn work_done(&self) -> Work {
+        self.state.lock().schedule.work()
+    }
+
+    fn unpark_one(&self) {
+        if self.idle_count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let thread = {
+            let mut idle = self.idle.lock();
+            let thread = idle.pop();
+            self.idle_count.store(idle.len(), Ordering::SeqCst);
+            thread
+        };
+        if let Some(thread) = thread {
+            thread.unpark();
+        }
+    }
+
+    fn unpark_all(&self) {
+        let threads = {
+            let mut idle = self.idle.lock();
+            self.idle_count.store(0, Ordering::SeqCst);
+            std::mem::take(&mut *idle)
+        };
+        for thread in threads {
+            thread.unpark();
+        }
+    }
+
+    fn work(&self) {
+        lower_priority(GUEST_NICENESS);
+        // Guests' timers are those of the data plane's runtime, which they find by this.
+        let runtime = self.settings.runtime.clone();
+        let _context = runtime.enter();
+        let mut cpu_mark = Clock::thread_cpu_time();
+        let mut state = self.state.lock();
+        loop {
+            let now = self.settings.clock.now().0;
+            let dead = self.read_inbox(&mut state, now);
+            if !dead.is_empty() {
+                MutexGuard::unlocked(&mut state, || bury(dead));
+                cpu_mark = Clock::thread_cpu_time();
+                continue;
+            }
+            if state.is_closing && state.schedule.is_empty() {
+                break;
+            }
+            match state.schedule.pick(now) {
+                Pick::Run(key) => self.give_turn(&mut state, key, now, &mut cpu_mark),
+                Pick::WaitUntil(until) => {
+                    MutexGuard::unlocked(&mut state, || self.park(now, until));
+                    cpu_mark = Clock::thread_cpu_time();
+                }
+            }
+        }
+        drop(state);
+        self.unpark_all();
+    }
+
+    /// Does what the messages say; returns the containers that are dead now.
+    fn read_inbox(&self, state: &mut PoolState, now: u64) -> Vec<Dead> {
+        let mut dead = Vec::new();
+        while let Some(message) = self.inbox.pop() {
+            match message {
+                Message::Start(task) => state.add(&task, now),
+                Message::Wake(handle) => {
+                    if let Some(key) = key_of(&handle.task, handle.index) {
+                        state.schedule.wake(key, now);
+                    }
+                }
+                Message::Kill(task) => {
+                    for (index, container) in task.containers.iter().enumerate() {
+                        let Some(key) = key_of(&task, index) else { continue };
+                        // One that runs is ended by its worker, when its turn is over.
+                        if !container.is_killed.load(Ordering::SeqCst) || state.schedule.is_running(key) {
+                            continue;
+                        }
+                        state.schedule.remove(key);
+                        if let Some(Slot { handle, life }) = state.free(key) {
+                            dead.push(Dead { handle, life });
+                        }
+                    }
+                }
+                Message::Close => {
+                    state.is_closing = true;
+                    self.unpark_all();
+                }
+            }
+        }
+        dead
+    }
+
+    /// Gives a container its turn, without the lock, and charges it.
+    fn give_turn(&self, state: &mut MutexGuard<'_, PoolState>, key: ContainerKey, now: u64, cpu_mark: &mut Duration) {
+        let has_more = state.schedule.has_queued();
+        let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
+        let (handle, life) = (slot.handle.clone(), slot.life.take());
+        let (end, work, ended_at) = MutexGuard::unlocked(state, || {
+            if has_more {
+                self.unpark_one();
+            }
+            let meter = &handle.container().meter;
+            meter.begin_turn(now);
+            let end = poll(&handle, life);
+            let ended_at = self.settings.clock.now().0;
+            let cpu_now = Clock::thread_cpu_time();
+            let cpu = cpu_now.saturating_sub(*cpu_mark);
+            *cpu_mark = cpu_now;
+            let work = meter.end_turn(ended_at, nanos(cpu), self.settings.measure);
+            handle.task.hold_to_budget();
+            (end, work.0, ended_at)
+        });
+        let container = handle.container();
+        let end = match end {
+            TurnEnd::Pending(life) if container.is_killed.load(Ordering::SeqCst) => {
+                MutexGuard::unlocked(state, || drop_life(life));
+                TurnEnd::Over(None)
+            }
+            end => end,
+        };
+        match end {
+            TurnEnd::Pending(life) => {
+                if let Some(slot) = &mut state.slots[key.0] {
+                    slot.life = Some(life);
+                }
+                let waits = container
+                    .turn
+                    .compare_exchange(turn::RUNNING, turn::WAITING, Ordering::SeqCst, Ordering::SeqCst)
+                    .is_ok();
+                if waits {
+                    state.schedule.charge_and_sleep(key, work, ended_at);
+                } else {
+                    container.turn.store(turn::QUEUED, Ordering::SeqCst);
+                    state.schedule.charge_and_requeue(key, work, ended_at);
+                }
+            }
+            TurnEnd::Over(exit) => {
+                state.schedule.charge_and_remove(key, work, ended_at);
+                state.free(key);
+                MutexGuard::unlocked(state, || handle.task.container_ended(handle.index, exit));
+            }
+        }
+    }
+
+    /// Waits for a message, or for a moment.
+    fn park(&self, now: u64, until: Option<u64>) {
+        let thread = std::thread::current();
+        {
+            let mut idle = self.idle.lock();
+            idle.push(thread.clone());
+            self.idle_count.store(idle.len(), Ordering::SeqCst);
+        }
+        fence(Ordering::SeqCst);
+        if self.inbox.is_empty() {
+            match until {
+                Some(until) => std::thread::park_timeout(Timestamp(until).since(Timestamp(now))),
+                None => std::thread::park(),
+            }
+        }
+        let mut idle = self.idle.lock();
+        idle.retain(|other| other.id() != thread.id());
+        self.idle_count.store(idle.len(), Ordering::SeqCst);
+    }
+
+    /// A task may have been sent while the last worker was on its way out.
+    fn refuse_late_comers(&self) {
+        while let Some(message) = self.inbox.pop() {
+            if let Message::Start(task) = message {
+                task.refuse("ResourceInitializationError: the container instance is gone");
+            }
+        }
+    }
+}
+
+impl PoolState {
+    fn add(&mut self, task: &Arc<Task>, now: u64) {
+        let task_key = self.schedule.add_task(task.weight, task.quota);
+        for (index, container) in task.containers.iter().enumerate() {
+            let weight = u64::from(task.start.task_definition.containers[index].cpu_shares());
+            let key = self.schedule.add_container(task_key, weight);
+            if self.slots.len() <= key.0 {
+                self.slots.resize_with(key.0 + 1, || None);
+            }
+            self.slots[key.0] = Some(Slot { handle: Arc::new(Handle { task: task.clone(), index }), life: None });
+            container.key.store(key.0, Ordering::SeqCst);
+            self.schedule.wake(key, now);
+        }
+    }
+
+    /// Takes a container out of its slot; the schedule has let go of it.
+    fn free(&mut self, key: ContainerKey) -> Option<Slot> {
+        let slot = self.slots[key.0].take()?;
+        slot.handle.container().key.store(usize::MAX, Ordering::SeqCst);
+        Some(slot)
+    }
+}
+
+fn key_of(task: &Task, index: usize) -> Option<ContainerKey> {
+    let key = task.containers[index].key.load(Ordering::SeqCst);
+    (key != usize::MAX).then_some(ContainerKey(key))
+}
+
+/// One turn.
+fn poll(handle: &Arc<Handle>, life: Option<Life>) -> TurnEnd {
+    let container = handle.container();
+    container.turn.store(turn::RUNNING, Ordering::SeqCst);
+    if container.is_killed.load(Ordering::SeqCst) {
+        if let Some(life) = life {
+            drop_life(life);
+        }
+        return TurnEnd::Over(None);
+    }
+    let Some(mut life) = life.or_else(|| handle.task.life(handle.index)) else { return TurnEnd::Over(None) };
+    let waker = Waker::from(handle.clone());
+    let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut Context::from_waker(&waker))));
+    match polled {
+        Ok(Poll::Pending) => TurnEnd::Pending(life),
+        Ok(Poll::Ready(exit)) => {
+            drop_life(life);
+            TurnEnd::Over(Some(exit))
+        }
+        Err(panic) => {
+            drop_life(life);
+            let what = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            let reason = Some(format!("ContainerRuntimeError: a host call panicked: {what}"));
+            TurnEnd::Over(Some(ContainerExit { exit_code: Some(EXIT_TRAPPED), reason }))
+        }
+    }
+}
+
+/// Ends a guest wherever it is. A panic on its way out is nobody else's matter.
+fn drop_life(life: Life) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(life)));
+}
+
+fn bury(dead: Vec<Dead>) {
+    for Dead { handle, life } in dead {
+        if let Some(life) = life {
+            drop_life(life);
+        }
+        handle.task.container_ended(handle.index, None);
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Lowers the priority of the calling thread. Where that is not allowed, it stays as it is.
+pub(super) fn lower_priority(niceness: i32) {
+    // On Linux priorities belong to threads, whose ids are taken where a process id is asked for.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), niceness);
+}

@@ -1,0 +1,223 @@
+//! One container's life as one future: instantiate, run, take down.
+//!
+//! The future is polled by a pool's worker and gives way whenever its guest has burnt a quantum of fuel or waits for
+//! something. Dropping it ends the guest wherever it is. The guest has what its definition names, and nothing else: no
+//! file, no address, no variable of the host.
+//!
+//! A hook at every crossing between guest and host keeps the meter exact: wasmtime calls it also when a quantum is used
+//! up, since that is a call of its own into the host. A guest that makes one host call after the other burns hardly any
+//! fuel and would keep its worker; when its turn has lasted too long, the hook makes its next quantum end at once.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap, WasmBacktrace};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
+
+use super::clock::Clock;
+use super::engine::{ComponentWasi, Engines, Guest};
+use super::image::{Image, Linked};
+use super::memory::{ContainerMemory, Limiter};
+use super::meter::Meter;
+use super::options::Stdio;
+use super::stdio::{ContainerOutput, GuestOutput, LogStream, StopSignal};
+use super::volumes::Mount;
+use crate::model::task::ContainerExit;
+use crate::model::task_definition::VolumeAccess;
+
+/// SIGKILL's: an interruption, or the memory limit. **Source:** ecs-semantics §2.4.
+pub(super) const EXIT_KILLED: i32 = 137;
+/// SIGABRT's: a trap. **Source:** ecs-semantics §12.3.
+pub(super) const EXIT_TRAPPED: i32 = 134;
+/// **Source:** ecs-semantics §2.4.
+const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
+
+/// The longest turn of a guest that makes host calls, in nanoseconds.
+const HOST_CALL_TURN_NANOS: u64 = 2_000_000;
+/// Open files, streams and the like of one container. **Source:** the usual soft limit `nofile` of a Linux process.
+const RESOURCES_MAX: usize = 1024;
+/// The most random bytes that a guest gets at once, which the host has to hold for it.
+const RANDOM_BYTES_MAX: u64 = 4 << 20;
+/// All the fuel there is: quotas are kept by time, not by amount.
+const FUEL: u64 = u64::MAX;
+
+/// All that a container needs to run.
+#[derive(Clone)]
+pub(super) struct Launch {
+    pub(super) engines: Arc<Engines>,
+    pub(super) image: Arc<Image>,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) mounts: Vec<Mount>,
+    pub(super) stdio: Stdio,
+    pub(super) stdin: StopSignal,
+    pub(super) output: Arc<ContainerOutput>,
+    pub(super) memory: Arc<ContainerMemory>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) clock: Clock,
+    /// Fuel between two yields.
+    pub(super) quantum: u64,
+}
+
+/// Runs a container to its end.
+pub(super) async fn run(launch: Launch) -> ContainerExit {
+    if let Some(linked) = launch.image.code.primary() {
+        match run_linked(&launch, &launch.engines.primary().engine, linked).await {
+            Ok(exit) => return exit,
+            Err(PoolIsFull) => launch.memory.release(),
+        }
+    }
+    match launch.image.code.overflow(&launch.engines) {
+        Ok(linked) => match run_linked(&launch, &launch.engines.overflow().engine, linked).await {
+            Ok(exit) => exit,
+            Err(PoolIsFull) => cannot_start("no room for another instance"),
+        },
+        Err(reason) => cannot_start(&reason),
+    }
+}
+
+fn cannot_start(reason: &str) -> ContainerExit {
+    ContainerExit { exit_code: None, reason: Some(format!("CannotStartContainerError: {reason}")) }
+}
+
+/// The engine has no slot left; another one can be tried.
+struct PoolIsFull;
+
+async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked) -> Result<ContainerExit, PoolIsFull> {
+    let mut builder = match context(launch) {
+        Ok(builder) => builder,
+        Err(error) => return Ok(cannot_start(&format!("{error:#}"))),
+    };
+    let limiter = Limiter::new(launch.memory.clone());
+    let ended = match linked {
+        Linked::Module { pre } => {
+            let mut wasi = builder.build_p1();
+            wasmtime_wasi::WasiView::ctx(&mut wasi).table.set_max_capacity(RESOURCES_MAX);
+            let mut store = store(launch, engine, Guest { wasi, limiter });
+            let instance = match pre.instantiate_async(&mut store).await {
+                Ok(instance) => instance,
+                Err(error) => return not_instantiated(launch, &error),
+            };
+            let result = match instance.get_typed_func::<(), ()>(&mut store, "_start") {
+                Ok(start) => start.call_async(&mut store, ()).await,
+                Err(error) => Err(error),
+            };
+            launch.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
+            result.map(|()| 0)
+        }
+        Linked::Component { pre, .. } => {
+            let mut table = ResourceTable::new();
+            table.set_max_capacity(RESOURCES_MAX);
+            let wasi = ComponentWasi { context: builder.build(), table };
+            let mut store = store(launch, engine, Guest { wasi, limiter });
+            let command = match pre.instantiate_async(&mut store).await {
+                Ok(command) => command,
+                Err(error) => return not_instantiated(launch, &error),
+            };
+            let result = command.wasi_cli_run().call_run(&mut store).await;
+            launch.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
+            result.map(|outcome| if outcome.is_ok() { 0 } else { 1 })
+        }
+    };
+    Ok(exit(launch, ended))
+}
+
+fn not_instantiated(launch: &Launch, error: &wasmtime::Error) -> Result<ContainerExit, PoolIsFull> {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Err(PoolIsFull);
+    }
+    Ok(failure(launch, error))
+}
+
+fn exit(launch: &Launch, ended: wasmtime::Result<i32>) -> ContainerExit {
+    let code = match &ended {
+        Ok(code) => *code,
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            Some(I32Exit(code)) => *code,
+            None => return failure(launch, error),
+        },
+    };
+    if code != 0 && launch.memory.was_refused() {
+        return out_of_memory();
+    }
+    ContainerExit { exit_code: Some(code), reason: None }
+}
+
+fn out_of_memory() -> ContainerExit {
+    ContainerExit { exit_code: Some(EXIT_KILLED), reason: Some(OUT_OF_MEMORY.to_owned()) }
+}
+
+fn failure(launch: &Launch, error: &wasmtime::Error) -> ContainerExit {
+    if launch.memory.was_refused() {
+        return out_of_memory();
+    }
+    let what = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    let what = what.lines().next().unwrap_or_default().to_owned();
+    let place = error
+        .downcast_ref::<WasmBacktrace>()
+        .and_then(|trace| trace.frames().first()?.func_name().map(|name| format!(" in `{name}`")))
+        .unwrap_or_default();
+    ContainerExit { exit_code: Some(EXIT_TRAPPED), reason: Some(what + &place) }
+}
+
+/// What the guest may see of the world.
+fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        // File access happens on the worker, where it is charged to the task. Sleeping does not: see `engine`.
+        .allow_blocking_current_thread(true)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(RANDOM_BYTES_MAX)
+        .args(&launch.arguments)
+        .envs(&launch.environment);
+    match launch.stdio {
+        Stdio::Captured => builder
+            .stdin(launch.stdin.clone())
+            .stdout(GuestOutput::new(launch.output.clone(), LogStream::Stdout))
+            .stderr(GuestOutput::new(launch.output.clone(), LogStream::Stderr)),
+        Stdio::Inherited => builder.inherit_stdio(),
+    };
+    for mount in &launch.mounts {
+        let perms = match mount.access {
+            VolumeAccess::ReadOnly => FsPerms::ReadOnly,
+            VolumeAccess::ReadWrite => FsPerms::ReadWrite,
+        };
+        builder.preopened_dir(&mount.host, &mount.guest, perms)?;
+    }
+    Ok(builder)
+}
+
+fn store<W: Send + 'static>(launch: &Launch, engine: &wasmtime::Engine, guest: Guest<W>) -> Store<Guest<W>> {
+    let mut store = Store::new(engine, guest);
+    store.limiter(|guest| &mut guest.limiter);
+    store.set_fuel(FUEL).expect("the engine is set to count fuel");
+    let quantum = launch.quantum;
+    store.fuel_async_yield_interval(Some(quantum)).expect("a quantum is more than nothing");
+    let (meter, clock) = (launch.meter.clone(), launch.clock.clone());
+    let mut shortened = false;
+    store.call_hook(move |mut store: StoreContextMut<'_, Guest<W>>, crossing| {
+        match crossing {
+            CallHook::CallingHost => {
+                meter.enter_host(FUEL - store.get_fuel()?, clock.now().0);
+                if shortened {
+                    shortened = false;
+                    store.fuel_async_yield_interval(Some(quantum))?;
+                }
+            }
+            CallHook::ReturningFromHost => {
+                if meter.leave_host(clock.now().0) > HOST_CALL_TURN_NANOS && !shortened {
+                    shortened = true;
+                    store.fuel_async_yield_interval(Some(1))?;
+                }
+            }
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => {}
+        }
+        Ok(())
+    });
+    store
+}

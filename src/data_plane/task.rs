@@ -1,0 +1,525 @@
+//! A task in the data plane: from its start to the report that everything of it has ended.
+//!
+//! What happens to a task comes from several threads: the caller (start, stop), the threads that compile (its images are
+//! there), the timers (a stop timeout is over) and the workers (a container ended). Its [`Phase`] is behind a lock that
+//! is held for moments only and never across a guest's turn; every report is made under it, so that reports are in order.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Wake;
+
+use parking_lot::Mutex;
+
+use super::Shared;
+use super::image::{Image, ImageError};
+use super::jobs::ReaderEnd;
+use super::memory::{ContainerMemory, TaskMemory};
+use super::meter::Meter;
+use super::pool::{Message, Pool};
+use super::sandbox::{self, EXIT_KILLED, Launch};
+use super::stdio::{ContainerOutput, StopSignal};
+use super::volumes::TaskVolumes;
+use crate::control_plane::action::TaskStart;
+use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
+use crate::model::task::{ContainerExit, ContainerStatus};
+use crate::model::task_definition::ContainerDefinition;
+use crate::model::units::{Fuel, Timestamp, VcpuNanos};
+use crate::model::usage::TaskUsage;
+
+/// A task.
+pub(super) struct Task {
+    pub(super) start: Arc<TaskStart>,
+    pub(super) containers: Vec<Container>,
+    /// The part of its pool that it gets against others.
+    pub(super) weight: u64,
+    /// CPU work a period at most, in nanoseconds.
+    pub(super) quota: Option<u64>,
+    pool: Arc<Pool>,
+    shared: Weak<Shared>,
+    memory: Arc<TaskMemory>,
+    state: Mutex<State>,
+}
+
+/// One container of a task.
+pub(super) struct Container {
+    pub(super) meter: Arc<Meter>,
+    pub(super) turn: AtomicU8,
+    /// Its key in the schedule of its pool, once it is there.
+    pub(super) key: AtomicUsize,
+    /// Whether it is to be ended as soon as it does not run.
+    pub(super) is_killed: AtomicBool,
+    /// Its life, until its pool takes it for the first turn.
+    life: Mutex<Option<Life>>,
+    pub(super) output: Arc<ContainerOutput>,
+    memory: Arc<ContainerMemory>,
+    stdin: StopSignal,
+}
+
+/// A container's future.
+pub(super) type Life = Pin<Box<dyn Future<Output = ContainerExit> + Send>>;
+
+/// Where a container stands with the workers. Kept in [`Container::turn`].
+pub(super) mod turn {
+    /// Waits for something; the next wake-up puts it in the inbox.
+    pub(in super::super) const WAITING: u8 = 0;
+    /// Is in the inbox or the schedule.
+    pub(in super::super) const QUEUED: u8 = 1;
+    /// Has a turn.
+    pub(in super::super) const RUNNING: u8 = 2;
+    /// Has a turn and was woken in it.
+    pub(in super::super) const RUNNING_WOKEN: u8 = 3;
+    /// Is over.
+    pub(in super::super) const ENDED: u8 = 4;
+}
+
+/// Why containers are ended from outside.
+#[derive(Clone, Debug)]
+pub(super) enum Kill {
+    /// Its stop timeout is over.
+    StopTimeout,
+    /// What it ran on is gone, or everything is.
+    HostGone,
+    /// The task has used up its budget of CPU work.
+    BudgetExceeded(VcpuNanos),
+}
+
+impl Kill {
+    fn exit(&self) -> ContainerExit {
+        let reason = match self {
+            Kill::StopTimeout | Kill::HostGone => None,
+            Kill::BudgetExceeded(budget) => {
+                Some(format!("BudgetExceeded: the task has used its budget of {} vCPU-seconds", budget.as_secs_f64()))
+            }
+        };
+        ContainerExit { exit_code: Some(EXIT_KILLED), reason }
+    }
+}
+
+struct State {
+    phase: Phase,
+    stop_requested: bool,
+    kill: Option<Kill>,
+    failed_to_start: Option<String>,
+    pull_started_at: Option<Timestamp>,
+    pull_stopped_at: Option<Timestamp>,
+    volumes: TaskVolumes,
+    ends: Vec<ContainerEnd>,
+}
+
+enum Phase {
+    /// Its images are on their way.
+    Pulling { images: Vec<Option<Arc<Image>>> },
+    /// Handed to its pool.
+    Admitted { images: Vec<Arc<Image>> },
+    /// Its containers run.
+    Running,
+    /// Everything has ended and was reported.
+    Over,
+}
+
+#[derive(Clone, Default)]
+struct ContainerEnd {
+    exit: Option<ContainerExit>,
+    is_reported: bool,
+}
+
+impl Task {
+    pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits) -> Arc<Task> {
+        let definition = &start.task_definition;
+        let clock = &shared.clock;
+        let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone()));
+        let job_reader = start.service.as_deref().and_then(|service| shared.job_reader(service, definition));
+        let mut job_reader = job_reader;
+        let containers = definition.containers.iter().enumerate().map(|(index, container)| {
+            let memory = Arc::new(ContainerMemory::new(memory.clone(), container.memory.map(|memory| memory.bytes())));
+            let stdin = match job_reader.take_if(|(reads, _)| *reads == index) {
+                Some((_, reader)) => StopSignal::with_jobs(reader),
+                None => StopSignal::default(),
+            };
+            let output = ContainerOutput::new(
+                start.task,
+                index,
+                clock.clone(),
+                shared.options.log_buffer_bytes,
+                memory.clone(),
+                shared.options.log_observer.clone(),
+                shared.log_path(start, container),
+                shared.log_errors.clone(),
+            );
+            Container {
+                meter: Arc::default(),
+                turn: AtomicU8::new(turn::QUEUED),
+                key: AtomicUsize::new(usize::MAX),
+                is_killed: AtomicBool::new(false),
+                life: Mutex::new(None),
+                output: Arc::new(output),
+                memory,
+                stdin,
+            }
+        });
+        Arc::new(Task {
+            containers: containers.collect(),
+            weight: host.weight,
+            quota: host.quota,
+            pool: host.pool,
+            shared: Arc::downgrade(shared),
+            memory,
+            state: Mutex::new(State {
+                phase: Phase::Pulling { images: vec![None; definition.containers.len()] },
+                stop_requested: false,
+                kill: None,
+                failed_to_start: None,
+                pull_started_at: None,
+                pull_stopped_at: None,
+                volumes: TaskVolumes::default(),
+                ends: vec![ContainerEnd::default(); definition.containers.len()],
+            }),
+            start: start.clone(),
+        })
+    }
+
+    /// Gets the images and goes to the pool when they are all there.
+    pub(super) fn begin(self: &Arc<Task>, shared: &Shared) {
+        let now = shared.clock.now();
+        let containers = &self.start.task_definition.containers;
+        let ready: Option<Vec<_>> = containers.iter().map(|container| shared.images.ready(&container.image)).collect();
+        {
+            let mut state = self.state.lock();
+            state.pull_started_at = Some(now);
+            if let Some(images) = ready {
+                state.pull_stopped_at = Some(now);
+                self.admit(&mut state, images);
+                return;
+            }
+            let change = self.change(TaskStep::Pulling, state.pull_started_at, None, Vec::new());
+            shared.send(change);
+        }
+        for (index, container) in containers.iter().enumerate() {
+            let task = self.clone();
+            shared.images.request(&container.image, Box::new(move |image| task.image_came(index, image)));
+        }
+    }
+
+    fn image_came(self: &Arc<Task>, index: usize, image: Result<Arc<Image>, ImageError>) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut state = self.state.lock();
+        let Phase::Pulling { images } = &mut state.phase else { return };
+        match image {
+            Ok(image) => images[index] = Some(image),
+            Err(error) => {
+                state.failed_to_start = Some(error.to_string());
+                self.be_over(&mut state, &shared);
+                return;
+            }
+        }
+        if images.iter().all(Option::is_some) {
+            let images = images.iter_mut().filter_map(Option::take).collect();
+            state.pull_stopped_at = Some(shared.clock.now());
+            self.admit(&mut state, images);
+        }
+    }
+
+    fn admit(self: &Arc<Task>, state: &mut State, images: Vec<Arc<Image>>) {
+        state.phase = Phase::Admitted { images };
+        self.pool.send(Message::Start(self.clone()));
+    }
+
+    /// Asks the task to end: its guests see the end of their input, and have their stop timeout.
+    pub(super) fn stop(self: &Arc<Task>, shared: &Shared) {
+        let mut state = self.state.lock();
+        if let Phase::Pulling { .. } = state.phase {
+            self.be_over(&mut state, shared);
+            return;
+        }
+        self.stop_containers(&mut state, shared);
+    }
+
+    fn stop_containers(self: &Arc<Task>, state: &mut State, shared: &Shared) {
+        if state.stop_requested || matches!(state.phase, Phase::Over) {
+            return;
+        }
+        state.stop_requested = true;
+        for (index, container) in self.containers.iter().enumerate() {
+            if state.ends[index].exit.is_some() {
+                continue;
+            }
+            container.stdin.stop();
+            let timeout = self.start.task_definition.containers[index].stop_timeout.unwrap_or(self.start.stop_timeout);
+            let task = self.clone();
+            shared.runtime.spawn(async move {
+                tokio::time::sleep(timeout).await;
+                task.kill_container(index, Kill::StopTimeout);
+            });
+        }
+    }
+
+    fn kill_container(self: &Arc<Task>, index: usize, kill: Kill) {
+        let mut state = self.state.lock();
+        if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {
+            return;
+        }
+        state.kill.get_or_insert(kill);
+        self.containers[index].is_killed.store(true, Ordering::SeqCst);
+        drop(state);
+        self.pool.send(Message::Kill(self.clone()));
+    }
+
+    /// Ends the task at once.
+    pub(super) fn kill(self: &Arc<Task>, kill: Kill, shared: &Shared) {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Over => return,
+            Phase::Pulling { .. } => {
+                self.be_over(&mut state, shared);
+                return;
+            }
+            Phase::Admitted { .. } | Phase::Running => {}
+        }
+        state.kill.get_or_insert(kill);
+        for container in &self.containers {
+            container.is_killed.store(true, Ordering::SeqCst);
+        }
+        drop(state);
+        self.pool.send(Message::Kill(self.clone()));
+    }
+
+    /// The pool is gone and will not run the task.
+    pub(super) fn refuse(self: &Arc<Task>, reason: &str) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut state = self.state.lock();
+        state.failed_to_start.get_or_insert_with(|| reason.to_owned());
+        self.be_over(&mut state, &shared);
+    }
+
+    /// The life of a container that has its first turn. The first of a task readies what all of them need and reports
+    /// the task as running. `None`: the task could not be started, which was reported.
+    pub(super) fn life(self: &Arc<Task>, index: usize) -> Option<Life> {
+        let shared = self.shared.upgrade()?;
+        let mut state = self.state.lock();
+        if let Phase::Admitted { images } = &state.phase {
+            let images = images.clone();
+            match self.prepare(&images, &mut state, &shared) {
+                Ok(()) => {
+                    state.phase = Phase::Running;
+                    let running = |container_index| ContainerStateChange {
+                        container_index,
+                        status: ContainerStatus::Running,
+                        exit: ContainerExit::default(),
+                    };
+                    let containers = (0..self.containers.len()).map(running).collect();
+                    let (started, stopped) = (state.pull_started_at, state.pull_stopped_at);
+                    shared.send(self.change(TaskStep::Running, started, stopped, containers));
+                }
+                Err(reason) => {
+                    state.failed_to_start = Some(reason);
+                    for container in &self.containers {
+                        container.is_killed.store(true, Ordering::SeqCst);
+                    }
+                    self.pool.send(Message::Kill(self.clone()));
+                }
+            }
+        }
+        if state.failed_to_start.is_some() {
+            return None;
+        }
+        drop(state);
+        self.containers[index].life.lock().take()
+    }
+
+    /// Makes volumes and the future of every container.
+    fn prepare(&self, images: &[Arc<Image>], state: &mut State, shared: &Shared) -> Result<(), String> {
+        let definition = &self.start.task_definition;
+        if !definition.volumes.is_empty() {
+            state.volumes = TaskVolumes::prepare(definition, &shared.scratch_of(self.start.task)?)?;
+        }
+        for ((container, definition), image) in self.containers.iter().zip(&definition.containers).zip(images) {
+            let overrides = self.start.overrides.containers.get(&definition.name);
+            let mut arguments = match &definition.entry_point {
+                Some(entry_point) => entry_point.clone(),
+                None => vec![image.stem.clone()],
+            };
+            let command = overrides.and_then(|overrides| overrides.command.as_ref()).unwrap_or(&definition.command);
+            arguments.extend_from_slice(command);
+            let mut environment = definition.environment.clone();
+            if let Some(overrides) = overrides {
+                environment.extend(overrides.environment.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            let launch = Launch {
+                engines: shared.engines.clone(),
+                image: image.clone(),
+                arguments,
+                environment: environment.into_iter().collect(),
+                mounts: state.volumes.mounts(definition, shared.images.cache_folder())?,
+                stdio: shared.options.stdio,
+                stdin: container.stdin.clone(),
+                output: container.output.clone(),
+                memory: container.memory.clone(),
+                meter: container.meter.clone(),
+                clock: shared.clock.clone(),
+                quantum: shared.quantum,
+            };
+            *container.life.lock() = Some(Box::pin(sandbox::run(launch)));
+        }
+        Ok(())
+    }
+
+    /// A container is over. `exit` is `None` when it was ended from outside.
+    pub(super) fn container_ended(self: &Arc<Task>, index: usize, exit: Option<ContainerExit>) {
+        let container = &self.containers[index];
+        container.turn.store(turn::ENDED, Ordering::SeqCst);
+        container.memory.release();
+        container.output.finish();
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut state = self.state.lock();
+        if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {
+            return;
+        }
+        let exit = match (exit, &state.kill) {
+            (Some(exit), _) => exit,
+            // It never ran.
+            (None, _) if !matches!(state.phase, Phase::Running) => ContainerExit::default(),
+            (None, Some(kill)) => kill.exit(),
+            (None, None) => Kill::HostGone.exit(),
+        };
+        container.stdin.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
+        state.ends[index].exit = Some(exit);
+        if state.ends.iter().all(|end| end.exit.is_some()) {
+            self.be_over(&mut state, &shared);
+            return;
+        }
+        if matches!(state.phase, Phase::Running) && state.failed_to_start.is_none() {
+            let changed = self.unreported_ends(&mut state);
+            shared.send(self.change(TaskStep::ContainersChanged, None, None, changed));
+        }
+        if self.start.task_definition.containers[index].essential {
+            self.stop_containers(&mut state, &shared);
+        }
+    }
+
+    fn unreported_ends(&self, state: &mut State) -> Vec<ContainerStateChange> {
+        let ends = state.ends.iter_mut().enumerate();
+        ends.filter(|(_, end)| !end.is_reported && end.exit.is_some())
+            .map(|(container_index, end)| {
+                end.is_reported = true;
+                let exit = end.exit.clone().unwrap_or_default();
+                ContainerStateChange { container_index, status: ContainerStatus::Stopped, exit }
+            })
+            .collect()
+    }
+
+    /// Everything of the task has ended: reports it, once, and lets go of what it held.
+    fn be_over(&self, state: &mut State, shared: &Shared) {
+        if matches!(state.phase, Phase::Over) {
+            return;
+        }
+        let was_running = matches!(state.phase, Phase::Running);
+        state.phase = Phase::Over;
+        for end in &mut state.ends {
+            end.exit.get_or_insert_default();
+        }
+        for container in &self.containers {
+            container.stdin.end(ReaderEnd::Died);
+        }
+        if let Some(scratch) = state.volumes.take_scratch() {
+            shared.remove_folder(scratch);
+        }
+        let step = TaskStep::Stopped { usage: self.usage(shared), failed_to_start: state.failed_to_start.clone() };
+        let (started, stopped) =
+            if was_running { (None, None) } else { (state.pull_started_at, state.pull_stopped_at) };
+        let containers = self.unreported_ends(state);
+        shared.forget(self);
+        shared.send(self.change(step, started, stopped, containers));
+    }
+
+    fn change(
+        &self,
+        step: TaskStep,
+        pull_started_at: Option<Timestamp>,
+        pull_stopped_at: Option<Timestamp>,
+        containers: Vec<ContainerStateChange>,
+    ) -> Event {
+        let task = self.start.task;
+        Event::TaskStateChange(TaskStateChange { task, step, pull_started_at, pull_stopped_at, containers })
+    }
+
+    /// Everything that the task has used so far.
+    pub(super) fn usage(&self, shared: &Shared) -> TaskUsage {
+        let memory = self.memory.used();
+        let mut usage = TaskUsage {
+            memory_bytes: memory.bytes,
+            memory_bytes_peak: memory.peak,
+            memory_mib_millis: memory.mib_millis,
+            ..TaskUsage::default()
+        };
+        for Container { meter, .. } in &self.containers {
+            usage.fuel = Fuel(usage.fuel.0.saturating_add(meter.fuel().0));
+            usage.host_call_time += meter.host_call_time();
+            usage.cpu_time += meter.cpu_time();
+            usage.vcpu += meter.vcpu(shared.measure);
+        }
+        usage
+    }
+
+    /// Ends the task when it has used more CPU work than it may.
+    pub(super) fn hold_to_budget(self: &Arc<Task>) {
+        let Some(budget) = self.start.overrides.vcpu_budget else { return };
+        let Some(shared) = self.shared.upgrade() else { return };
+        let used = self.containers.iter().fold(VcpuNanos(0), |sum, one| sum + one.meter.vcpu(shared.measure));
+        if used > budget {
+            self.kill(Kill::BudgetExceeded(budget), &shared);
+        }
+    }
+}
+
+/// What the place that a task runs in gives it.
+pub(super) struct TaskLimits {
+    pub(super) pool: Arc<Pool>,
+    pub(super) weight: u64,
+    pub(super) quota: Option<u64>,
+    pub(super) memory_bytes: u64,
+}
+
+/// The container that is handed a service's jobs, by index: the one named, or the first essential one.
+pub(super) fn job_container(containers: &[ContainerDefinition], named: Option<&str>) -> Option<usize> {
+    match named {
+        Some(name) => containers.iter().position(|container| container.name == name),
+        None => containers.iter().position(|container| container.essential),
+    }
+}
+
+/// A container as its pool holds it, and what wakes it.
+pub(super) struct Handle {
+    pub(super) task: Arc<Task>,
+    pub(super) index: usize,
+}
+
+impl Handle {
+    pub(super) fn container(&self) -> &Container {
+        &self.task.containers[self.index]
+    }
+}
+
+impl Wake for Handle {
+    fn wake(self: Arc<Handle>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Handle>) {
+        let state = &self.container().turn;
+        let mut seen = state.load(Ordering::SeqCst);
+        loop {
+            let next = match seen {
+                turn::WAITING => turn::QUEUED,
+                turn::RUNNING => turn::RUNNING_WOKEN,
+                _ => return,
+            };
+            match state.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(turn::WAITING) => return self.task.pool.send(Message::Wake(self.clone())),
+                Ok(_) => return,
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
