@@ -7,7 +7,7 @@ use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
 /// Dollars with as many decimals as a small run's bill needs: `$0.004243`.
 pub(super) fn dollars(amount: NanoUsd) -> String {
-    let micros = amount.0.unsigned_abs().div_ceil(500).div_euclid(2);
+    let micros = (amount.0.unsigned_abs() + 500) / 1000;
     let sign = if amount.0 < 0 { "-" } else { "" };
     format!("{sign}${}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }

@@ -11,9 +11,10 @@ use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
-use crate::driver::real_time::{End, HostOptions, Notice, RunningCluster};
+use crate::driver::real_time::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::report::Report;
 use crate::driver::snapshot::Snapshot;
+use crate::model::cluster::ClusterSpec;
 
 /// How often a stop request is looked for, and the live view drawn again.
 const REFRESH: Duration = Duration::from_millis(125);
@@ -28,18 +29,16 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
-    let cluster = RunningCluster::start(
-        spec,
-        HostOptions {
-            data_plane: DataPlaneOptions {
-                log_dir: arguments.log_dir.clone(),
-                image_observer: Some(image_observer),
-                ..arguments.host.data_plane_options()
-            },
-            end: End::WhenDone,
+    let options = HostOptions {
+        data_plane: DataPlaneOptions {
+            log_dir: arguments.log_dir.clone(),
+            image_observer: Some(image_observer),
+            ..arguments.host.data_plane_options()
         },
-    )
-    .map_err(failed)?;
+        end: End::WhenDone,
+        images: ImagePull::BeforeStart,
+    };
+    let cluster = start(spec, options, &images).map_err(failed)?;
     let notices = cluster.watch().map_err(failed)?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
@@ -55,6 +54,34 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         }
         Format::Text => write_out(&summary::text(&snapshot)),
     }
+}
+
+/// Starts the cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.
+fn start(
+    spec: ClusterSpec,
+    options: HostOptions,
+    images: &crossbeam_channel::Receiver<ImageProgress>,
+) -> Result<RunningCluster, StartError> {
+    let (started, ready) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                crossbeam_channel::select! {
+                    recv(images) -> progress => match progress {
+                        Ok(progress) => anstream::eprintln!("{}", plain_view::image_line(&progress)),
+                        Err(_) => return,
+                    },
+                    recv(ready) -> _ => break,
+                }
+            }
+            for progress in images.try_iter() {
+                anstream::eprintln!("{}", plain_view::image_line(&progress));
+            }
+        });
+        let cluster = RunningCluster::start(spec, options);
+        drop(started);
+        cluster
+    })
 }
 
 /// Where a run is shown while it lasts.

@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::data_plane::{DataPlaneOptions, Stdio};
-use crate::driver::real_time::{End, HostOptions, RunningCluster};
+use crate::driver::real_time::{HostOptions, RunningCluster};
 use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{ClusterSpec, RunTaskSpec};
 use crate::model::service::PropagateTags;
@@ -46,7 +46,7 @@ pub(super) fn run_task(arguments: &RunTaskArguments) -> Outcome {
         spec,
         HostOptions {
             data_plane: DataPlaneOptions { stdio: Stdio::Inherited, ..arguments.host.data_plane_options() },
-            end: End::WhenDrained,
+            ..HostOptions::default()
         },
     )
     .map_err(failed)?;

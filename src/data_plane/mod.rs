@@ -80,6 +80,45 @@ impl std::fmt::Debug for DataPlane {
     }
 }
 
+/// The engine and its images: what can be made ready before a cluster's clock starts.
+pub struct ImageStore {
+    engines: Arc<Engines>,
+    images: Images,
+}
+
+impl std::fmt::Debug for ImageStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImageStore").field("compiled_count", &self.images.compiled_count()).finish_non_exhaustive()
+    }
+}
+
+impl ImageStore {
+    /// Starts the engine and the threads that build and compile.
+    ///
+    /// # Errors
+    /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
+    pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
+        let engines = Arc::new(Engines::new()?);
+        let images = Images::start(options, engines.clone(), Clock::start_now())?;
+        Ok(ImageStore { engines, images })
+    }
+
+    /// Builds and compiles an image ahead of its first task. The answer comes on the channel returned.
+    pub fn prepare(&self, image: &str) -> Receiver<Result<(), ImageError>> {
+        prepare(&self.images, image)
+    }
+}
+
+fn prepare(images: &Images, image: &str) -> Receiver<Result<(), ImageError>> {
+    let (answer, receiver) = crossbeam_channel::bounded(1);
+    let waiter = move |image: Result<_, _>| {
+        // Whoever asked may have lost interest.
+        let _ = answer.send(image.map(|_| ()));
+    };
+    images.request(image, Box::new(waiter));
+    receiver
+}
+
 /// CPU work that was promised to tasks while they had use for it, and what they got of it. Only ever grows.
 ///
 /// What a quota holds back is no shortfall: it was never promised.
@@ -131,7 +170,20 @@ impl DataPlane {
     /// # Errors
     /// When a thread cannot be started, a folder not be used, or the engine refuses its settings.
     pub fn start(options: DataPlaneOptions, clock: Clock, events: Sender<Event>) -> Result<DataPlane, DataPlaneError> {
-        let engines = Arc::new(Engines::new()?);
+        DataPlane::start_with(ImageStore::open(&options)?, options, clock, events)
+    }
+
+    /// Starts on images that may have been made ready before.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or a folder not be used.
+    pub fn start_with(
+        store: ImageStore,
+        options: DataPlaneOptions,
+        clock: Clock,
+        events: Sender<Event>,
+    ) -> Result<DataPlane, DataPlaneError> {
+        let ImageStore { engines, images } = store;
         let fuel_per_vcpu_second = match options.fuel_rate {
             FuelRate::PerVcpuSecond(fuel) => fuel.0,
             FuelRate::Native => engines.native_fuel_rate()?,
@@ -155,7 +207,7 @@ impl DataPlane {
         let threads =
             fargate.start_workers("longshore-fargate", worker_threads, || {}).map_err(DataPlaneError::Thread)?;
         let shared = Arc::new(Shared {
-            images: Images::start(&options, engines.clone(), clock.clone())?,
+            images,
             options,
             clock,
             events,
@@ -297,13 +349,7 @@ impl DataPlane {
 
     /// Builds and compiles an image ahead of its first task. The answer comes on the channel returned.
     pub fn prepare(&self, image: &str) -> Receiver<Result<(), ImageError>> {
-        let (answer, receiver) = crossbeam_channel::bounded(1);
-        let waiter = move |image: Result<_, _>| {
-            // Whoever asked may have lost interest.
-            let _ = answer.send(image.map(|_| ()));
-        };
-        self.shared.images.request(image, Box::new(waiter));
-        receiver
+        prepare(&self.shared.images, image)
     }
 
     /// How many modules were compiled: not those found in the cache, nor those wanted again.

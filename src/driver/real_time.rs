@@ -3,7 +3,7 @@
 //! The thread owns the control plane; nobody else ever sees it. It sleeps until an event, a request or a deadline comes, so an idle
 //! cluster costs nothing. Guests run on the data plane's own threads and can't delay it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -20,7 +20,7 @@ use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ServiceStatus;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::jobs::JobQueue;
-use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions};
+use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::metering::meter::Meter;
 use crate::model::cluster::{ClusterSpec, ScheduledRunTask};
 use crate::model::ids::{RequestId, TaskId};
@@ -40,6 +40,19 @@ pub struct HostOptions {
     pub data_plane: DataPlaneOptions,
     /// When the cluster ends by itself.
     pub end: End,
+    /// When its images are built and compiled.
+    pub images: ImagePull,
+}
+
+/// When a cluster's images are built and compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImagePull {
+    /// When the first task of an image starts.
+    #[default]
+    WhenNeeded,
+    /// All of them before the cluster's clock starts, so that its schedule does not depend on how long a build takes. An image that
+    /// can't be had is no reason not to start: its tasks will say so.
+    BeforeStart,
 }
 
 /// When a cluster ends by itself.
@@ -127,21 +140,22 @@ impl RunningCluster {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
-        let clock = Clock::start_now();
         let settings = spec.settings.clone();
         let control_plane = ControlPlane::new(&spec.name, settings.clone());
+        let data_plane_options = DataPlaneOptions {
+            cpu_basis: settings.cpu_basis,
+            fuel_rate: settings.fuel_rate,
+            cpu_period: settings.cpu_period,
+            id_form: control_plane.ids(),
+            ..options.data_plane
+        };
+        let images = ImageStore::open(&data_plane_options)?;
+        if options.images == ImagePull::BeforeStart {
+            prepare_images(&images, &spec);
+        }
+        let clock = Clock::start_now();
         let (event_sender, events) = unbounded();
-        let data_plane = DataPlane::start(
-            DataPlaneOptions {
-                cpu_basis: settings.cpu_basis,
-                fuel_rate: settings.fuel_rate,
-                cpu_period: settings.cpu_period,
-                id_form: control_plane.ids(),
-                ..options.data_plane
-            },
-            clock.clone(),
-            event_sender,
-        )?;
+        let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
         let data_plane = Arc::new(data_plane);
         let (commands, inbox) = unbounded();
         let next_usage =
@@ -278,6 +292,17 @@ impl Drop for RunningCluster {
             // A panic of the loop has printed itself; dropping a handle is no place for a second one.
             let _ = thread.join();
         }
+    }
+}
+
+/// Builds and compiles every image of a spec and waits for them.
+fn prepare_images(store: &ImageStore, spec: &ClusterSpec) {
+    let containers = spec.task_definitions.iter().flat_map(|definition| &definition.containers);
+    let images: BTreeSet<&str> = containers.map(|container| container.image.as_str()).collect();
+    let answers: Vec<_> = images.into_iter().map(|image| store.prepare(image)).collect();
+    for answer in answers {
+        // A failure is told again to each task of the image.
+        let _ = answer.recv();
     }
 }
 
