@@ -3,6 +3,5 @@
 mod cluster_file;
 mod command_line;
 mod guests;
-mod isolation;
 mod metering;
 mod workloads;

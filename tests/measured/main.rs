@@ -1,5 +1,8 @@
 //! What tenants get and what they can't take: quotas, shares and the control loop's own time, measured through whole clusters.
+//!
+//! A binary of its own, run after the others, and one measurement at a time: nothing else may want the cores meanwhile.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore::control_plane::action::Response;
@@ -15,7 +18,17 @@ use longshore::model::task_definition::{
 use longshore::model::units::{CpuUnits, MemoryMib};
 use longshore::{HostOptions, RunningCluster};
 
-use crate::guests;
+#[expect(dead_code, reason = "only the modules of text are measured")]
+#[path = "../it/guests.rs"]
+mod guests;
+
+/// Held by the one measurement that runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A failed measurement must not fail the next one.
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A task definition of one container that runs a module of `workloads/limits`.
 fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> TaskDefinition {
@@ -48,7 +61,11 @@ fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> 
     }
 }
 
-fn cluster(settings: Settings, task_definitions: Vec<TaskDefinition>, instances: Vec<InstanceLaunch>) -> RunningCluster {
+fn cluster(
+    settings: Settings,
+    task_definitions: Vec<TaskDefinition>,
+    instances: Vec<InstanceLaunch>,
+) -> RunningCluster {
     let spec = ClusterSpec {
         name: "isolation".into(),
         region: "us-east-1".into(),
@@ -119,6 +136,7 @@ fn assert_near(actual: f64, wanted: f64, tolerance: f64, what: &str) {
 /// A spinning Fargate task of a quarter vCPU receives a quarter vCPU within 2 % over 10 s, alone and beside seven others.
 #[test]
 fn fargate_cpu_is_a_hard_quota() {
+    let _alone = alone();
     let settings = Settings { stop_timeout: Duration::from_millis(200), ..Settings::default() };
     let cluster = cluster(settings, vec![definition("spin", "spin.wat", 256, LaunchType::Fargate)], Vec::new());
     let first = run_tasks(&cluster, "spin", 1, LaunchType::Fargate);
@@ -133,6 +151,7 @@ fn fargate_cpu_is_a_hard_quota() {
 /// Two spinning tasks of weight 1:3 on one full instance receive 1:3 within 3 %; what one leaves idle the other uses.
 #[test]
 fn ec2_shares_are_weights() {
+    let _alone = alone();
     let catalog = longshore::catalog::Catalog::embedded();
     let instance = InstanceLaunch {
         // One vCPU, so that the two tasks fill it.
@@ -163,6 +182,7 @@ fn ec2_shares_are_weights() {
 /// CPU time is the basis, so that they take all that the host has.
 #[test]
 fn spinning_guests_do_not_delay_the_control_loop() {
+    let _alone = alone();
     let settings = Settings {
         cpu_basis: CpuBasis::Time,
         metric_period: Duration::from_millis(10),
