@@ -130,6 +130,7 @@ fn vcpu_over(cluster: &RunningCluster, tasks: &[TaskId], window: Duration) -> Ve
 
 fn assert_near(actual: f64, wanted: f64, tolerance: f64, what: &str) {
     let off = (actual - wanted).abs() / wanted;
+    println!("{what}: {actual:.4}, {wanted:.4} wanted");
     assert!(off <= tolerance, "{what}: {actual:.4} instead of {wanted:.4}, off by {:.1} %", off * 100.0);
 }
 
@@ -194,6 +195,7 @@ fn spinning_guests_do_not_delay_the_control_loop() {
     std::thread::sleep(Duration::from_secs(5));
     let snapshot = cluster.snapshot().expect("the cluster is up");
     let lateness = snapshot.timer_lateness;
+    println!("timers of the control loop beside 16 spinning guests: {lateness:?}");
     assert!(lateness.count > 300, "only {} timers were met", lateness.count);
     assert!(lateness.p99 < Duration::from_millis(20), "the 99th percentile is {:?}", lateness.p99);
     // The guests did spin all the while, and a host that could not give them their vCPUs knows it.
