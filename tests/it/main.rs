@@ -5,4 +5,5 @@ mod command_line;
 mod guests;
 mod isolation;
 mod metering;
+mod sandbox;
 mod workloads;
