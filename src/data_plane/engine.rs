@@ -26,6 +26,8 @@ const POOL_INSTANCES: u32 = 1024;
 /// Pages of a slot below this size are cleared by writing zeros, which is cheaper than giving them back to the kernel.
 /// **Source:** the project's own measurement (1.6 µs against 5 to 15 µs an instance).
 const KEEP_RESIDENT_BYTES: usize = 128 << 10;
+/// Elements of a table in a slot: addresses only, so that the task's memory is what bounds a table.
+const TABLE_ELEMENTS_MAX: usize = 10_000_000;
 /// The stack of a guest and of the host calls that it makes.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
@@ -68,6 +70,7 @@ pub fn engine_config(allocation: Allocation) -> Config {
             .total_gc_heaps(instances.min(32))
             .max_memories_per_module(8)
             .max_tables_per_module(8)
+            .table_elements(TABLE_ELEMENTS_MAX)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
             .table_keep_resident(KEEP_RESIDENT_BYTES)
             .pagemap_scan(Enabled::Auto);

@@ -4,4 +4,5 @@ mod cluster_file;
 mod command_line;
 mod guests;
 mod metering;
+mod sandbox;
 mod workloads;
