@@ -1,0 +1,261 @@
+//! What does it cost to start, run, meter and reap a task, beside bare wasmtime doing no more than instantiate, run, drop?
+//!
+//! Cases: a hello of a hundred bytes of text, and the Rust hello of `workloads/` if it was built; each as bare wasmtime on
+//! as many threads as a pool has workers, with the same engine settings and the same host functions; through the data
+//! plane on Fargate (a quota and an account of its own for every task); and on an EC2 instance (weights). Every task is
+//! checked to have ended with 0. The ratio at the end of each group is that of tasks per second.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use crossbeam_channel::Receiver;
+use longshore::control_plane::action::{TaskHost, TaskStart};
+use longshore::control_plane::event::{Event, TaskStep};
+use longshore::data_plane::clock::Clock;
+use longshore::data_plane::engine::{Allocation, engine_config};
+use longshore::data_plane::{DataPlane, DataPlaneOptions};
+use longshore::model::capacity::{InstanceLaunch, InstanceType};
+use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::task::TaskOverrides;
+use longshore::model::task_definition::{
+    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition,
+};
+use longshore::model::units::{CpuUnits, MemoryMib};
+use wasmtime::{Engine, InstancePre, Linker, Module, Store};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+
+const HELLO: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+    (data (i32.const 16) "hello\n")
+    (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+/// Tasks under way at once: enough that no worker waits for the next one to be asked for.
+const IN_FLIGHT: u64 = 64;
+
+fn threads() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
+/// Bare wasmtime.
+struct Bare {
+    engine: Engine,
+    pre: InstancePre<WasiP1Ctx>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Bare {
+    fn new(image: &Path) -> Bare {
+        let engine = Engine::new(&engine_config(Allocation::Pooled { instances: 1024 })).unwrap();
+        let module = Module::from_file(&engine, image).unwrap();
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p1::add_to_linker_async(&mut linker, |wasi: &mut WasiP1Ctx| wasi).unwrap();
+        let pre = linker.instantiate_pre(&module).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Bare { engine, pre, runtime }
+    }
+
+    fn run_one(&self) {
+        let output = MemoryOutputPipe::new(4096);
+        let wasi = WasiCtxBuilder::new().stdout(output.clone()).arg("hello").build_p1();
+        let mut store = Store::new(&self.engine, wasi);
+        store.set_fuel(u64::MAX).unwrap();
+        store.fuel_async_yield_interval(Some(1_000_000)).unwrap();
+        let life = async {
+            let instance = self.pre.instantiate_async(&mut store).await.unwrap();
+            let start = instance.get_typed_func::<(), ()>(&mut store, "_start").unwrap();
+            start.call_async(&mut store, ()).await.unwrap();
+        };
+        let mut life = std::pin::pin!(life);
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Pending = life.as_mut().poll(&mut context) {
+            std::thread::yield_now();
+        }
+        assert!(!black_box(output.contents()).is_empty());
+    }
+
+    fn run(&self, tasks: u64) -> Duration {
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for index in 0..threads() {
+                let mine = tasks / threads() + u64::from(index < tasks % threads());
+                scope.spawn(move || {
+                    let _context = self.runtime.enter();
+                    (0..mine).for_each(|_| self.run_one());
+                });
+            }
+        });
+        began.elapsed()
+    }
+}
+
+/// The data plane.
+struct Plane {
+    plane: DataPlane,
+    events: Receiver<Event>,
+    next_task: Cell<u64>,
+}
+
+impl Plane {
+    fn new(image: &Path) -> Plane {
+        let (sender, events) = crossbeam_channel::unbounded();
+        let plane = DataPlane::start(DataPlaneOptions::default(), Clock::start_now(), sender).unwrap();
+        plane.prepare(&image.display().to_string()).recv().unwrap().unwrap();
+        Plane { plane, events, next_task: Cell::new(0) }
+    }
+
+    fn launch(&self) -> TaskHost {
+        let instance = ContainerInstanceId(1);
+        let instance_type = InstanceType {
+            name: "bench.size".into(),
+            vcpus: threads() as u32,
+            memory: MemoryMib(65_536),
+            architecture: CpuArchitecture::X86_64,
+        };
+        self.plane.launch_instance(
+            instance,
+            Arc::new(InstanceLaunch {
+                instance_type: Arc::new(instance_type),
+                availability_zone: "us-east-1a".into(),
+                boot_time: Duration::ZERO,
+                attributes: BTreeMap::new(),
+                capacity_provider: None,
+            }),
+        );
+        assert_eq!(self.events.recv().unwrap(), Event::InstanceRunning { instance });
+        TaskHost::Ec2(instance)
+    }
+
+    fn run(&self, definition: &Arc<TaskDefinition>, host: TaskHost, tasks: u64) -> Duration {
+        let overrides = Arc::new(TaskOverrides::default());
+        let began = Instant::now();
+        let (mut started, mut ended) = (0, 0);
+        while ended < tasks {
+            while started < tasks && started - ended < IN_FLIGHT {
+                self.next_task.set(self.next_task.get() + 1);
+                self.plane.start_task(&Arc::new(TaskStart {
+                    task: TaskId(self.next_task.get()),
+                    task_definition: definition.clone(),
+                    overrides: overrides.clone(),
+                    host,
+                    service: None,
+                    stop_timeout: Duration::from_secs(30),
+                }));
+                started += 1;
+            }
+            let Event::TaskStateChange(change) = self.events.recv().unwrap() else { continue };
+            if let TaskStep::Stopped { .. } = change.step {
+                assert_eq!(change.containers[0].exit.exit_code, Some(0), "{change:?}");
+                ended += 1;
+            }
+        }
+        began.elapsed()
+    }
+}
+
+fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
+    let container = ContainerDefinition {
+        name: "hello".into(),
+        image: image.display().to_string(),
+        entry_point: None,
+        command: Vec::new(),
+        environment: BTreeMap::new(),
+        cpu: CpuUnits(256),
+        memory: None,
+        memory_reservation: None,
+        essential: true,
+        mount_points: Vec::new(),
+        port_mappings: Vec::new(),
+        stop_timeout: None,
+    };
+    Arc::new(TaskDefinition {
+        family: "hello".into(),
+        revision: 1,
+        cpu: (launch_type == LaunchType::Fargate).then_some(CpuUnits(256)),
+        memory: Some(MemoryMib(512)),
+        network_mode: NetworkMode::Awsvpc,
+        requires_compatibilities: BTreeSet::new(),
+        cpu_architecture: CpuArchitecture::X86_64,
+        ephemeral_storage_gib: None,
+        containers: vec![container],
+        volumes: Vec::new(),
+        tags: BTreeMap::new(),
+    })
+}
+
+/// The best rate of several measurements: what interferes only makes it slower.
+#[derive(Default)]
+struct Best(Cell<f64>);
+
+impl Best {
+    fn note(&self, tasks: u64, took: Duration) -> Duration {
+        // Short measurements are those of criterion's warm-up.
+        if tasks >= 1000 {
+            self.0.set(self.0.get().max(tasks as f64 / took.as_secs_f64()));
+        }
+        took
+    }
+}
+
+fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(criterion::Throughput::Elements(1));
+    let (bare_best, fargate_best, ec2_best) = (Best::default(), Best::default(), Best::default());
+    {
+        let bare = Bare::new(image);
+        group.bench_function("bare wasmtime", |bencher| {
+            bencher.iter_custom(|tasks| bare_best.note(tasks, bare.run(tasks)));
+        });
+    }
+    {
+        let plane = Plane::new(image);
+        let definition = definition(image, LaunchType::Fargate);
+        group.bench_function("fargate", |bencher| {
+            bencher.iter_custom(|tasks| fargate_best.note(tasks, plane.run(&definition, TaskHost::Fargate, tasks)));
+        });
+    }
+    {
+        let plane = Plane::new(image);
+        let definition = definition(image, LaunchType::Ec2);
+        let host = plane.launch();
+        group.bench_function("ec2", |bencher| {
+            bencher.iter_custom(|tasks| ec2_best.note(tasks, plane.run(&definition, host, tasks)));
+        });
+    }
+    group.finish();
+    let [bare, fargate, ec2] = [&bare_best, &fargate_best, &ec2_best].map(|best| best.0.get());
+    if bare > 0.0 {
+        println!(
+            "{name}: bare {bare:.0}/s, fargate {fargate:.0}/s ({:.2} of bare), ec2 {ec2:.0}/s ({:.2} of bare)\n",
+            fargate / bare,
+            ec2 / bare
+        );
+    }
+}
+
+fn instantiation(criterion: &mut Criterion) {
+    let folder = std::env::temp_dir().join(format!("longshore-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let image = folder.join("hello.wat");
+    std::fs::write(&image, HELLO).unwrap();
+    compare(criterion, "hello in text", &image);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let rust = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/target/wasm32-wasip1/release/hello.wasm");
+    if rust.is_file() {
+        compare(criterion, "hello in rust", &rust);
+    } else {
+        println!("hello in rust: not built, left out (`cargo build --release --target wasm32-wasip1` in workloads/)");
+    }
+}
+
+criterion_group!(benches, instantiation);
+criterion_main!(benches);
