@@ -5,7 +5,7 @@
 //! plane on Fargate (a quota and an account of its own for every task); and on an EC2 instance (weights). Every task is
 //! checked to have ended with 0. The ratio at the end of each group is that of tasks per second.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::path::Path;
@@ -192,35 +192,41 @@ fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
     })
 }
 
-/// The best rate of several measurements: what interferes only makes it slower.
+/// Tasks per second, over many measurements.
 #[derive(Default)]
-struct Best(Cell<f64>);
+struct Rates(RefCell<Vec<f64>>);
 
-impl Best {
+impl Rates {
     fn note(&self, tasks: u64, took: Duration) -> Duration {
         // Short measurements are those of criterion's warm-up.
-        if tasks >= 1000 {
-            self.0.set(self.0.get().max(tasks as f64 / took.as_secs_f64()));
+        if tasks >= 500 {
+            self.0.borrow_mut().push(tasks as f64 / took.as_secs_f64());
         }
         took
+    }
+
+    fn median(&self) -> f64 {
+        let mut rates = self.0.borrow().clone();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).copied().unwrap_or(0.0)
     }
 }
 
 fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(criterion::Throughput::Elements(1));
-    let (bare_best, fargate_best, ec2_best) = (Best::default(), Best::default(), Best::default());
+    let (bare_rates, fargate_rates, ec2_rates) = (Rates::default(), Rates::default(), Rates::default());
     {
         let bare = Bare::new(image);
         group.bench_function("bare wasmtime", |bencher| {
-            bencher.iter_custom(|tasks| bare_best.note(tasks, bare.run(tasks)));
+            bencher.iter_custom(|tasks| bare_rates.note(tasks, bare.run(tasks)));
         });
     }
     {
         let plane = Plane::new(image);
         let definition = definition(image, LaunchType::Fargate);
         group.bench_function("fargate", |bencher| {
-            bencher.iter_custom(|tasks| fargate_best.note(tasks, plane.run(&definition, TaskHost::Fargate, tasks)));
+            bencher.iter_custom(|tasks| fargate_rates.note(tasks, plane.run(&definition, TaskHost::Fargate, tasks)));
         });
     }
     {
@@ -228,11 +234,11 @@ fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
         let definition = definition(image, LaunchType::Ec2);
         let host = plane.launch();
         group.bench_function("ec2", |bencher| {
-            bencher.iter_custom(|tasks| ec2_best.note(tasks, plane.run(&definition, host, tasks)));
+            bencher.iter_custom(|tasks| ec2_rates.note(tasks, plane.run(&definition, host, tasks)));
         });
     }
     group.finish();
-    let [bare, fargate, ec2] = [&bare_best, &fargate_best, &ec2_best].map(|best| best.0.get());
+    let [bare, fargate, ec2] = [&bare_rates, &fargate_rates, &ec2_rates].map(Rates::median);
     if bare > 0.0 {
         println!(
             "{name}: bare {bare:.0}/s, fargate {fargate:.0}/s ({:.2} of bare), ec2 {ec2:.0}/s ({:.2} of bare)\n",

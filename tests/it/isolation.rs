@@ -48,7 +48,11 @@ fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> 
     }
 }
 
-fn cluster(settings: Settings, task_definitions: Vec<TaskDefinition>, instances: Vec<InstanceLaunch>) -> RunningCluster {
+fn cluster(
+    settings: Settings,
+    task_definitions: Vec<TaskDefinition>,
+    instances: Vec<InstanceLaunch>,
+) -> RunningCluster {
     let spec = ClusterSpec {
         name: "isolation".into(),
         region: "us-east-1".into(),

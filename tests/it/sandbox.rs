@@ -400,10 +400,8 @@ fn shares_follow_weights() {
         let plane = Plane::with(DataPlaneOptions { cpu_basis, ..DataPlaneOptions::default() });
         let instance = plane.launch(1);
         let start = |cpu: u32| {
-            let mut spin = definition(vec![ContainerDefinition {
-                cpu: CpuUnits(cpu),
-                ..container(&limits("spin_memory.wat"))
-            }]);
+            let mut spin =
+                definition(vec![ContainerDefinition { cpu: CpuUnits(cpu), ..container(&limits("spin_memory.wat")) }]);
             spin.cpu = None;
             let task = plane.start_on(spin, TaskHost::Ec2(instance), TaskOverrides::default(), None);
             plane.wait_running(task);
@@ -664,8 +662,7 @@ fn volumes_are_shared_and_guarded() {
     };
     let task = |containers: Vec<ContainerDefinition>, host: Option<&Path>| {
         let mut task = definition(containers);
-        task.volumes =
-            vec![Volume { name: "v".into(), host_source_path: host.map(|path| path.display().to_string()) }];
+        task.volumes = vec![Volume { name: "v".into(), host_source_path: host.map(|path| path.display().to_string()) }];
         task
     };
     const NO_ENTRY: i32 = 44;
