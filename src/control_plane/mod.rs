@@ -5,7 +5,7 @@
 //! events is the whole truth about a cluster.
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
-//! (a task's life), `services` with [`deployment`] (desired against observed), `capacity` with [`placement`] and
+//! (a task's life), `services` with [`deployment`] and `scale_in` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups), `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod placement;
 pub mod request_error;
 mod requests;
+mod scale_in;
 mod scaling;
 pub mod service_autoscaling;
 mod services;
@@ -158,12 +159,15 @@ impl ControlPlane {
     }
 
     fn reach_deadlines(&mut self) {
-        while let Some((_, wakeup)) = self.timers.pop_due(self.now) {
+        while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended();
-                    self.timers.set(self.now + self.settings.metric_period, Wakeup::MetricPeriod);
+                    // Periods keep to their grid; those that nobody woke for are left out.
+                    let next = due + self.settings.metric_period;
+                    let next = if next > self.now { next } else { self.now + self.settings.metric_period };
+                    self.timers.set(next, Wakeup::MetricPeriod);
                 }
                 Wakeup::Restart(service) => {
                     self.dirty.insert(service);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
-use super::placement::{PlacementFailure, PlacementRequest, TaskKind};
-use super::state::{Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
+use super::placement::{PlacementRequest, TaskKind};
+use super::state::{ClusterState, Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
 use super::timers::Wakeup;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{DeploymentId, TaskId};
@@ -39,7 +39,7 @@ pub(super) struct NewTask {
 }
 
 impl NewTask {
-    fn placement_request(&self) -> PlacementRequest<'_> {
+    pub(super) fn placement_request(&self) -> PlacementRequest<'_> {
         PlacementRequest {
             reservation: &self.registered.reservation,
             group: &self.group,
@@ -54,7 +54,7 @@ impl NewTask {
 /// Why a task was not created.
 pub(super) enum Unplaced {
     /// No instance takes it, and none will come for it.
-    NoRoom(PlacementFailure),
+    NoRoom,
     /// Too many tasks wait for capacity already.
     ProvisioningLimit,
 }
@@ -79,7 +79,22 @@ fn slot_of(record: &TaskRecord) -> Slot {
     }
 }
 
+impl Slot {
+    /// Whether a task in it runs or is to run.
+    fn is_placed(self) -> bool {
+        matches!(self, Slot::Starting | Slot::Unproven | Slot::Healthy)
+    }
+}
+
 impl Deployment {
+    /// Counts a task of a provider that was or was not placed, and is or is not.
+    fn recount(&mut self, provider: &Arc<str>, (was, is): (bool, bool)) {
+        if was != is {
+            let count = self.tasks_by_provider.entry(provider.clone()).or_default();
+            *count = count.saturating_add(u32::from(is)).saturating_sub(u32::from(was));
+        }
+    }
+
     fn leave(&mut self, slot: Slot, task: TaskId) {
         self.set_of(slot).map(|set| set.remove(&task));
     }
@@ -99,6 +114,22 @@ impl Deployment {
     }
 }
 
+impl ClusterState {
+    /// What a task that waits for a provider's capacity wants of an instance.
+    fn placement_of_waiting<'a>(&'a self, id: TaskId, provider: &'a Arc<str>) -> PlacementRequest<'a> {
+        let record = &self.tasks[&id];
+        let task = &record.task;
+        PlacementRequest {
+            reservation: &task.reservation,
+            group: &task.group,
+            capacity_provider: Some(provider),
+            strategies: &record.placement.strategies,
+            constraints: &record.placement.constraints,
+            kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
+        }
+    }
+}
+
 impl ControlPlane {
     /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
     /// **Source:** ecs-semantics §2.1, §4.5.
@@ -110,7 +141,7 @@ impl ControlPlane {
                 Err(_) => {
                     let scaled = new.capacity_provider.as_ref().is_some_and(|name| self.scalers.contains_key(name));
                     if !scaled {
-                        return Err(Unplaced::NoRoom(self.placement.explain(&new.placement_request())));
+                        return Err(Unplaced::NoRoom);
                     }
                     if self.provisioning_count() >= PROVISIONING_LIMIT {
                         return Err(Unplaced::ProvisioningLimit);
@@ -151,20 +182,9 @@ impl ControlPlane {
         };
         self.state.live_count += 1;
         self.state.standalone_live_count += usize::from(task.service.is_none());
-        if let (Some(service), Some(provider)) = (&task.service, &task.capacity_provider)
-            && let Some(service) = self.state.services.get_mut(service)
-        {
-            *service.tasks_by_provider.entry(provider.clone()).or_default() += 1;
-        }
-        self.state.tasks.insert(
-            id,
-            Box::new(TaskRecord {
-                task,
-                placement: new.placement.clone(),
-                health: TaskHealth::Unproven,
-                metered: Metered::No,
-            }),
-        );
+        let placement = new.placement.clone();
+        let record = TaskRecord { task, placement, health: TaskHealth::Unproven, metered: Metered::No };
+        self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
             (LaunchType::Ec2, Some(instance)) => self.hand_over(id, TaskHost::Ec2(instance)),
@@ -214,29 +234,25 @@ impl ControlPlane {
         let Some(found) = self.state.capacity_providers.get(provider) else { return };
         let waiting: Vec<TaskId> = found.provisioning.iter().copied().collect();
         // What did not fit once in this pass does not fit later in it either: room only shrinks.
-        let mut refused: Vec<(Arc<crate::model::task_definition::Reservation>, Arc<str>)> = Vec::new();
+        let mut refused: Vec<TaskId> = Vec::new();
         for id in waiting {
-            let task = &self.state.tasks[&id].task;
-            let key = (task.reservation.clone(), task.group.clone());
-            if refused.iter().any(|other| other.1 == key.1 && other.0 == key.0) {
+            let request = self.state.placement_of_waiting(id, provider);
+            let alike = |other: &TaskId| {
+                let other = self.state.placement_of_waiting(*other, provider);
+                request.reservation == other.reservation
+                    && request.group == other.group
+                    && request.constraints == other.constraints
+            };
+            if refused.iter().any(alike) {
                 continue;
             }
-            let rules = self.state.tasks[&id].placement.clone();
-            let request = PlacementRequest {
-                reservation: &key.0,
-                group: &key.1,
-                capacity_provider: Some(provider),
-                strategies: &rules.strategies,
-                constraints: &rules.constraints,
-                kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
-            };
             match self.placement.place(&request, &mut self.rng) {
                 Ok(instance) => {
                     let found = self.state.capacity_providers.get_mut(provider).expect("it was found above");
                     found.provisioning.remove(&id);
                     self.hand_over(id, TaskHost::Ec2(instance));
                 }
-                Err(_) => refused.push(key),
+                Err(_) => refused.push(id),
             }
         }
     }
@@ -248,6 +264,8 @@ impl ControlPlane {
             return;
         }
         let waiting = record.task.last_status == TaskStatus::Provisioning;
+        // Its replacement does not wait for its end.
+        self.dirty.extend(record.task.service.clone());
         self.change_task(id, |record| {
             record.task.desired_status = DesiredStatus::Stopped;
             record.task.stop_code = Some(code);
@@ -255,7 +273,7 @@ impl ControlPlane {
         });
         if waiting {
             // The data plane has never heard of it.
-            self.task_over(id, None);
+            self.task_over(id);
         } else {
             let now = self.now;
             self.change_task(id, |record| {
@@ -296,13 +314,17 @@ impl ControlPlane {
         let container_count = record.task.containers.len();
         let metered = record.metered;
         let started_before = record.task.last_status >= TaskStatus::Running && record.task.started_at.is_some();
-        if let (Some(at), Metered::No) = (change.pull_started_at, metered) {
-            self.meter_start(id, at.min(now));
+        // What the data plane says of the past lies between the task's creation and this moment.
+        let created_at = record.task.created_at;
+        let within = |at: Timestamp| at.clamp(created_at, now);
+        let runs = matches!(change.step, TaskStep::Running);
+        if metered == Metered::No && (change.pull_started_at.is_some() || runs) {
+            self.meter_start(id, change.pull_started_at.map_or(now, within));
         }
         self.change_task(id, |record| {
             let task = &mut record.task;
-            task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(|at| at.min(now)));
-            task.pull_stopped_at = task.pull_stopped_at.or(change.pull_stopped_at.map(|at| at.min(now)));
+            task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(within));
+            task.pull_stopped_at = task.pull_stopped_at.or(change.pull_stopped_at.map(within));
             for container in change.containers.iter().filter(|container| container.container_index < container_count) {
                 let known = &mut task.containers[container.container_index];
                 if container.status > known.last_status {
@@ -339,7 +361,7 @@ impl ControlPlane {
                         task.stopped_reason = Some(reason);
                     }
                 });
-                self.task_over(id, None);
+                self.task_over(id);
             }
         }
     }
@@ -371,17 +393,16 @@ impl ControlPlane {
     }
 
     /// Ends a task: its resources are free, its bill is closed, its service looks again.
-    pub(super) fn task_over(&mut self, id: TaskId, at: Option<Timestamp>) {
-        let at = at.unwrap_or(self.now);
+    pub(super) fn task_over(&mut self, id: TaskId) {
+        let at = self.now;
         let Some(record) = self.state.tasks.get(&id) else { return };
         if record.task.last_status == TaskStatus::Stopped {
             return;
         }
         let task = &record.task;
         let (group, reservation) = (task.group.clone(), task.reservation.clone());
-        let (service, deployment) = (task.service.clone(), task.deployment);
+        let service = task.service.clone();
         let (instance, provider) = (task.container_instance, task.capacity_provider.clone());
-        let never_ran = task.started_at.is_none();
         let waiting = task.last_status == TaskStatus::Provisioning;
         let metered = record.metered;
         let usage = task.usage;
@@ -409,6 +430,8 @@ impl ControlPlane {
         if waiting && let Some(provider) = &provider {
             let provider = self.state.capacity_providers.get_mut(provider);
             provider.map(|provider| provider.provisioning.remove(&id));
+            // One task less waits, so that a service which the limit held back may add its own.
+            self.dirty.append(&mut self.waiting);
         }
         if let Some(instance) = instance {
             if let Some(tasks) = self.state.tasks_by_instance.get_mut(&instance) {
@@ -419,7 +442,7 @@ impl ControlPlane {
             self.room_appeared(instance);
         }
         if let Some(service) = service {
-            self.service_task_over(&service, id, deployment, provider.as_ref(), never_ran);
+            self.service_task_over(&service, id);
             self.dirty.insert(service);
         }
     }
@@ -450,6 +473,10 @@ impl ControlPlane {
             if let Some(deployment) = found {
                 deployment.leave(before.0, id);
                 deployment.enter(after.0, id);
+                if let Some(provider) = &task.capacity_provider {
+                    let counted = (!is_new && before.0.is_placed(), after.0.is_placed());
+                    deployment.recount(provider, counted);
+                }
             }
         }
         if let Some(instance) = task.container_instance.and_then(|id| self.state.container_instances.get_mut(&id)) {
@@ -497,10 +524,17 @@ impl ControlPlane {
     /// Notes what tasks have used so far, for their services' utilisation.
     pub(super) fn take_usage(&mut self, samples: &[UsageSample]) {
         for sample in samples {
-            let Some(record) = self.state.tasks.get_mut(&sample.task) else { continue };
-            if record.task.last_status == TaskStatus::Stopped {
+            let found = self.state.tasks.get_mut(&sample.task).filter(|record| {
+                let known = &record.task.usage;
+                // Use only ever grows: a sample that says less was overtaken by another.
+                record.task.last_status != TaskStatus::Stopped
+                    && sample.usage.vcpu >= known.vcpu
+                    && sample.usage.memory_mib_millis >= known.memory_mib_millis
+            });
+            let Some(record) = found else {
+                self.state.ignored_events += 1;
                 continue;
-            }
+            };
             record.task.usage = sample.usage;
             let task = &record.task;
             if task.last_status == TaskStatus::Running

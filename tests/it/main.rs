@@ -2,7 +2,11 @@
 
 mod cluster_file;
 mod command_line;
+mod control_plane_properties;
 mod guests;
+mod harness;
 mod metering;
 mod sandbox;
+mod scenarios;
+mod tidy;
 mod workloads;
