@@ -2,29 +2,41 @@
 //!
 //! Cases: a hello of a hundred bytes of text, and the Rust hello of `workloads/` if it was built; each as bare wasmtime on
 //! as many threads as a pool has workers, with the same engine settings and the same host functions; through the data
-//! plane on Fargate (a quota and an account of its own for every task); and on an EC2 instance (weights). Every task is
-//! checked to have ended with 0. The ratio at the end of each group is that of tasks per second.
+//! plane alone on Fargate (a quota and an account of its own for every task) and on an EC2 instance (weights); and through
+//! the whole path on both: RunTask, placement, data plane, state changes, metering, reaping. Every task is checked to have
+//! ended with 0. The ratios at the end of each group are those of tasks per second.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a bench measures time by the clock and divides counts"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use crossbeam_channel::Receiver;
-use longshore::control_plane::action::{TaskHost, TaskStart};
-use longshore::control_plane::event::{Event, TaskStep};
+use longshore::control_plane::action::{Response, TaskHost, TaskStart};
+use longshore::control_plane::event::{Event, Request, TaskStep};
 use longshore::data_plane::clock::Clock;
 use longshore::data_plane::engine::{Allocation, engine_config};
 use longshore::data_plane::{DataPlane, DataPlaneOptions};
-use longshore::model::capacity::{InstanceLaunch, InstanceType};
+use longshore::driver::real_time::{HostOptions, ImagePull, RunningCluster};
+use longshore::model::capacity::{InstanceLaunch, InstanceType, LaunchTarget};
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::service::PropagateTags;
+use longshore::model::settings::Settings;
 use longshore::model::task::TaskOverrides;
 use longshore::model::task_definition::{
-    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition,
+    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
 };
 use longshore::model::units::{CpuUnits, MemoryMib};
 use wasmtime::{Engine, InstancePre, Linker, Module, Store};
@@ -77,7 +89,7 @@ impl Bare {
         };
         let mut life = std::pin::pin!(life);
         let mut context = Context::from_waker(Waker::noop());
-        while let Poll::Pending = life.as_mut().poll(&mut context) {
+        while life.as_mut().poll(&mut context).is_pending() {
             std::thread::yield_now();
         }
         assert!(!black_box(output.contents()).is_empty());
@@ -98,6 +110,23 @@ impl Bare {
     }
 }
 
+/// An instance with a worker thread a core.
+fn instance_launch() -> InstanceLaunch {
+    let instance_type = InstanceType {
+        name: "bench.size".into(),
+        vcpus: threads() as u32,
+        memory: MemoryMib(65_536),
+        architecture: CpuArchitecture::X86_64,
+    };
+    InstanceLaunch {
+        instance_type: Arc::new(instance_type),
+        availability_zone: "us-east-1a".into(),
+        boot_time: Duration::ZERO,
+        attributes: BTreeMap::new(),
+        capacity_provider: None,
+    }
+}
+
 /// The data plane.
 struct Plane {
     plane: DataPlane,
@@ -115,22 +144,7 @@ impl Plane {
 
     fn launch(&self) -> TaskHost {
         let instance = ContainerInstanceId(1);
-        let instance_type = InstanceType {
-            name: "bench.size".into(),
-            vcpus: threads() as u32,
-            memory: MemoryMib(65_536),
-            architecture: CpuArchitecture::X86_64,
-        };
-        self.plane.launch_instance(
-            instance,
-            Arc::new(InstanceLaunch {
-                instance_type: Arc::new(instance_type),
-                availability_zone: "us-east-1a".into(),
-                boot_time: Duration::ZERO,
-                attributes: BTreeMap::new(),
-                capacity_provider: None,
-            }),
-        );
+        self.plane.launch_instance(instance, Arc::new(instance_launch()));
         assert_eq!(self.events.recv().unwrap(), Event::InstanceRunning { instance });
         TaskHost::Ec2(instance)
     }
@@ -159,6 +173,85 @@ impl Plane {
             }
         }
         began.elapsed()
+    }
+}
+
+/// Tasks asked for at once through the whole path.
+const BATCH: u64 = 512;
+
+/// The whole path: a running cluster.
+struct Whole {
+    cluster: RunningCluster,
+    launch_type: LaunchType,
+}
+
+impl Whole {
+    fn new(image: &Path, launch_type: LaunchType) -> Whole {
+        let mut definition = TaskDefinition::clone(&definition(image, launch_type));
+        if launch_type == LaunchType::Ec2 {
+            // A batch fits on the instance.
+            definition.containers[0].cpu = CpuUnits(0);
+            definition.memory = Some(MemoryMib(64));
+        }
+        let instance = instance_launch();
+        let spec = ClusterSpec {
+            name: "bench".into(),
+            region: "us-east-1".into(),
+            settings: Settings { stopped_task_limit: 2 * BATCH as usize, ..Settings::default() },
+            task_definitions: vec![definition],
+            container_instances: if launch_type == LaunchType::Ec2 { vec![instance] } else { Vec::new() },
+            ..ClusterSpec::default()
+        };
+        let options = HostOptions { images: ImagePull::BeforeStart, ..HostOptions::default() };
+        let cluster = RunningCluster::start(spec, options).unwrap();
+        let whole = Whole { cluster, launch_type };
+        // The instance registers in the meantime.
+        while whole.start(1) == 0 {
+            std::thread::yield_now();
+        }
+        whole.cluster.wait_for_standalone_tasks().unwrap();
+        whole
+    }
+
+    fn start(&self, count: u64) -> u64 {
+        let response = self.cluster.ask(Request::RunTask(Box::new(RunTaskSpec {
+            task_definition: TaskDefinitionRef { family: "hello".into(), revision: None },
+            count: count as u32,
+            launch_target: LaunchTarget::LaunchType(self.launch_type),
+            group: None,
+            started_by: None,
+            overrides: Arc::default(),
+            placement_strategy: Vec::new(),
+            placement_constraints: Vec::new(),
+            tags: BTreeMap::new(),
+            propagate_tags: PropagateTags::None,
+        })));
+        match response.unwrap() {
+            Response::RunTask { tasks, .. } => tasks.len() as u64,
+            other => panic!("RunTask was answered by {other:?}"),
+        }
+    }
+
+    fn run(&self, tasks: u64) -> Duration {
+        let began = Instant::now();
+        let mut left = tasks;
+        while left > 0 {
+            let batch = left.min(BATCH);
+            assert_eq!(self.start(batch), batch, "every task of a batch has room");
+            self.cluster.wait_for_standalone_tasks().unwrap();
+            left -= batch;
+        }
+        began.elapsed()
+    }
+
+    /// The last tasks ended with 0, and all of them were metered.
+    fn check(&self) {
+        let snapshot = self.cluster.snapshot().unwrap();
+        let codes: BTreeSet<Option<i32>> =
+            snapshot.state.tasks.values().map(|record| record.task.containers[0].exit.exit_code).collect();
+        assert_eq!(codes, BTreeSet::from([Some(0)]));
+        let metered: u64 = snapshot.bill().by_service.values().map(|cost| cost.tasks).sum();
+        assert_eq!(metered, snapshot.state.stopped_count);
     }
 }
 
@@ -237,14 +330,29 @@ fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
             bencher.iter_custom(|tasks| ec2_rates.note(tasks, plane.run(&definition, host, tasks)));
         });
     }
+    let whole_rates = [LaunchType::Fargate, LaunchType::Ec2].map(|launch_type| {
+        let rates = Rates::default();
+        let whole = Whole::new(image, launch_type);
+        group.bench_function(format!("whole path, {launch_type}"), |bencher| {
+            bencher.iter_custom(|tasks| rates.note(tasks, whole.run(tasks)));
+        });
+        whole.check();
+        rates
+    });
     group.finish();
-    let [bare, fargate, ec2] = [&bare_rates, &fargate_rates, &ec2_rates].map(Rates::median);
+    let bare = bare_rates.median();
     if bare > 0.0 {
-        println!(
-            "{name}: bare {bare:.0}/s, fargate {fargate:.0}/s ({:.2} of bare), ec2 {ec2:.0}/s ({:.2} of bare)\n",
-            fargate / bare,
-            ec2 / bare
-        );
+        println!("{name}: bare wasmtime {bare:.0} tasks a second");
+        let [whole_fargate, whole_ec2] = &whole_rates;
+        for (case, rates) in [
+            ("data plane, fargate", &fargate_rates),
+            ("data plane, ec2", &ec2_rates),
+            ("whole path, fargate", whole_fargate),
+            ("whole path, ec2", whole_ec2),
+        ] {
+            println!("{name}: {case} {:.0} tasks a second, {:.2} of bare", rates.median(), rates.median() / bare);
+        }
+        println!();
     }
 }
 

@@ -17,6 +17,7 @@ const CLUSTER: &str = r#"
     family = "web"
     cpu = 256
     memory = 512
+    requires_compatibilities = ["FARGATE"]
       [[task_definition.container]]
       name = "web"
       image = "workloads/worker"

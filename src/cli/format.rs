@@ -60,6 +60,18 @@ pub(super) fn short_id(id: &str) -> &str {
     &id[..id.len().min(8)]
 }
 
+/// A line with every id of 32 hexadecimal digits cut to its first eight.
+pub(super) fn with_short_ids(line: &str) -> String {
+    let is_id = |word: &str| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut short = String::with_capacity(line.len());
+    for piece in line.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric()) {
+        let word = piece.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        short.push_str(if is_id(word) { short_id(word) } else { word });
+        short.push_str(&piece[word.len()..]);
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +91,15 @@ mod tests {
         assert_eq!(rate(NanoUsd(40_480_000)), "0.04048");
         assert_eq!(rate(NanoUsd(100_000_000)), "0.10");
         assert_eq!(rate(NanoUsd(0)), "0.00");
+    }
+
+    /// Only ids are cut.
+    #[test]
+    fn ids_are_cut() {
+        assert_eq!(
+            with_short_ids("(service web) has started 1 tasks: (task aeaf52febe706064c02d8a5e87afea62)."),
+            "(service web) has started 1 tasks: (task aeaf52fe)."
+        );
     }
 
     /// Durations take the unit that people would.

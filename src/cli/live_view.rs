@@ -71,7 +71,10 @@ impl LiveView {
     }
 
     /// Adds an event line.
-    pub(super) fn event(&mut self, line: String) {
+    ///
+    /// Ids are cut to their first digits, as everywhere on the screen: whole ones leave no room for the news.
+    pub(super) fn event(&mut self, line: &str) {
+        let line = format::with_short_ids(line);
         if self.lines.len() == LINES_KEPT {
             self.lines.pop_front();
         }

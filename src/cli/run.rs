@@ -124,7 +124,7 @@ fn follow(
                 };
                 match (&mut view, line) {
                     (View::Plain, Some(line)) => anstream::println!("{line}"),
-                    (View::Live(live), Some(line)) => live.event(line),
+                    (View::Live(live), Some(line)) => live.event(&line),
                     _ => {}
                 }
             }
@@ -134,7 +134,7 @@ fn follow(
         if stop_requests.any() && !draining {
             draining = true;
             match &mut view {
-                View::Live(live) => live.event(DRAINING.into()),
+                View::Live(live) => live.event(DRAINING),
                 View::Plain | View::Quiet => anstream::eprintln!("{DRAINING}"),
             }
             cluster.drain();
@@ -146,7 +146,7 @@ fn follow(
             live.draw(&snapshot)?;
             if live.stop_requested()? && !draining {
                 draining = true;
-                live.event(DRAINING.into());
+                live.event(DRAINING);
                 cluster.drain();
             }
         }

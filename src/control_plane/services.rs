@@ -40,7 +40,15 @@ pub(super) struct ServiceController {
     pub scaler: Option<ServiceScaler>,
     pub throttle: RestartThrottle,
     /// The last complaint and when it was made.
-    complaint: Option<(Arc<str>, Timestamp)>,
+    complaint: Option<(Complaint, Timestamp)>,
+}
+
+/// What a service complains about. The text may name another instance each time; the trouble is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Complaint {
+    NoRoom,
+    ProvisioningLimit,
+    BlockedByBounds,
 }
 
 impl ServiceController {
@@ -128,6 +136,7 @@ impl ControlPlane {
         if plan.blocked == Blocked::ByConfiguration {
             self.complain(
                 name,
+                Complaint::BlockedByBounds,
                 "was unable to stop or start tasks during a deployment because of the service deployment \
                  configuration. Update the minimumHealthyPercent or maximumPercent value and try again.",
             );
@@ -202,16 +211,20 @@ impl ControlPlane {
         match no_room {
             None => {
                 self.waiting.remove(name);
+                if let Some(controller) = self.controllers.get_mut(name) {
+                    controller.complaint = None;
+                }
             }
             Some(unplaced) => {
                 self.waiting.insert(name.clone());
                 match unplaced {
                     Unplaced::NoRoom(failure) => {
                         let text = failure.service_event_reason(self.ids);
-                        self.complain(name, &text);
+                        self.complain(name, Complaint::NoRoom, &text);
                     }
                     Unplaced::ProvisioningLimit => self.complain(
                         name,
+                        Complaint::ProvisioningLimit,
                         "was unable to place tasks in your cluster because the tasks provisioning capacity limit was \
                          exceeded.",
                     ),
@@ -410,13 +423,12 @@ impl ControlPlane {
 
     /// A complaint: said once, and again only when it was resolved between or after six hours.
     /// **Source:** ecs-semantics §5.11.
-    fn complain(&mut self, name: &Arc<str>, text: &str) {
+    fn complain(&mut self, name: &Arc<str>, about: Complaint, text: &str) {
         let now = self.now;
         let Some(controller) = self.controllers.get_mut(name) else { return };
-        let repeated =
-            controller.complaint.as_ref().is_some_and(|(last, at)| **last == *text && now.since(*at) < REPEAT_AFTER);
+        let repeated = controller.complaint.is_some_and(|(last, at)| last == about && now.since(at) < REPEAT_AFTER);
         if !repeated {
-            controller.complaint = Some((text.into(), now));
+            controller.complaint = Some((about, now));
             self.service_event(name, text);
         }
     }

@@ -128,6 +128,7 @@ enum Command {
     Snapshot(Sender<Snapshot>),
     Task { task: TaskId, answer: Sender<Option<Task>> },
     WaitForTask { task: TaskId, answer: Sender<Task> },
+    WaitForStandaloneTasks(Sender<()>),
     EndNow,
 }
 
@@ -171,6 +172,7 @@ impl RunningCluster {
             watchers: Vec::new(),
             answers: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            waiting_for_none: Vec::new(),
             next_request: 0,
             next_usage,
             schedule: VecDeque::new(),
@@ -246,6 +248,16 @@ impl RunningCluster {
         stopped.recv().map_err(|_| ClusterOver)
     }
 
+    /// Waits until no standalone task is live.
+    ///
+    /// # Errors
+    /// When the cluster ends first.
+    pub fn wait_for_standalone_tasks(&self) -> Result<(), ClusterOver> {
+        let (answer, idle) = bounded(1);
+        self.send(Command::WaitForStandaloneTasks(answer))?;
+        idle.recv().map_err(|_| ClusterOver)
+    }
+
     /// The data plane: logs of containers and job queues of services.
     pub fn data_plane(&self) -> &DataPlane {
         &self.data_plane
@@ -318,6 +330,8 @@ struct ControlLoop {
     watchers: Vec<Sender<Notice>>,
     answers: BTreeMap<RequestId, Sender<Result<Response, RequestError>>>,
     waiting: BTreeMap<TaskId, Vec<Sender<Task>>>,
+    /// Who waits until no standalone task is live.
+    waiting_for_none: Vec<Sender<()>>,
     next_request: u64,
     next_usage: Option<Timestamp>,
     /// RunTask calls that are yet to be made, by time.
@@ -443,6 +457,7 @@ impl ControlLoop {
                     None => {}
                 }
             }
+            Command::WaitForStandaloneTasks(answer) => self.waiting_for_none.push(answer),
             Command::EndNow => return Next::End,
         }
         Next::GoOn
@@ -476,6 +491,11 @@ impl ControlLoop {
             self.apply(Event::DeadlineReached);
         }
         let state = self.control_plane.state();
+        if state.standalone_live_count == 0 {
+            for answer in self.waiting_for_none.drain(..) {
+                let _ = answer.send(());
+            }
+        }
         let nothing_to_do = self.end == End::WhenDone
             && !state.draining
             && self.schedule.is_empty()

@@ -3,7 +3,7 @@
 mod cluster_file;
 mod command_line;
 mod guests;
-mod isolation;
 mod metering;
+mod plane;
 mod sandbox;
 mod workloads;

@@ -1,5 +1,10 @@
 //! What tenants get and what they can't take: quotas, shares and the control loop's own time, measured through whole clusters.
+//!
+//! A binary of its own, run after the others, and one measurement at a time: nothing else may want the cores meanwhile.
 
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a measurement divides counts")]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore::control_plane::action::Response;
@@ -15,7 +20,21 @@ use longshore::model::task_definition::{
 use longshore::model::units::{CpuUnits, MemoryMib};
 use longshore::{HostOptions, RunningCluster};
 
-use crate::guests;
+mod data_plane;
+#[expect(dead_code, reason = "only the modules of text are measured")]
+#[path = "../it/guests.rs"]
+mod guests;
+#[expect(dead_code, reason = "the tests of the sandboxes ask for more")]
+#[path = "../it/plane.rs"]
+mod plane;
+
+/// Held by the one measurement that runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A failed measurement must not fail the next one.
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A task definition of one container that runs a module of `workloads/limits`.
 fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> TaskDefinition {
@@ -117,12 +136,14 @@ fn vcpu_over(cluster: &RunningCluster, tasks: &[TaskId], window: Duration) -> Ve
 
 fn assert_near(actual: f64, wanted: f64, tolerance: f64, what: &str) {
     let off = (actual - wanted).abs() / wanted;
+    println!("{what}: {actual:.4}, {wanted:.4} wanted");
     assert!(off <= tolerance, "{what}: {actual:.4} instead of {wanted:.4}, off by {:.1} %", off * 100.0);
 }
 
 /// A spinning Fargate task of a quarter vCPU receives a quarter vCPU within 2 % over 10 s, alone and beside seven others.
 #[test]
 fn fargate_cpu_is_a_hard_quota() {
+    let _alone = alone();
     let settings = Settings { stop_timeout: Duration::from_millis(200), ..Settings::default() };
     let cluster = cluster(settings, vec![definition("spin", "spin.wat", 256, LaunchType::Fargate)], Vec::new());
     let first = run_tasks(&cluster, "spin", 1, LaunchType::Fargate);
@@ -137,6 +158,7 @@ fn fargate_cpu_is_a_hard_quota() {
 /// Two spinning tasks of weight 1:3 on one full instance receive 1:3 within 3 %; what one leaves idle the other uses.
 #[test]
 fn ec2_shares_are_weights() {
+    let _alone = alone();
     let catalog = longshore::catalog::Catalog::embedded();
     let instance = InstanceLaunch {
         // One vCPU, so that the two tasks fill it.
@@ -167,6 +189,7 @@ fn ec2_shares_are_weights() {
 /// CPU time is the basis, so that they take all that the host has.
 #[test]
 fn spinning_guests_do_not_delay_the_control_loop() {
+    let _alone = alone();
     let settings = Settings {
         cpu_basis: CpuBasis::Time,
         metric_period: Duration::from_millis(10),
@@ -178,6 +201,7 @@ fn spinning_guests_do_not_delay_the_control_loop() {
     std::thread::sleep(Duration::from_secs(5));
     let snapshot = cluster.snapshot().expect("the cluster is up");
     let lateness = snapshot.timer_lateness;
+    println!("timers of the control loop beside 16 spinning guests: {lateness:?}");
     assert!(lateness.count > 300, "only {} timers were met", lateness.count);
     assert!(lateness.p99 < Duration::from_millis(20), "the 99th percentile is {:?}", lateness.p99);
     // The guests did spin all the while, and a host that could not give them their vCPUs knows it.
