@@ -6,12 +6,20 @@
 //! the whole path on both: RunTask, placement, data plane, state changes, metering, reaping. Every task is checked to have
 //! ended with 0. The ratios at the end of each group are those of tasks per second.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a bench measures time by the clock and divides counts"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -86,7 +94,7 @@ impl Bare {
         };
         let mut life = std::pin::pin!(life);
         let mut context = Context::from_waker(Waker::noop());
-        while let Poll::Pending = life.as_mut().poll(&mut context) {
+        while life.as_mut().poll(&mut context).is_pending() {
             std::thread::yield_now();
         }
         assert!(!black_box(output.contents()).is_empty());

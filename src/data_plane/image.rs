@@ -7,7 +7,7 @@
 mod cache;
 mod cargo_package;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -149,6 +149,9 @@ impl Code {
     }
 }
 
+/// The code of some bytes, once somebody has made it.
+type CodeSlot = OnceLock<Result<Arc<Code>, ImageError>>;
+
 /// Told when an image is there or cannot be had.
 type Waiter = Box<dyn FnOnce(Result<Arc<Image>, ImageError>) + Send>;
 
@@ -170,8 +173,8 @@ struct Shared {
     cache: Option<CodeCache>,
     clock: Clock,
     observer: Option<Sender<ImageProgress>>,
-    entries: Mutex<HashMap<Arc<str>, Entry>>,
-    by_digest: Mutex<HashMap<[u8; 32], Arc<OnceLock<Result<Arc<Code>, ImageError>>>>>,
+    entries: Mutex<BTreeMap<Arc<str>, Entry>>,
+    by_digest: Mutex<BTreeMap<[u8; 32], Arc<CodeSlot>>>,
     compiled: AtomicU64,
 }
 

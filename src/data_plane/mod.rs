@@ -22,7 +22,7 @@ pub mod stdio;
 mod task;
 mod volumes;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,15 +142,15 @@ struct Shared {
     engines: Arc<Engines>,
     images: Images,
     fargate: Arc<Pool>,
-    instances: Mutex<HashMap<ContainerInstanceId, Instance>>,
-    tasks: Mutex<HashMap<TaskId, Arc<Task>>>,
+    instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
+    tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
     /// Output of tasks that have stopped, the oldest first.
     stopped: Mutex<VecDeque<(TaskId, Vec<Arc<ContainerOutput>>)>>,
-    queues: Mutex<HashMap<String, JobQueue>>,
+    queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
-    loads: Mutex<HashMap<String, Option<String>>>,
+    loads: Mutex<BTreeMap<String, Option<String>>>,
     scratch: OnceLock<Result<PathBuf, String>>,
     log_errors: Arc<AtomicU64>,
     /// Worker threads, also of instances that are gone.
@@ -374,8 +374,8 @@ impl DataPlane {
         let shared = &self.shared;
         self.kill_all();
         shared.fargate.send(Message::Close);
-        let instances: Vec<_> = shared.instances.lock().drain().map(|(_, instance)| instance).collect();
-        for instance in instances {
+        let instances = std::mem::take(&mut *shared.instances.lock());
+        for instance in instances.into_values() {
             if let Instance::Running { pool, .. } = instance {
                 pool.send(Message::Close);
             }

@@ -207,17 +207,27 @@ impl InputStream for StopSignal {
     }
 }
 
+/// Where the output of a container goes.
+#[derive(Debug)]
+pub(super) struct OutputTarget {
+    pub(super) task: TaskId,
+    pub(super) container_index: usize,
+    pub(super) clock: Clock,
+    /// The most that is kept of one stream.
+    pub(super) ring_bytes: usize,
+    /// What the rings are charged to.
+    pub(super) memory: Arc<ContainerMemory>,
+    pub(super) observer: Option<Sender<LogLine>>,
+    pub(super) log_path: Option<PathBuf>,
+    /// Counts files that could not be written.
+    pub(super) errors: Arc<AtomicU64>,
+}
+
 /// The output of one container: both streams.
 #[derive(Debug)]
 pub(super) struct ContainerOutput {
-    task: TaskId,
-    container_index: usize,
-    clock: Clock,
-    ring_bytes: usize,
-    memory: Arc<ContainerMemory>,
-    observer: Option<Sender<LogLine>>,
+    target: OutputTarget,
     file: Option<Mutex<LogFile>>,
-    errors: Arc<AtomicU64>,
     streams: [Mutex<Captured>; 2],
 }
 
@@ -232,30 +242,13 @@ struct Captured {
 }
 
 impl ContainerOutput {
-    pub(super) fn new(
-        task: TaskId,
-        container_index: usize,
-        clock: Clock,
-        ring_bytes: usize,
-        memory: Arc<ContainerMemory>,
-        observer: Option<Sender<LogLine>>,
-        log_path: Option<PathBuf>,
-        errors: Arc<AtomicU64>,
-    ) -> ContainerOutput {
-        let file = log_path.map(|path| {
-            Mutex::new(LogFile { path, state: LogFileState::NotOpen, written: 0, flushed_at: clock.now() })
-        });
-        ContainerOutput {
-            task,
-            container_index,
-            clock,
-            ring_bytes,
-            memory,
-            observer,
-            file,
-            errors,
-            streams: Default::default(),
-        }
+    pub(super) fn new(mut target: OutputTarget) -> ContainerOutput {
+        let flushed_at = target.clock.now();
+        let file = target
+            .log_path
+            .take()
+            .map(|path| Mutex::new(LogFile { path, state: LogFileState::NotOpen, written: 0, flushed_at }));
+        ContainerOutput { target, file, streams: Default::default() }
     }
 
     fn write(&self, stream: LogStream, bytes: &[u8]) {
@@ -263,14 +256,14 @@ impl ContainerOutput {
             return;
         }
         let mut captured = self.streams[stream as usize].lock();
-        captured.keep(bytes, self.ring_bytes, &self.memory);
-        if let Some(observer) = &self.observer {
+        captured.keep(bytes, self.target.ring_bytes, &self.target.memory);
+        if let Some(observer) = &self.target.observer {
             self.observe(&mut captured, stream, bytes, observer);
         }
         if let Some(file) = &self.file
-            && file.lock().write(bytes, self.clock.now()).is_err()
+            && file.lock().write(bytes, self.target.clock.now()).is_err()
         {
-            self.errors.fetch_add(1, Ordering::Relaxed);
+            self.target.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -298,13 +291,14 @@ impl ContainerOutput {
     fn tell(&self, captured: &mut Captured, stream: LogStream, observer: &Sender<LogLine>) {
         let line = String::from_utf8_lossy(&captured.line).into();
         captured.line.clear();
+        let OutputTarget { task, container_index, .. } = self.target;
         // A full channel loses the line: the guest must not wait for whoever watches.
-        let _ = observer.try_send(LogLine { task: self.task, container_index: self.container_index, stream, line });
+        let _ = observer.try_send(LogLine { task, container_index, stream, line });
     }
 
     /// The container is over: lines without an end are told, and the file is written.
     pub(super) fn finish(&self) {
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &self.target.observer {
             for stream in [LogStream::Stdout, LogStream::Stderr] {
                 let mut captured = self.streams[stream as usize].lock();
                 if !captured.line.is_empty() {
@@ -315,7 +309,7 @@ impl ContainerOutput {
         if let Some(file) = &self.file
             && file.lock().close().is_err()
         {
-            self.errors.fetch_add(1, Ordering::Relaxed);
+            self.target.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -491,7 +485,16 @@ mod tests {
     fn output(limit: u64, observer: Option<Sender<LogLine>>) -> ContainerOutput {
         let clock = Clock::start_now();
         let memory = Arc::new(ContainerMemory::new(Arc::new(TaskMemory::new(limit, clock.clone())), None));
-        ContainerOutput::new(TaskId(1), 0, clock, 10_000, memory, observer, None, Arc::default())
+        ContainerOutput::new(OutputTarget {
+            task: TaskId(1),
+            container_index: 0,
+            clock,
+            ring_bytes: 10_000,
+            memory,
+            observer,
+            log_path: None,
+            errors: Arc::default(),
+        })
     }
 
     /// The ring keeps the end, counts what is gone, and takes no more than the task has.

@@ -19,7 +19,7 @@ use super::memory::{ContainerMemory, TaskMemory};
 use super::meter::Meter;
 use super::pool::{Message, Pool};
 use super::sandbox::{self, EXIT_KILLED, Launch};
-use super::stdio::{ContainerOutput, StopSignal};
+use super::stdio::{ContainerOutput, OutputTarget, StopSignal};
 use super::volumes::TaskVolumes;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
@@ -140,16 +140,16 @@ impl Task {
                 Some((_, reader)) => StopSignal::with_jobs(reader),
                 None => StopSignal::default(),
             };
-            let output = ContainerOutput::new(
-                start.task,
-                index,
-                clock.clone(),
-                shared.options.log_buffer_bytes,
-                memory.clone(),
-                shared.options.log_observer.clone(),
-                shared.log_path(start, container),
-                shared.log_errors.clone(),
-            );
+            let output = ContainerOutput::new(OutputTarget {
+                task: start.task,
+                container_index: index,
+                clock: clock.clone(),
+                ring_bytes: shared.options.log_buffer_bytes,
+                memory: memory.clone(),
+                observer: shared.options.log_observer.clone(),
+                log_path: shared.log_path(start, container),
+                errors: shared.log_errors.clone(),
+            });
             Container {
                 meter: Arc::default(),
                 turn: AtomicU8::new(turn::QUEUED),

@@ -6,6 +6,7 @@ mod control_plane_properties;
 mod guests;
 mod harness;
 mod metering;
+mod plane;
 mod sandbox;
 mod scenarios;
 mod tidy;

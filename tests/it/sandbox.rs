@@ -2,236 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-use longshore::control_plane::action::{TaskHost, TaskStart};
-use longshore::control_plane::event::{Event, TaskStateChange, TaskStep};
+use longshore::control_plane::action::TaskHost;
+use longshore::control_plane::event::{Event, TaskStep};
 use longshore::data_plane::clock::Clock;
 use longshore::data_plane::jobs::JobPush;
 use longshore::data_plane::{DataPlane, DataPlaneOptions};
-use longshore::model::capacity::{InstanceLaunch, InstanceType};
-use longshore::model::ids::{ContainerInstanceId, TaskId};
-use longshore::model::settings::{CpuBasis, FuelRate};
-use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides};
-use longshore::model::task_definition::{
-    ContainerDefinition, CpuArchitecture, LaunchType, MountPoint, NetworkMode, TaskDefinition, Volume, VolumeAccess,
-};
-use longshore::model::units::{CpuUnits, Fuel, MemoryMib, VcpuNanos};
-use longshore::model::usage::TaskUsage;
+use longshore::model::ids::ContainerInstanceId;
+use longshore::model::settings::FuelRate;
+use longshore::model::task::TaskOverrides;
+use longshore::model::task_definition::{ContainerDefinition, MountPoint, Volume, VolumeAccess};
+use longshore::model::units::{Fuel, MemoryMib, VcpuNanos};
 
-use crate::guests;
+use crate::plane::{PATIENCE, Plane, assert_near, container, definition, limits, only};
 
-/// Long enough for anything that is not a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
-
-/// A data plane with its events and a folder for what the test writes.
-struct Plane {
-    plane: DataPlane,
-    events: Receiver<Event>,
-    clock: Clock,
-    folder: tempfile::TempDir,
-    next_task: AtomicU64,
-}
-
-/// How a task went.
-#[derive(Debug)]
-struct Ended {
-    exits: BTreeMap<usize, ContainerExit>,
-    usage: TaskUsage,
-    failed_to_start: Option<String>,
-    steps: Vec<&'static str>,
-}
-
-impl Plane {
-    fn new() -> Plane {
-        Plane::with(DataPlaneOptions::default())
-    }
-
-    fn with(options: DataPlaneOptions) -> Plane {
-        let (sender, events) = crossbeam_channel::unbounded();
-        let clock = Clock::start_now();
-        let plane = DataPlane::start(options, clock.clone(), sender).expect("the data plane starts");
-        let folder = tempfile::tempdir().expect("there is a temporary folder");
-        Plane { plane, events, clock, folder, next_task: AtomicU64::new(1) }
-    }
-
-    /// Writes a module and returns its name as an image.
-    fn module(&self, name: &str, text: &str) -> String {
-        let path = self.folder.path().join(format!("{name}.wat"));
-        std::fs::write(&path, text).expect("the module is written");
-        path.display().to_string()
-    }
-
-    fn start(&self, definition: TaskDefinition) -> TaskId {
-        self.start_on(definition, TaskHost::Fargate, TaskOverrides::default(), None)
-    }
-
-    fn start_on(
-        &self,
-        definition: TaskDefinition,
-        host: TaskHost,
-        overrides: TaskOverrides,
-        service: Option<&str>,
-    ) -> TaskId {
-        let task = TaskId(self.next_task.fetch_add(1, Ordering::Relaxed));
-        self.plane.start_task(&Arc::new(TaskStart {
-            task,
-            task_definition: Arc::new(definition),
-            overrides: Arc::new(overrides),
-            host,
-            service: service.map(Into::into),
-            stop_timeout: Duration::from_millis(300),
-        }));
-        task
-    }
-
-    fn next(&self) -> Event {
-        self.events.recv_timeout(PATIENCE).expect("something happens in time")
-    }
-
-    fn change(&self) -> TaskStateChange {
-        match self.next() {
-            Event::TaskStateChange(change) => change,
-            other => panic!("not a task's change: {other:?}"),
-        }
-    }
-
-    fn wait_running(&self, task: TaskId) {
-        loop {
-            let change = self.change();
-            match change.step {
-                TaskStep::Running if change.task == task => return,
-                TaskStep::Stopped { .. } if change.task == task => panic!("it ended: {change:?}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits for the end of a task, whose earlier changes may have been read already.
-    fn wait_stopped(&self, task: TaskId) -> Ended {
-        let mut steps = Vec::new();
-        let mut exits = BTreeMap::new();
-        loop {
-            let change = self.change();
-            if change.task != task {
-                continue;
-            }
-            for container in change.containers {
-                if container.status == ContainerStatus::Stopped {
-                    let before = exits.insert(container.container_index, container.exit);
-                    assert!(before.is_none(), "a container's end is told once");
-                }
-            }
-            match change.step {
-                TaskStep::Pulling => steps.push("pulling"),
-                TaskStep::Running => steps.push("running"),
-                TaskStep::ContainersChanged => steps.push("changed"),
-                TaskStep::Stopped { usage, failed_to_start } => {
-                    steps.push("stopped");
-                    return Ended { exits, usage, failed_to_start, steps };
-                }
-            }
-        }
-    }
-
-    fn run(&self, definition: TaskDefinition) -> Ended {
-        let task = self.start(definition);
-        self.wait_stopped(task)
-    }
-
-    fn launch(&self, vcpus: u32) -> ContainerInstanceId {
-        let instance = ContainerInstanceId(self.next_task.fetch_add(1, Ordering::Relaxed));
-        let instance_type = InstanceType {
-            name: "test.size".into(),
-            vcpus,
-            memory: MemoryMib(4096),
-            architecture: CpuArchitecture::X86_64,
-        };
-        self.plane.launch_instance(
-            instance,
-            Arc::new(InstanceLaunch {
-                instance_type: Arc::new(instance_type),
-                availability_zone: "us-east-1a".into(),
-                boot_time: Duration::from_millis(1),
-                attributes: BTreeMap::new(),
-                capacity_provider: None,
-            }),
-        );
-        assert_eq!(self.next(), Event::InstanceRunning { instance });
-        instance
-    }
-
-    fn vcpu(&self, task: TaskId) -> u64 {
-        self.plane.usage_of(task).expect("it is live").vcpu.0
-    }
-
-    /// The part of a vCPU that each of the tasks gets in a window.
-    fn rates(&self, tasks: &[TaskId], window: Duration) -> Vec<f64> {
-        let look = || (self.clock.now(), tasks.iter().map(|task| self.vcpu(*task)).collect::<Vec<_>>());
-        let (began, before) = look();
-        std::thread::sleep(window);
-        let (ended, after) = look();
-        let nanos = ended.since(began).as_nanos() as f64;
-        before.iter().zip(after).map(|(before, after)| (after - before) as f64 / nanos).collect()
-    }
-
-    fn stdout(&self, task: TaskId, container: usize) -> String {
-        String::from_utf8(self.plane.logs(task, container).expect("its output is kept").stdout).expect("it is text")
-    }
-}
-
-/// A container of an image, essential.
-fn container(image: &str) -> ContainerDefinition {
-    ContainerDefinition {
-        name: format!("c{:x}", image.len()),
-        image: image.to_owned(),
-        entry_point: None,
-        command: Vec::new(),
-        environment: BTreeMap::new(),
-        cpu: CpuUnits(0),
-        memory: None,
-        memory_reservation: None,
-        essential: true,
-        mount_points: Vec::new(),
-        port_mappings: Vec::new(),
-        stop_timeout: None,
-    }
-}
-
-/// A task of 0.25 vCPU and 64 MiB.
-fn definition(containers: Vec<ContainerDefinition>) -> TaskDefinition {
-    TaskDefinition {
-        family: "test".into(),
-        revision: 1,
-        cpu: Some(CpuUnits(256)),
-        memory: Some(MemoryMib(64)),
-        network_mode: NetworkMode::Awsvpc,
-        requires_compatibilities: BTreeSet::from([LaunchType::Fargate]),
-        cpu_architecture: CpuArchitecture::X86_64,
-        ephemeral_storage_gib: None,
-        containers,
-        volumes: Vec::new(),
-        tags: BTreeMap::new(),
-    }
-}
-
-fn limits(name: &str) -> String {
-    guests::limits(name).display().to_string()
-}
-
-fn only(ended: &Ended) -> (Option<i32>, Option<&str>) {
-    assert_eq!(ended.exits.len(), 1, "{ended:?}");
-    (ended.exits[&0].exit_code, ended.exits[&0].reason.as_deref())
-}
-
-#[track_caller]
-fn assert_near(what: f64, expected: f64, part: f64) {
-    assert!((what - expected).abs() <= expected * part, "{what} is not within {part} of {expected}");
-}
 
 /// Reads standard input until its end, echoing it, and ends with 7.
 const ECHO: &str = r#"(module
@@ -352,71 +138,6 @@ fn what_cannot_run_says_why() {
     ));
     assert_eq!(ended.steps, ["stopped"]);
     assert!(ended.failed_to_start.is_some());
-}
-
-/// A quarter of a vCPU is a quarter within 2 %, alone and beside seven others, by fuel.
-#[test]
-fn a_quota_is_exact() {
-    let plane = Plane::new();
-    let task = || definition(vec![container(&limits("spin_memory.wat"))]);
-    let mut tasks = vec![plane.start(task())];
-    plane.wait_running(tasks[0]);
-    std::thread::sleep(Duration::from_millis(250));
-    assert_near(plane.rates(&tasks, Duration::from_secs(3))[0], 0.25, 0.02);
-    for _ in 0..7 {
-        let task = plane.start(task());
-        plane.wait_running(task);
-        tasks.push(task);
-    }
-    std::thread::sleep(Duration::from_millis(250));
-    for rate in plane.rates(&tasks, Duration::from_secs(4)) {
-        assert_near(rate, 0.25, 0.02);
-    }
-}
-
-/// A guest that only calls the host burns next to no fuel and is held to its quota all the same.
-#[test]
-fn host_calls_are_charged() {
-    let plane = Plane::new();
-    for module in ["host_calls.wat", "random_flood.wat", "flood_stdout.wat"] {
-        let task = plane.start(definition(vec![container(&limits(module))]));
-        plane.wait_running(task);
-        std::thread::sleep(Duration::from_millis(250));
-        let before = plane.plane.usage_of(task).expect("it is live");
-        let rate = plane.rates(&[task], Duration::from_secs(2))[0];
-        // Time spent between host calls is no fuel and no host call, so that a little is missing.
-        assert!(rate > 0.2 && rate < 0.26, "{module} got {rate}");
-        let after = plane.plane.usage_of(task).expect("it is live");
-        assert!(after.host_call_time > before.host_call_time);
-        plane.plane.stop_task(task);
-        assert_eq!(only(&plane.wait_stopped(task)).0, Some(137));
-    }
-}
-
-/// Weights of 1:3 on one full vCPU give 1:3 within 3 %; alone, each has all of it. By both bases.
-#[test]
-fn shares_follow_weights() {
-    for cpu_basis in [CpuBasis::Fuel, CpuBasis::Time] {
-        let plane = Plane::with(DataPlaneOptions { cpu_basis, ..DataPlaneOptions::default() });
-        let instance = plane.launch(1);
-        let start = |cpu: u32| {
-            let mut spin =
-                definition(vec![ContainerDefinition { cpu: CpuUnits(cpu), ..container(&limits("spin_memory.wat")) }]);
-            spin.cpu = None;
-            let task = plane.start_on(spin, TaskHost::Ec2(instance), TaskOverrides::default(), None);
-            plane.wait_running(task);
-            task
-        };
-        let light = start(256);
-        std::thread::sleep(Duration::from_millis(200));
-        if cpu_basis == CpuBasis::Fuel {
-            assert_near(plane.rates(&[light], Duration::from_secs(2))[0], 1.0, 0.03);
-        }
-        let heavy = start(768);
-        std::thread::sleep(Duration::from_millis(200));
-        let rates = plane.rates(&[light, heavy], Duration::from_secs(4));
-        assert_near(rates[1] / rates[0], 3.0, 0.03);
-    }
 }
 
 /// A task that asks for more memory than it has ends with 137 and ECS' reason: in pieces, in a table, or over two memories.
@@ -711,7 +432,8 @@ fn a_flood_stalls_nobody() {
     let spin = plane.start(definition(vec![container(&limits("spin_memory.wat"))]));
     plane.wait_running(spin);
     std::thread::sleep(Duration::from_millis(200));
-    assert_near(plane.rates(&[spin], Duration::from_secs(2))[0], 0.25, 0.02);
+    // What is near is measured elsewhere, where no other test wants the cores.
+    assert_near(plane.rates(&[spin], Duration::from_secs(2))[0], 0.25, 0.2);
     let kept = plane.plane.logs(flood, 0).expect("it is live");
     assert!(kept.stdout.len() <= 64 << 10 && kept.stdout_dropped > 0);
     assert!(plane.plane.usage_of(flood).expect("it is live").memory_bytes_peak < 1 << 20);
@@ -848,30 +570,6 @@ fn a_full_pool_is_no_limit() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(plane.plane.usage().len(), tasks.len());
     assert!(plane.events.is_empty(), "{:?}", plane.events.recv());
-}
-
-/// A host that cannot deliver says so; one that can, and quotas that hold back, are no shortfall.
-#[test]
-fn delivery_tells_what_the_host_can_not_do() {
-    let options = DataPlaneOptions { worker_threads: Some(1), ..DataPlaneOptions::default() };
-    let plane = Plane::with(DataPlaneOptions { cpu_basis: CpuBasis::Time, ..options.clone() });
-    let full = || TaskDefinition { cpu: Some(CpuUnits(1024)), ..definition(vec![container(&limits("spin.wat"))]) };
-    for _ in 0..4 {
-        let task = plane.start(full());
-        plane.wait_running(task);
-    }
-    std::thread::sleep(Duration::from_secs(2));
-    let delivery = plane.plane.delivery();
-    let part = delivery.delivered.0 as f64 / delivery.wanted.0 as f64;
-    assert!(part < 0.4, "one core cannot deliver four: {part}");
-    drop(plane);
-    let plane = Plane::with(options);
-    let task = plane.start(definition(vec![container(&limits("spin_memory.wat"))]));
-    plane.wait_running(task);
-    std::thread::sleep(Duration::from_secs(2));
-    let delivery = plane.plane.delivery();
-    let part = delivery.delivered.0 as f64 / delivery.wanted.0 as f64;
-    assert!(part > 0.9, "a quarter by fuel is little: {part}");
 }
 
 /// The native rate is what a core does: a tight loop with one vCPU of quota then has about a core.

@@ -2,6 +2,8 @@
 //!
 //! A binary of its own, run after the others, and one measurement at a time: nothing else may want the cores meanwhile.
 
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a measurement divides counts")]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +20,13 @@ use longshore::model::task_definition::{
 use longshore::model::units::{CpuUnits, MemoryMib};
 use longshore::{HostOptions, RunningCluster};
 
+mod data_plane;
 #[expect(dead_code, reason = "only the modules of text are measured")]
 #[path = "../it/guests.rs"]
 mod guests;
+#[expect(dead_code, reason = "the tests of the sandboxes ask for more")]
+#[path = "../it/plane.rs"]
+mod plane;
 
 /// Held by the one measurement that runs.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -1,0 +1,107 @@
+//! What guests get of the CPU, measured at the data plane itself: quotas, shares, host calls, and what the host can deliver.
+
+use std::time::Duration;
+
+use longshore::control_plane::action::TaskHost;
+use longshore::data_plane::DataPlaneOptions;
+use longshore::model::settings::CpuBasis;
+use longshore::model::task::TaskOverrides;
+use longshore::model::task_definition::{ContainerDefinition, TaskDefinition};
+use longshore::model::units::CpuUnits;
+
+use crate::alone;
+use crate::plane::{Plane, assert_near, container, definition, limits, only};
+
+/// A quarter of a vCPU is a quarter within 2 %, alone and beside seven others, by fuel.
+#[test]
+fn a_quota_is_exact() {
+    let _alone = alone();
+    let plane = Plane::new();
+    let task = || definition(vec![container(&limits("spin_memory.wat"))]);
+    let mut tasks = vec![plane.start(task())];
+    plane.wait_running(tasks[0]);
+    std::thread::sleep(Duration::from_millis(250));
+    assert_near(plane.rates(&tasks, Duration::from_secs(3))[0], 0.25, 0.02);
+    for _ in 0..7 {
+        let task = plane.start(task());
+        plane.wait_running(task);
+        tasks.push(task);
+    }
+    std::thread::sleep(Duration::from_millis(250));
+    for rate in plane.rates(&tasks, Duration::from_secs(4)) {
+        assert_near(rate, 0.25, 0.02);
+    }
+}
+
+/// A guest that only calls the host burns next to no fuel and is held to its quota all the same.
+#[test]
+fn host_calls_are_charged() {
+    let _alone = alone();
+    let plane = Plane::new();
+    for module in ["host_calls.wat", "random_flood.wat", "flood_stdout.wat"] {
+        let task = plane.start(definition(vec![container(&limits(module))]));
+        plane.wait_running(task);
+        std::thread::sleep(Duration::from_millis(250));
+        let before = plane.plane.usage_of(task).expect("it is live");
+        let rate = plane.rates(&[task], Duration::from_secs(2))[0];
+        // Time between host calls is no fuel and no host call, so that a little is missing; a call that began in the
+        // window may end after it.
+        assert!(rate > 0.2 && rate < 0.28, "{module} got {rate}");
+        let after = plane.plane.usage_of(task).expect("it is live");
+        assert!(after.host_call_time > before.host_call_time);
+        plane.plane.stop_task(task);
+        assert_eq!(only(&plane.wait_stopped(task)).0, Some(137));
+    }
+}
+
+/// Weights of 1:3 on one full vCPU give 1:3 within 3 %; alone, each has all of it. By both bases.
+#[test]
+fn shares_follow_weights() {
+    let _alone = alone();
+    for cpu_basis in [CpuBasis::Fuel, CpuBasis::Time] {
+        let plane = Plane::with(DataPlaneOptions { cpu_basis, ..DataPlaneOptions::default() });
+        let instance = plane.launch(1);
+        let start = |cpu: u32| {
+            let mut spin =
+                definition(vec![ContainerDefinition { cpu: CpuUnits(cpu), ..container(&limits("spin_memory.wat")) }]);
+            spin.cpu = None;
+            let task = plane.start_on(spin, TaskHost::Ec2(instance), TaskOverrides::default(), None);
+            plane.wait_running(task);
+            task
+        };
+        let light = start(256);
+        std::thread::sleep(Duration::from_millis(200));
+        if cpu_basis == CpuBasis::Fuel {
+            assert_near(plane.rates(&[light], Duration::from_secs(2))[0], 1.0, 0.03);
+        }
+        let heavy = start(768);
+        std::thread::sleep(Duration::from_millis(200));
+        let rates = plane.rates(&[light, heavy], Duration::from_secs(4));
+        assert_near(rates[1] / rates[0], 3.0, 0.03);
+    }
+}
+
+/// A host that cannot deliver says so; one that can, and quotas that hold back, are no shortfall.
+#[test]
+fn delivery_tells_what_the_host_can_not_do() {
+    let _alone = alone();
+    let options = DataPlaneOptions { worker_threads: Some(1), ..DataPlaneOptions::default() };
+    let plane = Plane::with(DataPlaneOptions { cpu_basis: CpuBasis::Time, ..options.clone() });
+    let full = || TaskDefinition { cpu: Some(CpuUnits(1024)), ..definition(vec![container(&limits("spin.wat"))]) };
+    for _ in 0..4 {
+        let task = plane.start(full());
+        plane.wait_running(task);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let delivery = plane.plane.delivery();
+    let part = delivery.delivered.0 as f64 / delivery.wanted.0 as f64;
+    assert!(part < 0.4, "one core cannot deliver four: {part}");
+    drop(plane);
+    let plane = Plane::with(options);
+    let task = plane.start(definition(vec![container(&limits("spin_memory.wat"))]));
+    plane.wait_running(task);
+    std::thread::sleep(Duration::from_secs(2));
+    let delivery = plane.plane.delivery();
+    let part = delivery.delivered.0 as f64 / delivery.wanted.0 as f64;
+    assert!(part > 0.9, "a quarter by fuel is little: {part}");
+}
