@@ -151,14 +151,14 @@ fn rolling_deployment_starts_first_at_100_200() {
     check(
         &world.service_events("web"),
         &expect![[r#"
-        0.000s (service web) has started 2 tasks: (task T1) (task T2).
-        41.000s (service web) (deployment ecs-svc/1) deployment completed.
-        41.000s (service web) has reached a steady state.
-        100.000s (service web) has started 2 tasks: (task T3) (task T4).
-        141.000s (service web) has stopped 2 running tasks: (task T1) (task T2).
-        141.000s (service web) (deployment ecs-svc/2) deployment completed.
-        141.000s (service web) has reached a steady state.
-    "#]],
+            0.000s (service web) has started 2 tasks: (task T1) (task T2).
+            41.000s (service web) (deployment ecs-svc/1) deployment completed.
+            41.000s (service web) has reached a steady state.
+            100.000s (service web) has started 2 tasks: (task T3) (task T4).
+            141.000s (service web) has stopped 2 running tasks: (task T2) (task T1).
+            141.000s (service web) (deployment ecs-svc/2) deployment completed.
+            141.000s (service web) has reached a steady state.
+        "#]],
     );
     let service = &world.plane.state().services["web"];
     assert_eq!(service.deployments.len(), 1);
@@ -186,16 +186,16 @@ fn rolling_deployment_stops_first_at_50_100() {
     check(
         &world.service_events("web"),
         &expect![[r#"
-        0.000s (service web) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
-        41.000s (service web) (deployment ecs-svc/1) deployment completed.
-        41.000s (service web) has reached a steady state.
-        100.000s (service web) has stopped 2 running tasks: (task T4) (task T3).
-        100.000s (service web) has started 2 tasks: (task T5) (task T6).
-        141.000s (service web) has stopped 2 running tasks: (task T1) (task T2).
-        141.000s (service web) has started 2 tasks: (task T7) (task T8).
-        182.000s (service web) (deployment ecs-svc/2) deployment completed.
-        182.000s (service web) has reached a steady state.
-    "#]],
+            0.000s (service web) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
+            41.000s (service web) (deployment ecs-svc/1) deployment completed.
+            41.000s (service web) has reached a steady state.
+            100.000s (service web) has stopped 2 running tasks: (task T4) (task T3).
+            100.000s (service web) has started 2 tasks: (task T5) (task T6).
+            141.000s (service web) has stopped 2 running tasks: (task T2) (task T1).
+            141.000s (service web) has started 2 tasks: (task T7) (task T8).
+            182.000s (service web) (deployment ecs-svc/2) deployment completed.
+            182.000s (service web) has reached a steady state.
+        "#]],
     );
 }
 
@@ -775,11 +775,14 @@ fn essential_container_stops_the_others() {
         }));
     }
     world.run_until(200);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 web:1 STOPPED created 0.000s started 1.000s stopping 100.000s stopped 120.000s EssentialContainerExited: Essential container in task exited
         T2 web:1 RUNNING created 0.000s started 1.000s
         T3 web:1 RUNNING created 100.000s started 101.000s
-    "#]]);
+    "#]],
+    );
     let exits = world.plane.state().tasks[&TaskId(1)].task.containers.iter().map(|container| container.exit.exit_code);
     assert_eq!(exits.collect::<Vec<_>>(), [Some(3), Some(0)]);
 }
