@@ -144,6 +144,8 @@ struct Shared {
     fargate: Arc<Pool>,
     instances: Mutex<HashMap<ContainerInstanceId, Instance>>,
     tasks: Mutex<HashMap<TaskId, Arc<Task>>>,
+    /// The greatest id of a task that was started.
+    greatest_task: AtomicU64,
     /// Output of tasks that have stopped, the oldest first.
     stopped: Mutex<VecDeque<(TaskId, Vec<Arc<ContainerOutput>>)>>,
     queues: Mutex<HashMap<String, JobQueue>>,
@@ -219,6 +221,7 @@ impl DataPlane {
             fargate,
             instances: Mutex::default(),
             tasks: Mutex::default(),
+            greatest_task: AtomicU64::new(0),
             stopped: Mutex::default(),
             queues: Mutex::default(),
             loads: Mutex::default(),
@@ -266,9 +269,13 @@ impl DataPlane {
     /// Starts a task. One that is known already is ignored.
     pub fn start_task(&self, start: &Arc<TaskStart>) {
         let shared = &self.shared;
-        let is_over = |id: TaskId| shared.stopped.lock().iter().any(|(stopped, _)| *stopped == id);
-        if shared.tasks.lock().contains_key(&start.task) || is_over(start.task) {
-            return;
+        // Ids only grow, so that only one that is not the greatest may have been seen before.
+        let greatest = shared.greatest_task.fetch_max(start.task.0, Ordering::SeqCst);
+        if start.task.0 <= greatest {
+            let is_over = shared.stopped.lock().iter().any(|(stopped, _)| *stopped == start.task);
+            if is_over || shared.tasks.lock().contains_key(&start.task) {
+                return;
+            }
         }
         let Some(limits) = shared.limits_of(start) else {
             shared.send(not_started(start, "ResourceInitializationError: the container instance is gone"));

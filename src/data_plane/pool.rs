@@ -251,6 +251,7 @@ impl Pool {
         let has_more = state.schedule.has_queued();
         let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
         let (handle, life) = (slot.handle.clone(), slot.life.take());
+        let is_first = life.is_none();
         let (end, work, ended_at) = MutexGuard::unlocked(state, || {
             if has_more {
                 self.unpark_one();
@@ -264,6 +265,9 @@ impl Pool {
             *cpu_mark = cpu_now;
             let work = meter.end_turn(ended_at, nanos(cpu), self.settings.measure);
             handle.task.hold_to_budget();
+            if is_first && matches!(end, TurnEnd::Pending(_)) {
+                handle.task.report_running();
+            }
             (end, work.0, ended_at)
         });
         let container = handle.container();

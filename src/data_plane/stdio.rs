@@ -36,8 +36,8 @@ const LOG_FILE_BYTES_MAX: u64 = 256 << 20;
 const WRITE_BYTES_MAX: usize = 64 << 10;
 /// The longest time that a line stays in the buffer of a log file that is written to.
 const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
-/// Rings grow by this much, so that the task's account is not touched by every line.
-const RING_STEP_BYTES: usize = 4 << 10;
+/// The least that a ring holds; it doubles from there, so that the task's account is not touched by every line.
+const RING_BYTES_MIN: usize = 256;
 
 /// Which of a container's two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -334,13 +334,12 @@ impl Captured {
     /// Keeps the last of what was written within `most` bytes, and within what the task's memory has left.
     fn keep(&mut self, bytes: &[u8], most: usize, memory: &ContainerMemory) {
         let wanted = (self.ring.len() + bytes.len()).min(most);
-        while self.charged < wanted {
-            let step = RING_STEP_BYTES.min(most - self.charged);
-            if !memory.take(u64::try_from(step).unwrap_or(u64::MAX)) {
-                break;
+        if self.charged < wanted {
+            let size = wanted.max(RING_BYTES_MIN).next_power_of_two().min(most);
+            if memory.take(u64::try_from(size - self.charged).unwrap_or(u64::MAX)) {
+                self.charged = size;
+                self.ring.reserve_exact(self.charged - self.ring.len());
             }
-            self.charged += step;
-            self.ring.reserve_exact(self.charged - self.ring.len());
         }
         let room = self.charged.min(most);
         let kept = &bytes[bytes.len() - bytes.len().min(room)..];

@@ -102,6 +102,8 @@ struct State {
     stop_requested: bool,
     kill: Option<Kill>,
     failed_to_start: Option<String>,
+    /// That the task is running, until its first turn is over.
+    unsent: Option<Event>,
     pull_started_at: Option<Timestamp>,
     pull_stopped_at: Option<Timestamp>,
     volumes: TaskVolumes,
@@ -171,6 +173,7 @@ impl Task {
                 stop_requested: false,
                 kill: None,
                 failed_to_start: None,
+                unsent: None,
                 pull_started_at: None,
                 pull_stopped_at: None,
                 volumes: TaskVolumes::default(),
@@ -293,8 +296,8 @@ impl Task {
         self.be_over(&mut state, &shared);
     }
 
-    /// The life of a container that has its first turn. The first of a task readies what all of them need and reports
-    /// the task as running. `None`: the task could not be started, which was reported.
+    /// The life of a container that has its first turn. The first of a task readies what all of them need. `None`: the
+    /// task could not be started, and its end will be reported.
     pub(super) fn life(self: &Arc<Task>, index: usize) -> Option<Life> {
         let shared = self.shared.upgrade()?;
         let mut state = self.state.lock();
@@ -310,7 +313,7 @@ impl Task {
                     };
                     let containers = (0..self.containers.len()).map(running).collect();
                     let (started, stopped) = (state.pull_started_at, state.pull_stopped_at);
-                    shared.send(self.change(TaskStep::Running, started, stopped, containers));
+                    state.unsent = Some(self.change(TaskStep::Running, started, stopped, containers));
                 }
                 Err(reason) => {
                     state.failed_to_start = Some(reason);
@@ -326,6 +329,15 @@ impl Task {
         }
         drop(state);
         self.containers[index].life.lock().take()
+    }
+
+    /// Reports the task as running, after its first turn: one that ends in it has both its reports together, which
+    /// spares whoever listens to be woken twice.
+    pub(super) fn report_running(&self) {
+        let mut state = self.state.lock();
+        if let (Some(event), Some(shared)) = (state.unsent.take(), self.shared.upgrade()) {
+            shared.send(event);
+        }
     }
 
     /// Makes volumes and the future of every container.
@@ -383,6 +395,9 @@ impl Task {
             (None, Some(kill)) => kill.exit(),
             (None, None) => Kill::HostGone.exit(),
         };
+        if let Some(event) = state.unsent.take() {
+            shared.send(event);
+        }
         container.stdin.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
         state.ends[index].exit = Some(exit);
         if state.ends.iter().all(|end| end.exit.is_some()) {
