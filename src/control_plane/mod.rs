@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
 //! (a task's life), `services` with [`deployment`] and `scale_in` (desired against observed), `capacity` with [`placement`] and
-//! [`cluster_autoscaling`] (instances and groups), `scaling` with [`service_autoscaling`] (what each metric period decides).
+//! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
 pub mod backoff;
@@ -26,6 +26,7 @@ mod services;
 pub mod state;
 mod tasks;
 pub mod timers;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use placement::PlacementIndex;
 use services::ServiceController;
 use state::ClusterState;
 use timers::{Timers, Wakeup};
+use waiting::WaitingTasks;
 
 /// The control plane of one cluster.
 ///
@@ -58,6 +60,8 @@ pub struct ControlPlane {
     rng: RandomStream,
     controllers: BTreeMap<Arc<str>, ServiceController>,
     scalers: BTreeMap<Arc<str>, ManagedScaler>,
+    /// Tasks in PROVISIONING, by provider.
+    queues: BTreeMap<Arc<str>, WaitingTasks>,
     /// Services to look at before the call returns.
     dirty: BTreeSet<Arc<str>>,
     /// Services that could not place a task and wait for room on an instance.
@@ -90,6 +94,7 @@ impl ControlPlane {
             rng,
             controllers: BTreeMap::new(),
             scalers: BTreeMap::new(),
+            queues: BTreeMap::new(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),

@@ -294,29 +294,30 @@ impl ControlPlane {
         let service = &self.state.services[name];
         let deployment = &service.deployments[deployment_index];
         let reason: Arc<str> = format!("Scaling activity initiated by (deployment {})", deployment.shown_id).into();
-        // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
-        let not_running = deployment.starting.iter().rev().copied();
-        let unproven = deployment.unproven.iter().rev().copied();
-        let mut chosen: Vec<TaskId> = match victims {
-            Victims::HealthyOnly => Vec::new(),
-            Victims::NotHealthyOnly | Victims::LeastUsefulFirst => {
-                not_running.chain(unproven).take(wanted as usize).collect()
+        let wanted = wanted as usize;
+        let not_healthy = || deployment.starting.iter().rev().chain(deployment.unproven.iter().rev());
+        let youngest = || deployment.healthy.iter().rev();
+        let chosen: Vec<TaskId> = match victims {
+            Victims::NotHealthyOnly => not_healthy().take(wanted).copied().collect(),
+            // Ours: they all go in the end, and the youngest first is the way they came.
+            Victims::HealthyOnly => youngest().take(wanted).copied().collect(),
+            // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
+            Victims::LeastUsefulFirst => {
+                let mut chosen: Vec<TaskId> = not_healthy().take(wanted).copied().collect();
+                let missing = wanted - chosen.len();
+                match service.spec.launch_target {
+                    // They are nowhere in particular.
+                    LaunchTarget::LaunchType(LaunchType::Fargate) => chosen.extend(youngest().take(missing)),
+                    _ if missing >= deployment.healthy.len() => chosen.extend(&deployment.healthy),
+                    _ if missing > 0 => {
+                        let inputs = self.state.scale_in_inputs(service, deployment, &chosen);
+                        chosen.extend(choose_victims(&inputs, missing, &mut self.rng));
+                    }
+                    _ => {}
+                }
+                chosen
             }
         };
-        if victims != Victims::NotHealthyOnly && chosen.len() < wanted as usize {
-            let missing = wanted as usize - chosen.len();
-            let on_fargate = matches!(service.spec.launch_target, LaunchTarget::LaunchType(LaunchType::Fargate));
-            if missing >= deployment.healthy.len() {
-                chosen.extend(&deployment.healthy);
-            } else if on_fargate {
-                // They are nowhere in particular: the youngest go.
-                chosen.extend(deployment.healthy.iter().rev().take(missing));
-            } else {
-                let inputs = self.state.scale_in_inputs(service, deployment, &chosen);
-                let victims = choose_victims(&inputs, missing, &mut self.rng);
-                chosen.extend(victims);
-            }
-        }
         for task in &chosen {
             self.stop_task(*task, StopCode::ServiceSchedulerInitiated, &reason);
         }

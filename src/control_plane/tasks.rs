@@ -10,8 +10,9 @@ use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
 use super::placement::{PlacementRequest, TaskKind};
-use super::state::{ClusterState, Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
+use super::state::{Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
 use super::timers::Wakeup;
+use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::task::{
@@ -23,6 +24,9 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 
 /// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
 const PROVISIONING_LIMIT: usize = 500;
+
+/// **Source:** ecs-semantics §2.4.
+const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
 
 /// What a task is created from.
 pub(super) struct NewTask {
@@ -114,22 +118,6 @@ impl Deployment {
     }
 }
 
-impl ClusterState {
-    /// What a task that waits for a provider's capacity wants of an instance.
-    fn placement_of_waiting<'a>(&'a self, id: TaskId, provider: &'a Arc<str>) -> PlacementRequest<'a> {
-        let record = &self.tasks[&id];
-        let task = &record.task;
-        PlacementRequest {
-            reservation: &task.reservation,
-            group: &task.group,
-            capacity_provider: Some(provider),
-            strategies: &record.placement.strategies,
-            constraints: &record.placement.constraints,
-            kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
-        }
-    }
-}
-
 impl ControlPlane {
     /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
     /// **Source:** ecs-semantics §2.1, §4.5.
@@ -187,11 +175,15 @@ impl ControlPlane {
         self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
-            (LaunchType::Ec2, Some(instance)) => self.hand_over(id, TaskHost::Ec2(instance)),
+            (LaunchType::Ec2, Some(instance)) => {
+                self.placement.reserve(instance, &new.group, &new.registered.reservation);
+                self.hand_over(id, TaskHost::Ec2(instance));
+            }
             (LaunchType::Ec2, None) => {
-                let provider = new.capacity_provider.as_ref().expect("only a provider's task waits");
-                let provider = self.state.capacity_providers.get_mut(provider).expect("a scaled provider exists");
+                let name = new.capacity_provider.as_ref().expect("only a provider's task waits");
+                let provider = self.state.capacity_providers.get_mut(name).expect("a scaled provider exists");
                 provider.provisioning.insert(id);
+                self.queues.entry(name.clone()).or_default().insert(&self.state.tasks[&id]);
                 self.change_task(id, |_| {});
             }
         }
@@ -202,7 +194,7 @@ impl ControlPlane {
         self.state.capacity_providers.values().map(|provider| provider.provisioning.len()).sum()
     }
 
-    /// Gives a task to the data plane: PENDING, its resources reserved.
+    /// Gives a task to the data plane: PENDING. Its resources are reserved already.
     fn hand_over(&mut self, id: TaskId, host: TaskHost) {
         let record = self.state.tasks.get(&id).expect("the caller has the task");
         let task = &record.task;
@@ -215,8 +207,6 @@ impl ControlPlane {
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {
-            let (group, reservation) = (task.group.clone(), task.reservation.clone());
-            self.placement.reserve(instance, &group, &reservation);
             self.state.tasks_by_instance.entry(instance).or_default().insert(id);
             self.refresh_remaining(instance);
         }
@@ -231,29 +221,25 @@ impl ControlPlane {
 
     /// Tries again to place the tasks that wait for a provider's capacity, in the order of their creation.
     pub(super) fn place_waiting_tasks(&mut self, provider: &Arc<str>) {
-        let Some(found) = self.state.capacity_providers.get(provider) else { return };
-        let waiting: Vec<TaskId> = found.provisioning.iter().copied().collect();
-        // What did not fit once in this pass does not fit later in it either: room only shrinks.
-        let mut refused: Vec<TaskId> = Vec::new();
-        for id in waiting {
-            let request = self.state.placement_of_waiting(id, provider);
-            let alike = |other: &TaskId| {
-                let other = self.state.placement_of_waiting(*other, provider);
-                request.reservation == other.reservation
-                    && request.group == other.group
-                    && request.constraints == other.constraints
-            };
-            if refused.iter().any(alike) {
-                continue;
-            }
-            match self.placement.place(&request, &mut self.rng) {
-                Ok(instance) => {
-                    let found = self.state.capacity_providers.get_mut(provider).expect("it was found above");
-                    found.provisioning.remove(&id);
-                    self.hand_over(id, TaskHost::Ec2(instance));
-                }
-                Err(_) => refused.push(id),
-            }
+        let Some(mut queue) = self.queues.remove(provider) else { return };
+        let mut placed = Vec::new();
+        queue.offer(provider, |task, request| {
+            let Ok(instance) = self.placement.place(request, &mut self.rng) else { return Offer::Refused };
+            // What it takes is missing for the next one.
+            self.placement.reserve(instance, request.group, request.reservation);
+            placed.push((task, instance));
+            Offer::Taken
+        });
+        let found = self.state.capacity_providers.get_mut(provider).expect("only a provider's tasks wait");
+        for (task, _) in &placed {
+            found.provisioning.remove(task);
+        }
+        debug_assert_eq!(found.provisioning.len(), queue.len(), "the queue and the provider list the same tasks");
+        if queue.len() > 0 {
+            self.queues.insert(provider.clone(), queue);
+        }
+        for (task, instance) in placed {
+            self.hand_over(task, TaskHost::Ec2(instance));
         }
     }
 
@@ -345,6 +331,7 @@ impl ControlPlane {
                 _ => {}
             }
         });
+        let is_over = matches!(change.step, TaskStep::Stopped { .. });
         match change.step {
             TaskStep::Running if !started_before => self.task_started(id),
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
@@ -354,7 +341,7 @@ impl ControlPlane {
                     task.usage = usage;
                     let (code, reason): (StopCode, Arc<str>) = match failed_to_start {
                         Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
-                        None => (StopCode::EssentialContainerExited, "Essential container in task exited".into()),
+                        None => (StopCode::EssentialContainerExited, ESSENTIAL_CONTAINER_EXITED.into()),
                     };
                     task.stop_code = task.stop_code.or(Some(code));
                     if task.stopped_reason.is_none() {
@@ -363,6 +350,10 @@ impl ControlPlane {
                 });
                 self.task_over(id);
             }
+        }
+        if !is_over && self.state.tasks[&id].task.has_lost_an_essential_container() {
+            // The others have their stop timeout; the task's replacement does not wait for them.
+            self.stop_task(id, StopCode::EssentialContainerExited, &ESSENTIAL_CONTAINER_EXITED.into());
         }
     }
 
@@ -428,6 +419,9 @@ impl ControlPlane {
         self.state.stopped_tasks.push_back((at, id));
         self.timers.cancel(Wakeup::TaskHealthy(id));
         if waiting && let Some(provider) = &provider {
+            if let Some(queue) = self.queues.get_mut(provider) {
+                queue.remove(&self.state.tasks[&id]);
+            }
             let provider = self.state.capacity_providers.get_mut(provider);
             provider.map(|provider| provider.provisioning.remove(&id));
             // One task less waits, so that a service which the limit held back may add its own.

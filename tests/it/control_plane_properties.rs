@@ -8,11 +8,12 @@
 use std::sync::Arc;
 
 use longshore::control_plane::ControlPlane;
+use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
-use longshore::model::capacity::{FARGATE, FARGATE_SPOT, LaunchTarget};
+use longshore::model::capacity::{ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::rng::{RandomStream, Stream};
@@ -21,6 +22,7 @@ use longshore::model::service::{
 };
 use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
+use longshore::model::task_definition::Reservation;
 use longshore::model::units::{Duration, Timestamp, VcpuNanos};
 use longshore::model::usage::{TaskUsage, UsageSample};
 use proptest::prelude::*;
@@ -357,6 +359,30 @@ fn assert_converged(world: &World) {
             "service {name} is steady and does not say so\n{}",
             world.service_events(name)
         );
+    }
+    // Whoever waits for room waits for a reason.
+    let has_room = |reservation: &Reservation, provider: Option<&Arc<str>>| {
+        state.container_instances.values().any(|instance| {
+            instance.status == ContainerInstanceStatus::Active
+                && (provider.is_none() || instance.launch.capacity_provider.as_ref() == provider)
+                && instance.remaining.cpu >= reservation.cpu
+                && instance.remaining.memory >= reservation.memory
+        })
+    };
+    if let Some(api) = state.services.get("api").filter(|service| service.status == ServiceStatus::Active) {
+        let missing = api.primary().placed_count() < api.spec.desired_count;
+        let placed = api.running_count() + api.pending_count();
+        let upper = Bounds::of(api.spec.desired_count, api.spec.deployment_configuration).upper;
+        let room = has_room(&api.primary().reservation, None);
+        assert!(!(missing && placed < upper && room), "service api waits though there is room");
+    }
+    for (name, provider) in &state.capacity_providers {
+        for task in &provider.provisioning {
+            let record = &state.tasks[task];
+            let is_distinct = !record.placement.constraints.is_empty();
+            let room = has_room(&record.task.reservation, Some(name));
+            assert!(is_distinct || !room, "task {task} waits though there is room");
+        }
     }
     // A waiting task that would fit an instance of its group waits only when the group is at its maximum.
     for provider in state.capacity_providers.values() {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use longshore::control_plane::action::Action;
-use longshore::control_plane::event::{Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService};
+use longshore::control_plane::event::{
+    ContainerStateChange, Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService,
+};
 use longshore::control_plane::state::RolloutState;
 use longshore::model::capacity::{FARGATE, FARGATE_SPOT, LaunchTarget, ManagedScaling};
 use longshore::model::cluster::ClusterSpec;
@@ -17,6 +19,7 @@ use longshore::model::service::{
     ScaleIn, ServiceSpec, SpreadField, TargetTracking,
 };
 use longshore::model::settings::Settings;
+use longshore::model::task::{ContainerExit, ContainerStatus};
 use longshore::model::usage::{MeteringFact, TaskUsage};
 
 use crate::harness::{
@@ -148,14 +151,14 @@ fn rolling_deployment_starts_first_at_100_200() {
     check(
         &world.service_events("web"),
         &expect![[r#"
-        0.000s (service web) has started 2 tasks: (task T1) (task T2).
-        41.000s (service web) (deployment ecs-svc/1) deployment completed.
-        41.000s (service web) has reached a steady state.
-        100.000s (service web) has started 2 tasks: (task T3) (task T4).
-        141.000s (service web) has stopped 2 running tasks: (task T1) (task T2).
-        141.000s (service web) (deployment ecs-svc/2) deployment completed.
-        141.000s (service web) has reached a steady state.
-    "#]],
+            0.000s (service web) has started 2 tasks: (task T1) (task T2).
+            41.000s (service web) (deployment ecs-svc/1) deployment completed.
+            41.000s (service web) has reached a steady state.
+            100.000s (service web) has started 2 tasks: (task T3) (task T4).
+            141.000s (service web) has stopped 2 running tasks: (task T2) (task T1).
+            141.000s (service web) (deployment ecs-svc/2) deployment completed.
+            141.000s (service web) has reached a steady state.
+        "#]],
     );
     let service = &world.plane.state().services["web"];
     assert_eq!(service.deployments.len(), 1);
@@ -183,16 +186,16 @@ fn rolling_deployment_stops_first_at_50_100() {
     check(
         &world.service_events("web"),
         &expect![[r#"
-        0.000s (service web) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
-        41.000s (service web) (deployment ecs-svc/1) deployment completed.
-        41.000s (service web) has reached a steady state.
-        100.000s (service web) has stopped 2 running tasks: (task T4) (task T3).
-        100.000s (service web) has started 2 tasks: (task T5) (task T6).
-        141.000s (service web) has stopped 2 running tasks: (task T1) (task T2).
-        141.000s (service web) has started 2 tasks: (task T7) (task T8).
-        182.000s (service web) (deployment ecs-svc/2) deployment completed.
-        182.000s (service web) has reached a steady state.
-    "#]],
+            0.000s (service web) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
+            41.000s (service web) (deployment ecs-svc/1) deployment completed.
+            41.000s (service web) has reached a steady state.
+            100.000s (service web) has stopped 2 running tasks: (task T4) (task T3).
+            100.000s (service web) has started 2 tasks: (task T5) (task T6).
+            141.000s (service web) has stopped 2 running tasks: (task T2) (task T1).
+            141.000s (service web) has started 2 tasks: (task T7) (task T8).
+            182.000s (service web) (deployment ecs-svc/2) deployment completed.
+            182.000s (service web) has reached a steady state.
+        "#]],
     );
 }
 
@@ -747,6 +750,41 @@ fn essential_container_ends_the_task() {
     "#]],
     );
     assert_eq!(world.plane.state().tasks[&tasks[0]].task.containers[0].exit.exit_code, Some(0));
+}
+
+/// ecs-semantics §2.2: the end of an essential container stops the others, and the service does not wait for them; the end of
+/// another container changes nothing.
+#[test]
+fn essential_container_stops_the_others() {
+    let mut definition = task_definition("web", 256, 512);
+    let mut sidecar = definition.containers[0].clone();
+    (sidecar.name, sidecar.essential) = ("sidecar".to_owned(), false);
+    definition.containers.push(sidecar);
+    let mut world = World::new(&ClusterSpec { task_definitions: vec![definition], ..web(2) });
+    world.behave("web", Behaviour { stop: secs(20), ..Behaviour::default() });
+    world.run_until(100);
+    for (task, container_index) in [(TaskId(1), 0), (TaskId(2), 1)] {
+        let exit = ContainerExit { exit_code: Some(3), reason: None };
+        let ended = ContainerStateChange { container_index, status: ContainerStatus::Stopped, exit };
+        world.apply(Event::TaskStateChange(TaskStateChange {
+            task,
+            step: TaskStep::ContainersChanged,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            containers: vec![ended],
+        }));
+    }
+    world.run_until(200);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 web:1 STOPPED created 0.000s started 1.000s stopping 100.000s stopped 120.000s EssentialContainerExited: Essential container in task exited
+        T2 web:1 RUNNING created 0.000s started 1.000s
+        T3 web:1 RUNNING created 100.000s started 101.000s
+    "#]],
+    );
+    let exits = world.plane.state().tasks[&TaskId(1)].task.containers.iter().map(|container| container.exit.exit_code);
+    assert_eq!(exits.collect::<Vec<_>>(), [Some(3), Some(0)]);
 }
 
 /// ecs-semantics §8.4: Spot capacity is reclaimed with a warning, the service tries again on Spot; on-demand tasks are not touched.
