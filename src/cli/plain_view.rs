@@ -38,6 +38,11 @@ pub(super) fn line(notice: &Notice, ids: IdForm, cluster: &RunningCluster) -> Op
                 task.stopped_reason.as_deref().unwrap_or("-"),
             )
         }
+        Notification::RunTask { task_definition, wanted, placed, reason } => {
+            format!(
+                "(run_task {task_definition}) {placed} of {wanted} tasks placed: {reason}; the others are tried again"
+            )
+        }
         Notification::Task { .. } => return None,
     };
     Some(format!("{at}  {text}"))

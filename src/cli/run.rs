@@ -50,9 +50,16 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         Format::Json => {
             let report = Report::of(&snapshot);
             let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
-            write_out(&text)
+            write_out(&text);
         }
         Format::Text => write_out(&summary::text(&snapshot)),
+    }
+    match summary::never_started(&snapshot) {
+        None => Ok(()),
+        Some(complaint) => {
+            complain(complaint);
+            Err(Failure::Failed)
+        }
     }
 }
 
@@ -158,10 +165,9 @@ fn follow(
 
 const DRAINING: &str = "draining: services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
 
-fn write_out(text: &str) -> Outcome {
+fn write_out(text: &str) {
     // A reader that has gone (`| head`) is no failure of the run.
     let _ = writeln!(anstream::stdout(), "{text}");
-    Ok(())
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

@@ -304,3 +304,15 @@ pub(super) fn delivery_warning(snapshot: &Snapshot) -> Option<String> {
         )
     })
 }
+
+/// What to say when something that the cluster file asks for could not be started at all: the run has failed then.
+pub(super) fn never_started(snapshot: &Snapshot) -> Option<String> {
+    let failed = snapshot.state.tasks.values().map(|record| &record.task).find(|task| {
+        task.service.is_none() && task.started_at.is_none() && task.stop_code == Some(StopCode::TaskFailedToStart)
+    });
+    if let Some(task) = failed {
+        let reason = task.stopped_reason.as_deref().unwrap_or("no reason was given");
+        return Some(format!("a task of {} did not start: {reason}", task.task_definition));
+    }
+    (snapshot.unplaced > 0).then(|| format!("{} standalone tasks were never placed", snapshot.unplaced))
+}

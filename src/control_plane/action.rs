@@ -135,6 +135,17 @@ pub enum Notification {
         /// The line.
         message: Arc<str>,
     },
+    /// Not all tasks that a caller asked for could be placed.
+    RunTask {
+        /// What was to run.
+        task_definition: Arc<str>,
+        /// How many tasks were wanted.
+        wanted: u32,
+        /// How many of them were placed.
+        placed: u32,
+        /// Why not the others.
+        reason: Arc<str>,
+    },
     /// An Auto Scaling group changed its desired capacity.
     AutoScalingGroup {
         /// The capacity provider.

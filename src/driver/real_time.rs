@@ -22,7 +22,7 @@ use crate::data_plane::clock::Clock;
 use crate::data_plane::jobs::JobQueue;
 use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::metering::meter::Meter;
-use crate::model::cluster::{ClusterSpec, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledRunTask};
 use crate::model::ids::{RequestId, TaskId};
 use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
@@ -35,6 +35,8 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// While tasks come and go by the thousand, what they report in the meantime is taken in at once: waking this thread for
 /// each of their events would cost more than starting and ending them. A cluster at rest is not delayed.
 const LINGER: std::time::Duration = std::time::Duration::from_micros(50);
+/// How long a cluster file's tasks that found no room wait until they are asked for again. *Ours.*
+const RUN_TASK_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 /// How many of the last deadlines the percentiles of lateness are taken over.
 const LATENESSES_KEPT: usize = 4096;
 
@@ -181,6 +183,7 @@ impl RunningCluster {
             next_request: 0,
             next_usage,
             schedule: VecDeque::new(),
+            retries: VecDeque::new(),
             loads: Vec::new(),
             run_until: settings.run_for.map(|time| Timestamp::ZERO + time),
             end: options.end,
@@ -341,6 +344,8 @@ struct ControlLoop {
     next_usage: Option<Timestamp>,
     /// RunTask calls that are yet to be made, by time.
     schedule: VecDeque<ScheduledRunTask>,
+    /// Tasks of such calls that found no room, to be asked for again.
+    retries: VecDeque<ScheduledRunTask>,
     loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     run_until: Option<Timestamp>,
     end: End,
@@ -348,6 +353,13 @@ struct ControlLoop {
     outbox: VecDeque<Event>,
     /// How late the control plane's deadlines were met.
     lateness: RecentDurations,
+}
+
+/// Whether tasks of a cluster file are asked for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Again,
 }
 
 /// What a look at the channels brought.
@@ -492,7 +504,11 @@ impl ControlLoop {
         }
         while self.schedule.front().is_some_and(|run_task| Timestamp::ZERO + run_task.at <= now) {
             let run_task = self.schedule.pop_front().expect("it was looked at");
-            self.ask(Request::RunTask(Box::new(run_task.spec)), None);
+            self.run_scheduled(now, run_task.spec, Attempt::First);
+        }
+        while self.retries.front().is_some_and(|run_task| Timestamp::ZERO + run_task.at <= now) {
+            let run_task = self.retries.pop_front().expect("it was looked at");
+            self.run_scheduled(now, run_task.spec, Attempt::Again);
         }
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
@@ -519,11 +535,41 @@ impl ControlLoop {
         let nothing_to_do = self.end == End::WhenDone
             && !state.draining
             && self.schedule.is_empty()
+            && self.retries.is_empty()
             && state.standalone_live_count == 0
             && state.services.values().all(|service| service.status == ServiceStatus::Inactive);
         if nothing_to_do && self.run_until.is_none() {
             self.ask(Request::DrainCluster, None);
         }
+    }
+
+    /// Asks for the tasks of a cluster file. ECS queues none that it can't place, its caller tries again: that is this loop.
+    /// **Source:** ecs-semantics §4.5.
+    fn run_scheduled(&mut self, now: Timestamp, mut spec: RunTaskSpec, attempt: Attempt) {
+        if self.control_plane.state().draining {
+            return;
+        }
+        let (answer, response) = bounded(1);
+        self.ask(Request::RunTask(Box::new(spec.clone())), Some(answer));
+        let wanted = spec.count;
+        let reason = match response.try_recv() {
+            Ok(Ok(Response::RunTask { tasks, failures })) => {
+                spec.count = wanted.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+                failures.first().map_or_else(|| "no reason was given".into(), |failure| failure.reason.to_string())
+            }
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(_)) | Err(_) => unreachable!("RunTask is answered by its tasks in the same call"),
+        };
+        if spec.count == 0 {
+            return;
+        }
+        let placed = wanted - spec.count;
+        // Said once, and again when something has come of it.
+        if attempt == Attempt::First || placed > 0 {
+            let task_definition = spec.task_definition.to_string().into();
+            self.tell(now, Notification::RunTask { task_definition, wanted, placed, reason: reason.into() });
+        }
+        self.retries.push_back(ScheduledRunTask { at: (now + RUN_TASK_RETRY).elapsed(), spec });
     }
 
     fn is_over(&self) -> bool {
@@ -534,7 +580,8 @@ impl ControlLoop {
     /// Sleeps until an event, a command or a deadline.
     fn sleep(&self) {
         let by_loads = self.loads.iter().filter_map(|(arrivals, ..)| arrivals.peek()).min();
-        let by_schedule = self.schedule.front().map(|run_task| Timestamp::ZERO + run_task.at);
+        let next_calls = [self.schedule.front(), self.retries.front()];
+        let by_schedule = next_calls.into_iter().flatten().map(|run_task| Timestamp::ZERO + run_task.at).min();
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
         let run_until = self.run_until.filter(|_| self.end == End::WhenDone);
         let until = [by_loads, by_schedule, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
@@ -588,11 +635,15 @@ impl ControlLoop {
                 if let Notification::Task { task, last_status: TaskStatus::Stopped, .. } = notification {
                     self.tell_waiting(task);
                 }
-                if !self.watchers.is_empty() {
-                    let notice = Notice { at: now, notification };
-                    self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
-                }
+                self.tell(now, notification);
             }
+        }
+    }
+
+    fn tell(&mut self, at: Timestamp, notification: Notification) {
+        if !self.watchers.is_empty() {
+            let notice = Notice { at, notification };
+            self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
         }
     }
 
@@ -616,6 +667,7 @@ impl ControlLoop {
             state: self.control_plane.state().clone(),
             meter: self.meter.clone(),
             delivery: self.data_plane.delivery(),
+            unplaced: self.retries.iter().map(|run_task| run_task.spec.count).sum(),
             timer_lateness: self.lateness.percentiles(),
             jobs: self
                 .loads

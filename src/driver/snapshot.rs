@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub meter: Meter,
     /// CPU work promised and delivered so far.
     pub delivery: Delivery,
+    /// Standalone tasks of the cluster file that have found no room so far.
+    pub unplaced: u32,
     /// How late the control loop's own timers were: what guests could delay, and must not.
     pub timer_lateness: Percentiles,
     /// Jobs by service, for services with load.
