@@ -9,6 +9,7 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     clippy::disallowed_methods,
     reason = "a bench measures time by the clock and divides counts"
 )]
@@ -43,6 +44,10 @@ use wasmtime::{Engine, InstancePre, Linker, Module, Store};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+
+/// What the `longshore` program uses: tasks are made by one thread and dropped by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HELLO: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -285,41 +290,65 @@ fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
     })
 }
 
-/// Tasks per second, over many measurements.
+/// Many measurements of one case: tasks per second, and microseconds of CPU a task.
 #[derive(Default)]
-struct Rates(RefCell<Vec<f64>>);
+struct Measured(RefCell<Vec<(f64, f64)>>);
 
-impl Rates {
-    fn note(&self, tasks: u64, took: Duration) -> Duration {
+impl Measured {
+    /// Times a run and passes its length on.
+    fn note(&self, tasks: u64, run: impl FnOnce() -> Duration) -> Duration {
+        let cpu_before = process_cpu_time();
+        let took = run();
+        let cpu = process_cpu_time() - cpu_before;
         // Short measurements are those of criterion's warm-up.
         if tasks >= 500 {
-            self.0.borrow_mut().push(tasks as f64 / took.as_secs_f64());
+            let tasks = tasks as f64;
+            self.0.borrow_mut().push((tasks / took.as_secs_f64(), cpu.as_secs_f64() * 1e6 / tasks));
         }
         took
     }
 
-    fn median(&self) -> f64 {
-        let mut rates = self.0.borrow().clone();
-        rates.sort_by(f64::total_cmp);
-        rates.get(rates.len() / 2).copied().unwrap_or(0.0)
+    /// The medians: tasks per second, and microseconds of CPU a task.
+    fn medians(&self) -> (f64, f64) {
+        let median = |of: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = self.0.borrow().iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        (median(|both| both.0), median(|both| both.1))
     }
+
+    fn print(&self, name: &str, case: &str, bare: &Measured) {
+        let ((rate, cpu), (bare_rate, bare_cpu)) = (self.medians(), bare.medians());
+        println!(
+            "{name}: {case}: {rate:.0} tasks a second, {:.2} of bare; {cpu:.1} µs of CPU a task, {:.2} times bare",
+            rate / bare_rate,
+            cpu / bare_cpu
+        );
+    }
+}
+
+/// CPU time of all threads of this process.
+fn process_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(criterion::Throughput::Elements(1));
-    let (bare_rates, fargate_rates, ec2_rates) = (Rates::default(), Rates::default(), Rates::default());
+    let (bare, fargate, ec2) = (Measured::default(), Measured::default(), Measured::default());
     {
-        let bare = Bare::new(image);
+        let wasmtime = Bare::new(image);
         group.bench_function("bare wasmtime", |bencher| {
-            bencher.iter_custom(|tasks| bare_rates.note(tasks, bare.run(tasks)));
+            bencher.iter_custom(|tasks| bare.note(tasks, || wasmtime.run(tasks)));
         });
     }
     {
         let plane = Plane::new(image);
         let definition = definition(image, LaunchType::Fargate);
         group.bench_function("fargate", |bencher| {
-            bencher.iter_custom(|tasks| fargate_rates.note(tasks, plane.run(&definition, TaskHost::Fargate, tasks)));
+            bencher.iter_custom(|tasks| fargate.note(tasks, || plane.run(&definition, TaskHost::Fargate, tasks)));
         });
     }
     {
@@ -327,31 +356,27 @@ fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
         let definition = definition(image, LaunchType::Ec2);
         let host = plane.launch();
         group.bench_function("ec2", |bencher| {
-            bencher.iter_custom(|tasks| ec2_rates.note(tasks, plane.run(&definition, host, tasks)));
+            bencher.iter_custom(|tasks| ec2.note(tasks, || plane.run(&definition, host, tasks)));
         });
     }
-    let whole_rates = [LaunchType::Fargate, LaunchType::Ec2].map(|launch_type| {
-        let rates = Rates::default();
+    let wholes = [LaunchType::Fargate, LaunchType::Ec2].map(|launch_type| {
+        let measured = Measured::default();
         let whole = Whole::new(image, launch_type);
         group.bench_function(format!("whole path, {launch_type}"), |bencher| {
-            bencher.iter_custom(|tasks| rates.note(tasks, whole.run(tasks)));
+            bencher.iter_custom(|tasks| measured.note(tasks, || whole.run(tasks)));
         });
         whole.check();
-        rates
+        measured
     });
     group.finish();
-    let bare = bare_rates.median();
-    if bare > 0.0 {
-        println!("{name}: bare wasmtime {bare:.0} tasks a second");
-        let [whole_fargate, whole_ec2] = &whole_rates;
-        for (case, rates) in [
-            ("data plane, fargate", &fargate_rates),
-            ("data plane, ec2", &ec2_rates),
-            ("whole path, fargate", whole_fargate),
-            ("whole path, ec2", whole_ec2),
-        ] {
-            println!("{name}: {case} {:.0} tasks a second, {:.2} of bare", rates.median(), rates.median() / bare);
-        }
+    // A filter may have left the cases out.
+    if !bare.0.borrow().is_empty() {
+        let [whole_fargate, whole_ec2] = &wholes;
+        bare.print(name, "bare wasmtime", &bare);
+        fargate.print(name, "data plane, Fargate", &bare);
+        ec2.print(name, "data plane, EC2", &bare);
+        whole_fargate.print(name, "whole path, Fargate", &bare);
+        whole_ec2.print(name, "whole path, EC2", &bare);
         println!();
     }
 }

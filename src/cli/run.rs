@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let notices = cluster.watch().map_err(failed)?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
-        Format::Text if std::io::stdout().is_terminal() => View::Live(LiveView::open().map_err(failed)?),
+        Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
         Format::Text => View::Plain,
     };
     let snapshot = follow(cluster, &notices, &images, view, &stop_requests).map_err(failed)?;
@@ -86,7 +86,7 @@ fn start(
 
 /// Where a run is shown while it lasts.
 enum View {
-    Live(LiveView),
+    Live(Box<LiveView>),
     Plain,
     Quiet,
 }

@@ -128,7 +128,7 @@ impl ControlPlane {
         // Nothing that ran there can report any more.
         let left: Vec<TaskId> = self.state.tasks_by_instance.remove(&id).unwrap_or_default().into_iter().collect();
         for task in left {
-            self.task_over(task, None);
+            self.task_over(task);
         }
         let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
         instance.status = ContainerInstanceStatus::Inactive;
@@ -170,7 +170,7 @@ impl ControlPlane {
     /// Marks the tasks of an instance that is going: the data plane ends them with it.
     fn end_tasks_of(&mut self, id: ContainerInstanceId) {
         let shown = self.ids.ec2_instance(id);
-        let reason: Arc<str> = format!("Host EC2 (instance {shown}) stopped/terminated.").into();
+        let reason: Arc<str> = format!("Host EC2 (instance {shown}) stopped/terminated").into();
         let tasks: Vec<TaskId> = self.state.tasks_by_instance.get(&id).into_iter().flatten().copied().collect();
         let now = self.now;
         for task in tasks {
@@ -231,23 +231,9 @@ impl ControlPlane {
     pub(super) fn refresh_remaining(&mut self, id: ContainerInstanceId) {
         let holds_tasks = self.state.tasks_by_instance.get(&id).is_some_and(|tasks| !tasks.is_empty());
         let Some(instance) = self.state.container_instances.get_mut(&id) else { return };
-        let mut remaining = instance.registered.clone();
-        let mut cpu = 0u64;
-        let mut memory = 0u64;
-        if let Some(indexed) = self.placement.remaining(id) {
-            remaining = indexed.clone();
-        } else {
-            // An instance that is going is in no index: its few tasks are summed up.
-            for task in self.state.tasks_by_instance.get(&id).into_iter().flatten() {
-                let reservation = &self.state.tasks[task].task.reservation;
-                cpu += u64::from(reservation.cpu.0);
-                memory += u64::from(reservation.memory.0);
-                remaining.ports.extend(&reservation.ports);
-            }
-            remaining.cpu.0 = remaining.cpu.0.saturating_sub(u32::try_from(cpu).unwrap_or(u32::MAX));
-            remaining.memory.0 = remaining.memory.0.saturating_sub(u32::try_from(memory).unwrap_or(u32::MAX));
-        }
-        instance.remaining = remaining;
+        // The index forgets an instance that takes no tasks any more when the last of its tasks is over.
+        let remaining = self.placement.remaining(id).unwrap_or(&instance.registered);
+        instance.remaining.clone_from(remaining);
         instance.empty_since = match (holds_tasks, instance.empty_since) {
             (true, _) => None,
             (false, Some(since)) => Some(since),

@@ -5,8 +5,8 @@
 //! events is the whole truth about a cluster.
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
-//! (a task's life), `services` with [`deployment`] (desired against observed), `capacity` with [`placement`] and
-//! [`cluster_autoscaling`] (instances and groups), `scaling` with [`service_autoscaling`] (what each metric period decides).
+//! (a task's life), `services` with [`deployment`] and `scale_in` (desired against observed), `capacity` with [`placement`] and
+//! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
 pub mod backoff;
@@ -19,12 +19,14 @@ pub mod metrics;
 pub mod placement;
 pub mod request_error;
 mod requests;
+mod scale_in;
 mod scaling;
 pub mod service_autoscaling;
 mod services;
 pub mod state;
 mod tasks;
 pub mod timers;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use placement::PlacementIndex;
 use services::ServiceController;
 use state::ClusterState;
 use timers::{Timers, Wakeup};
+use waiting::WaitingTasks;
 
 /// The control plane of one cluster.
 ///
@@ -57,6 +60,8 @@ pub struct ControlPlane {
     rng: RandomStream,
     controllers: BTreeMap<Arc<str>, ServiceController>,
     scalers: BTreeMap<Arc<str>, ManagedScaler>,
+    /// Tasks in PROVISIONING, by provider.
+    queues: BTreeMap<Arc<str>, WaitingTasks>,
     /// Services to look at before the call returns.
     dirty: BTreeSet<Arc<str>>,
     /// Services that could not place a task and wait for room on an instance.
@@ -89,6 +94,7 @@ impl ControlPlane {
             rng,
             controllers: BTreeMap::new(),
             scalers: BTreeMap::new(),
+            queues: BTreeMap::new(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
@@ -158,12 +164,15 @@ impl ControlPlane {
     }
 
     fn reach_deadlines(&mut self) {
-        while let Some((_, wakeup)) = self.timers.pop_due(self.now) {
+        while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended();
-                    self.timers.set(self.now + self.settings.metric_period, Wakeup::MetricPeriod);
+                    // Periods keep to their grid; those that nobody woke for are left out.
+                    let next = due + self.settings.metric_period;
+                    let next = if next > self.now { next } else { self.now + self.settings.metric_period };
+                    self.timers.set(next, Wakeup::MetricPeriod);
                 }
                 Wakeup::Restart(service) => {
                     self.dirty.insert(service);

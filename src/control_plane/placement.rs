@@ -21,7 +21,6 @@ mod search;
 mod slot;
 #[cfg(test)]
 mod tests;
-mod victim;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +30,6 @@ pub use failure::{
     RESOURCE_PORTS,
 };
 use thiserror::Error;
-pub use victim::Candidate;
 
 use self::chain::Chain;
 use self::forest::SlotIndex;

@@ -14,7 +14,7 @@ use crate::model::capacity::{
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::service::{PropagateTags, ServiceSpec};
+use crate::model::service::{DeploymentConfiguration, PropagateTags, ServiceSpec};
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 
@@ -61,11 +61,18 @@ impl ControlPlane {
         Response::TaskDefinition(definition)
     }
 
+    /// **Source:** ecs-semantics §1.3 for its name.
     fn create_capacity_provider(&mut self, provider: CapacityProvider) -> Answer {
         let name = provider.name.clone();
         let group = &provider.auto_scaling_group;
         if self.state.capacity_providers.contains_key(&name) {
             return Err(RequestError::Client(format!("a capacity provider named {name} exists")));
+        }
+        let reserved = ["aws", "ecs", "fargate"].iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
+        if reserved {
+            return Err(RequestError::Client(format!(
+                "the name of the capacity provider {name} must not start with aws, ecs or fargate"
+            )));
         }
         if group.availability_zones.is_empty() || group.min_size > group.max_size {
             return Err(RequestError::Client(format!(
@@ -185,6 +192,7 @@ impl ControlPlane {
         if self.state.services.get(&name).is_some_and(|service| service.status != ServiceStatus::Inactive) {
             return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
         }
+        check_bounds(spec.deployment_configuration)?;
         let registered = self.resolve(&spec.task_definition)?;
         spec.launch_target = self.effective_target(&spec.launch_target);
         self.check_target(&spec.launch_target, &registered.definition)?;
@@ -201,7 +209,6 @@ impl ControlPlane {
                 deployments: vec![deployment],
                 created_at: self.now,
                 events: Default::default(),
-                tasks_by_provider: Default::default(),
                 steadiness: Steadiness::Changing,
             },
         );
@@ -215,6 +222,7 @@ impl ControlPlane {
         if service.status != ServiceStatus::Active {
             return Err(RequestError::ServiceNotActive);
         }
+        update.deployment_configuration.map_or(Ok(()), check_bounds)?;
         let current = service.primary().task_definition.clone();
         let target = service.spec.launch_target.clone();
         let wanted = update.task_definition.as_ref().map(|reference| self.resolve(reference)).transpose()?;
@@ -247,18 +255,17 @@ impl ControlPlane {
             spec.placement_strategy = strategy;
         }
         let deployment = service.primary().id;
-        service.steadiness = Steadiness::Changing;
         self.dirty.insert(update.service);
         Ok(Response::Service { deployment })
     }
 
     /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.
     fn delete_service(&mut self, name: &Arc<str>) -> Answer {
-        let service = self.state.services.get_mut(name).ok_or(RequestError::ServiceNotFound)?;
+        let found = self.state.services.get_mut(name).filter(|service| service.status != ServiceStatus::Inactive);
+        let service = found.ok_or(RequestError::ServiceNotFound)?;
         if service.status == ServiceStatus::Active {
             service.status = ServiceStatus::Draining;
             service.spec.desired_count = 0;
-            service.steadiness = Steadiness::Changing;
             self.dirty.insert(name.clone());
         }
         Ok(Response::Done)
@@ -317,8 +324,8 @@ impl ControlPlane {
                     }
                 }
                 // Nothing changes within a call that would make room for the rest.
-                Err(Unplaced::NoRoom(found)) => {
-                    failures.extend(found.failures);
+                Err(Unplaced::NoRoom) => {
+                    failures = self.placement.explain(&new.placement_request()).failures;
                     break;
                 }
                 Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {
@@ -351,6 +358,16 @@ impl ControlPlane {
         }
         Response::Done
     }
+}
+
+/// Bounds between which a deployment can come to an end. *Ours:* ECS' own limits are in no document.
+fn check_bounds(configuration: DeploymentConfiguration) -> Result<(), RequestError> {
+    if configuration.minimum_healthy_percent > 100 || configuration.maximum_percent < 100 {
+        return Err(RequestError::InvalidParameter(
+            "minimumHealthyPercent must be at most 100 and maximumPercent at least 100".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// The launch type that a provider stands for.

@@ -1,26 +1,25 @@
 //! Services: the loop that holds desired against observed and acts on the difference.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Notification;
 use super::backoff::RestartThrottle;
-use super::capacity_strategy::provider_to_scale_in;
 use super::deployment::{Blocked, Bounds, PlanInputs, Tally, plan};
 use super::metrics::{Datapoints, ServiceMetrics};
-use super::placement::Candidate;
 use super::requests::launch_type_of;
+use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
 use super::service_autoscaling::{DeploymentProgress, ServiceScaler};
 use super::state::{
-    Deployment, DeploymentStatus, PlacementRules, Registered, RolloutState, Service, ServiceEvent, ServiceStatus,
-    Steadiness,
+    ClusterState, Deployment, DeploymentStatus, PlacementRules, Registered, RolloutState, Service, ServiceEvent,
+    ServiceStatus, Steadiness,
 };
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::service::{PlacementStrategy, PropagateTags, ServiceSpec};
+use crate::model::service::{PropagateTags, ServiceSpec};
 use crate::model::settings::Settings;
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
@@ -28,6 +27,8 @@ use crate::model::units::{Duration, Timestamp};
 
 /// Service events kept. **Source:** ecs-semantics §5.11.
 const EVENTS_KEPT: usize = 100;
+/// Tasks that one service event names.
+const TASKS_LISTED: usize = 10;
 /// How long a repeated complaint is kept back. **Source:** ecs-semantics §5.11.
 const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
 
@@ -41,12 +42,14 @@ pub(super) struct ServiceController {
     pub throttle: RestartThrottle,
     /// The last complaint and when it was made.
     complaint: Option<(Complaint, Timestamp)>,
+    /// When it was last worked out why no instance takes a task.
+    explained_at: Option<Timestamp>,
 }
 
 /// What a service complains about. The text may name another instance each time; the trouble is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Complaint {
-    NoRoom,
+    NoRoom(&'static str),
     ProvisioningLimit,
     BlockedByBounds,
 }
@@ -60,6 +63,40 @@ impl ServiceController {
             scaler: spec.auto_scaling.as_ref().map(|scaling| ServiceScaler::new(resource_id, scaling)),
             throttle: RestartThrottle::new(settings.restart_delay_first, settings.restart_delay_max),
             complaint: None,
+            explained_at: None,
+        }
+    }
+}
+
+impl ClusterState {
+    /// The healthy tasks of one deployment, of which some are to go, among all tasks of the service.
+    fn scale_in_inputs<'a>(
+        &'a self,
+        service: &'a Service,
+        deployment: &Deployment,
+        going: &[TaskId],
+    ) -> ScaleInInputs<'a> {
+        let placed = |id: &TaskId| {
+            let task = &self.tasks[id].task;
+            let instance = task.container_instance.and_then(|id| self.container_instances.get(&id));
+            PlacedTask { task, instance }
+        };
+        let others = service.deployments.iter().flat_map(|other| {
+            let healthy = (other.id != deployment.id).then_some(&other.healthy).into_iter().flatten();
+            other.starting.iter().chain(&other.unproven).chain(healthy)
+        });
+        let going: BTreeSet<&TaskId> = going.iter().collect();
+        let (leaving, staying): (Vec<&TaskId>, Vec<&TaskId>) = others.partition(|id| going.contains(id));
+        let stopping = service.deployments.iter().flat_map(|other| &other.stopping);
+        ScaleInInputs {
+            candidates: deployment.healthy.iter().map(placed).collect(),
+            staying: staying.into_iter().map(placed).collect(),
+            leaving: stopping.chain(leaving).map(placed).collect(),
+            providers: match &service.spec.launch_target {
+                LaunchTarget::Strategy(items) => items,
+                LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => &[],
+            },
+            strategies: &service.spec.placement_strategy,
         }
     }
 }
@@ -81,6 +118,7 @@ impl ControlPlane {
             unproven: Default::default(),
             healthy: Default::default(),
             stopping: Default::default(),
+            tasks_by_provider: Default::default(),
         }
     }
 
@@ -174,10 +212,13 @@ impl ControlPlane {
         }
         let mut started: Vec<TaskId> = Vec::new();
         let mut no_room = None;
+        let bounds = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration);
+        let placed = service.running_count() + service.pending_count();
+        assert!(placed + wanted <= bounds.upper, "service {name} is about to start more tasks than its bounds allow");
         for _ in 0..wanted {
             let (launch_type, capacity_provider) = match &target {
                 LaunchTarget::Strategy(items) => {
-                    let counts = &self.state.services[name].tasks_by_provider;
+                    let counts = &self.state.services[name].primary().tasks_by_provider;
                     let count_of = |provider: &str| counts.get(provider).copied().unwrap_or(0);
                     let provider = super::capacity_strategy::next_provider(items, count_of).clone();
                     (launch_type_of(&provider), Some(provider))
@@ -200,12 +241,13 @@ impl ControlPlane {
             match self.create_task(&new) {
                 Ok(task) => started.push(task),
                 Err(unplaced) => {
-                    no_room = Some(unplaced);
+                    no_room = Some((unplaced, new));
                     break;
                 }
             }
         }
         if !started.is_empty() {
+            self.disturb(name);
             self.service_event(name, &format!("has started {} tasks: {}.", started.len(), self.task_list(&started)));
         }
         match no_room {
@@ -213,15 +255,13 @@ impl ControlPlane {
                 self.waiting.remove(name);
                 if let Some(controller) = self.controllers.get_mut(name) {
                     controller.complaint = None;
+                    controller.explained_at = None;
                 }
             }
-            Some(unplaced) => {
+            Some((unplaced, new)) => {
                 self.waiting.insert(name.clone());
                 match unplaced {
-                    Unplaced::NoRoom(failure) => {
-                        let text = failure.service_event_reason(self.ids);
-                        self.complain(name, Complaint::NoRoom, &text);
-                    }
+                    Unplaced::NoRoom => self.explain_no_room(name, &new),
                     Unplaced::ProvisioningLimit => self.complain(
                         name,
                         Complaint::ProvisioningLimit,
@@ -233,43 +273,56 @@ impl ControlPlane {
         }
     }
 
+    /// Says why no instance takes a task. *Ours:* asks the instances once a metric period at most, because a service that waits
+    /// tries again whenever a task ends somewhere, and the answer costs a look at every instance.
+    fn explain_no_room(&mut self, name: &Arc<str>, new: &NewTask) {
+        let (now, pause) = (self.now, self.settings.metric_period);
+        let Some(controller) = self.controllers.get_mut(name) else { return };
+        match controller.explained_at.map(|at| at + pause).filter(|next| *next > now) {
+            // The reason may be another by then.
+            Some(next) => self.timers.set(next, Wakeup::Restart(name.clone())),
+            None => {
+                controller.explained_at = Some(now);
+                let failure = self.placement.explain(&new.placement_request());
+                self.complain(name, Complaint::NoRoom(failure.reason()), &failure.service_event_reason(self.ids));
+            }
+        }
+    }
+
     /// Stops tasks of one deployment of a service. **Source:** ecs-semantics §4.2 (last column), §5.3.
     fn stop_some(&mut self, name: &Arc<str>, deployment_index: usize, wanted: u32, victims: Victims) {
         let service = &self.state.services[name];
         let deployment = &service.deployments[deployment_index];
         let reason: Arc<str> = format!("Scaling activity initiated by (deployment {})", deployment.shown_id).into();
-        // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
-        let not_running = deployment.starting.iter().rev().copied();
-        let unproven = deployment.unproven.iter().rev().copied();
-        let mut chosen: Vec<TaskId> = match victims {
-            Victims::HealthyOnly => Vec::new(),
-            Victims::NotHealthyOnly | Victims::LeastUsefulFirst => {
-                not_running.chain(unproven).take(wanted as usize).collect()
+        let wanted = wanted as usize;
+        let not_healthy = || deployment.starting.iter().rev().chain(deployment.unproven.iter().rev());
+        let youngest = || deployment.healthy.iter().rev();
+        let chosen: Vec<TaskId> = match victims {
+            Victims::NotHealthyOnly => not_healthy().take(wanted).copied().collect(),
+            // Ours: they all go in the end, and the youngest first is the way they came.
+            Victims::HealthyOnly => youngest().take(wanted).copied().collect(),
+            // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
+            Victims::LeastUsefulFirst => {
+                let mut chosen: Vec<TaskId> = not_healthy().take(wanted).copied().collect();
+                let missing = wanted - chosen.len();
+                match service.spec.launch_target {
+                    // They are nowhere in particular.
+                    LaunchTarget::LaunchType(LaunchType::Fargate) => chosen.extend(youngest().take(missing)),
+                    _ if missing >= deployment.healthy.len() => chosen.extend(&deployment.healthy),
+                    _ if missing > 0 => {
+                        let inputs = self.state.scale_in_inputs(service, deployment, &chosen);
+                        chosen.extend(choose_victims(&inputs, missing, &mut self.rng));
+                    }
+                    _ => {}
+                }
+                chosen
             }
         };
-        if victims != Victims::NotHealthyOnly && chosen.len() < wanted as usize {
-            let missing = wanted as usize - chosen.len();
-            let strategies = service.spec.placement_strategy.clone();
-            let group = service.group.clone();
-            let target = service.spec.launch_target.clone();
-            let mut leaving: Vec<TaskId> =
-                service.deployments.iter().flat_map(|deployment| &deployment.stopping).copied().collect();
-            leaving.extend(&chosen);
-            let mut healthy: Vec<TaskId> = deployment.healthy.iter().copied().collect();
-            if missing >= healthy.len() {
-                chosen.append(&mut healthy);
-            }
-            for _ in 0..missing.min(healthy.len()) {
-                let victim = self.choose_victim(&healthy, &leaving, &target, &strategies, &group);
-                healthy.retain(|task| *task != victim);
-                leaving.push(victim);
-                chosen.push(victim);
-            }
-        }
         for task in &chosen {
             self.stop_task(*task, StopCode::ServiceSchedulerInitiated, &reason);
         }
         if !chosen.is_empty() {
+            self.disturb(name);
             self.service_event(
                 name,
                 &format!("has stopped {} running tasks: {}.", chosen.len(), self.task_list(&chosen)),
@@ -277,38 +330,11 @@ impl ControlPlane {
         }
     }
 
-    /// The task to stop of those that run: of the provider that is most over its share, then as placement says; of Fargate tasks,
-    /// which are nowhere in particular, the youngest. **Source:** ecs-semantics §4.2, §6.1.
-    fn choose_victim(
-        &mut self,
-        tasks: &[TaskId],
-        leaving: &[TaskId],
-        target: &LaunchTarget,
-        strategies: &[PlacementStrategy],
-        group: &Arc<str>,
-    ) -> TaskId {
-        let task = |id: &TaskId| &self.state.tasks[id].task;
-        let mut tasks = tasks.to_vec();
-        if let LaunchTarget::Strategy(items) = target {
-            let mut counts: BTreeMap<Arc<str>, u32> = BTreeMap::new();
-            for provider in tasks.iter().filter_map(|id| task(id).capacity_provider.clone()) {
-                *counts.entry(provider).or_default() += 1;
-            }
-            let count_of = |provider: &str| counts.get(provider).copied().unwrap_or(0);
-            if let Some(provider) = provider_to_scale_in(items, count_of) {
-                tasks.retain(|id| task(id).capacity_provider.as_ref() == Some(provider));
-            }
+    /// Whatever a service does, it is steady only when it has said so again. **Source:** ecs-semantics §5.7.
+    fn disturb(&mut self, name: &Arc<str>) {
+        if let Some(service) = self.state.services.get_mut(name) {
+            service.steadiness = Steadiness::Changing;
         }
-        let placed = |ids: &[TaskId]| -> Vec<Candidate> {
-            let candidate = |id: &TaskId| Some(Candidate { task: *id, instance: task(id).container_instance? });
-            ids.iter().filter_map(candidate).collect()
-        };
-        let candidates = placed(&tasks);
-        let leaving = placed(leaving);
-        if candidates.is_empty() {
-            return *tasks.last().expect("a victim is chosen from someone");
-        }
-        self.placement.choose_victim(&candidates, &leaving, strategies, group, &mut self.rng)
     }
 
     /// Completes deployments, drops those that are over, and says when the service is steady.
@@ -351,6 +377,7 @@ impl ControlPlane {
         if became_steady {
             if let Some(controller) = self.controllers.get_mut(name) {
                 controller.complaint = None;
+                controller.explained_at = None;
             }
             self.service_event(name, "has reached a steady state.");
         }
@@ -358,7 +385,8 @@ impl ControlPlane {
 
     /// A task of a service has reached RUNNING: its deployment can start tasks. **Source:** ecs-semantics §5.6, §5.7.
     pub(super) fn service_task_ran(&mut self, name: &Arc<str>, task: TaskId) {
-        let deployment = self.state.tasks[&task].task.deployment;
+        let task = &self.state.tasks[&task].task;
+        let deployment = task.deployment;
         if let Some(controller) = self.controllers.get_mut(name) {
             controller.throttle.task_ran();
         }
@@ -367,24 +395,19 @@ impl ControlPlane {
         }
     }
 
-    /// A task of a service is over. One that never ran slows the next start down. **Source:** ecs-semantics §5.6.
-    pub(super) fn service_task_over(
-        &mut self,
-        name: &Arc<str>,
-        task: TaskId,
-        deployment: Option<DeploymentId>,
-        provider: Option<&Arc<str>>,
-        never_ran: bool,
-    ) {
-        if let Some(service) = self.state.services.get_mut(name)
-            && let Some(count) = provider.and_then(|provider| service.tasks_by_provider.get_mut(provider))
-        {
-            *count = count.saturating_sub(1);
-        }
-        let created_at = self.state.tasks[&task].task.created_at;
-        let failed = never_ran && self.state.tasks[&task].task.stop_code == Some(StopCode::TaskFailedToStart);
+    /// A task of a service is over. One that never ran, and that nobody stopped, slows the next start down.
+    /// **Source:** ecs-semantics §5.6.
+    pub(super) fn service_task_over(&mut self, name: &Arc<str>, id: TaskId) {
+        let task = &self.state.tasks[&id].task;
+        let (created_at, deployment) = (task.created_at, task.deployment);
+        let failed = task.started_at.is_none()
+            && matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited));
+        let ran = task.started_at.is_some();
         if let Some(controller) = self.controllers.get_mut(name) {
-            controller.metrics.task_gone(task);
+            if ran {
+                controller.metrics.add_sample(id, self.now, &task.usage, task.reservation.cpu, task.reservation.memory);
+            }
+            controller.metrics.task_gone(id);
             if failed {
                 let failure = controller.throttle.task_failed_to_start(self.now, created_at);
                 self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
@@ -415,8 +438,6 @@ impl ControlPlane {
         let before = service.spec.desired_count;
         service.spec.desired_count = desired_count;
         service.steadiness = Steadiness::Changing;
-        let bounds = Bounds::of(desired_count, service.spec.deployment_configuration);
-        debug_assert!(bounds.lower <= bounds.upper);
         self.service_event(name, &format!("desired count changed from {before} to {desired_count}: {cause}"));
         self.dirty.insert(name.clone());
     }
@@ -445,10 +466,15 @@ impl ControlPlane {
         self.notify(Notification::Service { service: name.clone(), message });
     }
 
-    /// `(task T1) (task T2)`, as ECS lists tasks in events.
+    /// `(task T1) (task T2)`, as ECS lists tasks in events. *Ours:* no more than ten of them, ECS writes one more event for each ten.
     fn task_list(&self, tasks: &[TaskId]) -> String {
-        let shown: Vec<String> = tasks.iter().map(|task| format!("(task {})", self.ids.task(*task))).collect();
-        shown.join(" ")
+        let shown: Vec<String> =
+            tasks.iter().take(TASKS_LISTED).map(|task| format!("(task {})", self.ids.task(*task))).collect();
+        let more = match tasks.len().saturating_sub(TASKS_LISTED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        shown.join(" ") + &more
     }
 
     /// Room has appeared on an instance: whoever waits for it looks again.

@@ -148,8 +148,6 @@ pub struct Service {
     pub created_at: Timestamp,
     /// The last hundred service events, oldest first. **Source:** ecs-semantics §5.11.
     pub events: VecDeque<ServiceEvent>,
-    /// Tasks started by capacity provider in this service's life and not over: what a strategy's base and weights count.
-    pub tasks_by_provider: BTreeMap<Arc<str>, u32>,
     /// Whether it has said that it is steady since it last was not.
     pub steadiness: Steadiness,
 }
@@ -242,6 +240,9 @@ pub struct Deployment {
     pub healthy: BTreeSet<TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
+    /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
+    /// that a rollout leaves the ratio that the strategy asks for.
+    pub tasks_by_provider: BTreeMap<Arc<str>, u32>,
 }
 
 impl Deployment {
@@ -334,6 +335,16 @@ impl ClusterState {
             }
             live += 1;
             standalone += usize::from(task.service.is_none());
+            if let Some(service) = &task.service {
+                let deployments = self.services.get(service).map(|service| &service.deployments);
+                let found = deployments.into_iter().flatten().find(|found| Some(found.id) == task.deployment);
+                let listed = found.is_some_and(|found| {
+                    [&found.starting, &found.unproven, &found.healthy, &found.stopping]
+                        .iter()
+                        .any(|set| set.contains(&task.id))
+                });
+                assert!(listed, "task {shown} lives and service {service} does not list it");
+            }
             if task.holds_resources() {
                 let instance = task.container_instance.expect("it holds resources of an instance");
                 let held = self.tasks_by_instance.get(&instance).is_some_and(|tasks| tasks.contains(&task.id));
@@ -351,10 +362,28 @@ impl ClusterState {
             let shown = ids.container_instance(instance.id);
             let mut cpu = 0u64;
             let mut memory = 0u64;
+            let (mut running, mut pending, mut holding) = (0, 0, 0);
             for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
-                let reservation = &self.tasks[task].task.reservation;
-                cpu += u64::from(reservation.cpu.0);
-                memory += u64::from(reservation.memory.0);
+                let task = &self.tasks[task].task;
+                cpu += u64::from(task.reservation.cpu.0);
+                memory += u64::from(task.reservation.memory.0);
+                assert!(task.holds_resources(), "instance {shown} lists a task that is over");
+                running += u32::from(task.desired_status == DesiredStatus::Running);
+                pending += u32::from(task.last_status == TaskStatus::Pending);
+                holding += 1;
+            }
+            assert_eq!(
+                (running, pending),
+                (instance.running_tasks_count, instance.pending_tasks_count),
+                "instance {shown} miscounts its tasks"
+            );
+            let is_empty = instance.registered_at.is_some() && holding == 0;
+            assert_eq!(is_empty, instance.empty_since.is_some(), "instance {shown} is wrong about being empty");
+            if let Some(name) = &instance.launch.capacity_provider {
+                let listed =
+                    self.capacity_providers.get(name).is_some_and(|group| group.instances.contains(&instance.id));
+                let in_group = instance.status < ContainerInstanceStatus::Deregistering;
+                assert_eq!(listed, in_group, "instance {shown} and its group disagree");
             }
             assert_eq!(
                 (u64::from(instance.remaining.cpu.0) + cpu, u64::from(instance.remaining.memory.0) + memory),
@@ -371,16 +400,31 @@ impl ClusterState {
 impl Service {
     fn check_invariants(&self, state: &ClusterState) {
         let name = &self.spec.name;
-        let placed = self.running_count() + self.pending_count();
-        let upper = super::deployment::Bounds::of(self.spec.desired_count, self.spec.deployment_configuration).upper;
-        assert!(placed <= upper, "service {name} has {placed} tasks, {upper} are allowed");
         for deployment in &self.deployments {
+            let mut by_provider: BTreeMap<Arc<str>, u32> = BTreeMap::new();
             let sets = [&deployment.starting, &deployment.unproven, &deployment.healthy, &deployment.stopping];
-            for task in sets.into_iter().flatten() {
+            for (index, task) in
+                sets.into_iter().enumerate().flat_map(|(index, set)| set.iter().map(move |id| (index, id)))
+            {
                 let task = &state.tasks[task].task;
-                assert_eq!(task.deployment, Some(deployment.id), "a task is listed by another's deployment");
-                assert_ne!(task.last_status, TaskStatus::Stopped, "a task that is over is listed by its deployment");
+                assert_eq!(
+                    task.deployment,
+                    Some(deployment.id),
+                    "service {name} lists a task with another's deployment"
+                );
+                let expected = match (task.desired_status, task.last_status) {
+                    (_, TaskStatus::Stopped) => panic!("service {name} lists a task that is over"),
+                    (DesiredStatus::Stopped, _) => 3..4,
+                    (DesiredStatus::Running, TaskStatus::Running) => 1..3,
+                    (DesiredStatus::Running, _) => 0..1,
+                };
+                assert!(expected.contains(&index), "service {name} lists task {} among the wrong ones", task.id);
+                if let (true, Some(provider)) = (index < 3, &task.capacity_provider) {
+                    *by_provider.entry(provider.clone()).or_default() += 1;
+                }
             }
+            let counted = deployment.tasks_by_provider.iter().filter(|(_, count)| **count > 0);
+            assert!(counted.eq(by_provider.iter()), "service {name} miscounts its tasks by provider");
         }
     }
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
-use super::placement::{PlacementFailure, PlacementRequest, TaskKind};
+use super::placement::{PlacementRequest, TaskKind};
 use super::state::{Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
 use super::timers::Wakeup;
+use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::task::{
@@ -23,6 +24,9 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 
 /// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
 const PROVISIONING_LIMIT: usize = 500;
+
+/// **Source:** ecs-semantics §2.4.
+const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
 
 /// What a task is created from.
 pub(super) struct NewTask {
@@ -39,7 +43,7 @@ pub(super) struct NewTask {
 }
 
 impl NewTask {
-    fn placement_request(&self) -> PlacementRequest<'_> {
+    pub(super) fn placement_request(&self) -> PlacementRequest<'_> {
         PlacementRequest {
             reservation: &self.registered.reservation,
             group: &self.group,
@@ -54,7 +58,7 @@ impl NewTask {
 /// Why a task was not created.
 pub(super) enum Unplaced {
     /// No instance takes it, and none will come for it.
-    NoRoom(PlacementFailure),
+    NoRoom,
     /// Too many tasks wait for capacity already.
     ProvisioningLimit,
 }
@@ -79,7 +83,22 @@ fn slot_of(record: &TaskRecord) -> Slot {
     }
 }
 
+impl Slot {
+    /// Whether a task in it runs or is to run.
+    fn is_placed(self) -> bool {
+        matches!(self, Slot::Starting | Slot::Unproven | Slot::Healthy)
+    }
+}
+
 impl Deployment {
+    /// Counts a task of a provider that was or was not placed, and is or is not.
+    fn recount(&mut self, provider: &Arc<str>, (was, is): (bool, bool)) {
+        if was != is {
+            let count = self.tasks_by_provider.entry(provider.clone()).or_default();
+            *count = count.saturating_add(u32::from(is)).saturating_sub(u32::from(was));
+        }
+    }
+
     fn leave(&mut self, slot: Slot, task: TaskId) {
         self.set_of(slot).map(|set| set.remove(&task));
     }
@@ -110,7 +129,7 @@ impl ControlPlane {
                 Err(_) => {
                     let scaled = new.capacity_provider.as_ref().is_some_and(|name| self.scalers.contains_key(name));
                     if !scaled {
-                        return Err(Unplaced::NoRoom(self.placement.explain(&new.placement_request())));
+                        return Err(Unplaced::NoRoom);
                     }
                     if self.provisioning_count() >= PROVISIONING_LIMIT {
                         return Err(Unplaced::ProvisioningLimit);
@@ -151,27 +170,20 @@ impl ControlPlane {
         };
         self.state.live_count += 1;
         self.state.standalone_live_count += usize::from(task.service.is_none());
-        if let (Some(service), Some(provider)) = (&task.service, &task.capacity_provider)
-            && let Some(service) = self.state.services.get_mut(service)
-        {
-            *service.tasks_by_provider.entry(provider.clone()).or_default() += 1;
-        }
-        self.state.tasks.insert(
-            id,
-            Box::new(TaskRecord {
-                task,
-                placement: new.placement.clone(),
-                health: TaskHealth::Unproven,
-                metered: Metered::No,
-            }),
-        );
+        let placement = new.placement.clone();
+        let record = TaskRecord { task, placement, health: TaskHealth::Unproven, metered: Metered::No };
+        self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
-            (LaunchType::Ec2, Some(instance)) => self.hand_over(id, TaskHost::Ec2(instance)),
+            (LaunchType::Ec2, Some(instance)) => {
+                self.placement.reserve(instance, &new.group, &new.registered.reservation);
+                self.hand_over(id, TaskHost::Ec2(instance));
+            }
             (LaunchType::Ec2, None) => {
-                let provider = new.capacity_provider.as_ref().expect("only a provider's task waits");
-                let provider = self.state.capacity_providers.get_mut(provider).expect("a scaled provider exists");
+                let name = new.capacity_provider.as_ref().expect("only a provider's task waits");
+                let provider = self.state.capacity_providers.get_mut(name).expect("a scaled provider exists");
                 provider.provisioning.insert(id);
+                self.queues.entry(name.clone()).or_default().insert(&self.state.tasks[&id]);
                 self.change_task(id, |_| {});
             }
         }
@@ -182,7 +194,7 @@ impl ControlPlane {
         self.state.capacity_providers.values().map(|provider| provider.provisioning.len()).sum()
     }
 
-    /// Gives a task to the data plane: PENDING, its resources reserved.
+    /// Gives a task to the data plane: PENDING. Its resources are reserved already.
     fn hand_over(&mut self, id: TaskId, host: TaskHost) {
         let record = self.state.tasks.get(&id).expect("the caller has the task");
         let task = &record.task;
@@ -195,8 +207,6 @@ impl ControlPlane {
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {
-            let (group, reservation) = (task.group.clone(), task.reservation.clone());
-            self.placement.reserve(instance, &group, &reservation);
             self.state.tasks_by_instance.entry(instance).or_default().insert(id);
             self.refresh_remaining(instance);
         }
@@ -211,33 +221,25 @@ impl ControlPlane {
 
     /// Tries again to place the tasks that wait for a provider's capacity, in the order of their creation.
     pub(super) fn place_waiting_tasks(&mut self, provider: &Arc<str>) {
-        let Some(found) = self.state.capacity_providers.get(provider) else { return };
-        let waiting: Vec<TaskId> = found.provisioning.iter().copied().collect();
-        // What did not fit once in this pass does not fit later in it either: room only shrinks.
-        let mut refused: Vec<(Arc<crate::model::task_definition::Reservation>, Arc<str>)> = Vec::new();
-        for id in waiting {
-            let task = &self.state.tasks[&id].task;
-            let key = (task.reservation.clone(), task.group.clone());
-            if refused.iter().any(|other| other.1 == key.1 && other.0 == key.0) {
-                continue;
-            }
-            let rules = self.state.tasks[&id].placement.clone();
-            let request = PlacementRequest {
-                reservation: &key.0,
-                group: &key.1,
-                capacity_provider: Some(provider),
-                strategies: &rules.strategies,
-                constraints: &rules.constraints,
-                kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
-            };
-            match self.placement.place(&request, &mut self.rng) {
-                Ok(instance) => {
-                    let found = self.state.capacity_providers.get_mut(provider).expect("it was found above");
-                    found.provisioning.remove(&id);
-                    self.hand_over(id, TaskHost::Ec2(instance));
-                }
-                Err(_) => refused.push(key),
-            }
+        let Some(mut queue) = self.queues.remove(provider) else { return };
+        let mut placed = Vec::new();
+        queue.offer(provider, |task, request| {
+            let Ok(instance) = self.placement.place(request, &mut self.rng) else { return Offer::Refused };
+            // What it takes is missing for the next one.
+            self.placement.reserve(instance, request.group, request.reservation);
+            placed.push((task, instance));
+            Offer::Taken
+        });
+        let found = self.state.capacity_providers.get_mut(provider).expect("only a provider's tasks wait");
+        for (task, _) in &placed {
+            found.provisioning.remove(task);
+        }
+        debug_assert_eq!(found.provisioning.len(), queue.len(), "the queue and the provider list the same tasks");
+        if queue.len() > 0 {
+            self.queues.insert(provider.clone(), queue);
+        }
+        for (task, instance) in placed {
+            self.hand_over(task, TaskHost::Ec2(instance));
         }
     }
 
@@ -248,6 +250,8 @@ impl ControlPlane {
             return;
         }
         let waiting = record.task.last_status == TaskStatus::Provisioning;
+        // Its replacement does not wait for its end.
+        self.dirty.extend(record.task.service.clone());
         self.change_task(id, |record| {
             record.task.desired_status = DesiredStatus::Stopped;
             record.task.stop_code = Some(code);
@@ -255,7 +259,7 @@ impl ControlPlane {
         });
         if waiting {
             // The data plane has never heard of it.
-            self.task_over(id, None);
+            self.task_over(id);
         } else {
             let now = self.now;
             self.change_task(id, |record| {
@@ -296,13 +300,17 @@ impl ControlPlane {
         let container_count = record.task.containers.len();
         let metered = record.metered;
         let started_before = record.task.last_status >= TaskStatus::Running && record.task.started_at.is_some();
-        if let (Some(at), Metered::No) = (change.pull_started_at, metered) {
-            self.meter_start(id, at.min(now));
+        // What the data plane says of the past lies between the task's creation and this moment.
+        let created_at = record.task.created_at;
+        let within = |at: Timestamp| at.clamp(created_at, now);
+        let runs = matches!(change.step, TaskStep::Running);
+        if metered == Metered::No && (change.pull_started_at.is_some() || runs) {
+            self.meter_start(id, change.pull_started_at.map_or(now, within));
         }
         self.change_task(id, |record| {
             let task = &mut record.task;
-            task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(|at| at.min(now)));
-            task.pull_stopped_at = task.pull_stopped_at.or(change.pull_stopped_at.map(|at| at.min(now)));
+            task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(within));
+            task.pull_stopped_at = task.pull_stopped_at.or(change.pull_stopped_at.map(within));
             for container in change.containers.iter().filter(|container| container.container_index < container_count) {
                 let known = &mut task.containers[container.container_index];
                 if container.status > known.last_status {
@@ -323,6 +331,7 @@ impl ControlPlane {
                 _ => {}
             }
         });
+        let is_over = matches!(change.step, TaskStep::Stopped { .. });
         match change.step {
             TaskStep::Running if !started_before => self.task_started(id),
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
@@ -332,15 +341,19 @@ impl ControlPlane {
                     task.usage = usage;
                     let (code, reason): (StopCode, Arc<str>) = match failed_to_start {
                         Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
-                        None => (StopCode::EssentialContainerExited, "Essential container in task exited".into()),
+                        None => (StopCode::EssentialContainerExited, ESSENTIAL_CONTAINER_EXITED.into()),
                     };
                     task.stop_code = task.stop_code.or(Some(code));
                     if task.stopped_reason.is_none() {
                         task.stopped_reason = Some(reason);
                     }
                 });
-                self.task_over(id, None);
+                self.task_over(id);
             }
+        }
+        if !is_over && self.state.tasks[&id].task.has_lost_an_essential_container() {
+            // The others have their stop timeout; the task's replacement does not wait for them.
+            self.stop_task(id, StopCode::EssentialContainerExited, &ESSENTIAL_CONTAINER_EXITED.into());
         }
     }
 
@@ -371,17 +384,16 @@ impl ControlPlane {
     }
 
     /// Ends a task: its resources are free, its bill is closed, its service looks again.
-    pub(super) fn task_over(&mut self, id: TaskId, at: Option<Timestamp>) {
-        let at = at.unwrap_or(self.now);
+    pub(super) fn task_over(&mut self, id: TaskId) {
+        let at = self.now;
         let Some(record) = self.state.tasks.get(&id) else { return };
         if record.task.last_status == TaskStatus::Stopped {
             return;
         }
         let task = &record.task;
         let (group, reservation) = (task.group.clone(), task.reservation.clone());
-        let (service, deployment) = (task.service.clone(), task.deployment);
+        let service = task.service.clone();
         let (instance, provider) = (task.container_instance, task.capacity_provider.clone());
-        let never_ran = task.started_at.is_none();
         let waiting = task.last_status == TaskStatus::Provisioning;
         let metered = record.metered;
         let usage = task.usage;
@@ -407,8 +419,13 @@ impl ControlPlane {
         self.state.stopped_tasks.push_back((at, id));
         self.timers.cancel(Wakeup::TaskHealthy(id));
         if waiting && let Some(provider) = &provider {
+            if let Some(queue) = self.queues.get_mut(provider) {
+                queue.remove(&self.state.tasks[&id]);
+            }
             let provider = self.state.capacity_providers.get_mut(provider);
             provider.map(|provider| provider.provisioning.remove(&id));
+            // One task less waits, so that a service which the limit held back may add its own.
+            self.dirty.append(&mut self.waiting);
         }
         if let Some(instance) = instance {
             if let Some(tasks) = self.state.tasks_by_instance.get_mut(&instance) {
@@ -419,7 +436,7 @@ impl ControlPlane {
             self.room_appeared(instance);
         }
         if let Some(service) = service {
-            self.service_task_over(&service, id, deployment, provider.as_ref(), never_ran);
+            self.service_task_over(&service, id);
             self.dirty.insert(service);
         }
     }
@@ -450,6 +467,10 @@ impl ControlPlane {
             if let Some(deployment) = found {
                 deployment.leave(before.0, id);
                 deployment.enter(after.0, id);
+                if let Some(provider) = &task.capacity_provider {
+                    let counted = (!is_new && before.0.is_placed(), after.0.is_placed());
+                    deployment.recount(provider, counted);
+                }
             }
         }
         if let Some(instance) = task.container_instance.and_then(|id| self.state.container_instances.get_mut(&id)) {
@@ -497,10 +518,17 @@ impl ControlPlane {
     /// Notes what tasks have used so far, for their services' utilisation.
     pub(super) fn take_usage(&mut self, samples: &[UsageSample]) {
         for sample in samples {
-            let Some(record) = self.state.tasks.get_mut(&sample.task) else { continue };
-            if record.task.last_status == TaskStatus::Stopped {
+            let found = self.state.tasks.get_mut(&sample.task).filter(|record| {
+                let known = &record.task.usage;
+                // Use only ever grows: a sample that says less was overtaken by another.
+                record.task.last_status != TaskStatus::Stopped
+                    && sample.usage.vcpu >= known.vcpu
+                    && sample.usage.memory_mib_millis >= known.memory_mib_millis
+            });
+            let Some(record) = found else {
+                self.state.ignored_events += 1;
                 continue;
-            }
+            };
             record.task.usage = sample.usage;
             let task = &record.task;
             if task.last_status == TaskStatus::Running

@@ -17,7 +17,8 @@ use crate::model::units::Timestamp;
 pub enum Wakeup {
     /// A task has run long enough to count as healthy. **Source:** ecs-semantics §5.2.
     TaskHealthy(TaskId),
-    /// A service may start tasks again after some failed to start. **Source:** ecs-semantics §5.6.
+    /// A service may start tasks again after some failed to start, or says anew why it finds no room for them.
+    /// **Source:** ecs-semantics §5.6, §5.11.
     Restart(Arc<str>),
     /// The Auto Scaling group of a capacity provider may launch again after a launch failed.
     LaunchRetry(Arc<str>),

@@ -42,6 +42,22 @@ pub struct InstanceLaunch {
     pub capacity_provider: Option<Arc<str>>,
 }
 
+impl InstanceLaunch {
+    /// The value of an attribute, built in or custom. **Source:** ecs-semantics §3.5.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        match name {
+            "ecs.availability-zone" => Some(&self.availability_zone),
+            "ecs.instance-type" => Some(&self.instance_type.name),
+            "ecs.os-type" => Some("linux"),
+            "ecs.cpu-architecture" => Some(match self.instance_type.architecture {
+                CpuArchitecture::X86_64 => "x86_64",
+                CpuArchitecture::Arm64 => "arm64",
+            }),
+            custom => self.attributes.get(custom).map(String::as_str),
+        }
+    }
+}
+
 /// ECS' statuses of a container instance, and EC2's before and after them. **Source:** ecs-semantics §3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ContainerInstanceStatus {

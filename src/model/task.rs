@@ -220,6 +220,14 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether an essential container has ended, which ends the task. **Source:** ecs-semantics §2.2.
+    pub fn has_lost_an_essential_container(&self) -> bool {
+        let defined = self.task_definition.containers.iter();
+        defined
+            .zip(&self.containers)
+            .any(|(defined, container)| defined.essential && container.last_status == ContainerStatus::Stopped)
+    }
+
     /// Whether it holds resources of its instance: it does from its placement until it is over.
     /// **Source:** ecs-semantics §3.1.
     pub fn holds_resources(&self) -> bool {

@@ -111,6 +111,7 @@ fn run_prints_one_json_document() {
     assert!(document["services"].as_array().expect("services").is_empty());
     let bill = &document["bill"];
     // Amounts of this size are exact to the nano-dollar in a double.
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
     let nanos = |value: &Value| (value.as_f64().expect("a number") * 1e9).round() as i64;
     let lines = bill["lines"].as_array().expect("lines");
     for line in lines {

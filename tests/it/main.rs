@@ -2,8 +2,12 @@
 
 mod cluster_file;
 mod command_line;
+mod control_plane_properties;
 mod guests;
+mod harness;
 mod metering;
 mod plane;
 mod sandbox;
+mod scenarios;
+mod tidy;
 mod workloads;

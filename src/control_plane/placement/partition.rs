@@ -141,15 +141,6 @@ impl Partition {
         self.values[attribute].len()
     }
 
-    /// The values of an attribute that were met so far, by their index.
-    pub(super) fn values_of(&self, attribute: usize) -> Vec<Option<&str>> {
-        let mut values = vec![None; self.values[attribute].len()];
-        for (value, index) in &self.values[attribute] {
-            values[*index as usize] = value.as_deref();
-        }
-        values
-    }
-
     /// Whether a cell has instances.
     pub(super) fn is_inhabited(&self, cell: CellIndex) -> bool {
         self.cells[cell as usize].instance_count > 0

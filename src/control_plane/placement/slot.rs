@@ -6,7 +6,7 @@ use super::chain::Order;
 use super::forest::Key;
 use crate::model::capacity::{InstanceLaunch, InstanceResources};
 use crate::model::ids::ContainerInstanceId;
-use crate::model::task_definition::{CpuArchitecture, Reservation};
+use crate::model::task_definition::Reservation;
 
 /// A group's number, never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,24 +85,10 @@ impl Slot {
 
     /// The value of an attribute. A built-in one cannot be overridden. **Source:** ecs-semantics §3.5.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        attribute(&self.launch, name)
+        self.launch.attribute(name)
     }
 
     fn position(&self, group: GroupIndex) -> Result<usize, usize> {
         self.tasks.binary_search_by_key(&group, |(group, _)| *group)
-    }
-}
-
-/// The value of an attribute of an instance, built in or custom. **Source:** ecs-semantics §3.5.
-pub(super) fn attribute<'a>(launch: &'a InstanceLaunch, name: &str) -> Option<&'a str> {
-    match name {
-        super::chain::AVAILABILITY_ZONE => Some(&launch.availability_zone),
-        "ecs.instance-type" => Some(&launch.instance_type.name),
-        "ecs.os-type" => Some("linux"),
-        "ecs.cpu-architecture" => Some(match launch.instance_type.architecture {
-            CpuArchitecture::X86_64 => "x86_64",
-            CpuArchitecture::Arm64 => "arm64",
-        }),
-        custom => launch.attributes.get(custom).map(String::as_str),
     }
 }

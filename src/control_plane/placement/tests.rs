@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::capacity::{ContainerInstanceStatus, InstanceLaunch, InstanceType};
-use crate::model::ids::{IdForm, TaskId};
+use crate::model::ids::IdForm;
 use crate::model::rng::Stream;
 use crate::model::service::{BinpackField, SpreadField};
 use crate::model::task_definition::{CpuArchitecture, HostPort, Protocol};
@@ -69,7 +69,6 @@ const SPREAD_INSTANCE: PlacementStrategy = PlacementStrategy::Spread(SpreadField
 /// What the reference knows of a task.
 #[derive(Clone, Debug)]
 struct PlacedTask {
-    id: TaskId,
     instance: ContainerInstanceId,
     group: Arc<str>,
     reservation: Reservation,
@@ -90,8 +89,8 @@ impl Reference {
     }
 
     fn tasks_in_bucket(&self, group: &str, of: &ContainerInstance, attribute: &str) -> usize {
-        let value = slot::attribute(&of.launch, attribute);
-        self.tasks_where(group, |other| slot::attribute(&other.launch, attribute) == value)
+        let value = of.launch.attribute(attribute);
+        self.tasks_where(group, |other| other.launch.attribute(attribute) == value)
     }
 
     fn fits(&self, held: &ContainerInstance, request: &PlacementRequest<'_>) -> bool {
@@ -136,47 +135,6 @@ impl Reference {
         left.iter().map(|held| held.id).collect()
     }
 
-    /// The tasks that may be chosen to go.
-    fn victims(
-        &self,
-        candidates: &[Candidate],
-        leaving: &[Candidate],
-        strategies: &[PlacementStrategy],
-        group: &str,
-    ) -> Vec<TaskId> {
-        let stranded = candidates.iter().filter(|candidate| !self.active.contains_key(&candidate.instance));
-        if let Some(youngest) = stranded.map(|candidate| candidate.task).max() {
-            return vec![youngest];
-        }
-        let mut staying = self.clone();
-        staying.tasks.retain(|task| leaving.iter().all(|other| other.task != task.id));
-        let mut left: Vec<(&ContainerInstance, TaskId)> =
-            candidates.iter().map(|candidate| (&self.active[&candidate.instance], candidate.task)).collect();
-        let default = [spread("ecs.availability-zone"), SPREAD_INSTANCE];
-        for strategy in if strategies.is_empty() { &default } else { strategies } {
-            use std::cmp::Reverse;
-            match strategy {
-                PlacementStrategy::Random => return left.iter().map(|(_, task)| *task).collect(),
-                PlacementStrategy::Binpack(BinpackField::Cpu) => {
-                    keep_least(&mut left, |(held, _)| Reverse(held.remaining.cpu));
-                }
-                PlacementStrategy::Binpack(BinpackField::Memory) => {
-                    keep_least(&mut left, |(held, _)| Reverse(held.remaining.memory));
-                }
-                PlacementStrategy::Spread(SpreadField::InstanceId) => {
-                    keep_least(&mut left, |(held, _)| Reverse(staying.tasks_where(group, |other| other.id == held.id)));
-                }
-                PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
-                    keep_least(&mut left, |(held, _)| Reverse(staying.tasks_in_bucket(group, held, name)));
-                }
-            }
-        }
-        if !matches!(strategies.last(), Some(PlacementStrategy::Spread(SpreadField::Attribute(_)))) {
-            keep_least(&mut left, |(_, task)| std::cmp::Reverse(*task));
-        }
-        left.iter().map(|(_, task)| *task).collect()
-    }
-
     fn held(&mut self, id: ContainerInstanceId) -> &mut ContainerInstance {
         self.active.get_mut(&id).or(self.set_aside.get_mut(&id)).unwrap()
     }
@@ -196,7 +154,6 @@ enum Step {
     Reinsert { nth: usize },
     Place(Wish),
     Release { nth: usize },
-    Victim { strategies: Vec<PlacementStrategy>, group: u8 },
 }
 
 /// A placement request that owns its parts.
@@ -217,7 +174,6 @@ struct Pair {
     index: PlacementIndex,
     reference: Reference,
     rng: RandomStream,
-    next_task: u64,
     placed: u32,
     refused: u32,
 }
@@ -225,7 +181,7 @@ struct Pair {
 impl Pair {
     fn new(limits: Limits) -> Pair {
         let index = PlacementIndex { limits, ..PlacementIndex::default() };
-        Pair { index, reference: Reference::default(), rng: stream(), next_task: 0, placed: 0, refused: 0 }
+        Pair { index, reference: Reference::default(), rng: stream(), placed: 0, refused: 0 }
     }
 
     fn apply(&mut self, step: &Step) {
@@ -270,17 +226,6 @@ impl Pair {
                     self.reference.set_aside.remove(&task.instance);
                 }
             }
-            Step::Victim { strategies, group } => {
-                let group: Arc<str> = Arc::from(format!("g{group}"));
-                let of_group = self.reference.tasks.iter().filter(|task| task.group == group);
-                let of_group = of_group.map(|task| Candidate { task: task.id, instance: task.instance });
-                let (leaving, candidates): (Vec<_>, Vec<_>) = of_group.partition(|task| task.task.0.is_multiple_of(3));
-                if !candidates.is_empty() {
-                    let victim = self.index.choose_victim(&candidates, &leaving, strategies, &group, &mut self.rng);
-                    let expected = self.reference.victims(&candidates, &leaving, strategies, &group);
-                    assert!(expected.contains(&victim), "{victim} of {expected:?}");
-                }
-            }
         }
         for held in self.reference.active.values().chain(self.reference.set_aside.values()) {
             assert_eq!(self.index.remaining(held.id), Some(&held.remaining));
@@ -310,9 +255,7 @@ impl Pair {
                 remaining.cpu.0 -= wanted.cpu.0;
                 remaining.memory.0 -= wanted.memory.0;
                 remaining.ports.extend(&wanted.ports);
-                let id = TaskId(self.next_task);
-                self.next_task += 1;
-                self.reference.tasks.push(PlacedTask { id, instance: chosen, group, reservation: wanted });
+                self.reference.tasks.push(PlacedTask { instance: chosen, group, reservation: wanted });
                 self.placed += 1;
             }
             Err(Unplaceable) => {
@@ -358,7 +301,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             prop::option::weighted(0.15, prop::sample::select(vec![22u16, 80, 81])),
             0u8..3,
             prop::sample::select(vec![None, None, Some("p"), Some("q"), Some("nobody")]),
-            chain.clone(),
+            chain,
             prop::bool::weighted(0.2),
             prop::sample::select(vec![TaskKind::Service, TaskKind::Standalone]),
         )
@@ -371,7 +314,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             1 => any::<usize>().prop_map(|nth| Step::Reinsert { nth }),
             10 => wish,
             5 => any::<usize>().prop_map(|nth| Step::Release { nth }),
-            1 => (chain, 0u8..3).prop_map(|(strategies, group)| Step::Victim { strategies, group }),
         ];
         prop::collection::vec(step, 1..160)
     })
@@ -558,32 +500,6 @@ fn each_candidate_has_its_reason() {
     let failure = index.explain(&PlacementRequest { capacity_provider: Some(&nobody), ..request });
     assert_eq!(failure.reason(), EMPTY_CAPACITY_PROVIDER);
     assert_eq!(failure.failures.len(), 1);
-}
-
-/// Several victims in a row leave the zones and the instances even, though none of them has released anything yet.
-#[test]
-fn victims_in_a_row_keep_the_balance() {
-    let mut index = PlacementIndex::default();
-    let (group, reservation) = (Arc::from("service:web"), reservation(256, 512));
-    let instances = [0, 1, 3].map(|id| instance(id, 1024, 2048));
-    let mut tasks = Vec::new();
-    // Four tasks on each of two instances of zone a, and three in zone b.
-    for (instance, count) in instances.iter().zip([4, 3, 4]) {
-        index.insert_instance(instance);
-        for _ in 0..count {
-            index.reserve(instance.id, &group, &reservation);
-            tasks.push(Candidate { task: TaskId(tasks.len() as u64), instance: instance.id });
-        }
-    }
-    let mut leaving: Vec<Candidate> = Vec::new();
-    for _ in 0..6 {
-        let victim = index.choose_victim(&tasks, &leaving, &[], &group, &mut stream());
-        let position = tasks.iter().position(|task| task.task == victim).unwrap();
-        leaving.push(tasks.remove(position));
-    }
-    let left = instances.each_ref().map(|held| tasks.iter().filter(|task| task.instance == held.id).count());
-    // Five go from zone a until the zones are even, by turns from its two instances; the sixth from the fullest of all.
-    assert_eq!(left, [2, 2, 1]);
 }
 
 /// Chance gives each instance that fits the same part, whether it draws from the tree or from a list.

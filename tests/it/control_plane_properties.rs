@@ -1,0 +1,461 @@
+//! Random clusters, requests and faults: what must always hold does, and once the faults stop every service gets what it wants
+//! or says why not.
+//!
+//! Two kinds of runs. *Honest*: the fake data plane does what it is asked, late, badly and not at all. *Hostile*: events besides that
+//! are made up, for ids that are known, gone or never were. The harness checks the invariants after every event of both; here is
+//! what comes on top: convergence, and that the same events always lead to the same actions.
+
+use std::sync::Arc;
+
+use longshore::control_plane::ControlPlane;
+use longshore::control_plane::deployment::Bounds;
+use longshore::control_plane::event::{
+    ContainerStateChange, Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService,
+};
+use longshore::control_plane::state::ServiceStatus;
+use longshore::model::capacity::{ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget};
+use longshore::model::cluster::ClusterSpec;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::rng::{RandomStream, Stream};
+use longshore::model::service::{
+    BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, SpreadField,
+};
+use longshore::model::settings::Settings;
+use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
+use longshore::model::task_definition::Reservation;
+use longshore::model::units::{Duration, Timestamp, VcpuNanos};
+use longshore::model::usage::{TaskUsage, UsageSample};
+use proptest::prelude::*;
+
+use crate::harness::{
+    World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service, strategy,
+    task_definition,
+};
+
+/// One thing that happens in a random run. Numbers are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Wait { millis: u64 },
+    SetCount { service: usize, count: u32 },
+    Deploy { service: usize },
+    ForceDeployment { service: usize },
+    SetBounds { service: usize, minimum: u32, maximum: u32 },
+    SetStrategy { service: usize, strategy: usize },
+    DeleteService { service: usize },
+    CreateService { service: usize, count: u32 },
+    RunTask { target: usize, count: u32, size: usize, distinct: bool },
+    StopTask { task: u64 },
+    Crash { task: u64 },
+    SpotInterruption { task: u64 },
+    LaunchInstance,
+    LoseInstance { instance: u64 },
+    TerminateInstance { instance: u64 },
+    FailLaunches { count: u32 },
+    Drain,
+    Hostile(Hostile),
+}
+
+/// An event that the data plane never had a reason for, or had long ago.
+#[derive(Clone, Debug)]
+enum Hostile {
+    Task { task: u64, step: usize, at: u64, container: usize },
+    InstanceRunning { instance: u64 },
+    InstanceLaunchFailed { instance: u64 },
+    InstanceTerminated { instance: u64 },
+    Usage { task: u64, vcpu: u64 },
+    Deadline,
+    Again { back: usize },
+    UnknownNames,
+}
+
+const SERVICES: [&str; 5] = ["web", "api", "batch", "spot", "distinct"];
+const FAMILIES: [&str; 3] = ["small", "large", "huge"];
+
+fn service_of(index: usize, count: u32) -> longshore::model::service::ServiceSpec {
+    let name = SERVICES[index % SERVICES.len()];
+    let launch_target = match name {
+        "web" => on_fargate(),
+        "api" | "distinct" => on_ec2(),
+        "batch" => strategy(&[("asg", 0, 1), ("fixed", 1, 1)]),
+        _ => strategy(&[(FARGATE, 1, 1), (FARGATE_SPOT, 0, 3)]),
+    };
+    let placement_constraints =
+        if name == "distinct" { vec![PlacementConstraint::DistinctInstance] } else { Vec::new() };
+    longshore::model::service::ServiceSpec { launch_target, placement_constraints, ..service(name, count) }
+}
+
+fn target_of(index: usize) -> LaunchTarget {
+    match index % 5 {
+        0 => on_fargate(),
+        1 => on_ec2(),
+        2 => strategy(&[("asg", 0, 1)]),
+        3 => strategy(&[(FARGATE_SPOT, 0, 1)]),
+        _ => LaunchTarget::ClusterDefault,
+    }
+}
+
+fn placement_of(index: usize) -> Vec<PlacementStrategy> {
+    match index % 4 {
+        0 => Vec::new(),
+        1 => vec![PlacementStrategy::Binpack(BinpackField::Memory)],
+        2 => vec![
+            PlacementStrategy::Spread(SpreadField::Attribute("ecs.availability-zone".to_owned())),
+            PlacementStrategy::Binpack(BinpackField::Cpu),
+        ],
+        _ => vec![PlacementStrategy::Random],
+    }
+}
+
+fn cluster(seed: u64) -> ClusterSpec {
+    let mut fixed = provider("fixed", 1, 1);
+    fixed.managed_scaling = None;
+    let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
+    for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
+        task_definitions.push(task_definition(family, cpu, memory));
+    }
+    ClusterSpec {
+        settings: Settings { seed, restart_delay_max: secs(60), stopped_task_limit: 40, ..Settings::default() },
+        capacity_providers: vec![provider("asg", 0, 3), fixed],
+        container_instances: vec![instance_launch("us-east-1a"), instance_launch("us-east-1b")],
+        task_definitions,
+        services: vec![service_of(0, 3), service_of(1, 2), service_of(2, 4)],
+        ..empty_cluster()
+    }
+}
+
+fn honest_step() -> impl Strategy<Value = Step> {
+    let service = 0..SERVICES.len();
+    prop_oneof![
+        8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
+        2 => (service.clone(), 0u32..9).prop_map(|(service, count)| Step::SetCount { service, count }),
+        2 => service.clone().prop_map(|service| Step::Deploy { service }),
+        1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
+        1 => (service.clone(), 0u32..=100, 100u32..=250)
+            .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
+        1 => (service.clone(), 0usize..4).prop_map(|(service, strategy)| Step::SetStrategy { service, strategy }),
+        1 => service.clone().prop_map(|service| Step::DeleteService { service }),
+        2 => (service, 0u32..6).prop_map(|(service, count)| Step::CreateService { service, count }),
+        2 => (0usize..5, 1u32..11, 0usize..3, any::<bool>())
+            .prop_map(|(target, count, size, distinct)| Step::RunTask { target, count, size, distinct }),
+        2 => any::<u64>().prop_map(|task| Step::StopTask { task }),
+        2 => any::<u64>().prop_map(|task| Step::Crash { task }),
+        1 => any::<u64>().prop_map(|task| Step::SpotInterruption { task }),
+        1 => Just(Step::LaunchInstance),
+        1 => any::<u64>().prop_map(|instance| Step::LoseInstance { instance }),
+        1 => any::<u64>().prop_map(|instance| Step::TerminateInstance { instance }),
+        1 => (1u32..3).prop_map(|count| Step::FailLaunches { count }),
+    ]
+}
+
+fn hostile_step() -> impl Strategy<Value = Step> {
+    let hostile = prop_oneof![
+        6 => (any::<u64>(), 0usize..5, any::<u64>(), 0usize..3)
+            .prop_map(|(task, step, at, container)| Hostile::Task { task, step, at, container }),
+        1 => any::<u64>().prop_map(|instance| Hostile::InstanceRunning { instance }),
+        1 => any::<u64>().prop_map(|instance| Hostile::InstanceLaunchFailed { instance }),
+        1 => any::<u64>().prop_map(|instance| Hostile::InstanceTerminated { instance }),
+        1 => (any::<u64>(), any::<u64>()).prop_map(|(task, vcpu)| Hostile::Usage { task, vcpu }),
+        1 => Just(Hostile::Deadline),
+        3 => (1usize..40).prop_map(|back| Hostile::Again { back }),
+        1 => Just(Hostile::UnknownNames),
+    ];
+    prop_oneof![2 => honest_step(), 1 => hostile.prop_map(Step::Hostile)]
+}
+
+/// A number of something that exists, or one or two beyond: ids begin with 1.
+fn pick(number: u64, last: Option<u64>) -> u64 {
+    number % (last.unwrap_or(0) + 3)
+}
+
+fn pick_task(world: &World, number: u64) -> TaskId {
+    TaskId(pick(number, world.plane.state().tasks.keys().next_back().map(|task| task.0)))
+}
+
+fn pick_instance(world: &World, number: u64) -> ContainerInstanceId {
+    let last = world.plane.state().container_instances.keys().next_back();
+    ContainerInstanceId(pick(number, last.map(|instance| instance.0)))
+}
+
+fn take(world: &mut World, step: &Step) {
+    let update = |service: &usize| UpdateService { service: SERVICES[*service].into(), ..UpdateService::default() };
+    let put = |world: &mut World, request| {
+        // Refusals are answers too.
+        let _ = world.request(request);
+    };
+    match step {
+        Step::Wait { millis } => {
+            let end = world.now + Duration::from_millis(*millis);
+            while world.step(end) {}
+            world.now = end;
+        }
+        Step::SetCount { service, count } => {
+            let update = UpdateService { desired_count: Some(*count), ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::Deploy { service } => {
+            let family = SERVICES[*service];
+            let cpu = if world.journal.len().is_multiple_of(2) { 256 } else { 512 };
+            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(task_definition(family, cpu, 512))));
+            let update = UpdateService { task_definition: Some(latest(family)), ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::ForceDeployment { service } => {
+            let update = UpdateService { new_deployment: NewDeployment::Forced, ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetBounds { service, minimum, maximum } => {
+            let bounds = DeploymentConfiguration { minimum_healthy_percent: *minimum, maximum_percent: *maximum };
+            let update = UpdateService { deployment_configuration: Some(bounds), ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetStrategy { service, strategy } => {
+            let update = UpdateService { placement_strategy: Some(placement_of(*strategy)), ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::DeleteService { service } => {
+            put(world, Request::DeleteService { service: SERVICES[*service].into() });
+        }
+        Step::CreateService { service, count } => {
+            put(world, Request::CreateService(Box::new(service_of(*service, *count))));
+        }
+        Step::RunTask { target, count, size, distinct } => {
+            let mut spec = run(FAMILIES[*size], *count, target_of(*target));
+            if *distinct {
+                spec.placement_constraints.push(PlacementConstraint::DistinctInstance);
+            }
+            put(world, Request::RunTask(Box::new(spec)));
+        }
+        Step::StopTask { task } => {
+            let task = pick_task(world, *task);
+            put(world, Request::StopTask { task, reason: None });
+        }
+        Step::Crash { task } => {
+            let task = pick_task(world, *task);
+            world.crash(task, 1);
+        }
+        Step::SpotInterruption { task } => {
+            let task = pick_task(world, *task);
+            world.apply(Event::SpotInterruption { task });
+        }
+        Step::LaunchInstance => put(world, Request::LaunchInstance(Arc::new(instance_launch("us-east-1a")))),
+        Step::LoseInstance { instance } => {
+            let instance = pick_instance(world, *instance);
+            world.lose_instance(instance);
+        }
+        Step::TerminateInstance { instance } => {
+            let instance = pick_instance(world, *instance);
+            put(world, Request::TerminateInstance(instance));
+        }
+        Step::FailLaunches { count } => world.launches_to_fail = *count,
+        Step::Drain => put(world, Request::DrainCluster),
+        Step::Hostile(hostile) => {
+            if let Some(event) = made_up(world, hostile) {
+                world.apply(event);
+            }
+        }
+    }
+}
+
+fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
+    Some(match hostile {
+        Hostile::Task { task, step, at, container } => {
+            let usage = TaskUsage { vcpu: VcpuNanos(*at), ..TaskUsage::default() };
+            let step = match step {
+                0 => TaskStep::Pulling,
+                1 => TaskStep::Running,
+                2 => TaskStep::ContainersChanged,
+                3 => TaskStep::Stopped { usage, failed_to_start: None },
+                _ => TaskStep::Stopped { usage, failed_to_start: Some("ResourceInitializationError: made up".into()) },
+            };
+            let moment = at.is_multiple_of(3).then_some(Timestamp(*at));
+            let exit = ContainerExit { exit_code: Some(3), reason: None };
+            Event::TaskStateChange(TaskStateChange {
+                task: pick_task(world, *task),
+                step,
+                pull_started_at: moment,
+                pull_stopped_at: moment,
+                containers: vec![ContainerStateChange {
+                    container_index: *container,
+                    status: ContainerStatus::Stopped,
+                    exit,
+                }],
+            })
+        }
+        Hostile::InstanceRunning { instance } => Event::InstanceRunning { instance: pick_instance(world, *instance) },
+        Hostile::InstanceLaunchFailed { instance } => {
+            Event::InstanceLaunchFailed { instance: pick_instance(world, *instance), reason: "made up".to_owned() }
+        }
+        Hostile::InstanceTerminated { instance } => {
+            Event::InstanceTerminated { instance: pick_instance(world, *instance), reason: None }
+        }
+        Hostile::Usage { task, vcpu } => {
+            let usage = TaskUsage { vcpu: VcpuNanos(*vcpu), memory_mib_millis: *vcpu, ..TaskUsage::default() };
+            Event::Usage { samples: vec![UsageSample { task: pick_task(world, *task), usage }; 2] }
+        }
+        Hostile::Deadline => Event::DeadlineReached,
+        Hostile::Again { back } => {
+            let index = world.journal.len().checked_sub(*back)?;
+            let (_, event) = &world.journal[index];
+            // A request that comes again is another request.
+            if matches!(event, Event::Request { .. }) {
+                return None;
+            }
+            event.clone()
+        }
+        Hostile::UnknownNames => Event::Request {
+            request_id: longshore::model::ids::RequestId(u64::MAX),
+            request: Request::UpdateService(Box::new(UpdateService {
+                service: "nobody".into(),
+                desired_count: Some(1),
+                ..UpdateService::default()
+            })),
+        },
+    })
+}
+
+/// Runs a cluster through the steps, with faults.
+fn run_steps(seed: u64, steps: &[Step]) -> World {
+    let mut world = World::new(&cluster(seed));
+    world.faults = Some(RandomStream::new(seed, Stream::Faults));
+    for step in steps {
+        take(&mut world, step);
+    }
+    world
+}
+
+/// A service that says nothing of why it has not what it wants is stuck.
+fn assert_converged(world: &World) {
+    let state = world.plane.state();
+    for service in state.services.values() {
+        let name = &service.spec.name;
+        let counts = world.counts(name);
+        if service.status != ServiceStatus::Active {
+            assert_eq!(service.status, ServiceStatus::Inactive, "service {name} never ends: {counts}");
+            continue;
+        }
+        let converged = service.deployments.len() == 1
+            && service.healthy_count() == service.spec.desired_count
+            && service.pending_count() == 0;
+        let waits = service
+            .deployments
+            .iter()
+            .flat_map(|deployment| &deployment.starting)
+            .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
+        let since_steady: Vec<_> = service
+            .events
+            .iter()
+            .rev()
+            .take_while(|event| !event.message.contains("has reached a steady state"))
+            .collect();
+        let complains = since_steady.iter().any(|event| event.message.contains("was unable to"));
+        assert!(
+            converged || waits || complains,
+            "service {name} is stuck without a reason: {counts}, {} deployments\n{}",
+            service.deployments.len(),
+            world.service_events(name)
+        );
+        assert!(
+            !converged || !since_steady.iter().any(|event| event.message.contains("has stopped")) || complains,
+            "service {name} is steady and does not say so\n{}",
+            world.service_events(name)
+        );
+    }
+    // Whoever waits for room waits for a reason.
+    let has_room = |reservation: &Reservation, provider: Option<&Arc<str>>| {
+        state.container_instances.values().any(|instance| {
+            instance.status == ContainerInstanceStatus::Active
+                && (provider.is_none() || instance.launch.capacity_provider.as_ref() == provider)
+                && instance.remaining.cpu >= reservation.cpu
+                && instance.remaining.memory >= reservation.memory
+        })
+    };
+    if let Some(api) = state.services.get("api").filter(|service| service.status == ServiceStatus::Active) {
+        let missing = api.primary().placed_count() < api.spec.desired_count;
+        let placed = api.running_count() + api.pending_count();
+        let upper = Bounds::of(api.spec.desired_count, api.spec.deployment_configuration).upper;
+        let room = has_room(&api.primary().reservation, None);
+        assert!(!(missing && placed < upper && room), "service api waits though there is room");
+    }
+    for (name, provider) in &state.capacity_providers {
+        for task in &provider.provisioning {
+            let record = &state.tasks[task];
+            let is_distinct = !record.placement.constraints.is_empty();
+            let room = has_room(&record.task.reservation, Some(name));
+            assert!(is_distinct || !room, "task {task} waits though there is room");
+        }
+    }
+    // A waiting task that would fit an instance of its group waits only when the group is at its maximum.
+    for provider in state.capacity_providers.values() {
+        let group = &provider.provider.auto_scaling_group;
+        let fits = provider
+            .provisioning
+            .iter()
+            .any(|task| state.tasks[task].task.reservation.cpu <= group.instance_type.cpu_units());
+        assert!(!fits || provider.desired_capacity == group.max_size, "tasks wait at a group that could grow");
+        let present = u32::try_from(provider.instances.len()).expect("a few");
+        assert!(present >= provider.desired_capacity, "a group lacks instances");
+    }
+}
+
+/// Feeds the events to a fresh control plane: the journal is the whole truth.
+fn assert_replays(world: &World) {
+    let mut plane = ControlPlane::new(world.plane.name(), world.plane.settings().clone());
+    for ((now, event), expected) in world.journal.iter().zip(&world.actions) {
+        let actual = plane.apply(*now, event.clone());
+        assert_eq!(&actual, expected, "at {now} after {event:?}");
+    }
+}
+
+fn heal(world: &mut World) {
+    world.faults = None;
+    world.launches_to_fail = 0;
+    let events = world.journal.len();
+    world.run_for(3600);
+    let taken = world.journal.len() - events;
+    assert!(taken < 2_000, "{taken} events in an hour without faults");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// style §6: the invariants hold at every event; a cluster without faults converges or says why not; the journal replays.
+    #[test]
+    fn honest_runs_converge(seed in 0u64..1000, steps in prop::collection::vec(honest_step(), 1..60)) {
+        let mut world = run_steps(seed, &steps);
+        heal(&mut world);
+        assert_converged(&world);
+        assert_replays(&world);
+    }
+
+    /// Late, repeated, reordered and made-up events change nothing that must hold, and convergence neither.
+    #[test]
+    fn hostile_runs_converge(seed in 0u64..1000, steps in prop::collection::vec(hostile_step(), 1..80)) {
+        let mut world = run_steps(seed, &steps);
+        heal(&mut world);
+        assert_converged(&world);
+        assert_replays(&world);
+    }
+
+    /// A drain ends every task and gives every instance back, whatever came before it.
+    #[test]
+    fn drains_end(seed in 0u64..1000, steps in prop::collection::vec(hostile_step(), 1..40)) {
+        let mut world = run_steps(seed, &steps);
+        take(&mut world, &Step::Drain);
+        for step in steps.iter().take(10) {
+            take(&mut world, step);
+        }
+        heal(&mut world);
+        let state = world.plane.state();
+        prop_assert!(state.is_empty(), "left: {}{}", world.tasks(), world.instances());
+        assert_replays(&world);
+    }
+
+    /// The same seed and steps lead to the same events and actions.
+    #[test]
+    fn the_same_seed_leads_to_the_same_trace(seed in 0u64..1000, steps in prop::collection::vec(honest_step(), 1..30)) {
+        let first = run_steps(seed, &steps);
+        let second = run_steps(seed, &steps);
+        prop_assert_eq!(first.journal, second.journal);
+        prop_assert_eq!(first.actions, second.actions);
+    }
+}

@@ -1,0 +1,838 @@
+//! A cluster without a data plane: the control plane, a fake that answers its actions, and a checker that looks on.
+//!
+//! Time is virtual: [`World::run_until`] jumps from event to deadline to event. The fake starts tasks and instances after the times that
+//! a [`Behaviour`] names and does what it is asked to. The [`Checker`] sees every event with its actions from outside and holds
+//! them against what style and design promise: it knows nothing of how a decision comes about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use longshore::control_plane::ControlPlane;
+use longshore::control_plane::action::{Action, Notification, Response, TaskHost, TaskStart};
+use longshore::control_plane::deployment::Bounds;
+use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
+use longshore::control_plane::request_error::RequestError;
+use longshore::model::capacity::{
+    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
+    InstanceType, LaunchTarget, ManagedScaling,
+};
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
+use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
+use longshore::model::rng::RandomStream;
+use longshore::model::service::{DeploymentConfiguration, PropagateTags, ServiceSpec};
+use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use longshore::model::task_definition::{
+    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
+};
+use longshore::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
+use longshore::model::usage::{MeteringFact, TaskUsage, UsageSample};
+
+/// How the fake data plane treats tasks of one family.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Time that pulling takes; zero is not reported.
+    pub pull: Duration,
+    /// Time from then until everything runs.
+    pub start: Duration,
+    /// Time from StopTask to the end; the stop timeout cuts it short.
+    pub stop: Duration,
+    /// How it ends by itself.
+    pub end: End,
+    /// CPU work in percent of what it reserves.
+    pub cpu_percent: u64,
+}
+
+/// How a task ends when nobody stops it.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// It does not.
+    Never,
+    /// Its first container exits so long after the start.
+    Exit { after: Duration, code: i32 },
+    /// It never runs.
+    FailToStart { reason: &'static str },
+}
+
+impl Default for Behaviour {
+    fn default() -> Behaviour {
+        Behaviour { pull: secs(0), start: secs(1), stop: secs(1), end: End::Never, cpu_percent: 0 }
+    }
+}
+
+impl Behaviour {
+    /// Slow or quick, and one in three ends by itself or never runs.
+    fn by_chance(chance: &mut RandomStream) -> Behaviour {
+        let mut millis = |bound: u64| Duration::from_millis(chance.below(bound));
+        let (pull, start, stop, after) = (millis(3_000), millis(5_000), millis(40_000), millis(90_000));
+        let end = match chance.below(6) {
+            0 => End::Exit { after, code: 1 },
+            1 => End::FailToStart { reason: "CannotPullContainerError: image not found" },
+            _ => End::Never,
+        };
+        Behaviour { pull, start, stop, end, cpu_percent: 0 }
+    }
+}
+
+struct FakeTask {
+    start: Arc<TaskStart>,
+    behaviour: Behaviour,
+    began_at: Timestamp,
+    usage: TaskUsage,
+    ran_at: Option<Timestamp>,
+}
+
+/// A control plane with everything around it.
+pub struct World {
+    pub plane: ControlPlane,
+    pub now: Timestamp,
+    /// Each event and when it was taken in: a journal.
+    pub journal: Vec<(Timestamp, Event)>,
+    /// What followed from each of them.
+    pub actions: Vec<Vec<Action>>,
+    /// By family or `family:revision`; the latter wins.
+    pub behaviours: BTreeMap<String, Behaviour>,
+    /// Instances that can't be launched, counted down.
+    pub launches_to_fail: u32,
+    queue: BTreeMap<(Timestamp, u64), Event>,
+    sequence: u64,
+    next_request: u64,
+    tasks: BTreeMap<TaskId, FakeTask>,
+    checker: Checker,
+    reports_usage: bool,
+    /// Draws what tasks do instead of `behaviours`.
+    pub faults: Option<RandomStream>,
+}
+
+/// The most events that a run may take: more is a loop.
+const EVENTS_MAX: usize = 200_000;
+
+impl World {
+    /// A cluster as the specification asks for it, in the order in which a driver would.
+    pub fn new(spec: &ClusterSpec) -> World {
+        let mut world = World {
+            plane: ControlPlane::new(&spec.name, spec.settings.clone()),
+            now: Timestamp::ZERO,
+            journal: Vec::new(),
+            actions: Vec::new(),
+            behaviours: BTreeMap::new(),
+            launches_to_fail: 0,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            next_request: 1,
+            tasks: BTreeMap::new(),
+            checker: Checker::default(),
+            reports_usage: false,
+            faults: None,
+        };
+        for provider in &spec.capacity_providers {
+            world.done(Request::CreateCapacityProvider(Box::new(provider.clone())));
+        }
+        world.done(Request::PutDefaultStrategy(spec.default_strategy.clone()));
+        for launch in &spec.container_instances {
+            world.done(Request::LaunchInstance(Arc::new(launch.clone())));
+        }
+        for definition in &spec.task_definitions {
+            world.done(Request::RegisterTaskDefinition(Box::new(definition.clone())));
+        }
+        for service in &spec.services {
+            world.done(Request::CreateService(Box::new(service.clone())));
+        }
+        for scheduled in &spec.run_tasks {
+            let request = Request::RunTask(Box::new(scheduled.spec.clone()));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
+        }
+        world
+    }
+
+    /// Says how tasks of a family (or of `family:revision`) behave from here on, those that are there included.
+    pub fn behave(&mut self, family: &str, behaviour: Behaviour) {
+        self.reports_usage |= behaviour.cpu_percent > 0;
+        for task in self.tasks.values_mut() {
+            let definition = &task.start.task_definition;
+            if definition.family == family || definition.to_string() == family {
+                task.behaviour = behaviour.clone();
+            }
+        }
+        self.behaviours.insert(family.to_owned(), behaviour);
+    }
+
+    /// Puts a request and returns its answer.
+    pub fn request(&mut self, request: Request) -> Result<Response, RequestError> {
+        let request_id = RequestId(self.next_request);
+        self.next_request += 1;
+        let actions = self.apply(Event::Request { request_id, request });
+        match actions.into_iter().next() {
+            Some(Action::Respond { response, .. }) => response,
+            other => panic!("a request is answered first of all, not with {other:?}"),
+        }
+    }
+
+    /// Puts a request that has to be granted.
+    #[track_caller]
+    pub fn done(&mut self, request: Request) -> Response {
+        self.request(request).expect("the request is granted")
+    }
+
+    /// Puts a request that has to be granted, unless the cluster is draining.
+    pub fn done_unless_draining(&mut self, request: Request) {
+        match self.request(request) {
+            Ok(_) | Err(RequestError::Draining) => {}
+            Err(error) => panic!("the request is refused: {error}"),
+        }
+    }
+
+    /// Runs tasks and returns what became of them: tasks, and each failure as `instance reason`.
+    pub fn run_task(&mut self, spec: RunTaskSpec) -> (Vec<TaskId>, Vec<String>) {
+        match self.done(Request::RunTask(Box::new(spec))) {
+            Response::RunTask { tasks, failures } => {
+                let shown = failures.iter().map(|failure| match failure.instance {
+                    Some(instance) => format!("I{instance} {}: {}", failure.reason, failure.detail),
+                    None => format!("{}: {}", failure.reason, failure.detail),
+                });
+                (tasks, shown.collect())
+            }
+            other => panic!("RunTask is answered with tasks, not with {other:?}"),
+        }
+    }
+
+    /// Lets an event come at a later moment.
+    pub fn schedule(&mut self, at: Timestamp, event: Event) {
+        self.queue.insert((at, self.sequence), event);
+        self.sequence += 1;
+    }
+
+    fn schedule_in(&mut self, delay: Duration, event: Event) {
+        self.schedule(self.now + delay, event);
+    }
+
+    /// Takes in one event at this moment and lets the fake carry out what follows.
+    pub fn apply(&mut self, event: Event) -> Vec<Action> {
+        self.journal.push((self.now, event.clone()));
+        assert!(self.journal.len() < EVENTS_MAX, "the cluster does not come to rest");
+        self.checker.before(&self.plane);
+        let actions = self.plane.apply(self.now, event.clone());
+        self.checker.after(&self.plane, self.now, &event, &actions);
+        self.actions.push(actions.clone());
+        for action in &actions {
+            self.carry_out(action);
+        }
+        actions
+    }
+
+    fn carry_out(&mut self, action: &Action) {
+        match action {
+            Action::LaunchInstance { instance, launch } => {
+                let instance = *instance;
+                let event = if self.launches_to_fail > 0 {
+                    self.launches_to_fail -= 1;
+                    Event::InstanceLaunchFailed { instance, reason: "InsufficientInstanceCapacity".into() }
+                } else {
+                    Event::InstanceRunning { instance }
+                };
+                self.schedule_in(launch.boot_time, event);
+            }
+            Action::TerminateInstance { instance } => {
+                self.schedule_in(secs(1), Event::InstanceTerminated { instance: *instance, reason: None });
+            }
+            Action::StartTask(start) => self.start_fake(start),
+            Action::StopTask { task } => {
+                if let Some(fake) = self.tasks.get(task) {
+                    let timeout = fake.start.stop_timeout;
+                    let (delay, code) =
+                        if fake.behaviour.stop < timeout { (fake.behaviour.stop, 0) } else { (timeout, 137) };
+                    let ran = fake.ran_at.is_some();
+                    self.forget_plans_of(*task);
+                    let change = self.stopped(*task, ran.then_some(code), None);
+                    self.schedule_in(delay, change);
+                }
+            }
+            Action::Respond { .. } | Action::Meter(_) | Action::Notify(_) => {}
+        }
+    }
+
+    fn start_fake(&mut self, start: &Arc<TaskStart>) {
+        let definition = &start.task_definition;
+        let behaviour = match &mut self.faults {
+            Some(chance) => Behaviour::by_chance(chance),
+            None => self
+                .behaviours
+                .get(&definition.to_string())
+                .or_else(|| self.behaviours.get(&definition.family))
+                .cloned()
+                .unwrap_or_default(),
+        };
+        let task = start.task;
+        let fake = FakeTask {
+            start: start.clone(),
+            behaviour: behaviour.clone(),
+            began_at: self.now,
+            usage: TaskUsage::default(),
+            ran_at: None,
+        };
+        self.tasks.insert(task, fake);
+        let pull_ends = self.now + behaviour.pull;
+        if !behaviour.pull.is_zero() {
+            let mut pulling = change(task, TaskStep::Pulling);
+            pulling.pull_started_at = Some(self.now);
+            self.schedule_in(secs(0), Event::TaskStateChange(pulling));
+        }
+        let next = match behaviour.end {
+            End::FailToStart { reason } => self.stopped(task, None, Some(reason)),
+            End::Never | End::Exit { .. } => {
+                let mut running = change(task, TaskStep::Running);
+                running.containers = containers(definition, ContainerStatus::Running, &ContainerExit::default());
+                running.pull_started_at = Some(self.now);
+                running.pull_stopped_at = Some(pull_ends);
+                Event::TaskStateChange(running)
+            }
+        };
+        self.schedule(pull_ends + behaviour.start, next);
+    }
+
+    fn stopped(&self, task: TaskId, exit_code: Option<i32>, failed_to_start: Option<&str>) -> Event {
+        let fake = &self.tasks[&task];
+        let failed_to_start = failed_to_start.map(str::to_owned);
+        let mut stopped = change(task, TaskStep::Stopped { usage: fake.usage, failed_to_start });
+        stopped.containers = containers(
+            &fake.start.task_definition,
+            ContainerStatus::Stopped,
+            &ContainerExit { exit_code, reason: None },
+        );
+        stopped.pull_started_at = Some(fake.began_at);
+        Event::TaskStateChange(stopped)
+    }
+
+    fn forget_plans_of(&mut self, task: TaskId) {
+        self.queue.retain(|_, event| !matches!(event, Event::TaskStateChange(change) if change.task == task));
+    }
+
+    /// What the fake itself does when one of its events comes to pass.
+    fn come_to_pass(&mut self, event: &Event) {
+        match event {
+            Event::TaskStateChange(change) => match &change.step {
+                TaskStep::Running => {
+                    let Some(fake) = self.tasks.get_mut(&change.task) else { return };
+                    fake.ran_at = Some(self.now);
+                    if let End::Exit { after, code } = fake.behaviour.end {
+                        let exited = self.stopped(change.task, Some(code), None);
+                        self.schedule_in(after, exited);
+                    }
+                }
+                TaskStep::Stopped { .. } => {
+                    self.tasks.remove(&change.task);
+                }
+                TaskStep::Pulling | TaskStep::ContainersChanged => {}
+            },
+            Event::InstanceTerminated { instance, .. } => {
+                let gone: Vec<TaskId> = self
+                    .tasks
+                    .values()
+                    .filter(|fake| fake.start.host == TaskHost::Ec2(*instance))
+                    .map(|fake| fake.start.task)
+                    .collect();
+                for task in gone {
+                    self.forget_plans_of(task);
+                    self.tasks.remove(&task);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A container instance is lost without having been asked for.
+    pub fn lose_instance(&mut self, instance: ContainerInstanceId) {
+        let event = Event::InstanceTerminated { instance, reason: Some("hardware failure".into()) };
+        self.come_to_pass(&event);
+        self.apply(event);
+    }
+
+    /// A task's first container exits at this moment.
+    pub fn crash(&mut self, task: TaskId, exit_code: i32) {
+        if self.tasks.contains_key(&task) {
+            self.forget_plans_of(task);
+            let event = self.stopped(task, Some(exit_code), None);
+            self.come_to_pass(&event);
+            self.apply(event);
+        }
+    }
+
+    /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.
+    pub fn step(&mut self, end: Timestamp) -> bool {
+        let queued = self.queue.first_key_value().map(|(key, _)| *key);
+        let deadline = self.plane.next_deadline().map(|(at, _)| at);
+        match (queued, deadline) {
+            (Some((at, sequence)), deadline) if at <= end && deadline.is_none_or(|deadline| at <= deadline) => {
+                let mut event = self.queue.remove(&(at, sequence)).expect("it is the first of the queue");
+                self.now = at;
+                if let Event::Request { request_id, .. } = &mut event {
+                    *request_id = RequestId(self.next_request);
+                    self.next_request += 1;
+                }
+                self.come_to_pass(&event);
+                self.apply(event);
+                true
+            }
+            (_, Some(at)) if at <= end => {
+                self.now = at;
+                self.report_usage();
+                self.apply(Event::DeadlineReached);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What tasks have used up to now, when a deadline (so at least every metric period) comes.
+    fn report_usage(&mut self) {
+        if !self.reports_usage {
+            return;
+        }
+        let mut samples = Vec::new();
+        for (task, fake) in &mut self.tasks {
+            let Some(ran_at) = fake.ran_at else { continue };
+            let definition = &fake.start.task_definition;
+            let vcpus_millis = u64::from(definition.reservation().cpu.0) * 1000 / u64::from(CpuUnits::PER_VCPU);
+            let millis = u64::try_from(self.now.since(ran_at).as_millis()).expect("runs are short");
+            let elapsed_millis = millis - fake.usage.memory_mib_millis;
+            let work = elapsed_millis * vcpus_millis * fake.behaviour.cpu_percent * 10;
+            fake.usage.vcpu += VcpuNanos(work);
+            // One MiB all the time, which is a clock too.
+            fake.usage.memory_mib_millis = millis;
+            samples.push(UsageSample { task: *task, usage: fake.usage });
+        }
+        self.apply(Event::Usage { samples });
+    }
+
+    /// Lets time pass up to a moment.
+    pub fn run_until(&mut self, seconds: u64) {
+        let end = at(seconds);
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, seconds: u64) {
+        let end = self.now + secs(seconds);
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// A service's events with their times and with short names for ids.
+    pub fn service_events(&self, service: &str) -> String {
+        let service = &self.plane.state().services[service];
+        let lines = service.events.iter().map(|event| format!("{} {}\n", event.at, event.message));
+        self.shorten(&lines.collect::<String>())
+    }
+
+    /// What a service has of what it wants.
+    pub fn counts(&self, service: &str) -> String {
+        let service = &self.plane.state().services[service];
+        format!(
+            "desired {} running {} pending {} healthy {}",
+            service.spec.desired_count,
+            service.running_count(),
+            service.pending_count(),
+            service.healthy_count()
+        )
+    }
+
+    /// A line for each task: status, host, why it ended, and its times.
+    pub fn tasks(&self) -> String {
+        let mut lines = String::new();
+        for record in self.plane.state().tasks.values() {
+            let task = &record.task;
+            let _ = write!(lines, "T{} {} {}", task.id, task.task_definition, task.last_status);
+            if let Some(provider) = &task.capacity_provider {
+                let _ = write!(lines, " {provider}");
+            }
+            if let Some(instance) = task.container_instance {
+                let _ = write!(lines, " I{instance}");
+            }
+            let _ = write!(lines, " created {}", task.created_at);
+            for (what, moment) in
+                [("started", task.started_at), ("stopping", task.stopping_at), ("stopped", task.stopped_at)]
+            {
+                if let Some(moment) = moment {
+                    let _ = write!(lines, " {what} {moment}");
+                }
+            }
+            if let Some(code) = task.stop_code {
+                let _ = write!(lines, " {}: {}", code.as_str(), task.stopped_reason.as_deref().unwrap_or("no reason"));
+            }
+            lines.push('\n');
+        }
+        self.shorten(&lines)
+    }
+
+    /// A line for each instance that was ever launched.
+    pub fn instances(&self) -> String {
+        let lines = self.plane.state().container_instances.values().map(|instance| {
+            let moment = |moment: Option<Timestamp>| moment.map_or("-".to_owned(), |moment| moment.to_string());
+            format!(
+                "I{} {} in {} with {} tasks, launched {} registered {} terminated {}\n",
+                instance.id,
+                instance.status.as_str(),
+                instance.launch.availability_zone,
+                instance.running_tasks_count,
+                instance.launched_at,
+                moment(instance.registered_at),
+                moment(instance.terminated_at),
+            )
+        });
+        lines.collect()
+    }
+
+    /// What the Auto Scaling groups did and why.
+    pub fn group_activities(&self) -> String {
+        let mut lines = String::new();
+        for ((at, _), actions) in self.journal.iter().zip(&self.actions) {
+            for action in actions {
+                if let Action::Notify(Notification::AutoScalingGroup { capacity_provider, from, to, reason }) = action {
+                    let _ = writeln!(lines, "{at} {capacity_provider} {from} -> {to}: {reason}");
+                }
+            }
+        }
+        self.shorten(&lines)
+    }
+
+    /// Puts `T1`, `I1`, `D1` for the long forms of ids.
+    fn shorten(&self, text: &str) -> String {
+        let ids = self.plane.ids();
+        let mut text = text.to_owned();
+        let last = self.checker.statuses.keys().next_back().map_or(0, |task| task.0);
+        for number in 1..=last.max(50) {
+            text = text.replace(&ids.task(TaskId(number)), &format!("T{number}"));
+            text = text.replace(&ids.ec2_instance(ContainerInstanceId(number)), &format!("i-{number}"));
+            text = text.replace(&ids.container_instance(ContainerInstanceId(number)), &format!("I{number}"));
+            text = text
+                .replace(&ids.deployment(longshore::model::ids::DeploymentId(number)), &format!("ecs-svc/{number}"));
+        }
+        text
+    }
+}
+
+fn change(task: TaskId, step: TaskStep) -> TaskStateChange {
+    TaskStateChange { task, step, pull_started_at: None, pull_stopped_at: None, containers: Vec::new() }
+}
+
+fn containers(definition: &TaskDefinition, status: ContainerStatus, exit: &ContainerExit) -> Vec<ContainerStateChange> {
+    (0..definition.containers.len())
+        .map(|container_index| ContainerStateChange { container_index, status, exit: exit.clone() })
+        .collect()
+}
+
+/// Looks on from outside and knows what must always be true.
+#[derive(Default)]
+pub struct Checker {
+    statuses: BTreeMap<TaskId, (TaskStatus, DesiredStatus, u64)>,
+    healthy_before: BTreeSet<TaskId>,
+    started: BTreeMap<TaskId, Arc<TaskStart>>,
+    stops_asked: BTreeSet<TaskId>,
+    metered_tasks: BTreeMap<TaskId, Interval>,
+    launched: BTreeSet<ContainerInstanceId>,
+    terminations_asked: BTreeSet<ContainerInstanceId>,
+    metered_instances: BTreeMap<ContainerInstanceId, Interval>,
+}
+
+/// What the meter was told of something.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    from: Timestamp,
+    to: Option<Timestamp>,
+}
+
+impl Checker {
+    fn before(&mut self, plane: &ControlPlane) {
+        let services = plane.state().services.values();
+        self.healthy_before =
+            services.flat_map(|service| &service.deployments).flat_map(|found| &found.healthy).copied().collect();
+    }
+
+    fn after(&mut self, plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]) {
+        plane.state().check_invariants(plane.ids());
+        self.answers(event, actions);
+        for action in actions {
+            match action {
+                Action::LaunchInstance { instance, .. } => {
+                    assert!(self.launched.insert(*instance), "instance {instance} is launched twice");
+                }
+                Action::TerminateInstance { instance } => {
+                    assert!(self.launched.contains(instance), "instance {instance} ends and was never launched");
+                    assert!(self.terminations_asked.insert(*instance), "instance {instance} ends twice");
+                }
+                Action::StartTask(start) => self.start(plane, start),
+                Action::StopTask { task } => {
+                    assert!(self.started.contains_key(task), "task {task} is stopped and was never started");
+                    assert!(self.stops_asked.insert(*task), "task {task} is stopped twice");
+                    let known = self.statuses.get(task).map(|status| status.0);
+                    assert_ne!(known, Some(TaskStatus::Stopped), "task {task} is stopped though it was over");
+                    self.keeps_healthy(plane, *task);
+                }
+                Action::Meter(fact) => self.meter(now, fact),
+                Action::Respond { .. } | Action::Notify(_) => {}
+            }
+        }
+        self.statuses(plane);
+        self.instances(plane);
+        if let Some((deadline, wakeup)) = plane.next_deadline() {
+            assert!(deadline > now, "{wakeup:?} is due at {deadline}, which is not after {now}");
+        }
+    }
+
+    /// Each request is answered exactly once, in its own call and before anything that follows from it.
+    fn answers(&self, event: &Event, actions: &[Action]) {
+        let answers: Vec<RequestId> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Respond { request_id, .. } => Some(*request_id),
+                _ => None,
+            })
+            .collect();
+        match event {
+            Event::Request { request_id, .. } => {
+                assert_eq!(answers, [*request_id], "a request is answered once");
+                assert!(matches!(actions[0], Action::Respond { .. }), "the answer comes first");
+            }
+            _ => assert!(answers.is_empty(), "nobody asked"),
+        }
+    }
+
+    fn start(&mut self, plane: &ControlPlane, start: &Arc<TaskStart>) {
+        let task = start.task;
+        assert!(self.started.insert(task, start.clone()).is_none(), "task {task} is started twice");
+        if let TaskHost::Ec2(instance) = start.host {
+            // An instance may begin to end after the task was placed, within one call.
+            let status = plane.state().container_instances[&instance].status;
+            let ended = plane.state().tasks[&task].task.desired_status == DesiredStatus::Stopped;
+            assert!(status == ContainerInstanceStatus::Active || ended, "task {task} starts on a {status:?} instance");
+        }
+    }
+
+    /// The scheduler itself never takes a service below its lower bound.
+    fn keeps_healthy(&self, plane: &ControlPlane, task: TaskId) {
+        let found = &plane.state().tasks[&task].task;
+        let by_scheduler = found.stop_code == Some(StopCode::ServiceSchedulerInitiated);
+        if let (Some(name), true) = (&found.service, by_scheduler && self.healthy_before.contains(&task)) {
+            let service = &plane.state().services[name];
+            let lower = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration).lower;
+            let healthy = service.healthy_count();
+            assert!(healthy >= lower, "service {name} stopped a healthy task and has {healthy} of {lower} left");
+        }
+    }
+
+    fn meter(&mut self, now: Timestamp, fact: &MeteringFact) {
+        match fact {
+            MeteringFact::TaskStarted { task, at, .. } => {
+                let before = self.metered_tasks.insert(*task, Interval { from: *at, to: None });
+                assert!(before.is_none(), "task {task} starts twice for the meter");
+                assert!(*at <= now, "task {task} starts in the future");
+            }
+            MeteringFact::TaskStopped { task, at, .. } => {
+                let interval = self.metered_tasks.get_mut(task).expect("the meter has heard of the task's start");
+                assert!(interval.to.is_none(), "task {task} stops twice for the meter");
+                assert!(interval.from <= *at && *at <= now, "task {task} stops at {at}, before its start");
+                interval.to = Some(*at);
+            }
+            MeteringFact::InstanceStarted { instance, at, .. } => {
+                let before = self.metered_instances.insert(*instance, Interval { from: *at, to: None });
+                assert!(before.is_none(), "instance {instance} starts twice for the meter");
+            }
+            MeteringFact::InstanceStopped { instance, at } => {
+                let interval = self.metered_instances.get_mut(instance).expect("the meter has heard of its start");
+                assert!(interval.to.is_none(), "instance {instance} stops twice for the meter");
+                assert!(interval.from <= *at, "instance {instance} stops before its start");
+                interval.to = Some(*at);
+            }
+        }
+    }
+
+    /// Statuses only go forward, and what runs or ran is metered.
+    fn statuses(&mut self, plane: &ControlPlane) {
+        for (id, record) in &plane.state().tasks {
+            let task = &record.task;
+            let is = (task.last_status, task.desired_status, task.version);
+            let before = self.statuses.insert(*id, is);
+            if let (None, Some(name)) = (before, &task.service) {
+                let service = &plane.state().services[name];
+                let upper = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration).upper;
+                let placed = service.running_count() + service.pending_count();
+                assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
+            }
+            if let Some(was) = before {
+                assert!(is.0 >= was.0, "task {id} goes back from {} to {}", was.0, is.0);
+                assert!(is.1 >= was.1, "task {id} is to run again");
+                assert!(is.2 >= was.2, "task {id} has an older version");
+                assert!(was.0 == is.0 || is.2 > was.2, "task {id} changed and its version did not");
+            }
+            let metered = self.metered_tasks.get(id);
+            if task.started_at.is_some() {
+                assert!(metered.is_some(), "task {id} ran and the meter does not know");
+            }
+            let closed = metered.is_none_or(|interval| interval.to.is_some());
+            assert_eq!(
+                closed,
+                metered.is_none() || task.last_status == TaskStatus::Stopped,
+                "task {id} is metered wrongly"
+            );
+            if task.last_status == TaskStatus::Running {
+                assert!(task.started_at.is_some(), "task {id} runs and never started");
+            }
+            if task.last_status == TaskStatus::Stopped {
+                assert!(task.stopped_at.is_some() && task.stopped_reason.is_some(), "task {id} ended without a reason");
+            }
+        }
+    }
+
+    /// What is between `running` and `shutting-down` is metered, and nothing else is.
+    fn instances(&self, plane: &ControlPlane) {
+        for (id, instance) in &plane.state().container_instances {
+            let metered = self.metered_instances.get(id);
+            let open = metered.is_some_and(|interval| interval.to.is_none());
+            let running =
+                matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
+            assert_eq!(open, running, "instance {id} is {} and metered wrongly", instance.status.as_str());
+            assert_eq!(metered.is_some(), instance.registered_at.is_some(), "instance {id} is metered wrongly");
+        }
+    }
+}
+
+/// A time span.
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A moment.
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp::ZERO + secs(seconds)
+}
+
+/// A task definition of one essential container.
+pub fn task_definition(family: &str, cpu: u32, memory: u32) -> TaskDefinition {
+    TaskDefinition {
+        family: family.to_owned(),
+        revision: 0,
+        cpu: Some(CpuUnits(cpu)),
+        memory: Some(MemoryMib(memory)),
+        network_mode: NetworkMode::Awsvpc,
+        requires_compatibilities: BTreeSet::new(),
+        cpu_architecture: CpuArchitecture::X86_64,
+        ephemeral_storage_gib: None,
+        containers: vec![ContainerDefinition {
+            name: "main".to_owned(),
+            image: format!("{family}.wasm"),
+            entry_point: None,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            cpu: CpuUnits(0),
+            memory: None,
+            memory_reservation: None,
+            essential: true,
+            mount_points: Vec::new(),
+            port_mappings: Vec::new(),
+            stop_timeout: None,
+        }],
+        volumes: Vec::new(),
+        tags: BTreeMap::new(),
+    }
+}
+
+/// The latest revision of a family.
+pub fn latest(family: &str) -> TaskDefinitionRef {
+    TaskDefinitionRef { family: family.to_owned(), revision: None }
+}
+
+/// A service of the family of the same name, on Fargate.
+pub fn service(name: &str, desired_count: u32) -> ServiceSpec {
+    ServiceSpec {
+        name: name.into(),
+        task_definition: latest(name),
+        desired_count,
+        launch_target: on_fargate(),
+        deployment_configuration: DeploymentConfiguration::default(),
+        placement_strategy: Vec::new(),
+        placement_constraints: Vec::new(),
+        auto_scaling: None,
+        tags: BTreeMap::new(),
+        propagate_tags: PropagateTags::None,
+    }
+}
+
+/// RunTask of a family.
+pub fn run(family: &str, count: u32, launch_target: LaunchTarget) -> RunTaskSpec {
+    RunTaskSpec {
+        task_definition: latest(family),
+        count,
+        launch_target,
+        group: None,
+        started_by: None,
+        overrides: Default::default(),
+        placement_strategy: Vec::new(),
+        placement_constraints: Vec::new(),
+        tags: BTreeMap::new(),
+        propagate_tags: PropagateTags::None,
+    }
+}
+
+/// Launch type Fargate.
+pub fn on_fargate() -> LaunchTarget {
+    LaunchTarget::LaunchType(LaunchType::Fargate)
+}
+
+/// Launch type EC2.
+pub fn on_ec2() -> LaunchTarget {
+    LaunchTarget::LaunchType(LaunchType::Ec2)
+}
+
+/// A strategy of (provider, base, weight).
+pub fn strategy(items: &[(&str, u32, u32)]) -> LaunchTarget {
+    let items = items.iter().map(|(name, base, weight)| CapacityProviderStrategyItem {
+        capacity_provider: (*name).into(),
+        weight: *weight,
+        base: *base,
+    });
+    LaunchTarget::Strategy(items.collect())
+}
+
+/// An instance of two vCPUs and 4 GiB in a zone, registered by hand, running after 10 s.
+pub fn instance_launch(zone: &str) -> InstanceLaunch {
+    InstanceLaunch {
+        instance_type: instance_type(),
+        availability_zone: zone.into(),
+        boot_time: secs(10),
+        attributes: BTreeMap::new(),
+        capacity_provider: None,
+    }
+}
+
+fn instance_type() -> Arc<InstanceType> {
+    Arc::new(InstanceType {
+        name: "c7i.large".to_owned(),
+        vcpus: 2,
+        memory: MemoryMib(4096),
+        architecture: CpuArchitecture::X86_64,
+    })
+}
+
+/// A provider over a group of such instances in two zones, with managed scaling at 100 % and no warm-up.
+pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
+    let managed = ManagedScaling { instance_warmup_period: secs(0), ..ManagedScaling::default() };
+    CapacityProvider {
+        name: name.into(),
+        auto_scaling_group: AutoScalingGroup {
+            instance_type: instance_type(),
+            min_size,
+            max_size,
+            desired_capacity: None,
+            availability_zones: vec!["us-east-1a".into(), "us-east-1b".into()],
+            boot_time: secs(10),
+            attributes: BTreeMap::new(),
+        },
+        managed_scaling: Some(managed),
+    }
+}
+
+/// A cluster without anything.
+pub fn empty_cluster() -> ClusterSpec {
+    ClusterSpec { name: "test".to_owned(), region: "us-east-1".to_owned(), ..ClusterSpec::default() }
+}
