@@ -15,6 +15,7 @@ pub mod jobs;
 mod memory;
 mod meter;
 pub mod options;
+mod outbox;
 mod pool;
 mod sandbox;
 mod schedule;
@@ -47,6 +48,7 @@ use image::{ImageError, Images};
 use jobs::{JobQueue, JobReader};
 use meter::CpuMeasure;
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
+use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
 use stdio::{CapturedLogs, ContainerOutput};
@@ -134,7 +136,7 @@ pub struct Delivery {
 struct Shared {
     options: DataPlaneOptions,
     clock: Clock,
-    events: Sender<Event>,
+    outbox: Arc<Outbox>,
     measure: CpuMeasure,
     quantum: u64,
     worker_threads: usize,
@@ -202,7 +204,14 @@ impl DataPlane {
             .enable_all()
             .build()
             .map_err(DataPlaneError::Thread)?;
-        let settings = PoolSettings { clock: clock.clone(), runtime: runtime.handle().clone(), measure, period_nanos };
+        let outbox = Arc::new(Outbox::new(clock.clone(), events));
+        let settings = PoolSettings {
+            clock: clock.clone(),
+            runtime: runtime.handle().clone(),
+            outbox: outbox.clone(),
+            measure,
+            period_nanos,
+        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let worker_threads = options.worker_threads.unwrap_or(cores).max(1);
         let fargate = Pool::new(settings, None);
@@ -212,7 +221,7 @@ impl DataPlane {
             images,
             options,
             clock,
-            events,
+            outbox,
             measure,
             quantum: quantum.clamp(QUANTUM_FUEL_MIN, QUANTUM_FUEL_MAX),
             worker_threads,
@@ -400,9 +409,10 @@ impl Drop for DataPlane {
 }
 
 impl Shared {
+    /// Sends an event, after those that wait.
     fn send(&self, event: Event) {
-        // Nobody listens any more: the driver has ended before its data plane.
-        let _ = self.events.send(event);
+        self.outbox.add(event);
+        self.outbox.flush();
     }
 
     fn instance_booted(self: &Arc<Shared>, instance: ContainerInstanceId) {

@@ -16,6 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::clock::Clock;
 use super::meter::CpuMeasure;
+use super::outbox::Outbox;
 use super::sandbox::EXIT_TRAPPED;
 use super::schedule::{ContainerKey, Pick, Schedule, Work};
 use super::task::{Handle, Life, Task, turn};
@@ -42,6 +43,7 @@ pub(super) enum Message {
 pub(super) struct PoolSettings {
     pub(super) clock: Clock,
     pub(super) runtime: tokio::runtime::Handle,
+    pub(super) outbox: Arc<Outbox>,
     pub(super) measure: CpuMeasure,
     pub(super) period_nanos: u64,
 }
@@ -210,6 +212,7 @@ impl Pool {
             }
         }
         drop(state);
+        self.settings.outbox.flush();
         self.unpark_all();
     }
 
@@ -255,6 +258,12 @@ impl Pool {
         let (end, work, ended_at) = MutexGuard::unlocked(state, || {
             if has_more {
                 self.unpark_one();
+            }
+            if is_first {
+                self.settings.outbox.flush_gathered(now);
+            } else {
+                // Whoever has had a turn already may take a whole one.
+                self.settings.outbox.flush();
             }
             let meter = &handle.container().meter;
             meter.begin_turn(now);
@@ -304,6 +313,7 @@ impl Pool {
 
     /// Waits for a message, or for a moment.
     fn park(&self, now: u64, until: Option<u64>) {
+        self.settings.outbox.flush();
         let thread = std::thread::current();
         {
             let mut idle = self.idle.lock();

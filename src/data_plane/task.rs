@@ -3,6 +3,7 @@
 //! What happens to a task comes from several threads: the caller (start, stop), the threads that compile (its images are
 //! there), the timers (a stop timeout is over) and the workers (a container ended). Its [`Phase`] is behind a lock that
 //! is held for moments only and never across a guest's turn; every report is made under it, so that reports are in order.
+//! Those that workers make wait in the outbox, which the workers send.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -214,6 +215,7 @@ impl Task {
             Err(error) => {
                 state.failed_to_start = Some(error.to_string());
                 self.be_over(&mut state, &shared);
+                shared.outbox.flush();
                 return;
             }
         }
@@ -234,6 +236,7 @@ impl Task {
         let mut state = self.state.lock();
         if let Phase::Pulling { .. } = state.phase {
             self.be_over(&mut state, shared);
+            shared.outbox.flush();
             return;
         }
         self.stop_containers(&mut state, shared);
@@ -276,6 +279,7 @@ impl Task {
             Phase::Over => return,
             Phase::Pulling { .. } => {
                 self.be_over(&mut state, shared);
+                shared.outbox.flush();
                 return;
             }
             Phase::Admitted { .. } | Phase::Running => {}
@@ -294,6 +298,7 @@ impl Task {
         let mut state = self.state.lock();
         state.failed_to_start.get_or_insert_with(|| reason.to_owned());
         self.be_over(&mut state, &shared);
+        shared.outbox.flush();
     }
 
     /// The life of a container that has its first turn. The first of a task readies what all of them need. `None`: the
@@ -336,7 +341,7 @@ impl Task {
     pub(super) fn report_running(&self) {
         let mut state = self.state.lock();
         if let (Some(event), Some(shared)) = (state.unsent.take(), self.shared.upgrade()) {
-            shared.send(event);
+            shared.outbox.add(event);
         }
     }
 
@@ -396,7 +401,7 @@ impl Task {
             (None, None) => Kill::HostGone.exit(),
         };
         if let Some(event) = state.unsent.take() {
-            shared.send(event);
+            shared.outbox.add(event);
         }
         container.stdin.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
         state.ends[index].exit = Some(exit);
@@ -406,7 +411,7 @@ impl Task {
         }
         if matches!(state.phase, Phase::Running) && state.failed_to_start.is_none() {
             let changed = self.unreported_ends(&mut state);
-            shared.send(self.change(TaskStep::ContainersChanged, None, None, changed));
+            shared.outbox.add(self.change(TaskStep::ContainersChanged, None, None, changed));
         }
         if self.start.task_definition.containers[index].essential {
             self.stop_containers(&mut state, &shared);
@@ -445,7 +450,7 @@ impl Task {
             if was_running { (None, None) } else { (state.pull_started_at, state.pull_stopped_at) };
         let containers = self.unreported_ends(state);
         shared.forget(self);
-        shared.send(self.change(step, started, stopped, containers));
+        shared.outbox.add(self.change(step, started, stopped, containers));
     }
 
     fn change(
