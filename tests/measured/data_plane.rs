@@ -1,4 +1,4 @@
-//! What guests get of the CPU, measured at the data plane itself: quotas, shares, host calls, and what the host can deliver.
+//! What guests get of the host, measured at the data plane itself: quotas, shares, host calls, memory, and what can be delivered.
 
 use std::time::Duration;
 
@@ -104,4 +104,38 @@ fn delivery_tells_what_the_host_can_not_do() {
     let delivery = plane.plane.delivery();
     let part = delivery.delivered.0 as f64 / delivery.wanted.0 as f64;
     assert!(part > 0.9, "a quarter by fuel is little: {part}");
+}
+
+/// Sixteen guests that take all they can get leave the host below the sum of their limits and what each costs.
+#[test]
+fn host_memory_stays_within_the_limits() {
+    /// What a live container costs the host beyond what its task is charged for: stack, tables of the engine and of WASI.
+    const OVERHEAD_BYTES: u64 = 1 << 20;
+    let _alone = alone();
+    let plane = Plane::new();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/statm").expect("this is linux");
+        let pages: u64 = status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("it is a number");
+        pages * 4096
+    };
+    let warm = plane.run(definition(vec![container(&limits("grow.wat"))]));
+    assert_eq!(only(&warm).0, Some(137));
+    let before = resident();
+    let tasks: Vec<_> = (0..16)
+        .map(|index| {
+            let module = ["hold_40mib.wat", "flood_stdout.wat"][index % 2];
+            let task = plane.start(definition(vec![container(&limits(module))]));
+            plane.wait_running(task);
+            task
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(2));
+    let held: u64 = plane.plane.usage().iter().map(|sample| sample.usage.memory_bytes).sum();
+    assert!(held > 8 * (40 << 20) && held < 16 * (64 << 20));
+    let grown = resident().saturating_sub(before);
+    println!("{} tasks hold {} MiB, the host {} MiB", tasks.len(), held >> 20, grown >> 20);
+    assert!(grown < held + tasks.len() as u64 * OVERHEAD_BYTES, "{grown} bytes for {held}");
+    for task in &tasks {
+        assert!(plane.plane.logs(*task, 0).expect("it is live").stdout.len() <= 64 << 10);
+    }
 }
