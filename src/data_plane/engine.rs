@@ -28,6 +28,8 @@ const POOL_INSTANCES: u32 = 1024;
 const KEEP_RESIDENT_BYTES: usize = 128 << 10;
 /// Elements of a table in a slot: addresses only, so that the task's memory is what bounds a table.
 const TABLE_ELEMENTS_MAX: usize = 10_000_000;
+/// Files that a container may have open. **Source:** the usual soft limit `nofile` of a Linux process.
+pub(super) const OPEN_FILES_MAX: usize = 1024;
 /// The stack of a guest and of the host calls that it makes.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
@@ -83,6 +85,8 @@ pub fn engine_config(allocation: Allocation) -> Config {
 pub(super) struct Guest<W> {
     pub(super) wasi: W,
     pub(super) limiter: Limiter,
+    /// Files that a core module has open: a count that errs to the high side.
+    pub(super) open_files: usize,
 }
 
 /// The host's side of a component.
@@ -114,7 +118,10 @@ impl Host {
         let engine = Engine::new(&engine_config(allocation))?;
         let mut modules = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut modules, |guest: &mut ModuleGuest| &mut guest.wasi)?;
+        modules.allow_shadowing(true);
         sleep_without_a_thread(&mut modules)?;
+        count_open_files(&mut modules)?;
+        modules.allow_shadowing(false);
         let mut components = wasmtime::component::Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut components)?;
         Ok(Host { engine, modules, components })
@@ -208,7 +215,6 @@ mod poll_layout {
 
 /// Replaces `poll_oneoff`, which puts the thread to sleep when a guest only sleeps and file access is done on the thread.
 fn sleep_without_a_thread(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
     linker.func_wrap_async(
         "wasi_snapshot_preview1",
         "poll_oneoff",
@@ -235,7 +241,68 @@ fn sleep_without_a_thread(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<
             })
         },
     )?;
-    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Replaces `path_open` and `fd_close`, so that a guest with too many open files is refused as an operating system would,
+/// and can go on; the table of its resources, which is bounded too, would end it.
+fn count_open_files(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1};
+    /// **Source:** WASI preview 1, `errno`.
+    const TOO_MANY_OPEN_FILES: i32 = 33;
+    type Open = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
+    linker.func_wrap_async(
+        "wasi_snapshot_preview1",
+        "path_open",
+        |mut caller: Caller<'_, ModuleGuest>,
+         (fd, look, path, path_len, how, rights, inherited, flags, opened): Open| {
+            Box::new(async move {
+                let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+                    wasmtime::bail!("missing required memory export");
+                };
+                let fuel = caller.as_context_mut().hostcall_fuel();
+                let (memory, guest) = memory.data_and_store_mut(&mut caller);
+                if guest.open_files >= OPEN_FILES_MAX {
+                    return Ok(TOO_MANY_OPEN_FILES);
+                }
+                guest.wasi.set_hostcall_fuel(fuel);
+                let mut memory = wiggle::GuestMemory::Unshared(memory);
+                let wasi = &mut guest.wasi;
+                let error = wasi_snapshot_preview1::path_open(
+                    wasi,
+                    &mut memory,
+                    fd,
+                    look,
+                    path,
+                    path_len,
+                    how,
+                    rights,
+                    inherited,
+                    flags,
+                    opened,
+                )
+                .await?;
+                guest.open_files += usize::from(error == 0);
+                Ok(error)
+            })
+        },
+    )?;
+    linker.func_wrap_async(
+        "wasi_snapshot_preview1",
+        "fd_close",
+        |mut caller: Caller<'_, ModuleGuest>, (fd,): (i32,)| {
+            Box::new(async move {
+                let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+                    wasmtime::bail!("missing required memory export");
+                };
+                let (memory, guest) = memory.data_and_store_mut(&mut caller);
+                let mut memory = wiggle::GuestMemory::Unshared(memory);
+                let error = wasi_snapshot_preview1::fd_close(&mut guest.wasi, &mut memory, fd).await?;
+                guest.open_files = guest.open_files.saturating_sub(usize::from(error == 0));
+                Ok(error)
+            })
+        },
+    )?;
     Ok(())
 }
 

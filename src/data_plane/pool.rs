@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::thread::{JoinHandle, Thread};
 
@@ -58,6 +58,8 @@ pub(super) struct Pool {
     idle_count: AtomicUsize,
     /// Workers that have not ended.
     live_workers: AtomicUsize,
+    /// The last task is over and none will come: nobody parks any more.
+    is_over: AtomicBool,
 }
 
 struct PoolState {
@@ -101,6 +103,7 @@ impl Pool {
             idle: Mutex::new(Vec::new()),
             idle_count: AtomicUsize::new(0),
             live_workers: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
             settings,
         })
     }
@@ -213,6 +216,8 @@ impl Pool {
         }
         drop(state);
         self.settings.outbox.flush();
+        self.is_over.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.unpark_all();
     }
 
@@ -240,10 +245,7 @@ impl Pool {
                         }
                     }
                 }
-                Message::Close => {
-                    state.is_closing = true;
-                    self.unpark_all();
-                }
+                Message::Close => state.is_closing = true,
             }
         }
         dead
@@ -321,7 +323,7 @@ impl Pool {
             self.idle_count.store(idle.len(), Ordering::SeqCst);
         }
         fence(Ordering::SeqCst);
-        if self.inbox.is_empty() {
+        if self.inbox.is_empty() && !self.is_over.load(Ordering::SeqCst) {
             match until {
                 Some(until) => std::thread::park_timeout(Timestamp(until).since(Timestamp(now))),
                 None => std::thread::park(),
