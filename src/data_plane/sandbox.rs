@@ -17,6 +17,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 use super::clock::Clock;
 use super::engine::{ComponentWasi, Engines, Guest};
 use super::image::{Image, Linked};
+use super::inherited::{InheritedInput, InheritedOutput};
 use super::memory::{ContainerMemory, Limiter};
 use super::meter::Meter;
 use super::options::Stdio;
@@ -34,8 +35,9 @@ const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory us
 
 /// The longest turn of a guest that makes host calls, in nanoseconds.
 const HOST_CALL_TURN_NANOS: u64 = 2_000_000;
-/// Open files, streams and the like of one container. **Source:** the usual soft limit `nofile` of a Linux process.
-const RESOURCES_MAX: usize = 1024;
+/// What the host holds open for one container: twice its descriptors, for what single calls make beside them. A module
+/// is told before that it has too many files open, see `engine`.
+const RESOURCES_MAX: usize = 2048;
 /// The most random bytes that a guest gets at once, which the host has to hold for it.
 const RANDOM_BYTES_MAX: u64 = 4 << 20;
 /// All the fuel there is: quotas are kept by time, not by amount.
@@ -180,7 +182,10 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
             .stdin(launch.stdin.clone())
             .stdout(GuestOutput::new(launch.output.clone(), LogStream::Stdout))
             .stderr(GuestOutput::new(launch.output.clone(), LogStream::Stderr)),
-        Stdio::Inherited => builder.inherit_stdio(),
+        Stdio::Inherited => builder
+            .stdin(InheritedInput::new(launch.stdin.clone()))
+            .stdout(InheritedOutput::new(LogStream::Stdout))
+            .stderr(InheritedOutput::new(LogStream::Stderr)),
     };
     for mount in &launch.mounts {
         let perms = match mount.access {

@@ -106,6 +106,10 @@ impl StopSignal {
         }
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.lock().stopped
+    }
+
     /// The container is over: a job that it held is done, or goes back.
     pub(super) fn end(&self, end: ReaderEnd) {
         let jobs = self.0.lock().jobs.take();
