@@ -19,6 +19,7 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 use super::{format, summary};
 use crate::data_plane::image::ImageProgress;
 use crate::driver::snapshot::Snapshot;
+use crate::metering::bill::Bill;
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::units::{Timestamp, VcpuNanos};
@@ -163,7 +164,8 @@ const FAINT: Style = Style::new().fg(Color::DarkGray);
 
 impl Screen<'_> {
     fn render(&self, frame: &mut ratatui::Frame<'_>, area: Rect) {
-        let services = self.services();
+        let bill = self.snapshot.bill();
+        let services = self.services(&bill);
         let instances = self.instances();
         let tasks = self.tasks();
         let rows = |count: usize| Constraint::Length(u16::try_from(count + 2).unwrap_or(u16::MAX));
@@ -175,10 +177,10 @@ impl Screen<'_> {
             Constraint::Min(4),
         ])
         .areas(area);
-        frame.render_widget(self.header(), header);
+        frame.render_widget(self.header(&bill), header);
         let columns = |widths: &[u16]| widths.iter().map(|width| Constraint::Length(*width)).collect::<Vec<_>>();
         frame.render_widget(
-            Table::new(services, columns(&[18, 8, 8, 8, 20, 10, 12, 9, 9]))
+            Table::new(services, columns(&[18, 8, 8, 8, 20, 12, 10, 8, 9, 10]))
                 .header(head(&[
                     "SERVICE",
                     "DESIRED",
@@ -189,6 +191,7 @@ impl Screen<'_> {
                     "JOBS DONE",
                     "QUEUED",
                     "P99",
+                    "COST",
                 ]))
                 .block(block()),
             service_area,
@@ -212,9 +215,8 @@ impl Screen<'_> {
         frame.render_widget(Paragraph::new(lines).block(block().title(title)), event_area);
     }
 
-    fn header(&self) -> Paragraph<'_> {
+    fn header(&self, bill: &Bill) -> Paragraph<'_> {
         let snapshot = self.snapshot;
-        let bill = snapshot.bill();
         let live = snapshot.state.live_count;
         let cpu = self.since.map_or_else(String::new, |since| {
             let nanos = u64::try_from(self.sample.at.since(since.at).as_nanos()).unwrap_or(u64::MAX).max(1);
@@ -250,11 +252,12 @@ impl Screen<'_> {
         Paragraph::new(vec![first, second])
     }
 
-    fn services(&self) -> Vec<Row<'static>> {
+    fn services(&self, bill: &Bill) -> Vec<Row<'static>> {
         let services = self.snapshot.state.services.values();
         services
             .map(|service| {
                 let jobs = self.snapshot.jobs.get(&service.spec.name);
+                let cost = bill.by_service.get(&*service.spec.name);
                 let steady = service.running_count() == service.spec.desired_count && service.pending_count() == 0;
                 let style = if steady { Style::new() } else { Style::new().fg(Color::Yellow) };
                 Row::new([
@@ -267,6 +270,7 @@ impl Screen<'_> {
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| jobs.completed.to_string())),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| jobs.queued.to_string())),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| format::duration(jobs.latency_p99))),
+                    Cell::new(cost.map_or_else(|| "-".into(), |cost| format::dollars(cost.amount))),
                 ])
             })
             .collect()

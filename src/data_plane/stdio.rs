@@ -1,6 +1,6 @@
 //! The standard streams of a container.
 //!
-//! Input is a [`StopSignal`] to which a service's jobs may be added: it stays open without data until the task is asked
+//! Input is a signal to which a service's jobs may be added: it stays open without data until the task is asked
 //! to stop, and is at its end from then on, so that waiting for input is waiting for the stop.
 //!
 //! Output goes into a ring that keeps the last bytes, to a file and to an observer, all without ever waiting: a guest that

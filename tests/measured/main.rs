@@ -134,10 +134,26 @@ fn vcpu_over(cluster: &RunningCluster, tasks: &[TaskId], window: Duration) -> Ve
     before.iter().zip(&after).map(|(before, after)| (after - before) as f64 / 1e9 / (to - from)).collect()
 }
 
-fn assert_near(actual: f64, wanted: f64, tolerance: f64, what: &str) {
+/// What was measured, and whether it is as near to what was wanted as it has to be.
+fn near(actual: f64, wanted: f64, tolerance: f64, what: &str) -> Result<(), String> {
     let off = (actual - wanted).abs() / wanted;
     println!("{what}: {actual:.4}, {wanted:.4} wanted");
-    assert!(off <= tolerance, "{what}: {actual:.4} instead of {wanted:.4}, off by {:.1} %", off * 100.0);
+    if off <= tolerance {
+        return Ok(());
+    }
+    Err(format!("{what}: {actual:.4} instead of {wanted:.4}, off by {:.1} %", off * 100.0))
+}
+
+/// Measures up to three times: whatever else this machine does can disturb a window, but not make a wrong share right.
+fn measure(mut window: impl FnMut() -> Result<(), String>) {
+    let mut disturbed = Vec::new();
+    for _ in 0..3 {
+        match window() {
+            Ok(()) => return,
+            Err(found) => disturbed.push(found),
+        }
+    }
+    panic!("none of three windows: {disturbed:?}");
 }
 
 /// A spinning Fargate task of a quarter vCPU receives a quarter vCPU within 2 % over 10 s, alone and beside seven others.
@@ -147,12 +163,13 @@ fn fargate_cpu_is_a_hard_quota() {
     let settings = Settings { stop_timeout: Duration::from_millis(200), ..Settings::default() };
     let cluster = cluster(settings, vec![definition("spin", "spin.wat", 256, LaunchType::Fargate)], Vec::new());
     let first = run_tasks(&cluster, "spin", 1, LaunchType::Fargate);
-    assert_near(vcpu_over(&cluster, &first, Duration::from_secs(10))[0], 0.25, 0.02, "alone");
+    measure(|| near(vcpu_over(&cluster, &first, Duration::from_secs(10))[0], 0.25, 0.02, "alone"));
     let mut all = first;
     all.extend(run_tasks(&cluster, "spin", 7, LaunchType::Fargate));
-    for (index, vcpu) in vcpu_over(&cluster, &all, Duration::from_secs(10)).into_iter().enumerate() {
-        assert_near(vcpu, 0.25, 0.02, &format!("task {index} of eight"));
-    }
+    measure(|| {
+        let each = vcpu_over(&cluster, &all, Duration::from_secs(10));
+        each.iter().enumerate().try_for_each(|(index, vcpu)| near(*vcpu, 0.25, 0.02, &format!("task {index} of eight")))
+    });
 }
 
 /// Two spinning tasks of weight 1:3 on one full instance receive 1:3 within 3 %; what one leaves idle the other uses.
@@ -174,15 +191,18 @@ fn ec2_shares_are_weights() {
     ];
     let cluster = cluster(Settings::default(), definitions, vec![instance]);
     let light = run_tasks(&cluster, "light", 1, LaunchType::Ec2);
-    assert_near(vcpu_over(&cluster, &light, Duration::from_secs(2))[0], 1.0, 0.03, "alone, with the idle rest");
+    let whole = |what| near(vcpu_over(&cluster, &light, Duration::from_secs(2))[0], 1.0, 0.03, what);
+    measure(|| whole("alone, with the idle rest"));
     let heavy = run_tasks(&cluster, "heavy", 1, LaunchType::Ec2);
-    let both = vcpu_over(&cluster, &[light[0], heavy[0]], Duration::from_secs(5));
-    assert_near(both[1] / both[0], 3.0, 0.03, "heavy to light");
-    assert_near(both[0] + both[1], 1.0, 0.03, "together");
+    measure(|| {
+        let both = vcpu_over(&cluster, &[light[0], heavy[0]], Duration::from_secs(5));
+        near(both[1] / both[0], 3.0, 0.03, "heavy to light")?;
+        near(both[0] + both[1], 1.0, 0.03, "together")
+    });
     let stop = Request::StopTask { task: heavy[0], reason: None };
     cluster.ask(stop).expect("the task is known");
     cluster.wait_for_task(heavy[0]).expect("the task is known");
-    assert_near(vcpu_over(&cluster, &light, Duration::from_secs(2))[0], 1.0, 0.03, "alone again");
+    measure(|| whole("alone again"));
 }
 
 /// Sixteen guests that spin on as many vCPUs delay the control loop's timers by less than 20 ms at the 99th percentile.
@@ -196,17 +216,20 @@ fn spinning_guests_do_not_delay_the_control_loop() {
         usage_period: Duration::from_millis(50),
         ..Settings::default()
     };
-    let cluster = cluster(settings, vec![definition("spin", "spin.wat", 1024, LaunchType::Fargate)], Vec::new());
-    run_tasks(&cluster, "spin", 16, LaunchType::Fargate);
-    std::thread::sleep(Duration::from_secs(5));
-    let snapshot = cluster.snapshot().expect("the cluster is up");
-    let lateness = snapshot.timer_lateness;
-    println!("timers of the control loop beside 16 spinning guests: {lateness:?}");
-    assert!(lateness.count > 300, "only {} timers were met", lateness.count);
-    assert!(lateness.p99 < Duration::from_millis(20), "the 99th percentile is {:?}", lateness.p99);
-    // The guests did spin all the while, and a host that could not give them their vCPUs knows it.
-    let used: u64 = snapshot.state.tasks.values().map(|record| record.task.usage.vcpu.0).sum();
-    assert!(used > 2_000_000_000, "the guests used only {used} ns");
-    let delivery = snapshot.delivery;
-    assert!(delivery.delivered.0 < delivery.wanted.0, "no host of a test delivers sixteen vCPUs: {delivery:?}");
+    measure(|| {
+        let definition = definition("spin", "spin.wat", 1024, LaunchType::Fargate);
+        let cluster = cluster(settings.clone(), vec![definition], Vec::new());
+        run_tasks(&cluster, "spin", 16, LaunchType::Fargate);
+        std::thread::sleep(Duration::from_secs(5));
+        let snapshot = cluster.snapshot().expect("the cluster is up");
+        let lateness = snapshot.timer_lateness;
+        println!("timers of the control loop beside 16 spinning guests: {lateness:?}");
+        // The guests did spin all the while, and a host that could not give them their vCPUs knows it.
+        let used: u64 = snapshot.state.tasks.values().map(|record| record.task.usage.vcpu.0).sum();
+        assert!(used > 2_000_000_000, "the guests used only {used} ns");
+        let delivery = snapshot.delivery;
+        assert!(delivery.delivered.0 < delivery.wanted.0, "no host of a test delivers sixteen vCPUs: {delivery:?}");
+        let is_timely = lateness.count > 300 && lateness.p99 < Duration::from_millis(20);
+        if is_timely { Ok(()) } else { Err(format!("{lateness:?}")) }
+    });
 }
