@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
+use crate::data_plane::DataPlaneOptions;
 use crate::driver::real_time::{AskError, HostOptions, RunningCluster, StartError};
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::LaunchTarget;
@@ -156,6 +157,11 @@ pub enum RunError {
     FailedToStart(String),
 }
 
+/// Options of a data plane that will run one container.
+fn only_one() -> DataPlaneOptions {
+    DataPlaneOptions { pooled_instances: 8, ..DataPlaneOptions::default() }
+}
+
 /// Runs a task to its end.
 ///
 /// # Errors
@@ -168,7 +174,7 @@ pub fn run(task: &Task) -> Result<Outcome, RunError> {
         task_definitions: vec![task.definition()],
         ..ClusterSpec::default()
     };
-    let cluster = RunningCluster::start(spec, HostOptions::default())?;
+    let cluster = RunningCluster::start(spec, HostOptions { data_plane: only_one(), ..HostOptions::default() })?;
     let budget = task.vcpu_budget.map(|budget| VcpuNanos(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX)));
     let response = cluster.ask(Request::RunTask(Box::new(RunTaskSpec {
         task_definition: TaskDefinitionRef { family: FAMILY.into(), revision: None },

@@ -45,7 +45,12 @@ pub(super) fn run_task(arguments: &RunTaskArguments) -> Outcome {
     let cluster = RunningCluster::start(
         spec,
         HostOptions {
-            data_plane: DataPlaneOptions { stdio: Stdio::Inherited, ..arguments.host.data_plane_options() },
+            data_plane: DataPlaneOptions {
+                stdio: Stdio::Inherited,
+                // One container is all there will be.
+                pooled_instances: 8,
+                ..arguments.host.data_plane_options()
+            },
             ..HostOptions::default()
         },
     )
@@ -78,8 +83,7 @@ fn outcome(task: &Task) -> Outcome {
     }
     match exit.exit_code {
         Some(0) => Ok(()),
-        // The low eight bits, as the operating system passes them on.
-        Some(code) => Err(Failure::Guest(code.to_le_bytes()[0])),
+        Some(code) => Err(Failure::Guest(u8::try_from(code).unwrap_or(u8::MAX))),
         None => Err(Failure::Failed),
     }
 }
@@ -165,8 +169,10 @@ fn task_definition(arguments: &RunTaskArguments) -> Result<TaskDefinition, Strin
     }
     let mut environment = BTreeMap::new();
     for pair in &arguments.environment {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| format!("--env {pair}: a variable is given as NAME=VALUE"))?;
+        let (key, value) = pair
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| format!("--env {pair}: a variable is given as NAME=VALUE"))?;
         environment.insert(key.to_string(), value.to_string());
     }
     let mut volumes = Vec::new();
@@ -179,6 +185,9 @@ fn task_definition(arguments: &RunTaskArguments) -> Result<TaskDefinition, Strin
         let (host, guest) = folder.split_once("::").unwrap_or((folder, folder));
         if !std::path::Path::new(host).is_dir() {
             return Err(format!("--dir {host}: there is no such folder"));
+        }
+        if mount_points.iter().any(|earlier: &MountPoint| earlier.container_path == guest) {
+            return Err(format!("--dir {folder}: the guest has a folder at {guest} already"));
         }
         let name = format!("dir-{index}");
         volumes.push(Volume { name: name.clone(), host_source_path: Some(host.to_string()) });

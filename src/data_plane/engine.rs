@@ -18,18 +18,11 @@ use super::memory::Limiter;
 use super::options::DataPlaneError;
 use crate::model::units::Duration;
 
-/// Live core instances that have a slot. More of them are allocated on demand.
-///
-/// Each slot reserves 4 GiB of addresses, of which a process has 128 TiB, and two mappings for its stack, of which the
-/// kernel allows 65,530: this leaves room for several data planes in one process.
-const POOL_INSTANCES: u32 = 1024;
 /// Pages of a slot below this size are cleared by writing zeros, which is cheaper than giving them back to the kernel.
 /// **Source:** the project's own measurement (1.6 µs against 5 to 15 µs an instance).
 const KEEP_RESIDENT_BYTES: usize = 128 << 10;
 /// Elements of a table in a slot: addresses only, so that the task's memory is what bounds a table.
-const TABLE_ELEMENTS_MAX: usize = 10_000_000;
-/// Files that a container may have open. **Source:** the usual soft limit `nofile` of a Linux process.
-pub(super) const OPEN_FILES_MAX: usize = 1024;
+pub(super) const TABLE_ELEMENTS_MAX: usize = 10_000_000;
 /// The stack of a guest and of the host calls that it makes.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
@@ -56,6 +49,9 @@ pub fn engine_config(allocation: Allocation) -> Config {
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .wasm_multi_memory(true)
+        // WASI has addresses of 32 bits only. Sizes of 64 bits could burn all the fuel there is in one instruction that
+        // fails, and overflow before the account of memory is asked.
+        .wasm_memory64(false)
         .wasm_component_model(true)
         .concurrency_support(false)
         // Compilation belongs to the threads of the image store, at their low priority and number.
@@ -85,8 +81,6 @@ pub fn engine_config(allocation: Allocation) -> Config {
 pub(super) struct Guest<W> {
     pub(super) wasi: W,
     pub(super) limiter: Limiter,
-    /// Files that a core module has open: a count that errs to the high side.
-    pub(super) open_files: usize,
 }
 
 /// The host's side of a component.
@@ -118,10 +112,9 @@ impl Host {
         let engine = Engine::new(&engine_config(allocation))?;
         let mut modules = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut modules, |guest: &mut ModuleGuest| &mut guest.wasi)?;
-        modules.allow_shadowing(true);
         sleep_without_a_thread(&mut modules)?;
-        count_open_files(&mut modules)?;
-        modules.allow_shadowing(false);
+        bound_descriptors(&mut modules)?;
+        exit_with_any_code(&mut modules)?;
         let mut components = wasmtime::component::Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut components)?;
         Ok(Host { engine, modules, components })
@@ -141,9 +134,10 @@ impl std::fmt::Debug for Engines {
 }
 
 impl Engines {
-    pub(super) fn new() -> Result<Engines, DataPlaneError> {
+    /// Instances up to `pooled_instances` have a slot; more of them are allocated on demand.
+    pub(super) fn new(pooled_instances: u32) -> Result<Engines, DataPlaneError> {
         // A process may not have the addresses for a whole pool: it may run several data planes, or be limited.
-        let smaller = [POOL_INSTANCES, POOL_INSTANCES / 8]
+        let smaller = [pooled_instances, pooled_instances / 8]
             .into_iter()
             .find_map(|instances| Host::new(Allocation::Pooled { instances }).ok());
         let primary = match smaller {
@@ -213,8 +207,86 @@ mod poll_layout {
     pub(super) const EVENT_BYTES: usize = 32;
 }
 
+/// Descriptors that one container may have open. **Source:** the usual soft limit `nofile` of a Linux process.
+const DESCRIPTORS_MAX: usize = 1024;
+/// What a guest gets for one more. **Source:** WASI preview 1, `errno`.
+const ERRNO_TOO_MANY_FILES: i32 = 33;
+
+/// Whether one more descriptor may be open, tried out by taking the room and giving it back.
+fn has_room(table: &mut ResourceTable) -> bool {
+    let all = table.max_capacity();
+    table.set_max_capacity(DESCRIPTORS_MAX);
+    let room = table.push(());
+    table.set_max_capacity(all);
+    room.is_ok_and(|room| table.delete(room).is_ok())
+}
+
+/// Replaces `path_open`, which traps when a guest has too many files open, by one that says so.
+fn bound_descriptors(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.func_wrap_async(
+        "wasi_snapshot_preview1",
+        "path_open",
+        |mut caller: Caller<'_, ModuleGuest>,
+         (folder, lookup, path, path_len, flags, base, inheriting, file_flags, opened): (
+            i32,
+            i32,
+            i32,
+            i32,
+            i32,
+            i64,
+            i64,
+            i32,
+            i32,
+        )| {
+            Box::new(async move {
+                use wasmtime_wasi::p1::wasi_snapshot_preview1::{WasiSnapshotPreview1, path_open};
+                let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+                    wasmtime::bail!("missing required memory export");
+                };
+                let fuel = caller.as_context_mut().hostcall_fuel();
+                let (memory, guest) = memory.data_and_store_mut(&mut caller);
+                let wasi = &mut guest.wasi;
+                if !has_room(WasiView::ctx(wasi).table) {
+                    return Ok(ERRNO_TOO_MANY_FILES);
+                }
+                wasi.set_hostcall_fuel(fuel);
+                let mut memory = wiggle::GuestMemory::Unshared(memory);
+                path_open(
+                    wasi,
+                    &mut memory,
+                    folder,
+                    lookup,
+                    path,
+                    path_len,
+                    flags,
+                    base,
+                    inheriting,
+                    file_flags,
+                    opened,
+                )
+                .await
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Replaces `proc_exit`, which traps for codes from 126 on: a process may end with any.
+fn exit_with_any_code(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
+        // The low eight bits are all that a process passes on. **Source:** exit(3).
+        Err(wasmtime_wasi::I32Exit(code & 0xff).into())
+    })?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 /// Replaces `poll_oneoff`, which puts the thread to sleep when a guest only sleeps and file access is done on the thread.
 fn sleep_without_a_thread(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
     linker.func_wrap_async(
         "wasi_snapshot_preview1",
         "poll_oneoff",
@@ -241,68 +313,7 @@ fn sleep_without_a_thread(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<
             })
         },
     )?;
-    Ok(())
-}
-
-/// Replaces `path_open` and `fd_close`, so that a guest with too many open files is refused as an operating system would,
-/// and can go on; the table of its resources, which is bounded too, would end it.
-fn count_open_files(linker: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1};
-    /// **Source:** WASI preview 1, `errno`.
-    const TOO_MANY_OPEN_FILES: i32 = 33;
-    type Open = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
-    linker.func_wrap_async(
-        "wasi_snapshot_preview1",
-        "path_open",
-        |mut caller: Caller<'_, ModuleGuest>,
-         (fd, look, path, path_len, how, rights, inherited, flags, opened): Open| {
-            Box::new(async move {
-                let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-                    wasmtime::bail!("missing required memory export");
-                };
-                let fuel = caller.as_context_mut().hostcall_fuel();
-                let (memory, guest) = memory.data_and_store_mut(&mut caller);
-                if guest.open_files >= OPEN_FILES_MAX {
-                    return Ok(TOO_MANY_OPEN_FILES);
-                }
-                guest.wasi.set_hostcall_fuel(fuel);
-                let mut memory = wiggle::GuestMemory::Unshared(memory);
-                let wasi = &mut guest.wasi;
-                let error = wasi_snapshot_preview1::path_open(
-                    wasi,
-                    &mut memory,
-                    fd,
-                    look,
-                    path,
-                    path_len,
-                    how,
-                    rights,
-                    inherited,
-                    flags,
-                    opened,
-                )
-                .await?;
-                guest.open_files += usize::from(error == 0);
-                Ok(error)
-            })
-        },
-    )?;
-    linker.func_wrap_async(
-        "wasi_snapshot_preview1",
-        "fd_close",
-        |mut caller: Caller<'_, ModuleGuest>, (fd,): (i32,)| {
-            Box::new(async move {
-                let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-                    wasmtime::bail!("missing required memory export");
-                };
-                let (memory, guest) = memory.data_and_store_mut(&mut caller);
-                let mut memory = wiggle::GuestMemory::Unshared(memory);
-                let error = wasi_snapshot_preview1::fd_close(&mut guest.wasi, &mut memory, fd).await?;
-                guest.open_files = guest.open_files.saturating_sub(usize::from(error == 0));
-                Ok(error)
-            })
-        },
-    )?;
+    linker.allow_shadowing(false);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 
 use super::clock::Clock;
+use super::engine::TABLE_ELEMENTS_MAX;
 use crate::model::units::Timestamp;
 
 /// Bytes that the host keeps for one element of a table: a pointer and, for lazily made functions, a tag beside it.
@@ -131,6 +132,11 @@ impl ContainerMemory {
         granted
     }
 
+    /// Notes that the host cannot give what the guest asked for.
+    fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the guest was refused memory and has had none since: its end is then put down to that.
     pub(super) fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
@@ -177,6 +183,15 @@ impl Limiter {
         }
         granted
     }
+
+    /// A growth that was granted has failed: the host, or the slot of the instance, has no room for it.
+    fn growth_failed(&mut self) {
+        let bytes = std::mem::take(&mut self.last_growth);
+        if bytes > 0 {
+            self.memory.give_back(bytes);
+            self.memory.refuse();
+        }
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -185,16 +200,21 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory.give_back(std::mem::take(&mut self.last_growth));
+        self.growth_failed();
         Ok(())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // A maximum that no guest declares is that of the slot.
+        if desired > TABLE_ELEMENTS_MAX && maximum.is_some_and(|maximum| maximum >= TABLE_ELEMENTS_MAX) {
+            self.memory.refuse();
+            return Ok(false);
+        }
         Ok(self.growing(current, desired, maximum, TABLE_ELEMENT_BYTES))
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory.give_back(std::mem::take(&mut self.last_growth));
+        self.growth_failed();
         Ok(())
     }
 
@@ -235,6 +255,17 @@ mod tests {
         assert_eq!((used.bytes, used.peak), (40, 100));
     }
 
+    /// A table that outgrows its slot is out of memory; one that outgrows its own maximum is not.
+    #[test]
+    fn a_slots_maximum_is_ours() {
+        for (maximum, refused) in [(TABLE_ELEMENTS_MAX, true), (10, false)] {
+            let memory = Arc::new(ContainerMemory::new(task(u64::MAX), None));
+            let mut limiter = Limiter::new(memory.clone());
+            assert!(!limiter.table_growing(0, TABLE_ELEMENTS_MAX + 1, Some(maximum)).unwrap());
+            assert_eq!(memory.was_refused(), refused, "{maximum}");
+        }
+    }
+
     /// A refusal is remembered until a later growth is granted, and a failed growth is not kept.
     #[test]
     fn refusals_are_remembered_until_the_guest_copes() {
@@ -246,8 +277,11 @@ mod tests {
         assert!(limiter.memory_growing(900, 1000, None).unwrap());
         assert!(!memory.was_refused());
         limiter.memory_grow_failed(wasmtime::Error::msg("no address space")).unwrap();
-        assert!(memory.take(100));
+        assert!(memory.was_refused(), "what the host has no room for");
+        assert!(limiter.memory_growing(900, 1000, None).unwrap());
         assert!(!limiter.memory_growing(900, 1100, Some(1000)).unwrap());
         assert!(!memory.was_refused(), "the module's own maximum is not the task's limit");
+        limiter.memory_grow_failed(wasmtime::Error::msg("more than can be addressed")).unwrap();
+        assert!(!memory.take(1), "what was granted before is still held");
     }
 }

@@ -11,6 +11,7 @@
 pub mod clock;
 pub mod engine;
 pub mod image;
+mod inherited;
 pub mod jobs;
 mod memory;
 mod meter;
@@ -100,7 +101,7 @@ impl ImageStore {
     /// # Errors
     /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
     pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
-        let engines = Arc::new(Engines::new()?);
+        let engines = Arc::new(Engines::new(options.pooled_instances)?);
         let images = Images::start(options, engines.clone(), Clock::start_now())?;
         Ok(ImageStore { engines, images })
     }

@@ -29,6 +29,12 @@ pub struct DataPlaneOptions {
     pub scratch_dir: Option<PathBuf>,
     /// How many images are compiled at once, never more than there are cores. Compilation runs at a lower priority than guests.
     pub compile_parallelism: usize,
+    /// Live core instances that have a slot made in advance; more of them are allocated on demand.
+    ///
+    /// Each slot reserves 4 GiB of addresses, of which a process has 128 TiB, and two mappings for its stack, of which the
+    /// kernel allows 65,530: the default leaves room for several data planes in one process. Making a thousand takes about
+    /// three milliseconds.
+    pub pooled_instances: u32,
     /// The most output kept of one stream of a container, in bytes. The oldest goes first.
     pub log_buffer_bytes: usize,
     /// Where the guests' standard streams lead.
@@ -52,6 +58,7 @@ impl Default for DataPlaneOptions {
             log_dir: None,
             scratch_dir: None,
             compile_parallelism: 1,
+            pooled_instances: 1024,
             log_buffer_bytes: 64 << 10,
             stdio: Stdio::Captured,
             id_form: IdForm { seed: 0 },

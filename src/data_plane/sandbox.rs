@@ -15,12 +15,13 @@ use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use super::clock::Clock;
-use super::engine::{ComponentWasi, Engines, Guest, OPEN_FILES_MAX};
+use super::engine::{ComponentWasi, Engines, Guest};
 use super::image::{Image, Linked};
+use super::inherited::{InheritedInput, InheritedOutput};
 use super::memory::{ContainerMemory, Limiter};
 use super::meter::Meter;
 use super::options::Stdio;
-use super::stdio::{ContainerOutput, GuestOutput, InheritedInput, LogStream, StopSignal};
+use super::stdio::{ContainerOutput, GuestOutput, LogStream, StopSignal};
 use super::volumes::Mount;
 use crate::model::task::ContainerExit;
 use crate::model::task_definition::VolumeAccess;
@@ -34,8 +35,9 @@ const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory us
 
 /// The longest turn of a guest that makes host calls, in nanoseconds.
 const HOST_CALL_TURN_NANOS: u64 = 2_000_000;
-/// Open files, streams and the like of one container: a file that is read or written has a stream beside it.
-const RESOURCES_MAX: usize = 2 * OPEN_FILES_MAX + 64;
+/// What the host holds open for one container: twice its descriptors, for what single calls make beside them. A module
+/// is told before that it has too many files open, see `engine`.
+const RESOURCES_MAX: usize = 2048;
 /// The most random bytes that a guest gets at once, which the host has to hold for it.
 const RANDOM_BYTES_MAX: u64 = 4 << 20;
 /// All the fuel there is: quotas are kept by time, not by amount.
@@ -93,7 +95,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
         Linked::Module { pre } => {
             let mut wasi = builder.build_p1();
             wasmtime_wasi::WasiView::ctx(&mut wasi).table.set_max_capacity(RESOURCES_MAX);
-            let mut store = store(launch, engine, Guest { wasi, limiter, open_files: 0 });
+            let mut store = store(launch, engine, Guest { wasi, limiter });
             let instance = match pre.instantiate_async(&mut store).await {
                 Ok(instance) => instance,
                 Err(error) => return not_instantiated(launch, &error),
@@ -109,7 +111,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
             let mut table = ResourceTable::new();
             table.set_max_capacity(RESOURCES_MAX);
             let wasi = ComponentWasi { context: builder.build(), table };
-            let mut store = store(launch, engine, Guest { wasi, limiter, open_files: 0 });
+            let mut store = store(launch, engine, Guest { wasi, limiter });
             let command = match pre.instantiate_async(&mut store).await {
                 Ok(command) => command,
                 Err(error) => return not_instantiated(launch, &error),
@@ -180,7 +182,10 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
             .stdin(launch.stdin.clone())
             .stdout(GuestOutput::new(launch.output.clone(), LogStream::Stdout))
             .stderr(GuestOutput::new(launch.output.clone(), LogStream::Stderr)),
-        Stdio::Inherited => builder.stdin(InheritedInput::new(launch.stdin.clone())).inherit_stdout().inherit_stderr(),
+        Stdio::Inherited => builder
+            .stdin(InheritedInput::new(launch.stdin.clone()))
+            .stdout(InheritedOutput::new(LogStream::Stdout))
+            .stderr(InheritedOutput::new(LogStream::Stderr)),
     };
     for mount in &launch.mounts {
         let perms = match mount.access {

@@ -106,6 +106,10 @@ impl StopSignal {
         }
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.lock().stopped
+    }
+
     /// The container is over: a job that it held is done, or goes back.
     pub(super) fn end(&self, end: ReaderEnd) {
         let jobs = self.0.lock().jobs.take();
@@ -128,67 +132,6 @@ impl StopSignal {
             state.waiting.push(context.waker().clone());
         }
         Poll::Pending
-    }
-}
-
-/// This process' own input, which is at its end for the guest when its task is asked to stop.
-#[derive(Clone, Debug)]
-pub(super) struct InheritedInput(StopSignal);
-
-impl InheritedInput {
-    pub(super) fn new(stop: StopSignal) -> InheritedInput {
-        InheritedInput(stop)
-    }
-}
-
-impl IsTerminal for InheritedInput {
-    fn is_terminal(&self) -> bool {
-        std::io::IsTerminal::is_terminal(&std::io::stdin())
-    }
-}
-
-impl StdinStream for InheritedInput {
-    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        StdinStream::async_stream(&std::io::stdin())
-    }
-
-    fn p2_stream(&self) -> Box<dyn InputStream> {
-        Box::new(UntilStop { stop: self.0.clone(), input: StdinStream::p2_stream(&std::io::stdin()) })
-    }
-}
-
-/// An input that ends with its task at the latest.
-struct UntilStop {
-    stop: StopSignal,
-    input: Box<dyn InputStream>,
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for UntilStop {
-    async fn ready(&mut self) {
-        let mut stop = std::pin::pin!(Ready { signal: &self.stop, is_done: false });
-        let mut input = std::pin::pin!(self.input.ready());
-        std::future::poll_fn(|context| {
-            if stop.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { input.as_mut().poll(context) }
-        })
-        .await;
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl InputStream for UntilStop {
-    fn read(&mut self, size: usize) -> Result<Bytes, StreamError> {
-        if self.stop.0.lock().stopped { Err(StreamError::Closed) } else { self.input.read(size) }
-    }
-
-    async fn blocking_read(&mut self, size: usize) -> Result<Bytes, StreamError> {
-        loop {
-            let bytes = self.read(size)?;
-            if !bytes.is_empty() || size == 0 {
-                return Ok(bytes);
-            }
-            self.ready().await;
-        }
     }
 }
 

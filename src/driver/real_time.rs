@@ -440,11 +440,12 @@ impl ControlLoop {
         self.data_plane.kill_all();
         let events = self.events.clone();
         // Tasks that were ended at once still report what they used.
-        while let Ok(event) = events.recv_timeout(std::time::Duration::from_millis(200)) {
+        while self.control_plane.state().live_count > 0 {
+            let Ok(event) = events.recv_timeout(std::time::Duration::from_millis(200)) else { break };
             self.apply(event);
-            if self.control_plane.state().live_count == 0 && events.is_empty() {
-                break;
-            }
+        }
+        for event in events.try_iter() {
+            self.apply(event);
         }
         self.snapshot()
     }

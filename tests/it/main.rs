@@ -7,6 +7,7 @@ mod guests;
 mod harness;
 mod metering;
 mod plane;
+mod run_task;
 mod sandbox;
 mod scenarios;
 mod tidy;
