@@ -29,7 +29,7 @@ use longshore::control_plane::event::{Event, Request, TaskStep};
 use longshore::data_plane::clock::Clock;
 use longshore::data_plane::engine::{Allocation, engine_config};
 use longshore::data_plane::{DataPlane, DataPlaneOptions};
-use longshore::driver::real_time::{HostOptions, ImagePull, RunningCluster};
+use longshore::driver::running_cluster::{HostOptions, ImagePull, RunningCluster};
 use longshore::model::capacity::{InstanceLaunch, InstanceType, LaunchTarget};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};

@@ -47,5 +47,5 @@ pub mod metering;
 pub mod model;
 mod single_task;
 
-pub use driver::real_time::{HostOptions, RunningCluster};
+pub use driver::running_cluster::{HostOptions, RunningCluster};
 pub use single_task::{Outcome, RunError, Task, run};

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::data_plane::DataPlaneOptions;
-use crate::driver::real_time::{AskError, HostOptions, RunningCluster, StartError};
+use crate::driver::running_cluster::{AskError, HostOptions, RunningCluster, StartError};
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::LaunchTarget;
 use crate::model::cluster::{ClusterSpec, RunTaskSpec};

@@ -3,7 +3,7 @@
 use super::format;
 use crate::control_plane::action::Notification;
 use crate::data_plane::image::ImageProgress;
-use crate::driver::real_time::{Notice, RunningCluster};
+use crate::driver::running_cluster::{Notice, RunningCluster};
 use crate::model::ids::IdForm;
 use crate::model::task::TaskStatus;
 

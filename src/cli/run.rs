@@ -11,8 +11,8 @@ use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
-use crate::driver::real_time::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::report::Report;
+use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::cluster::ClusterSpec;
 

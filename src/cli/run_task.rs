@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::data_plane::{DataPlaneOptions, Stdio};
-use crate::driver::real_time::{HostOptions, RunningCluster};
+use crate::driver::running_cluster::{HostOptions, RunningCluster};
 use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{ClusterSpec, RunTaskSpec};
 use crate::model::service::PropagateTags;

@@ -1,9 +1,11 @@
 //! The loops that join the pure control plane with its effects and its clock.
 //!
-//! [`real_time`] runs a cluster for real; a simulated driver is a second loop over the same control plane. [`load`] makes the jobs
+//! [`running_cluster`] is the handle on a cluster that runs for real, `real_time` its loop; a simulated driver is a second loop over the
+//! same control plane. [`load`] makes the jobs
 //! of services, [`snapshot`] is what readers get to see, [`report`] is what is left at the end.
 
 pub mod load;
-pub mod real_time;
+mod real_time;
 pub mod report;
+pub mod running_cluster;
 pub mod snapshot;

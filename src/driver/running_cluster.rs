@@ -1,0 +1,300 @@
+//! A handle on a running cluster: what an embedder and the command line hold.
+//!
+//! Everything goes through the control thread's inbox: there is no lock around the cluster, and nothing of it is shared but copies.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use thiserror::Error;
+
+use super::real_time::{ControlLoop, Parts};
+use super::snapshot::Snapshot;
+use crate::catalog::Catalog;
+use crate::control_plane::ControlPlane;
+use crate::control_plane::action::{Notification, Response};
+use crate::control_plane::event::{Event, Request};
+use crate::control_plane::request_error::RequestError;
+use crate::data_plane::clock::Clock;
+use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
+use crate::metering::meter::Meter;
+use crate::model::cluster::ClusterSpec;
+use crate::model::ids::TaskId;
+use crate::model::task::Task;
+use crate::model::units::Timestamp;
+
+/// Settings of the host, none of which changes what the cluster decides.
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// Settings of the data plane. Its basis, rate, period and id form are taken from the cluster.
+    pub data_plane: DataPlaneOptions,
+    /// When the cluster ends by itself.
+    pub end: End,
+    /// When its images are built and compiled.
+    pub images: ImagePull,
+}
+
+/// When a cluster's images are built and compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImagePull {
+    /// When the first task of an image starts.
+    #[default]
+    WhenNeeded,
+    /// All of them before the cluster's clock starts, so that its schedule does not depend on how long a build takes. An image that
+    /// can't be had is no reason not to start: its tasks will say so.
+    BeforeStart,
+}
+
+/// When a cluster ends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// Never: it runs until it is drained. What an embedder wants.
+    #[default]
+    WhenDrained,
+    /// When the cluster's `run_for` is over, or when it has no service and all its standalone tasks are over.
+    WhenDone,
+}
+
+/// Why a cluster could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data plane could not.
+    #[error(transparent)]
+    DataPlane(#[from] DataPlaneError),
+    /// The cluster names a region without prices.
+    #[error("no prices are known for region {0}")]
+    UnknownRegion(String),
+    /// Something in the cluster was refused.
+    #[error("{what}: {error}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Why not.
+        error: RequestError,
+    },
+    /// The thread could not be started.
+    #[error("cannot start the control loop: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The cluster is over and takes no more requests.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the cluster is over")]
+pub struct ClusterOver;
+
+/// Why a request was not granted.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AskError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] RequestError),
+    /// There is nobody to ask.
+    #[error(transparent)]
+    Over(#[from] ClusterOver),
+}
+
+/// News of the cluster and when it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub notification: Notification,
+}
+
+/// A handle on a running cluster. Dropping it ends the cluster at once; see [`RunningCluster::drain`] for good order.
+#[derive(Debug)]
+pub struct RunningCluster {
+    commands: Sender<Command>,
+    data_plane: Arc<DataPlane>,
+    clock: Clock,
+    thread: Option<JoinHandle<Snapshot>>,
+}
+
+/// What the handle asks of the control thread.
+pub(super) enum Command {
+    Ask { request: Request, answer: Sender<Result<Response, RequestError>> },
+    Event(Event),
+    Watch(Sender<Notice>),
+    Snapshot(Sender<Snapshot>),
+    Task { task: TaskId, answer: Sender<Option<Task>> },
+    WaitForTask { task: TaskId, answer: Sender<Task> },
+    WaitForStandaloneTasks(Sender<()>),
+    EndNow,
+}
+
+impl RunningCluster {
+    /// Starts a cluster: everything that its spec names is asked for in the spec's order before this returns.
+    ///
+    /// # Errors
+    /// When the data plane can't start, the region has no prices, or the control plane refuses something in the spec.
+    pub fn start(spec: ClusterSpec, options: HostOptions) -> Result<RunningCluster, StartError> {
+        let price_book = Catalog::embedded()
+            .price_book(&spec.region)
+            .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
+        let settings = spec.settings.clone();
+        let control_plane = ControlPlane::new(&spec.name, settings.clone());
+        let data_plane_options = DataPlaneOptions {
+            cpu_basis: settings.cpu_basis,
+            fuel_rate: settings.fuel_rate,
+            cpu_period: settings.cpu_period,
+            id_form: control_plane.ids(),
+            ..options.data_plane
+        };
+        let images = ImageStore::open(&data_plane_options)?;
+        if options.images == ImagePull::BeforeStart {
+            prepare_images(&images, &spec);
+        }
+        let clock = Clock::start_now();
+        let (event_sender, events) = unbounded();
+        let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
+        let data_plane = Arc::new(data_plane);
+        let (commands, inbox) = unbounded();
+        let mut control_loop = ControlLoop::new(
+            &spec,
+            options.end,
+            Parts {
+                clock: clock.clone(),
+                control_plane,
+                data_plane: data_plane.clone(),
+                meter: Meter::new(price_book),
+                events,
+                commands: inbox,
+            },
+        );
+        control_loop.set_up(spec)?;
+        let thread = std::thread::Builder::new()
+            .name("longshore-control".into())
+            .spawn(move || control_loop.run())
+            .map_err(StartError::Thread)?;
+        Ok(RunningCluster { commands, data_plane, clock, thread: Some(thread) })
+    }
+
+    /// Asks the control plane for something and waits for the answer.
+    ///
+    /// # Errors
+    /// When it is refused, or the cluster is over.
+    pub fn ask(&self, request: Request) -> Result<Response, AskError> {
+        let (answer, response) = bounded(1);
+        self.send(Command::Ask { request, answer })?;
+        Ok(response.recv().map_err(|_| ClusterOver)??)
+    }
+
+    /// Puts an event to the control plane that no part of the data plane would report: a Spot interruption, a lost instance.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn inject(&self, event: Event) -> Result<(), ClusterOver> {
+        self.send(Command::Event(event))
+    }
+
+    /// Everything that happens from here on, in order. The channel holds what is not read; drop it to stop watching.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn watch(&self) -> Result<Receiver<Notice>, ClusterOver> {
+        let (watcher, notices) = unbounded();
+        self.send(Command::Watch(watcher))?;
+        Ok(notices)
+    }
+
+    /// The cluster at this moment. Copies its state: meant for eyes, a few times a second.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn snapshot(&self) -> Result<Snapshot, ClusterOver> {
+        let (answer, snapshot) = bounded(1);
+        self.send(Command::Snapshot(answer))?;
+        snapshot.recv().map_err(|_| ClusterOver)
+    }
+
+    /// A task at this moment; `None` for one that is not known (any more).
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn task(&self, task: TaskId) -> Result<Option<Task>, ClusterOver> {
+        let (answer, found) = bounded(1);
+        self.send(Command::Task { task, answer })?;
+        found.recv().map_err(|_| ClusterOver)
+    }
+
+    /// Waits until a task is over.
+    ///
+    /// # Errors
+    /// When the task is not known, or the cluster ends first.
+    pub fn wait_for_task(&self, task: TaskId) -> Result<Task, ClusterOver> {
+        let (answer, stopped) = bounded(1);
+        self.send(Command::WaitForTask { task, answer })?;
+        stopped.recv().map_err(|_| ClusterOver)
+    }
+
+    /// Waits until no standalone task is live.
+    ///
+    /// # Errors
+    /// When the cluster ends first.
+    pub fn wait_for_standalone_tasks(&self) -> Result<(), ClusterOver> {
+        let (answer, idle) = bounded(1);
+        self.send(Command::WaitForStandaloneTasks(answer))?;
+        idle.recv().map_err(|_| ClusterOver)
+    }
+
+    /// The data plane: logs of containers and job queues of services.
+    pub fn data_plane(&self) -> &DataPlane {
+        &self.data_plane
+    }
+
+    /// The cluster's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Ends the cluster in good order, as ECS drains: services to zero, standalone tasks stopped with their stop timeout, then
+    /// instances terminated. Returns at once; see [`RunningCluster::wait`].
+    pub fn drain(&self) {
+        // A cluster that is over is drained.
+        let _ = self.ask(Request::DrainCluster);
+    }
+
+    /// Waits until the cluster is over and returns it as it was then.
+    ///
+    /// # Panics
+    /// When the control loop did, with its message.
+    pub fn wait(mut self) -> Snapshot {
+        let thread = self.thread.take().expect("only `wait` and `drop` take the thread, and each ends the handle");
+        match thread.join() {
+            Ok(snapshot) => snapshot,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Whether the cluster is over.
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn send(&self, command: Command) -> Result<(), ClusterOver> {
+        self.commands.send(command).map_err(|_| ClusterOver)
+    }
+}
+
+impl Drop for RunningCluster {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = self.commands.send(Command::EndNow);
+            // A panic of the loop has printed itself; dropping a handle is no place for a second one.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Builds and compiles every image of a spec and waits for them.
+fn prepare_images(store: &ImageStore, spec: &ClusterSpec) {
+    let containers = spec.task_definitions.iter().flat_map(|definition| &definition.containers);
+    let images: BTreeSet<&str> = containers.map(|container| container.image.as_str()).collect();
+    let answers: Vec<_> = images.into_iter().map(|image| store.prepare(image)).collect();
+    for answer in answers {
+        // A failure is told again to each task of the image.
+        let _ = answer.recv();
+    }
+}
