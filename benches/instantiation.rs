@@ -120,7 +120,7 @@ fn instance_launch() -> InstanceLaunch {
     let instance_type = InstanceType {
         name: "bench.size".into(),
         vcpus: threads() as u32,
-        memory: MemoryMib(65_536),
+        memory: MemoryMib(131_072),
         architecture: CpuArchitecture::X86_64,
     };
     InstanceLaunch {
@@ -182,7 +182,7 @@ impl Plane {
 }
 
 /// Tasks asked for at once through the whole path.
-const BATCH: u64 = 512;
+const BATCH: u64 = 2048;
 
 /// The whole path: a running cluster.
 struct Whole {
@@ -196,7 +196,7 @@ impl Whole {
         if launch_type == LaunchType::Ec2 {
             // A batch fits on the instance.
             definition.containers[0].cpu = CpuUnits(0);
-            definition.memory = Some(MemoryMib(64));
+            definition.memory = Some(MemoryMib(16));
         }
         let instance = instance_launch();
         let spec = ClusterSpec {

@@ -21,7 +21,7 @@
 //! | module | what it is | what it knows nothing of |
 //! |---|---|---|
 //! | `cli` (feature `cli`) | the `longshore` program | |
-//! | [`driver`] | the loop in real time; snapshots and reports | how anything is decided |
+//! | [`driver`] | a running cluster and its loop in real time; snapshots and reports | how anything is decided |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |
 //! | [`control_plane`] | events in, actions out | clocks, threads, files, wasm |
 //! | [`metering`] | facts to usage to a bill in integers | the same |

@@ -32,7 +32,7 @@ const EVENTS_AT_ONCE: usize = 1024;
 ///
 /// While tasks come and go by the thousand, what they report in the meantime is taken in at once: waking this thread for
 /// each of their events would cost more than starting and ending them. A cluster at rest is not delayed.
-const LINGER: std::time::Duration = std::time::Duration::from_micros(50);
+const LINGER: std::time::Duration = std::time::Duration::from_micros(100);
 /// How long a cluster file's tasks that found no room wait until they are asked for again. *Ours.*
 const RUN_TASK_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 /// How many of the last deadlines the percentiles of lateness are taken over.
