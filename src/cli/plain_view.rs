@@ -3,12 +3,12 @@
 use super::format;
 use crate::control_plane::action::Notification;
 use crate::data_plane::image::ImageProgress;
-use crate::driver::running_cluster::{Notice, RunningCluster};
+use crate::driver::running_cluster::Notice;
 use crate::model::ids::IdForm;
 use crate::model::task::TaskStatus;
 
 /// The line of a notice, `None` for those that would only be noise: the many small steps of tasks.
-pub(super) fn line(notice: &Notice, ids: IdForm, cluster: &RunningCluster) -> Option<String> {
+pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
     let at = format::clock(notice.at);
     let text = match &notice.notification {
         Notification::Service { message, .. } => message.to_string(),
@@ -21,8 +21,8 @@ pub(super) fn line(notice: &Notice, ids: IdForm, cluster: &RunningCluster) -> Op
         Notification::ContainerInstance { instance, status } => {
             format!("(instance {}) {}", ids.ec2_instance(*instance), status.as_str())
         }
-        Notification::Task { task, last_status: TaskStatus::Stopped, .. } => {
-            let task = cluster.task(*task).ok().flatten()?;
+        Notification::Task { last_status: TaskStatus::Stopped, .. } => {
+            let task = notice.stopped_task.as_ref()?;
             let codes: Vec<String> = task
                 .containers
                 .iter()

@@ -15,6 +15,7 @@ use crate::driver::report::Report;
 use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::cluster::ClusterSpec;
+use crate::model::ids::IdForm;
 
 /// How often a stop request is looked for, and the live view drawn again.
 const REFRESH: Duration = Duration::from_millis(125);
@@ -29,6 +30,8 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
+    let (watcher, notices) = crossbeam_channel::unbounded();
+    let ids = IdForm { seed: spec.settings.seed };
     let options = HostOptions {
         data_plane: DataPlaneOptions {
             log_dir: arguments.log_dir.clone(),
@@ -37,15 +40,15 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         },
         end: End::WhenDone,
         images: ImagePull::BeforeStart,
+        watcher: Some(watcher),
     };
     let cluster = start(spec, options, &images).map_err(failed)?;
-    let notices = cluster.watch().map_err(failed)?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
         Format::Text => View::Plain,
     };
-    let snapshot = follow(cluster, &notices, &images, view, &stop_requests).map_err(failed)?;
+    let snapshot = follow(cluster, &notices, &images, view, &stop_requests, ids).map_err(failed)?;
     match arguments.format {
         Format::Json => {
             let report = Report::of(&snapshot);
@@ -105,11 +108,8 @@ fn follow(
     images: &crossbeam_channel::Receiver<ImageProgress>,
     mut view: View,
     stop_requests: &StopRequests,
+    ids: IdForm,
 ) -> std::io::Result<Snapshot> {
-    let ids = match cluster.snapshot() {
-        Ok(snapshot) => snapshot.ids,
-        Err(_) => return Ok(cluster.wait()),
-    };
     let mut draining = false;
     loop {
         let notice = notices.recv_timeout(REFRESH);
@@ -127,7 +127,7 @@ fn follow(
             Ok(notice) => {
                 let line = match &view {
                     View::Quiet => None,
-                    _ => plain_view::line(&notice, ids, &cluster),
+                    _ => plain_view::line(&notice, ids),
                 };
                 match (&mut view, line) {
                     (View::Plain, Some(line)) => anstream::println!("{line}"),

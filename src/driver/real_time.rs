@@ -75,6 +75,7 @@ pub(super) struct Parts {
     pub(super) meter: Meter,
     pub(super) events: Receiver<Event>,
     pub(super) commands: Receiver<Command>,
+    pub(super) watcher: Option<Sender<Notice>>,
 }
 
 /// Whether tasks of a cluster file are asked for the first time.
@@ -111,7 +112,7 @@ impl ControlLoop {
             meter: parts.meter,
             events: parts.events,
             commands: parts.commands,
-            watchers: Vec::new(),
+            watchers: parts.watcher.into_iter().collect(),
             answers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             waiting_for_none: Vec::new(),
@@ -393,7 +394,13 @@ impl ControlLoop {
 
     fn tell(&mut self, at: Timestamp, notification: Notification) {
         if !self.watchers.is_empty() {
-            let notice = Notice { at, notification };
+            let stopped_task = match notification {
+                Notification::Task { task, last_status: TaskStatus::Stopped, .. } => {
+                    self.control_plane.state().tasks.get(&task).map(|record| Arc::new(record.task.clone()))
+                }
+                _ => None,
+            };
+            let notice = Notice { at, notification, stopped_task };
             self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
         }
     }

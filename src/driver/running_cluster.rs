@@ -33,6 +33,8 @@ pub struct HostOptions {
     pub end: End,
     /// When its images are built and compiled.
     pub images: ImagePull,
+    /// Is told everything from the very start, as by [`RunningCluster::watch`].
+    pub watcher: Option<Sender<Notice>>,
 }
 
 /// When a cluster's images are built and compiled.
@@ -101,6 +103,8 @@ pub struct Notice {
     pub at: Timestamp,
     /// What.
     pub notification: Notification,
+    /// The task as it ended, when that is the news: the cluster may be over before anybody could ask for it.
+    pub stopped_task: Option<Arc<Task>>,
 }
 
 /// A handle on a running cluster. Dropping it ends the cluster at once; see [`RunningCluster::drain`] for good order.
@@ -161,6 +165,7 @@ impl RunningCluster {
                 meter: Meter::new(price_book),
                 events,
                 commands: inbox,
+                watcher: options.watcher,
             },
         );
         control_loop.set_up(spec)?;
