@@ -57,6 +57,15 @@ pub(super) fn run_task(arguments: &RunTaskArguments) -> Outcome {
     .map_err(failed)?;
     let task = start(&cluster, launch_type, arguments)?;
     watch(&cluster, &task, arguments.run_for, &stop_requests);
+    if let Ok(Some(found)) = cluster.task(task)
+        && found.started_at.is_none()
+        && found.stop_code == Some(StopCode::UserInitiated)
+    {
+        complain(format!("{}: the task had not started", found.stopped_reason.as_deref().unwrap_or_default()));
+        // A compilation cannot be broken off, and there is nothing else to wait for: it ends with the process.
+        std::mem::forget(cluster);
+        return Err(Failure::Failed);
+    }
     cluster.drain();
     let snapshot = cluster.wait();
     let record = &snapshot.state.tasks.get(&task).ok_or(Failure::Failed)?.task;

@@ -176,6 +176,22 @@ fn too_many_open_files_are_refused() {
     check(run_task(&module(&folder, OPEN), &["--dir", &volume]), TOO_MANY_FILES);
 }
 
+/// Nobody waits for the compilation of what was stopped before it began.
+#[test]
+fn a_compilation_is_not_waited_for() {
+    // Seconds of compilation.
+    const FUNCTIONS: usize = 60_000;
+    let folder = TempDir::new().unwrap();
+    let body = "(drop (i32.const 1))".repeat(60);
+    let functions = format!("(func {body})").repeat(FUNCTIONS);
+    let large = module(&folder, &format!(r#"(module {functions} (func (export "_start")))"#));
+    let child = run_task(&large, &["--for", "1ms"]).spawn().unwrap();
+    let output = finish(child);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("its time is over: the task had not started"), "{stderr}");
+}
+
 /// A table that outgrows what the host has for it is out of memory, also with memory left.
 #[test]
 fn a_table_without_end_is_out_of_memory() {
