@@ -12,12 +12,11 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::clock::Clock;
+use crate::model::recent::RecentDurations;
 use crate::model::units::{Duration, Timestamp};
 
 /// The most jobs that wait. *Ours:* bounds memory; a queue this long is a service that is too small for its load.
 const QUEUED_MAX: usize = 100_000;
-/// How many latencies the percentiles are taken over.
-const LATENCIES_KEPT: usize = 1024;
 
 /// The jobs of one service, shared by its tasks. Copies are the same queue.
 #[derive(Clone, Debug)]
@@ -78,7 +77,7 @@ struct State {
     completed: u64,
     requeued: u64,
     lost: u64,
-    latencies: VecDeque<Duration>,
+    latencies: RecentDurations,
 }
 
 impl JobQueue {
@@ -107,7 +106,7 @@ impl JobQueue {
     /// The queue at this moment.
     pub fn stats(&self) -> JobStats {
         let state = self.state.lock();
-        let mut latencies: Vec<_> = state.latencies.iter().copied().collect();
+        let latencies = state.latencies.clone();
         let mut stats = JobStats {
             pushed: state.pushed,
             rejected: state.rejected,
@@ -119,14 +118,10 @@ impl JobQueue {
             ..JobStats::default()
         };
         drop(state);
-        latencies.sort_unstable();
-        // The least value that at least so many percent do not exceed.
-        let percentile = |percent: usize| {
-            let rank = (latencies.len() * percent).div_ceil(100);
-            latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-        };
-        stats.latency_p50 = percentile(50);
-        stats.latency_p99 = percentile(99);
+        // Sorted after the lock is given back: readers must not wait for it.
+        let latencies = latencies.percentiles();
+        stats.latency_p50 = latencies.p50;
+        stats.latency_p99 = latencies.p99;
         stats
     }
 
@@ -227,10 +222,7 @@ impl JobReader {
         match end {
             ReaderEnd::Done => {
                 state.completed += 1;
-                if state.latencies.len() == LATENCIES_KEPT {
-                    state.latencies.pop_front();
-                }
-                state.latencies.push_back(now.since(job.pushed_at));
+                state.latencies.push(now.since(job.pushed_at));
             }
             ReaderEnd::Died if job.killed_one => state.lost += 1,
             ReaderEnd::Died => {

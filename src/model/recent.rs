@@ -25,6 +25,13 @@ pub struct Percentiles {
     pub max: Duration,
 }
 
+impl Default for RecentDurations {
+    /// Keeps the last 1024.
+    fn default() -> RecentDurations {
+        RecentDurations::keeping(1024)
+    }
+}
+
 impl RecentDurations {
     /// Keeps the last `kept`.
     pub fn keeping(kept: usize) -> RecentDurations {
