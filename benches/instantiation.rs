@@ -15,7 +15,7 @@
 )]
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,6 @@ use longshore::driver::running_cluster::{HostOptions, ImagePull, RunningCluster}
 use longshore::model::capacity::{InstanceLaunch, InstanceType, LaunchTarget};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
-use longshore::model::service::PropagateTags;
 use longshore::model::settings::Settings;
 use longshore::model::task::TaskOverrides;
 use longshore::model::task_definition::{
@@ -126,9 +125,7 @@ fn instance_launch() -> InstanceLaunch {
     InstanceLaunch {
         instance_type: Arc::new(instance_type),
         availability_zone: "us-east-1a".into(),
-        boot_time: Duration::ZERO,
-        attributes: BTreeMap::new(),
-        capacity_provider: None,
+        ..InstanceLaunch::default()
     }
 }
 
@@ -223,13 +220,7 @@ impl Whole {
             task_definition: TaskDefinitionRef { family: "hello".into(), revision: None },
             count: count as u32,
             launch_target: LaunchTarget::LaunchType(self.launch_type),
-            group: None,
-            started_by: None,
-            overrides: Arc::default(),
-            placement_strategy: Vec::new(),
-            placement_constraints: Vec::new(),
-            tags: BTreeMap::new(),
-            propagate_tags: PropagateTags::None,
+            ..RunTaskSpec::default()
         })));
         match response.unwrap() {
             Response::RunTask { tasks, .. } => tasks.len() as u64,
@@ -264,16 +255,8 @@ fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
     let container = ContainerDefinition {
         name: "hello".into(),
         image: image.display().to_string(),
-        entry_point: None,
-        command: Vec::new(),
-        environment: BTreeMap::new(),
         cpu: CpuUnits(256),
-        memory: None,
-        memory_reservation: None,
-        essential: true,
-        mount_points: Vec::new(),
-        port_mappings: Vec::new(),
-        stop_timeout: None,
+        ..ContainerDefinition::default()
     };
     Arc::new(TaskDefinition {
         family: "hello".into(),
@@ -281,12 +264,8 @@ fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
         cpu: (launch_type == LaunchType::Fargate).then_some(CpuUnits(256)),
         memory: Some(MemoryMib(512)),
         network_mode: NetworkMode::Awsvpc,
-        requires_compatibilities: BTreeSet::new(),
-        cpu_architecture: CpuArchitecture::X86_64,
-        ephemeral_storage_gib: None,
         containers: vec![container],
-        volumes: Vec::new(),
-        tags: BTreeMap::new(),
+        ..TaskDefinition::default()
     })
 }
 

@@ -14,7 +14,7 @@
 //! built for the service on the way. Two criteria are no case of their own: `distinctInstance`
 //! takes the way of `spread instance`, and a capacity provider only leaves cells out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,22 +76,14 @@ fn instance(id: u64) -> ContainerInstance {
             architecture: CpuArchitecture::X86_64,
         }),
         availability_zone: Arc::from(["a", "b", "c"][usize::try_from(id % 3).expect("one of three")]),
-        boot_time: Duration::ZERO,
-        attributes: BTreeMap::new(),
         capacity_provider: Some(Arc::from("web-asg")),
+        ..InstanceLaunch::default()
     };
     ContainerInstance {
-        id: ContainerInstanceId(id),
-        launch: Arc::new(launch),
         status: ContainerInstanceStatus::Active,
         registered: registered.clone(),
         remaining: registered,
-        running_tasks_count: 0,
-        pending_tasks_count: 0,
-        launched_at: Timestamp::ZERO,
-        registered_at: None,
-        empty_since: None,
-        terminated_at: None,
+        ..ContainerInstance::launched(ContainerInstanceId(id), Arc::new(launch), Timestamp::ZERO)
     }
 }
 

@@ -16,7 +16,6 @@ use crate::driver::running_cluster::{AskError, HostOptions, RunningCluster, Star
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::LaunchTarget;
 use crate::model::cluster::{ClusterSpec, RunTaskSpec};
-use crate::model::service::PropagateTags;
 use crate::model::settings::{CpuBasis, Settings};
 use crate::model::task::{StopCode, TaskOverrides};
 use crate::model::task_definition::{
@@ -68,23 +67,15 @@ impl Task {
         let volume_name = |index: usize| format!("folder-{index}");
         TaskDefinition {
             family: FAMILY.into(),
-            revision: 0,
             cpu: Some(CpuUnits(self.cpu)),
             memory: Some(MemoryMib(self.memory_mib)),
             network_mode: NetworkMode::Awsvpc,
             requires_compatibilities: [LaunchType::Fargate].into(),
-            cpu_architecture: Default::default(),
-            ephemeral_storage_gib: None,
             containers: vec![ContainerDefinition {
                 name: "main".into(),
                 image: self.image.display().to_string(),
-                entry_point: None,
                 command: self.arguments.clone(),
                 environment: self.environment.clone(),
-                cpu: CpuUnits(0),
-                memory: None,
-                memory_reservation: None,
-                essential: true,
                 mount_points: self
                     .folders
                     .iter()
@@ -95,8 +86,7 @@ impl Task {
                         access: *access,
                     })
                     .collect(),
-                port_mappings: Vec::new(),
-                stop_timeout: None,
+                ..ContainerDefinition::default()
             }],
             volumes: self
                 .folders
@@ -107,7 +97,7 @@ impl Task {
                     host_source_path: Some(host.display().to_string()),
                 })
                 .collect(),
-            tags: BTreeMap::new(),
+            ..TaskDefinition::default()
         }
     }
 }
@@ -178,15 +168,9 @@ pub fn run(task: &Task) -> Result<Outcome, RunError> {
     let budget = task.vcpu_budget.map(|budget| VcpuNanos(u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX)));
     let response = cluster.ask(Request::RunTask(Box::new(RunTaskSpec {
         task_definition: TaskDefinitionRef { family: FAMILY.into(), revision: None },
-        count: 1,
         launch_target: LaunchTarget::LaunchType(LaunchType::Fargate),
-        group: None,
-        started_by: None,
         overrides: Arc::new(TaskOverrides { vcpu_budget: budget, ..TaskOverrides::default() }),
-        placement_strategy: Vec::new(),
-        placement_constraints: Vec::new(),
-        tags: BTreeMap::new(),
-        propagate_tags: PropagateTags::None,
+        ..RunTaskSpec::default()
     })))?;
     let id = match response {
         Response::RunTask { tasks, .. } => *tasks.first().expect("Fargate always has room"),

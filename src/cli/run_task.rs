@@ -3,7 +3,6 @@
 //! The whole path is the one of every other task: a cluster of one task definition and at most one instance.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::format;
 use super::signals::StopRequests;
@@ -15,7 +14,6 @@ use crate::data_plane::{DataPlaneOptions, Stdio};
 use crate::driver::running_cluster::{HostOptions, RunningCluster};
 use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{ClusterSpec, RunTaskSpec};
-use crate::model::service::PropagateTags;
 use crate::model::settings::Settings;
 use crate::model::task::{StopCode, Task};
 use crate::model::task_definition::{
@@ -107,15 +105,8 @@ fn start(
     loop {
         let request = Request::RunTask(Box::new(RunTaskSpec {
             task_definition: TaskDefinitionRef { family: FAMILY.into(), revision: None },
-            count: 1,
             launch_target: LaunchTarget::LaunchType(launch_type),
-            group: None,
-            started_by: None,
-            overrides: Arc::default(),
-            placement_strategy: Vec::new(),
-            placement_constraints: Vec::new(),
-            tags: BTreeMap::new(),
-            propagate_tags: PropagateTags::None,
+            ..RunTaskSpec::default()
         }));
         match cluster.ask(request).map_err(bad_input)? {
             Response::RunTask { tasks, .. } if !tasks.is_empty() => return Ok(tasks[0]),
@@ -205,29 +196,19 @@ fn task_definition(arguments: &RunTaskArguments) -> Result<TaskDefinition, Strin
     check_size(arguments)?;
     Ok(TaskDefinition {
         family: FAMILY.into(),
-        revision: 0,
         cpu: Some(CpuUnits(arguments.cpu)),
         memory: Some(MemoryMib(arguments.memory)),
         network_mode: NetworkMode::Awsvpc,
-        requires_compatibilities: Default::default(),
-        cpu_architecture: Default::default(),
-        ephemeral_storage_gib: None,
         containers: vec![ContainerDefinition {
             name: "task".into(),
             image: arguments.module.display().to_string(),
-            entry_point: None,
             command: arguments.arguments.clone(),
             environment,
-            cpu: CpuUnits(0),
-            memory: None,
-            memory_reservation: None,
-            essential: true,
             mount_points,
-            port_mappings: Vec::new(),
-            stop_timeout: None,
+            ..ContainerDefinition::default()
         }],
         volumes,
-        tags: BTreeMap::new(),
+        ..TaskDefinition::default()
     })
 }
 
@@ -254,13 +235,7 @@ fn smallest_instance(arguments: &RunTaskArguments) -> Result<InstanceLaunch, Str
     let instance_type = fitting
         .min_by_key(|found| (found.vcpus, found.memory))
         .ok_or_else(|| format!("no m7i instance holds {} CPU units and {} MiB", arguments.cpu, arguments.memory))?;
-    Ok(InstanceLaunch {
-        instance_type,
-        availability_zone: "us-east-1a".into(),
-        boot_time: Duration::ZERO,
-        attributes: BTreeMap::new(),
-        capacity_provider: None,
-    })
+    Ok(InstanceLaunch { instance_type, availability_zone: "us-east-1a".into(), ..InstanceLaunch::default() })
 }
 
 fn bad_input(error: impl std::fmt::Display) -> Failure {

@@ -7,7 +7,7 @@ use super::action::{Action, Notification};
 use super::cluster_autoscaling::{self, ManagedScaler};
 use super::timers::Wakeup;
 use crate::model::capacity::{
-    CapacityProvider, ContainerInstance, ContainerInstanceStatus, InstanceLaunch, InstanceResources, ManagedScaling,
+    CapacityProvider, ContainerInstance, ContainerInstanceStatus, InstanceLaunch, ManagedScaling,
 };
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
@@ -17,27 +17,8 @@ impl ControlPlane {
     /// Launches an EC2 instance; it registers when it runs.
     pub(super) fn launch_instance(&mut self, launch: Arc<InstanceLaunch>) -> ContainerInstanceId {
         let id = self.new_instance_id();
-        let registered = InstanceResources {
-            cpu: launch.instance_type.cpu_units(),
-            memory: launch.instance_type.memory,
-            ports: Default::default(),
-        };
-        self.state.container_instances.insert(
-            id,
-            ContainerInstance {
-                id,
-                launch: launch.clone(),
-                status: ContainerInstanceStatus::Registering,
-                remaining: registered.clone(),
-                registered,
-                running_tasks_count: 0,
-                pending_tasks_count: 0,
-                launched_at: self.now,
-                registered_at: None,
-                empty_since: None,
-                terminated_at: None,
-            },
-        );
+        let instance = ContainerInstance::launched(id, launch.clone(), self.now);
+        self.state.container_instances.insert(id, instance);
         self.actions.push(Action::LaunchInstance { instance: id, launch });
         self.instance_changed(id);
         id

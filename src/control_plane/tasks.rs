@@ -20,7 +20,7 @@ use crate::model::task::{
 };
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
-use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, TaskUsage, UsageSample};
+use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, UsageSample};
 
 /// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
 const PROVISIONING_LIMIT: usize = 500;
@@ -150,23 +150,12 @@ impl ControlPlane {
             started_by: new.started_by.clone(),
             launch_type: new.launch_type,
             capacity_provider: new.capacity_provider.clone(),
-            container_instance: None,
             service: new.service.clone(),
             deployment: new.deployment,
-            desired_status: DesiredStatus::Running,
-            last_status: TaskStatus::Provisioning,
-            stop_code: None,
-            stopped_reason: None,
             created_at: self.now,
-            pull_started_at: None,
-            pull_stopped_at: None,
-            started_at: None,
-            stopping_at: None,
-            stopped_at: None,
             containers: vec![pending; definition.containers.len()],
             tags: new.tags.clone(),
-            usage: TaskUsage::default(),
-            version: 0,
+            ..Task::default()
         };
         self.state.live_count += 1;
         self.state.standalone_live_count += usize::from(task.service.is_none());

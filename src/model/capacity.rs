@@ -8,7 +8,7 @@ use super::task_definition::{CpuArchitecture, HostPort};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 
 /// An EC2 instance type, as the catalog has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceType {
     /// The name, as in `m7i.large`.
     pub name: String,
@@ -28,7 +28,7 @@ impl InstanceType {
 }
 
 /// What an EC2 instance is launched from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceLaunch {
     /// The type.
     pub instance_type: Arc<InstanceType>,
@@ -113,6 +113,30 @@ pub struct ContainerInstance {
     pub terminated_at: Option<Timestamp>,
 }
 
+impl ContainerInstance {
+    /// An instance that was launched at `now` and has not registered yet.
+    pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
+        let registered = InstanceResources {
+            cpu: launch.instance_type.cpu_units(),
+            memory: launch.instance_type.memory,
+            ports: BTreeSet::new(),
+        };
+        ContainerInstance {
+            id,
+            launch,
+            status: ContainerInstanceStatus::Registering,
+            remaining: registered.clone(),
+            registered,
+            running_tasks_count: 0,
+            pending_tasks_count: 0,
+            launched_at: now,
+            registered_at: None,
+            empty_since: None,
+            terminated_at: None,
+        }
+    }
+}
+
 /// Resources of a container instance. **Source:** ecs-semantics §3.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceResources {
@@ -125,7 +149,7 @@ pub struct InstanceResources {
 }
 
 /// An Auto Scaling group. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AutoScalingGroup {
     /// The type of its instances.
     pub instance_type: Arc<InstanceType>,
@@ -169,7 +193,7 @@ impl Default for ManagedScaling {
 }
 
 /// A capacity provider over an Auto Scaling group. `FARGATE` and `FARGATE_SPOT` always exist and are not listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapacityProvider {
     /// Its name.
     pub name: Arc<str>,
@@ -196,9 +220,10 @@ pub struct CapacityProviderStrategyItem {
 }
 
 /// How a service or a request says where its tasks run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LaunchTarget {
     /// The cluster's default strategy, and EC2 when it has none. **Source:** ecs-semantics §4.5.
+    #[default]
     ClusterDefault,
     /// A launch type.
     LaunchType(super::task_definition::LaunchType),

@@ -69,6 +69,24 @@ pub struct RunTaskSpec {
     pub propagate_tags: PropagateTags,
 }
 
+impl Default for RunTaskSpec {
+    /// ECS' defaults: one task, wherever the cluster's default strategy says. **Source:** ecs-semantics §4.5.
+    fn default() -> RunTaskSpec {
+        RunTaskSpec {
+            task_definition: TaskDefinitionRef::default(),
+            count: 1,
+            launch_target: LaunchTarget::default(),
+            group: None,
+            started_by: None,
+            overrides: Arc::default(),
+            placement_strategy: Vec::new(),
+            placement_constraints: Vec::new(),
+            tags: BTreeMap::new(),
+            propagate_tags: PropagateTags::None,
+        }
+    }
+}
+
 /// Jobs for a service: each is one line handed to one of its tasks on standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {

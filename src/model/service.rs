@@ -8,7 +8,7 @@ use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
 
 /// What a service is created from. **Source:** ecs-semantics §5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// Its name, unique in the cluster.
     pub name: Arc<str>,
@@ -96,7 +96,7 @@ pub enum PropagateTags {
 }
 
 /// A scalable target and its policies. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AutoScaling {
     /// The least desired count.
     pub min_capacity: u32,

@@ -10,9 +10,10 @@ use super::units::{Timestamp, VcpuNanos};
 use super::usage::TaskUsage;
 
 /// ECS' task statuses in the order that a task passes them; it never goes back. **Source:** ecs-semantics §2.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TaskStatus {
     /// Waits for capacity of its capacity provider, or for pre-launch work.
+    #[default]
     Provisioning,
     /// Placed, not started.
     Pending,
@@ -53,9 +54,10 @@ impl fmt::Display for TaskStatus {
 }
 
 /// What a task should be. **Source:** ecs-semantics §2.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DesiredStatus {
     /// `RUNNING`.
+    #[default]
     Running,
     /// `STOPPED`.
     Stopped,
@@ -165,7 +167,7 @@ pub struct ContainerOverride {
 }
 
 /// A task. **Source:** ecs-semantics §2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Task {
     /// Its identity.
     pub id: TaskId,

@@ -6,9 +6,10 @@ use std::fmt;
 use super::units::{CpuUnits, Duration, MemoryMib};
 
 /// Where a task runs. **Source:** ecs-semantics §11.6 (`EXTERNAL` and `MANAGED_INSTANCES` are not offered).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LaunchType {
     /// On a container instance, sharing its CPU by weight.
+    #[default]
     Ec2,
     /// In a sandbox of its own, with a hard CPU quota and memory limit.
     Fargate,
@@ -55,7 +56,7 @@ pub enum CpuArchitecture {
 }
 
 /// A reference to a task definition: `family` (its latest active revision) or `family:revision`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskDefinitionRef {
     /// The family.
     pub family: String,
@@ -73,7 +74,7 @@ impl fmt::Display for TaskDefinitionRef {
 }
 
 /// A registered task definition: immutable once it has its revision. **Source:** ecs-semantics §1.4.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskDefinition {
     /// The family: 1 to 255 of `[A-Za-z0-9_-]`.
     pub family: String,
@@ -194,6 +195,26 @@ pub struct ContainerDefinition {
     pub port_mappings: Vec<PortMapping>,
     /// The time between StopTask and the interruption; `None` is 30 s.
     pub stop_timeout: Option<Duration>,
+}
+
+impl Default for ContainerDefinition {
+    /// ECS' defaults: essential, and nothing else. **Source:** ecs-semantics §1.5.
+    fn default() -> ContainerDefinition {
+        ContainerDefinition {
+            name: String::new(),
+            image: String::new(),
+            entry_point: None,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            cpu: CpuUnits(0),
+            memory: None,
+            memory_reservation: None,
+            essential: true,
+            mount_points: Vec::new(),
+            port_mappings: Vec::new(),
+            stop_timeout: None,
+        }
+    }
 }
 
 impl ContainerDefinition {

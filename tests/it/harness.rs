@@ -20,7 +20,7 @@ use longshore::model::capacity::{
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
-use longshore::model::service::{DeploymentConfiguration, PropagateTags, ServiceSpec};
+use longshore::model::service::ServiceSpec;
 use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
@@ -711,29 +711,15 @@ pub fn at(seconds: u64) -> Timestamp {
 pub fn task_definition(family: &str, cpu: u32, memory: u32) -> TaskDefinition {
     TaskDefinition {
         family: family.to_owned(),
-        revision: 0,
         cpu: Some(CpuUnits(cpu)),
         memory: Some(MemoryMib(memory)),
         network_mode: NetworkMode::Awsvpc,
-        requires_compatibilities: BTreeSet::new(),
-        cpu_architecture: CpuArchitecture::X86_64,
-        ephemeral_storage_gib: None,
         containers: vec![ContainerDefinition {
             name: "main".to_owned(),
             image: format!("{family}.wasm"),
-            entry_point: None,
-            command: Vec::new(),
-            environment: BTreeMap::new(),
-            cpu: CpuUnits(0),
-            memory: None,
-            memory_reservation: None,
-            essential: true,
-            mount_points: Vec::new(),
-            port_mappings: Vec::new(),
-            stop_timeout: None,
+            ..ContainerDefinition::default()
         }],
-        volumes: Vec::new(),
-        tags: BTreeMap::new(),
+        ..TaskDefinition::default()
     }
 }
 
@@ -749,29 +735,13 @@ pub fn service(name: &str, desired_count: u32) -> ServiceSpec {
         task_definition: latest(name),
         desired_count,
         launch_target: on_fargate(),
-        deployment_configuration: DeploymentConfiguration::default(),
-        placement_strategy: Vec::new(),
-        placement_constraints: Vec::new(),
-        auto_scaling: None,
-        tags: BTreeMap::new(),
-        propagate_tags: PropagateTags::None,
+        ..ServiceSpec::default()
     }
 }
 
 /// RunTask of a family.
 pub fn run(family: &str, count: u32, launch_target: LaunchTarget) -> RunTaskSpec {
-    RunTaskSpec {
-        task_definition: latest(family),
-        count,
-        launch_target,
-        group: None,
-        started_by: None,
-        overrides: Default::default(),
-        placement_strategy: Vec::new(),
-        placement_constraints: Vec::new(),
-        tags: BTreeMap::new(),
-        propagate_tags: PropagateTags::None,
-    }
+    RunTaskSpec { task_definition: latest(family), count, launch_target, ..RunTaskSpec::default() }
 }
 
 /// Launch type Fargate.
@@ -800,8 +770,7 @@ pub fn instance_launch(zone: &str) -> InstanceLaunch {
         instance_type: instance_type(),
         availability_zone: zone.into(),
         boot_time: secs(10),
-        attributes: BTreeMap::new(),
-        capacity_provider: None,
+        ..InstanceLaunch::default()
     }
 }
 

@@ -67,12 +67,7 @@ impl Task {
                 cpu: Some(CpuUnits(self.cpu)),
                 memory: Some(MemoryMib(self.memory)),
                 network_mode: NetworkMode::Awsvpc,
-                requires_compatibilities: Default::default(),
-                cpu_architecture: X86,
-                ephemeral_storage_gib: None,
-                containers: Vec::new(),
-                volumes: Vec::new(),
-                tags: BTreeMap::new(),
+                ..TaskDefinition::default()
             }),
             tags: self.tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             placement: self.placement,

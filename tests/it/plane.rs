@@ -153,8 +153,7 @@ impl Plane {
                 instance_type: Arc::new(instance_type),
                 availability_zone: "us-east-1a".into(),
                 boot_time: Duration::from_millis(1),
-                attributes: BTreeMap::new(),
-                capacity_provider: None,
+                ..InstanceLaunch::default()
             }),
         );
         assert_eq!(self.next(), Event::InstanceRunning { instance });
@@ -186,16 +185,7 @@ pub fn container(image: &str) -> ContainerDefinition {
     ContainerDefinition {
         name: format!("c{:x}", image.len()),
         image: image.to_owned(),
-        entry_point: None,
-        command: Vec::new(),
-        environment: BTreeMap::new(),
-        cpu: CpuUnits(0),
-        memory: None,
-        memory_reservation: None,
-        essential: true,
-        mount_points: Vec::new(),
-        port_mappings: Vec::new(),
-        stop_timeout: None,
+        ..ContainerDefinition::default()
     }
 }
 
@@ -208,11 +198,8 @@ pub fn definition(containers: Vec<ContainerDefinition>) -> TaskDefinition {
         memory: Some(MemoryMib(64)),
         network_mode: NetworkMode::Awsvpc,
         requires_compatibilities: BTreeSet::from([LaunchType::Fargate]),
-        cpu_architecture: CpuArchitecture::X86_64,
-        ephemeral_storage_gib: None,
         containers,
-        volumes: Vec::new(),
-        tags: BTreeMap::new(),
+        ..TaskDefinition::default()
     }
 }
 

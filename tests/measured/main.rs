@@ -12,7 +12,6 @@ use longshore::control_plane::event::Request;
 use longshore::model::capacity::{InstanceLaunch, LaunchTarget};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::TaskId;
-use longshore::model::service::PropagateTags;
 use longshore::model::settings::{CpuBasis, Settings};
 use longshore::model::task_definition::{
     ContainerDefinition, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
@@ -41,29 +40,20 @@ fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> 
     let on_fargate = launch_type == LaunchType::Fargate;
     TaskDefinition {
         family: family.into(),
-        revision: 0,
         cpu: on_fargate.then_some(CpuUnits(cpu)),
         memory: Some(MemoryMib(64)),
         network_mode: NetworkMode::Awsvpc,
         requires_compatibilities: [launch_type].into(),
-        cpu_architecture: Default::default(),
-        ephemeral_storage_gib: None,
         containers: vec![ContainerDefinition {
             name: "main".into(),
             image: guests::limits(module).display().to_string(),
-            entry_point: None,
-            command: Vec::new(),
             environment: Default::default(),
             cpu: CpuUnits(if on_fargate { 0 } else { cpu }),
-            memory: None,
-            memory_reservation: None,
-            essential: true,
-            mount_points: Vec::new(),
-            port_mappings: Vec::new(),
             stop_timeout: Some(Duration::from_millis(200)),
+            ..ContainerDefinition::default()
         }],
-        volumes: Vec::new(),
         tags: Default::default(),
+        ..TaskDefinition::default()
     }
 }
 
@@ -91,13 +81,8 @@ fn run_tasks(cluster: &RunningCluster, family: &str, count: u32, launch_type: La
             task_definition: TaskDefinitionRef { family: family.into(), revision: None },
             count: count - started.len() as u32,
             launch_target: LaunchTarget::LaunchType(launch_type),
-            group: None,
-            started_by: None,
-            overrides: Default::default(),
-            placement_strategy: Vec::new(),
-            placement_constraints: Vec::new(),
             tags: Default::default(),
-            propagate_tags: PropagateTags::None,
+            ..RunTaskSpec::default()
         }));
         match cluster.ask(request).expect("the request is valid") {
             Response::RunTask { tasks, .. } => started.extend(tasks),
@@ -181,9 +166,8 @@ fn ec2_shares_are_weights() {
         // One vCPU, so that the two tasks fill it.
         instance_type: catalog.instance_type("m7g.medium").expect("it is in the catalog"),
         availability_zone: "us-east-1a".into(),
-        boot_time: Duration::ZERO,
         attributes: Default::default(),
-        capacity_provider: None,
+        ..InstanceLaunch::default()
     };
     let definitions = vec![
         definition("light", "spin.wat", 256, LaunchType::Ec2),

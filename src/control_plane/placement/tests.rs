@@ -12,7 +12,7 @@ use crate::model::ids::IdForm;
 use crate::model::rng::Stream;
 use crate::model::service::{BinpackField, SpreadField};
 use crate::model::task_definition::{CpuArchitecture, HostPort, Protocol};
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::Timestamp;
 
 /// An instance with the given resources; everything else follows from its number.
 fn instance(id: u64, cpu: u32, memory: u32) -> ContainerInstance {
@@ -27,22 +27,15 @@ fn instance(id: u64, cpu: u32, memory: u32) -> ContainerInstance {
             architecture: if id.is_multiple_of(2) { CpuArchitecture::X86_64 } else { CpuArchitecture::Arm64 },
         }),
         availability_zone: Arc::from(["a", "b", "c"][usize::try_from(id % 3).unwrap()]),
-        boot_time: Duration::ZERO,
         attributes: rack.map(|rack| ("rack".to_owned(), rack.to_owned())).into_iter().collect(),
         capacity_provider: [None, Some("p"), Some("q")][usize::try_from(id / 3 % 3).unwrap()].map(Arc::from),
+        ..InstanceLaunch::default()
     };
     ContainerInstance {
-        id: ContainerInstanceId(id),
-        launch: Arc::new(launch),
         status: ContainerInstanceStatus::Active,
         registered: resources.clone(),
         remaining: resources,
-        running_tasks_count: 0,
-        pending_tasks_count: 0,
-        launched_at: Timestamp::ZERO,
-        registered_at: None,
-        empty_since: None,
-        terminated_at: None,
+        ..ContainerInstance::launched(ContainerInstanceId(id), Arc::new(launch), Timestamp::ZERO)
     }
 }
 

@@ -8,9 +8,8 @@ use super::*;
 use crate::model::capacity::{InstanceResources, InstanceType};
 use crate::model::rng::Stream;
 use crate::model::task::{DesiredStatus, TaskStatus};
-use crate::model::task_definition::{CpuArchitecture, LaunchType, NetworkMode, Reservation, TaskDefinition};
-use crate::model::units::{CpuUnits, Duration, MemoryMib, Timestamp};
-use crate::model::usage::TaskUsage;
+use crate::model::task_definition::{CpuArchitecture, Reservation, TaskDefinition};
+use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 
 fn instance(id: u64, cpu_left: u32, memory_left: u32, status: ContainerInstanceStatus) -> ContainerInstance {
     let instance_type = InstanceType {
@@ -21,24 +20,18 @@ fn instance(id: u64, cpu_left: u32, memory_left: u32, status: ContainerInstanceS
     };
     let resources =
         |cpu, memory| InstanceResources { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::new() };
+    let launch = Arc::new(crate::model::capacity::InstanceLaunch {
+        instance_type: Arc::new(instance_type),
+        availability_zone: ["a", "b", "b"][usize::try_from(id % 3).unwrap()].into(),
+        attributes: [("rack".to_owned(), format!("r{}", id % 2))].into(),
+        ..crate::model::capacity::InstanceLaunch::default()
+    });
     ContainerInstance {
-        id: ContainerInstanceId(id),
-        launch: Arc::new(crate::model::capacity::InstanceLaunch {
-            instance_type: Arc::new(instance_type),
-            availability_zone: ["a", "b", "b"][usize::try_from(id % 3).unwrap()].into(),
-            boot_time: Duration::ZERO,
-            attributes: [("rack".to_owned(), format!("r{}", id % 2))].into(),
-            capacity_provider: None,
-        }),
         status,
         registered: resources(2048, 8192),
         remaining: resources(cpu_left, memory_left),
-        running_tasks_count: 0,
-        pending_tasks_count: 0,
-        launched_at: Timestamp::ZERO,
         registered_at: Some(Timestamp::ZERO),
-        empty_since: None,
-        terminated_at: None,
+        ..ContainerInstance::launched(ContainerInstanceId(id), launch, Timestamp::ZERO)
     }
 }
 
@@ -48,40 +41,17 @@ fn task(id: u64, provider: Option<&str>, cpu: u32) -> Task {
         revision: 1,
         cpu: Some(CpuUnits(cpu)),
         memory: Some(MemoryMib(cpu)),
-        network_mode: NetworkMode::Bridge,
-        requires_compatibilities: BTreeSet::new(),
-        cpu_architecture: CpuArchitecture::X86_64,
-        ephemeral_storage_gib: None,
-        containers: Vec::new(),
-        volumes: Vec::new(),
-        tags: BTreeMap::new(),
+        ..TaskDefinition::default()
     };
     Task {
         id: TaskId(id),
         reservation: Arc::new(Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(cpu), ports: BTreeSet::new() }),
         task_definition: Arc::new(definition),
-        overrides: Default::default(),
         group: "service:web".into(),
-        started_by: None,
-        launch_type: LaunchType::Ec2,
         capacity_provider: provider.map(Arc::from),
-        container_instance: None,
         service: Some("web".into()),
-        deployment: None,
-        desired_status: DesiredStatus::Running,
         last_status: TaskStatus::Running,
-        stop_code: None,
-        stopped_reason: None,
-        created_at: Timestamp::ZERO,
-        pull_started_at: None,
-        pull_stopped_at: None,
-        started_at: None,
-        stopping_at: None,
-        stopped_at: None,
-        containers: Vec::new(),
-        tags: Default::default(),
-        usage: TaskUsage::default(),
-        version: 0,
+        ..Task::default()
     }
 }
 
