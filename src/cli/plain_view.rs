@@ -43,6 +43,8 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
                 "(run_task {task_definition}) {placed} of {wanted} tasks placed: {reason}; the others are tried again"
             )
         }
+        // Each comes beside a line of the service's own.
+        Notification::ServiceAction { .. } | Notification::DeploymentStateChange { .. } => return None,
         Notification::Task { .. } => return None,
     };
     Some(format!("{at}  {text}"))

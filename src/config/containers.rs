@@ -80,6 +80,7 @@ fn read_container(
         port_mappings: read_port_mappings(table, &name, task_definition.network_mode, host_ports),
         stop_timeout: table.duration("stop_timeout"),
         name,
+        ..ContainerDefinition::default()
     }
 }
 

@@ -135,6 +135,26 @@ pub enum Notification {
         /// The line.
         message: Arc<str>,
     },
+    /// An EventBridge event `ECS Service Action`. **Source:** ecs-semantics §10.3.
+    ServiceAction {
+        /// The service.
+        service: Arc<str>,
+        /// What happened.
+        event: ServiceActionEvent,
+        /// The detail's reason, as in `RESOURCE:MEMORY`.
+        reason: Option<Arc<str>>,
+    },
+    /// An EventBridge event `ECS Deployment State Change`. **Source:** ecs-semantics §10.3.
+    DeploymentStateChange {
+        /// The service.
+        service: Arc<str>,
+        /// The deployment.
+        deployment: DeploymentId,
+        /// What happened.
+        event: DeploymentEvent,
+        /// The detail's reason, as in `ECS deployment circuit breaker: task failed to start.`
+        reason: Arc<str>,
+    },
     /// Not all tasks that a caller asked for could be placed.
     RunTask {
         /// What was to run.
@@ -157,4 +177,65 @@ pub enum Notification {
         /// Why: the metric and its target.
         reason: Arc<str>,
     },
+}
+
+/// Names of `ECS Service Action` events. **Source:** ecs-semantics §10.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceActionEvent {
+    /// `SERVICE_STEADY_STATE`: it has become steady.
+    SteadyState,
+    /// `SERVICE_DESIRED_COUNT_UPDATED`.
+    DesiredCountUpdated,
+    /// `TASKS_STOPPED`.
+    TasksStopped,
+    /// `CAPACITY_PROVIDER_STEADY_STATE`.
+    CapacityProviderSteadyState,
+    /// `SERVICE_TASK_START_IMPAIRED`.
+    TaskStartImpaired,
+    /// `SERVICE_TASK_PLACEMENT_FAILURE`.
+    TaskPlacementFailure,
+    /// `SERVICE_TASK_CONFIGURATION_FAILURE`.
+    TaskConfigurationFailure,
+    /// `SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED`.
+    DaemonPlacementConstraintViolated,
+}
+
+impl ServiceActionEvent {
+    /// EventBridge's `eventName` and `eventType`.
+    pub fn name_and_type(self) -> (&'static str, &'static str) {
+        match self {
+            ServiceActionEvent::SteadyState => ("SERVICE_STEADY_STATE", "INFO"),
+            ServiceActionEvent::DesiredCountUpdated => ("SERVICE_DESIRED_COUNT_UPDATED", "INFO"),
+            ServiceActionEvent::TasksStopped => ("TASKS_STOPPED", "INFO"),
+            ServiceActionEvent::CapacityProviderSteadyState => ("CAPACITY_PROVIDER_STEADY_STATE", "INFO"),
+            ServiceActionEvent::TaskStartImpaired => ("SERVICE_TASK_START_IMPAIRED", "WARN"),
+            ServiceActionEvent::TaskPlacementFailure => ("SERVICE_TASK_PLACEMENT_FAILURE", "ERROR"),
+            ServiceActionEvent::TaskConfigurationFailure => ("SERVICE_TASK_CONFIGURATION_FAILURE", "ERROR"),
+            ServiceActionEvent::DaemonPlacementConstraintViolated => {
+                ("SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED", "ERROR")
+            }
+        }
+    }
+}
+
+/// Names of `ECS Deployment State Change` events. **Source:** ecs-semantics §10.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeploymentEvent {
+    /// `SERVICE_DEPLOYMENT_IN_PROGRESS`.
+    InProgress,
+    /// `SERVICE_DEPLOYMENT_COMPLETED`.
+    Completed,
+    /// `SERVICE_DEPLOYMENT_FAILED`.
+    Failed,
+}
+
+impl DeploymentEvent {
+    /// EventBridge's `eventName` and `eventType`.
+    pub fn name_and_type(self) -> (&'static str, &'static str) {
+        match self {
+            DeploymentEvent::InProgress => ("SERVICE_DEPLOYMENT_IN_PROGRESS", "INFO"),
+            DeploymentEvent::Completed => ("SERVICE_DEPLOYMENT_COMPLETED", "INFO"),
+            DeploymentEvent::Failed => ("SERVICE_DEPLOYMENT_FAILED", "ERROR"),
+        }
+    }
 }

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use crate::model::service::ServiceSpec;
-use crate::model::task::{ContainerExit, ContainerStatus};
+use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::units::Timestamp;
 use crate::model::usage::{TaskUsage, UsageSample};
@@ -92,7 +93,7 @@ pub enum TaskStep {
 }
 
 /// What the data plane says of a container.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContainerStateChange {
     /// Its index in the task definition.
     pub container_index: usize,
@@ -100,6 +101,8 @@ pub struct ContainerStateChange {
     pub status: ContainerStatus,
     /// How it ended, when it did.
     pub exit: ContainerExit,
+    /// Its health, if that is what changed.
+    pub health: Option<HealthStatus>,
 }
 
 /// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.
@@ -132,6 +135,17 @@ pub enum Request {
         task: TaskId,
         /// The caller's reason; `None` is ECS' text.
         reason: Option<String>,
+    },
+    /// CloudWatch's PutMetricAlarm. One of the same name takes its place and keeps its state.
+    PutMetricAlarm(Box<MetricAlarm>),
+    /// CloudWatch's SetAlarmState: until the alarm is next evaluated.
+    SetAlarmState {
+        /// The alarm.
+        alarm: Arc<str>,
+        /// Its state.
+        state: AlarmState,
+        /// Why, for the alarm's history.
+        reason: String,
     },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,

@@ -9,6 +9,7 @@
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
+mod alarms;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;

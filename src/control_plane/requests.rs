@@ -47,6 +47,8 @@ impl ControlPlane {
             Request::DeleteService { service } => self.delete_service(&service),
             Request::RunTask(spec) => self.run_task(&spec),
             Request::StopTask { task, reason } => self.request_stop(task, reason),
+            Request::PutMetricAlarm(alarm) => Ok(self.put_metric_alarm(*alarm)),
+            Request::SetAlarmState { alarm, state, reason } => self.set_alarm_state(&alarm, state, &reason),
             Request::DrainCluster => Ok(self.drain_cluster()),
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus,
 };
@@ -41,8 +42,23 @@ pub struct ClusterState {
     pub stopped_count: u64,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
+    /// Alarms by name.
+    pub alarms: BTreeMap<Arc<str>, Alarm>,
     /// Events that were late, repeated or for unknown ids.
     pub ignored_events: u64,
+}
+
+/// An alarm and its state.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    /// What it watches.
+    pub spec: MetricAlarm,
+    /// Its state.
+    pub state: AlarmState,
+    /// When it came into this state.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: Arc<str>,
 }
 
 /// A registered task definition with what is worked out from it once.
@@ -72,8 +88,22 @@ pub struct TaskRecord {
     pub placement: Arc<PlacementRules>,
     /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
     pub health: TaskHealth,
+    /// Why it is to give way to another task of its revision, if it is: the service's scheduler starts that one first where the
+    /// bounds have room. **Source:** ecs-semantics §3.3, §5.4, §5.10.
+    pub replace: Option<ReplaceCause>,
     /// How far the meter has been told of it.
     pub metered: Metered,
+}
+
+/// Why a service's task is to be replaced though it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReplaceCause {
+    /// Its health checks fail. **Source:** ecs-semantics §5.4.
+    Unhealthy,
+    /// Its instance is being drained. **Source:** ecs-semantics §3.3.
+    InstanceDraining,
+    /// Its zone has too many of the service's tasks. **Source:** ecs-semantics §5.10.
+    Rebalancing,
 }
 
 /// Whether a service's task counts toward the healthy ones.

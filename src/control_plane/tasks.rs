@@ -140,7 +140,6 @@ impl ControlPlane {
         };
         let id = self.new_task_id();
         let definition = &new.registered.definition;
-        let pending = Container { last_status: ContainerStatus::Pending, exit: ContainerExit::default() };
         let task = Task {
             id,
             task_definition: definition.clone(),
@@ -153,14 +152,15 @@ impl ControlPlane {
             service: new.service.clone(),
             deployment: new.deployment,
             created_at: self.now,
-            containers: vec![pending; definition.containers.len()],
+            containers: vec![Container::default(); definition.containers.len()],
             tags: new.tags.clone(),
             ..Task::default()
         };
         self.state.live_count += 1;
         self.state.standalone_live_count += usize::from(task.service.is_none());
         let placement = new.placement.clone();
-        let record = TaskRecord { task, placement, health: TaskHealth::Unproven, metered: Metered::No };
+        let health = TaskHealth::Unproven;
+        let record = TaskRecord { task, placement, health, replace: None, metered: Metered::No };
         self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
@@ -306,6 +306,7 @@ impl ControlPlane {
                     known.last_status = container.status;
                     known.exit = container.exit.clone();
                 }
+                known.health = container.health.unwrap_or(known.health);
             }
             match change.step {
                 TaskStep::Pulling if task.last_status < TaskStatus::Activating => {

@@ -588,7 +588,7 @@ fn not_started(start: &TaskStart, reason: &str) -> Event {
     let stopped = |container_index| ContainerStateChange {
         container_index,
         status: ContainerStatus::Stopped,
-        exit: ContainerExit::default(),
+        ..ContainerStateChange::default()
     };
     Event::TaskStateChange(TaskStateChange {
         task: start.task,

@@ -314,7 +314,7 @@ impl Task {
                     let running = |container_index| ContainerStateChange {
                         container_index,
                         status: ContainerStatus::Running,
-                        exit: ContainerExit::default(),
+                        ..ContainerStateChange::default()
                     };
                     let containers = (0..self.containers.len()).map(running).collect();
                     let (started, stopped) = (state.pull_started_at, state.pull_stopped_at);
@@ -424,7 +424,12 @@ impl Task {
             .map(|(container_index, end)| {
                 end.is_reported = true;
                 let exit = end.exit.clone().unwrap_or_default();
-                ContainerStateChange { container_index, status: ContainerStatus::Stopped, exit }
+                ContainerStateChange {
+                    container_index,
+                    status: ContainerStatus::Stopped,
+                    exit,
+                    ..ContainerStateChange::default()
+                }
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 //! Read [`task`] first, then [`service`] and [`capacity`]. Every other layer names these types; this layer names no other.
 //! It never sees a clock, a thread, I/O, the engine or a hash map.
 
+pub mod alarm;
 pub mod capacity;
 pub mod cluster;
 pub mod ids;

@@ -108,9 +108,10 @@ impl StopCode {
 }
 
 /// The statuses that the data plane reports of a container. **Source:** ecs-semantics §2.1, §2.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ContainerStatus {
     /// Not started.
+    #[default]
     Pending,
     /// Started.
     Running,
@@ -129,6 +130,29 @@ impl ContainerStatus {
     }
 }
 
+/// The health of a container or a task. **Source:** ecs-semantics §1.5.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HealthStatus {
+    /// Not known: no check is defined, or none has had a result yet.
+    #[default]
+    Unknown,
+    /// The last check passed.
+    Healthy,
+    /// As many checks in a row failed as the definition allows.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HealthStatus::Unknown => "UNKNOWN",
+            HealthStatus::Healthy => "HEALTHY",
+            HealthStatus::Unhealthy => "UNHEALTHY",
+        }
+    }
+}
+
 /// How a container ended. **Source:** ecs-semantics §2.4, §12.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerExit {
@@ -139,12 +163,14 @@ pub struct ContainerExit {
 }
 
 /// One container of a task. Its definition has the same index in the task definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     /// Its last status.
     pub last_status: ContainerStatus,
     /// How it ended; all `None` until then.
     pub exit: ContainerExit,
+    /// Its health as last reported.
+    pub health: HealthStatus,
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.
@@ -217,6 +243,8 @@ pub struct Task {
     pub tags: Arc<BTreeMap<String, String>>,
     /// What it has used, as last reported.
     pub usage: TaskUsage,
+    /// Until when it is protected from scale-in. **Source:** ecs-semantics §2.6.
+    pub protected_until: Option<Timestamp>,
     /// Counts state changes.
     pub version: u64,
 }
@@ -228,6 +256,23 @@ impl Task {
         defined
             .zip(&self.containers)
             .any(|(defined, container)| defined.essential && container.last_status == ContainerStatus::Stopped)
+    }
+
+    /// The worst that is known of its essential containers: one that is unhealthy makes it so, and else one of which nothing is
+    /// known leaves it unknown. **Source:** ecs-semantics §1.5.1.
+    pub fn health_status(&self) -> HealthStatus {
+        let defined = self.task_definition.containers.iter().zip(&self.containers);
+        let essential = defined.filter(|(defined, _)| defined.essential).map(|(_, container)| container.health);
+        essential.fold(HealthStatus::Healthy, |worst, health| match (worst, health) {
+            (HealthStatus::Unhealthy, _) | (_, HealthStatus::Unhealthy) => HealthStatus::Unhealthy,
+            (HealthStatus::Unknown, _) | (_, HealthStatus::Unknown) => HealthStatus::Unknown,
+            (HealthStatus::Healthy, HealthStatus::Healthy) => HealthStatus::Healthy,
+        })
+    }
+
+    /// Whether scale-in and deployments leave it alone. **Source:** ecs-semantics §2.6.
+    pub fn is_protected(&self, now: Timestamp) -> bool {
+        self.protected_until.is_some_and(|until| now < until)
     }
 
     /// Whether it holds resources of its instance: it does from its placement until it is over.

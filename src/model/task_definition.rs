@@ -195,6 +195,36 @@ pub struct ContainerDefinition {
     pub port_mappings: Vec<PortMapping>,
     /// The time between StopTask and the interruption; `None` is 30 s.
     pub stop_timeout: Option<Duration>,
+    /// How its health is found out; without it the health stays unknown.
+    pub health_check: Option<HealthCheck>,
+}
+
+/// A container's health check. **Source:** ecs-semantics §1.5.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// `CMD` or `CMD-SHELL` and what follows it. Never empty.
+    pub command: Vec<String>,
+    /// Between two checks: 5 to 300 s.
+    pub interval: Duration,
+    /// Beyond which a check has failed: 2 to 60 s.
+    pub timeout: Duration,
+    /// Failures in a row that make the container unhealthy: 1 to 10.
+    pub retries: u32,
+    /// In which failures do not count: 0 to 300 s.
+    pub start_period: Duration,
+}
+
+impl Default for HealthCheck {
+    /// ECS' defaults. **Source:** ecs-semantics §1.5.1.
+    fn default() -> HealthCheck {
+        HealthCheck {
+            command: Vec::new(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            retries: 3,
+            start_period: Duration::ZERO,
+        }
+    }
 }
 
 impl Default for ContainerDefinition {
@@ -213,6 +243,7 @@ impl Default for ContainerDefinition {
             mount_points: Vec::new(),
             port_mappings: Vec::new(),
             stop_timeout: None,
+            health_check: None,
         }
     }
 }

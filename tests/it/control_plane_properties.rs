@@ -278,6 +278,7 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
                     container_index: *container,
                     status: ContainerStatus::Stopped,
                     exit,
+                    ..ContainerStateChange::default()
                 }],
             })
         }

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use longshore::catalog::Catalog;
+use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
@@ -143,6 +145,16 @@ impl World {
             world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         world
+    }
+
+    /// A cluster as a cluster file asks for it. Images are looked for as from the folder `clusters`.
+    #[track_caller]
+    pub fn of_file(text: &str) -> World {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clusters/scenario.toml");
+        match ClusterFile::parse(text, &path, &Catalog::embedded()) {
+            Ok(spec) => World::new(&spec),
+            Err(errors) => panic!("{errors}"),
+        }
     }
 
     /// Says how tasks of a family (or of `family:revision`) behave from here on, those that are there included.
@@ -518,7 +530,12 @@ fn change(task: TaskId, step: TaskStep) -> TaskStateChange {
 
 fn containers(definition: &TaskDefinition, status: ContainerStatus, exit: &ContainerExit) -> Vec<ContainerStateChange> {
     (0..definition.containers.len())
-        .map(|container_index| ContainerStateChange { container_index, status, exit: exit.clone() })
+        .map(|container_index| ContainerStateChange {
+            container_index,
+            status,
+            exit: exit.clone(),
+            ..ContainerStateChange::default()
+        })
         .collect()
 }
 

@@ -765,7 +765,12 @@ fn essential_container_stops_the_others() {
     world.run_until(100);
     for (task, container_index) in [(TaskId(1), 0), (TaskId(2), 1)] {
         let exit = ContainerExit { exit_code: Some(3), reason: None };
-        let ended = ContainerStateChange { container_index, status: ContainerStatus::Stopped, exit };
+        let ended = ContainerStateChange {
+            container_index,
+            status: ContainerStatus::Stopped,
+            exit,
+            ..ContainerStateChange::default()
+        };
         world.apply(Event::TaskStateChange(TaskStateChange {
             task,
             step: TaskStep::ContainersChanged,
@@ -1066,4 +1071,37 @@ fn stopped_tasks_are_forgotten() {
     world.run_until(3700);
     assert!(listed(&world).is_empty());
     assert_eq!(world.plane.state().stopped_count, 5);
+}
+
+/// A cluster file and a script: what a scenario of a whole file looks like.
+#[test]
+fn a_cluster_file_is_a_scenario() {
+    let mut world = World::of_file(
+        r#"
+        [cluster]
+        name = "test"
+        [[task_definition]]
+        family = "web"
+        cpu = "256"
+        memory = "512"
+        requires_compatibilities = ["FARGATE"]
+          [[task_definition.container]]
+          name = "main"
+          image = "../workloads/limits/spin.wat"
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 1
+        launch_type = "FARGATE"
+        "#,
+    );
+    world.run_until(60);
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+            0.000s (service web) has started 1 tasks: (task T1).
+            41.000s (service web) (deployment ecs-svc/1) deployment completed.
+            41.000s (service web) has reached a steady state.
+        "#]],
+    );
 }
