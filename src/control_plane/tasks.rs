@@ -15,9 +15,7 @@ use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::task::{
-    Container, ContainerExit, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus,
-};
+use crate::model::task::{Container, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus};
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
 use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, UsageSample};

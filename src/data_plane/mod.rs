@@ -9,6 +9,7 @@
 //! what a guest is, and `memory` and `meter` for what it is charged.
 
 pub mod clock;
+mod container;
 pub mod engine;
 pub mod image;
 mod inherited;
@@ -39,7 +40,7 @@ use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, 
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task::{ContainerExit, ContainerStatus};
+use crate::model::task::ContainerStatus;
 use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
 use crate::model::usage::{TaskUsage, UsageSample};
@@ -52,7 +53,7 @@ pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
-use stdio::{CapturedLogs, ContainerOutput};
+use stdio::{CapturedLogs, OutputSettings};
 use task::{Kill, Task, TaskLimits};
 
 /// The most fuel between two looks at who is next: about 0.16 ms of a core, at about a percent of overhead.
@@ -149,13 +150,13 @@ struct Shared {
     tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
-    /// Output of tasks that have stopped, the oldest first.
-    stopped: Mutex<VecDeque<(TaskId, Vec<Arc<ContainerOutput>>)>>,
+    /// The last tasks that have stopped, for their output, the oldest first.
+    stopped: Mutex<VecDeque<Arc<Task>>>,
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
     scratch: OnceLock<Result<PathBuf, String>>,
-    log_errors: Arc<AtomicU64>,
+    output: Arc<OutputSettings>,
     /// Worker threads, also of instances that are gone.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The pools of instances, also of those that are ending, and what those that are gone have done.
@@ -218,6 +219,12 @@ impl DataPlane {
         let fargate = Pool::new(settings, None);
         let threads =
             fargate.start_workers("longshore-fargate", worker_threads, || {}).map_err(DataPlaneError::Thread)?;
+        let output = Arc::new(OutputSettings {
+            clock: clock.clone(),
+            ring_bytes: options.log_buffer_bytes,
+            observer: options.log_observer.clone(),
+            errors: AtomicU64::new(0),
+        });
         let shared = Arc::new(Shared {
             images,
             options,
@@ -236,7 +243,7 @@ impl DataPlane {
             queues: Mutex::default(),
             loads: Mutex::default(),
             scratch: OnceLock::new(),
-            log_errors: Arc::default(),
+            output,
             threads: Mutex::new(threads),
             instance_pools: Mutex::default(),
         });
@@ -282,7 +289,7 @@ impl DataPlane {
         // Ids only grow, so that only one that is not the greatest may have been seen before.
         let greatest = shared.greatest_task.fetch_max(start.task.0, Ordering::SeqCst);
         if start.task.0 <= greatest {
-            let is_over = shared.stopped.lock().iter().any(|(stopped, _)| *stopped == start.task);
+            let is_over = shared.stopped.lock().iter().any(|stopped| stopped.start.task == start.task);
             if is_over || shared.tasks.lock().contains_key(&start.task) {
                 return;
             }
@@ -344,13 +351,13 @@ impl DataPlane {
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let stopped = self.shared.stopped.lock();
-        let (_, outputs) = stopped.iter().find(|(stopped, _)| *stopped == task)?;
-        Some(outputs.get(container_index)?.captured())
+        let stopped = stopped.iter().find(|stopped| stopped.start.task == task)?;
+        Some(stopped.containers.get(container_index)?.output.captured())
     }
 
     /// How many times a log file could not be written.
     pub fn log_errors(&self) -> u64 {
-        self.shared.log_errors.load(Ordering::Relaxed)
+        self.shared.output.errors.load(Ordering::Relaxed)
     }
 
     /// The jobs of a service.
@@ -491,12 +498,11 @@ impl Shared {
     }
 
     /// A task is over: only its output is kept.
-    fn forget(&self, task: &Task) {
+    fn forget(&self, task: Arc<Task>) {
         let id = task.start.task;
-        let outputs = task.containers.iter().map(|container| container.output.clone()).collect();
         let oldest = {
             let mut stopped = self.stopped.lock();
-            stopped.push_back((id, outputs));
+            stopped.push_back(task);
             if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None }
         };
         drop(oldest);

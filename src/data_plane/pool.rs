@@ -15,11 +15,12 @@ use crossbeam_queue::SegQueue;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::clock::Clock;
+use super::container::turn;
 use super::meter::CpuMeasure;
 use super::outbox::Outbox;
 use super::sandbox::EXIT_TRAPPED;
 use super::schedule::{ContainerKey, Pick, Schedule, Work};
-use super::task::{Handle, Life, Task, turn};
+use super::task::{Handle, Life, Task};
 use crate::model::task::ContainerExit;
 use crate::model::units::{Duration, Timestamp};
 
