@@ -36,6 +36,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
+use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
@@ -72,6 +73,10 @@ pub struct ControlPlane {
     /// Groups whose instances are to be compared with their desired capacity.
     groups_to_keep: BTreeSet<Arc<str>>,
     actions: Vec<Action>,
+    /// Why most tasks end, said once.
+    essential_exited: Arc<str>,
+    /// What the meter was told of the last task that started.
+    last_identity: Option<Arc<TaskIdentity>>,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
@@ -101,6 +106,8 @@ impl ControlPlane {
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
             actions: Vec::new(),
+            essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
+            last_identity: None,
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,

@@ -24,7 +24,7 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 const PROVISIONING_LIMIT: usize = 500;
 
 /// **Source:** ecs-semantics §2.4.
-const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
+pub(super) const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
 
 /// What a task is created from.
 pub(super) struct NewTask {
@@ -324,24 +324,24 @@ impl ControlPlane {
             TaskStep::Running if !started_before => self.task_started(id),
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
             TaskStep::Stopped { usage, failed_to_start } => {
+                let essential_exited = self.essential_exited.clone();
                 self.change_task(id, |record| {
                     let task = &mut record.task;
                     task.usage = usage;
                     let (code, reason): (StopCode, Arc<str>) = match failed_to_start {
                         Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
-                        None => (StopCode::EssentialContainerExited, ESSENTIAL_CONTAINER_EXITED.into()),
+                        None => (StopCode::EssentialContainerExited, essential_exited),
                     };
                     task.stop_code = task.stop_code.or(Some(code));
-                    if task.stopped_reason.is_none() {
-                        task.stopped_reason = Some(reason);
-                    }
+                    task.stopped_reason.get_or_insert(reason);
                 });
                 self.task_over(id);
             }
         }
         if !is_over && self.state.tasks[&id].task.has_lost_an_essential_container() {
             // The others have their stop timeout; the task's replacement does not wait for them.
-            self.stop_task(id, StopCode::EssentialContainerExited, &ESSENTIAL_CONTAINER_EXITED.into());
+            let reason = self.essential_exited.clone();
+            self.stop_task(id, StopCode::EssentialContainerExited, &reason);
         }
     }
 
@@ -492,14 +492,26 @@ impl ControlPlane {
                 extra_storage_gib: definition.ephemeral_storage_gib.unwrap_or(20).saturating_sub(20),
             },
         };
-        let identity = Arc::new(TaskIdentity {
-            service: task.service.clone(),
-            task_definition: definition.clone(),
-            tags: BTreeMap::clone(&task.tags),
-            placement,
-            cpu: task.reservation.cpu,
-            memory: task.reservation.memory,
-        });
+        // Tasks of one kind that start one after the other share their identity: short ones come by the thousand.
+        let is_alike = |last: &TaskIdentity| {
+            last.placement == placement
+                && (last.cpu, last.memory) == (task.reservation.cpu, task.reservation.memory)
+                && Arc::ptr_eq(&last.task_definition, definition)
+                && last.service == task.service
+                && last.tags == *task.tags
+        };
+        let identity = match &self.last_identity {
+            Some(last) if is_alike(last) => last.clone(),
+            _ => Arc::new(TaskIdentity {
+                service: task.service.clone(),
+                task_definition: definition.clone(),
+                tags: BTreeMap::clone(&task.tags),
+                placement,
+                cpu: task.reservation.cpu,
+                memory: task.reservation.memory,
+            }),
+        };
+        self.last_identity = Some(identity.clone());
         self.actions.push(Action::Meter(MeteringFact::TaskStarted { task: id, at, identity }));
     }
 

@@ -45,8 +45,8 @@ pub(super) struct MemoryUse {
 }
 
 impl TaskMemory {
-    pub(super) fn new(limit: u64, clock: Clock) -> TaskMemory {
-        let since = clock.now();
+    /// An account that is empty at `since`.
+    pub(super) fn new(limit: u64, clock: Clock, since: Timestamp) -> TaskMemory {
         TaskMemory { limit, clock, account: Mutex::new(Account { since, ..Account::default() }) }
     }
 
@@ -241,7 +241,7 @@ mod tests {
     use crate::model::ids::TaskId;
 
     fn task(limit: u64) -> Arc<TaskMemory> {
-        Arc::new(TaskMemory::new(limit, Clock::start_now()))
+        Arc::new(TaskMemory::new(limit, Clock::start_now(), Timestamp::ZERO))
     }
 
     fn container(limit: u64) -> Arc<Container> {

@@ -217,8 +217,6 @@ impl DataPlane {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let worker_threads = options.worker_threads.unwrap_or(cores).max(1);
         let fargate = Pool::new(settings, None);
-        let threads =
-            fargate.start_workers("longshore-fargate", worker_threads, || {}).map_err(DataPlaneError::Thread)?;
         let output = Arc::new(OutputSettings {
             clock: clock.clone(),
             ring_bytes: options.log_buffer_bytes,
@@ -244,9 +242,11 @@ impl DataPlane {
             loads: Mutex::default(),
             scratch: OnceLock::new(),
             output,
-            threads: Mutex::new(threads),
+            threads: Mutex::default(),
             instance_pools: Mutex::default(),
         });
+        let workers = shared.fargate.start_workers("longshore-fargate", worker_threads, &shared, || {});
+        *shared.threads.lock() = workers.map_err(DataPlaneError::Thread)?;
         Ok(DataPlane { shared, runtime: Some(runtime) })
     }
 
@@ -298,9 +298,10 @@ impl DataPlane {
             shared.send(not_started(start, "ResourceInitializationError: the container instance is gone"));
             return;
         };
-        let task = Task::new(start, shared, limits);
+        let now = shared.clock.now();
+        let task = Task::new(start, shared, limits, now);
         shared.tasks.lock().insert(start.task, task.clone());
-        task.begin(shared);
+        task.begin(shared, now);
     }
 
     /// Stops a task: end-of-file on standard input, then interruption after each container's stop timeout.
@@ -443,7 +444,7 @@ impl Shared {
             }
             shared.send(Event::InstanceTerminated { instance, reason: None });
         };
-        match pool.start_workers(&format!("longshore-ec2-{instance}"), workers, when_closed) {
+        match pool.start_workers(&format!("longshore-ec2-{instance}"), workers, self, when_closed) {
             Ok(threads) => {
                 self.threads.lock().extend(threads);
                 self.instance_pools.lock().0.push(pool.clone());

@@ -14,6 +14,7 @@ use std::thread::{JoinHandle, Thread};
 use crossbeam_queue::SegQueue;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::Shared;
 use super::clock::Clock;
 use super::container::turn;
 use super::meter::CpuMeasure;
@@ -109,7 +110,7 @@ impl Pool {
         })
     }
 
-    /// Starts `count` workers. `when_closed` is called by the last one to end.
+    /// Starts `count` workers, each with a hold on the data plane until it ends. `when_closed` is called by the last one to end.
     ///
     /// # Errors
     /// When the first thread cannot be started. With fewer than asked for the pool works, at a lower rate.
@@ -117,15 +118,16 @@ impl Pool {
         self: &Arc<Pool>,
         name: &str,
         count: usize,
+        shared: &Arc<Shared>,
         when_closed: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Vec<JoinHandle<()>>> {
         let when_closed: Arc<dyn Fn() + Send + Sync> = Arc::new(when_closed);
         let mut threads = Vec::with_capacity(count);
         for index in 0..count.max(1) {
-            let (pool, when_closed) = (self.clone(), when_closed.clone());
+            let (pool, shared, when_closed) = (self.clone(), shared.clone(), when_closed.clone());
             self.live_workers.fetch_add(1, Ordering::SeqCst);
             let thread = std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
-                pool.work();
+                pool.work(&shared);
                 if pool.live_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
                     pool.refuse_late_comers();
                     when_closed();
@@ -189,7 +191,7 @@ impl Pool {
         }
     }
 
-    fn work(&self) {
+    fn work(&self, shared: &Shared) {
         lower_priority(GUEST_NICENESS);
         // Guests' timers are those of the data plane's runtime, which they find by this.
         let runtime = self.settings.runtime.clone();
@@ -200,7 +202,7 @@ impl Pool {
             let now = self.settings.clock.now().0;
             let dead = self.read_inbox(&mut state, now);
             if !dead.is_empty() {
-                MutexGuard::unlocked(&mut state, || bury(dead));
+                MutexGuard::unlocked(&mut state, || bury(dead, shared));
                 cpu_mark = Clock::thread_cpu_time();
                 continue;
             }
@@ -208,7 +210,7 @@ impl Pool {
                 break;
             }
             match state.schedule.pick(now) {
-                Pick::Run(key) => self.give_turn(&mut state, key, now, &mut cpu_mark),
+                Pick::Run(key) => self.give_turn(shared, &mut state, key, now, &mut cpu_mark),
                 Pick::WaitUntil(until) => {
                     MutexGuard::unlocked(&mut state, || self.park(now, until));
                     cpu_mark = Clock::thread_cpu_time();
@@ -253,7 +255,14 @@ impl Pool {
     }
 
     /// Gives a container its turn, without the lock, and charges it.
-    fn give_turn(&self, state: &mut MutexGuard<'_, PoolState>, key: ContainerKey, now: u64, cpu_mark: &mut Duration) {
+    fn give_turn(
+        &self,
+        shared: &Shared,
+        state: &mut MutexGuard<'_, PoolState>,
+        key: ContainerKey,
+        now: u64,
+        cpu_mark: &mut Duration,
+    ) {
         let has_more = state.schedule.has_queued();
         let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
         let (handle, life) = (slot.handle.clone(), slot.life.take());
@@ -270,15 +279,15 @@ impl Pool {
             }
             let meter = &handle.container().meter;
             meter.begin_turn(now);
-            let end = poll(&handle, life);
+            let end = poll(&handle, life, shared);
             let ended_at = self.settings.clock.now().0;
             let cpu_now = Clock::thread_cpu_time();
             let cpu = cpu_now.saturating_sub(*cpu_mark);
             *cpu_mark = cpu_now;
             let work = meter.end_turn(ended_at, nanos(cpu), self.settings.measure);
-            handle.task.hold_to_budget();
+            handle.task.hold_to_budget(shared);
             if is_first && matches!(end, TurnEnd::Pending(_)) {
-                handle.task.report_running();
+                handle.task.report_running(shared);
             }
             (end, work.0, ended_at)
         });
@@ -309,7 +318,7 @@ impl Pool {
             TurnEnd::Over(exit) => {
                 state.schedule.charge_and_remove(key, work, ended_at);
                 state.free(key);
-                MutexGuard::unlocked(state, || handle.task.container_ended(handle.index, exit));
+                MutexGuard::unlocked(state, || handle.task.container_ended(handle.index, exit, shared));
             }
         }
     }
@@ -374,7 +383,7 @@ fn key_of(task: &Task, index: usize) -> Option<ContainerKey> {
 }
 
 /// One turn.
-fn poll(handle: &Arc<Handle>, life: Option<Life>) -> TurnEnd {
+fn poll(handle: &Arc<Handle>, life: Option<Life>, shared: &Shared) -> TurnEnd {
     let container = handle.container();
     container.turn.store(turn::RUNNING, Ordering::SeqCst);
     if container.is_killed.load(Ordering::SeqCst) {
@@ -383,7 +392,7 @@ fn poll(handle: &Arc<Handle>, life: Option<Life>) -> TurnEnd {
         }
         return TurnEnd::Over(None);
     }
-    let Some(mut life) = life.or_else(|| handle.task.life(handle.index)) else { return TurnEnd::Over(None) };
+    let Some(mut life) = life.or_else(|| handle.task.life(handle.index, shared)) else { return TurnEnd::Over(None) };
     let waker = Waker::from(handle.clone());
     let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut Context::from_waker(&waker))));
     match polled {
@@ -410,12 +419,12 @@ fn drop_life(life: Life) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(life)));
 }
 
-fn bury(dead: Vec<Dead>) {
+fn bury(dead: Vec<Dead>, shared: &Shared) {
     for Dead { handle, life } in dead {
         if let Some(life) = life {
             drop_life(life);
         }
-        handle.task.container_ended(handle.index, None);
+        handle.task.container_ended(handle.index, None, shared);
     }
 }
 

@@ -515,7 +515,7 @@ mod tests {
     }
 
     fn memory(limit: u64) -> ContainerMemory {
-        ContainerMemory::new(Arc::new(TaskMemory::new(limit, Clock::start_now())), None)
+        ContainerMemory::new(Arc::new(TaskMemory::new(limit, Clock::start_now(), Timestamp::ZERO)), None)
     }
 
     /// The ring keeps the end, counts what is gone, and takes no more than the task has.

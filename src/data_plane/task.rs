@@ -102,10 +102,11 @@ struct ContainerEnd {
 }
 
 impl Task {
-    pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits) -> Arc<Task> {
+    /// A task that is known from `now` on.
+    pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits, now: Timestamp) -> Arc<Task> {
         let definition = &start.task_definition;
         let clock = &shared.clock;
-        let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone()));
+        let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone(), now));
         let job_reader = start.service.as_deref().and_then(|service| shared.job_reader(service, definition));
         let mut job_reader = job_reader;
         let containers = definition.containers.iter().enumerate().map(|(index, container)| {
@@ -141,8 +142,7 @@ impl Task {
     }
 
     /// Gets the images and goes to the pool when they are all there.
-    pub(super) fn begin(self: &Arc<Task>, shared: &Shared) {
-        let now = shared.clock.now();
+    pub(super) fn begin(self: &Arc<Task>, shared: &Shared, now: Timestamp) {
         let containers = &self.start.task_definition.containers;
         let ready: Option<Vec<_>> = containers.iter().map(|container| shared.images.ready(&container.image)).collect();
         {
@@ -259,15 +259,14 @@ impl Task {
 
     /// The life of a container that has its first turn. The first of a task readies what all of them need. `None`: the
     /// task could not be started, and its end will be reported.
-    pub(super) fn life(self: &Arc<Task>, index: usize) -> Option<Life> {
-        let shared = self.shared.upgrade()?;
+    pub(super) fn life(self: &Arc<Task>, index: usize, shared: &Shared) -> Option<Life> {
         let mut state = self.state.lock();
         if state.failed_to_start.is_some() {
             return None;
         }
         if let Phase::Admitted { images } = &mut state.phase {
             let images = std::mem::take(images);
-            match self.prepare(&mut state, &shared) {
+            match self.prepare(&mut state, shared) {
                 Ok(()) => {
                     state.phase = Phase::Running { images };
                     let running = |container_index| ContainerStateChange {
@@ -305,9 +304,9 @@ impl Task {
 
     /// Reports the task as running, after its first turn: one that ends in it has both its reports together, which
     /// spares whoever listens to be woken twice.
-    pub(super) fn report_running(&self) {
+    pub(super) fn report_running(&self, shared: &Shared) {
         let mut state = self.state.lock();
-        if let (Some(event), Some(shared)) = (state.unsent.take(), self.shared.upgrade()) {
+        if let Some(event) = state.unsent.take() {
             shared.outbox.add(event);
         }
     }
@@ -329,12 +328,11 @@ impl Task {
     }
 
     /// A container is over. `exit` is `None` when it was ended from outside.
-    pub(super) fn container_ended(self: &Arc<Task>, index: usize, exit: Option<ContainerExit>) {
+    pub(super) fn container_ended(self: &Arc<Task>, index: usize, exit: Option<ContainerExit>, shared: &Shared) {
         let container = &self.containers[index];
         container.turn.store(turn::ENDED, Ordering::SeqCst);
         container.memory.release();
         container.output.finish();
-        let Some(shared) = self.shared.upgrade() else { return };
         let mut state = self.state.lock();
         if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {
             return;
@@ -352,7 +350,7 @@ impl Task {
         container.input.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
         state.ends[index].exit = Some(exit);
         if state.ends.iter().all(|end| end.exit.is_some()) {
-            self.be_over(&mut state, &shared);
+            self.be_over(&mut state, shared);
             return;
         }
         if matches!(state.phase, Phase::Running { .. }) && state.failed_to_start.is_none() {
@@ -360,7 +358,7 @@ impl Task {
             shared.outbox.add(self.change(TaskStep::ContainersChanged, None, None, changed));
         }
         if self.start.task_definition.containers[index].essential {
-            self.stop_containers(&mut state, &shared);
+            self.stop_containers(&mut state, shared);
         }
     }
 
@@ -434,12 +432,11 @@ impl Task {
     }
 
     /// Ends the task when it has used more CPU work than it may.
-    pub(super) fn hold_to_budget(self: &Arc<Task>) {
+    pub(super) fn hold_to_budget(self: &Arc<Task>, shared: &Shared) {
         let Some(budget) = self.start.overrides.vcpu_budget else { return };
-        let Some(shared) = self.shared.upgrade() else { return };
         let used = self.containers.iter().fold(VcpuNanos(0), |sum, one| sum + one.meter.vcpu(shared.measure));
         if used > budget {
-            self.kill(Kill::BudgetExceeded(budget), &shared);
+            self.kill(Kill::BudgetExceeded(budget), shared);
         }
     }
 }
