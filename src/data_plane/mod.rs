@@ -53,7 +53,7 @@ pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
-use stdio::{CapturedLogs, OutputSettings};
+use stdio::{CapturedLogs, KeptOutput, OutputSettings};
 use task::{Kill, Task, TaskLimits};
 
 /// The most fuel between two looks at who is next: about 0.16 ms of a core, at about a percent of overhead.
@@ -150,8 +150,8 @@ struct Shared {
     tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
-    /// The last tasks that have stopped, for their output, the oldest first.
-    stopped: Mutex<VecDeque<Arc<Task>>>,
+    /// Output of tasks that have stopped, by container, the oldest first.
+    stopped: Mutex<VecDeque<(TaskId, Vec<KeptOutput>)>>,
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
@@ -289,7 +289,7 @@ impl DataPlane {
         // Ids only grow, so that only one that is not the greatest may have been seen before.
         let greatest = shared.greatest_task.fetch_max(start.task.0, Ordering::SeqCst);
         if start.task.0 <= greatest {
-            let is_over = shared.stopped.lock().iter().any(|stopped| stopped.start.task == start.task);
+            let is_over = shared.stopped.lock().iter().any(|(stopped, _)| *stopped == start.task);
             if is_over || shared.tasks.lock().contains_key(&start.task) {
                 return;
             }
@@ -347,13 +347,14 @@ impl DataPlane {
 
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let live = self.shared.tasks.lock().get(&task).cloned();
-        if let Some(task) = live {
+        // Held all the while: a task that is forgotten meanwhile takes its output along.
+        let live = self.shared.tasks.lock();
+        if let Some(task) = live.get(&task) {
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let stopped = self.shared.stopped.lock();
-        let stopped = stopped.iter().find(|stopped| stopped.start.task == task)?;
-        Some(stopped.containers.get(container_index)?.output.captured())
+        let (_, outputs) = stopped.iter().find(|(stopped, _)| *stopped == task)?;
+        Some(outputs.get(container_index)?.captured())
     }
 
     /// How many times a log file could not be written.
@@ -499,16 +500,18 @@ impl Shared {
     }
 
     /// A task is over: only its output is kept.
-    fn forget(&self, task: Arc<Task>) {
+    fn forget(&self, task: &Task) {
         let id = task.start.task;
-        let oldest = {
+        let (removed, oldest) = {
+            let mut tasks = self.tasks.lock();
+            let outputs = task.containers.iter().map(|container| container.output.keep()).collect();
             let mut stopped = self.stopped.lock();
-            stopped.push_back(task);
-            if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None }
+            stopped.push_back((id, outputs));
+            let oldest = if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None };
+            (tasks.remove(&id), oldest)
         };
-        drop(oldest);
-        let removed = self.tasks.lock().remove(&id);
-        drop(removed);
+        // Both go without the locks.
+        drop((removed, oldest));
     }
 
     fn job_queue(&self, service: &str) -> JobQueue {

@@ -83,6 +83,36 @@ struct Dead {
     life: Option<Life>,
 }
 
+/// What a worker's thread has had of a core, from turn to turn.
+struct CpuMark {
+    /// At the last reading.
+    read: Duration,
+    /// Put down to turns since then without a reading.
+    assumed_nanos: u64,
+}
+
+impl CpuMark {
+    /// Turns that are shorter are not worth a reading, which is a call into the kernel.
+    const SHORT_TURN_NANOS: u64 = 50_000;
+
+    fn read() -> CpuMark {
+        CpuMark { read: Clock::thread_cpu_time(), assumed_nanos: 0 }
+    }
+
+    /// The CPU time of a turn that took `wall_nanos`. A short one had the core all the time, for all that can be known; whatever is
+    /// wrong with that comes right with the next longer one.
+    fn of_turn(&mut self, wall_nanos: u64) -> u64 {
+        if wall_nanos < Self::SHORT_TURN_NANOS {
+            self.assumed_nanos += wall_nanos;
+            return wall_nanos;
+        }
+        let now = CpuMark::read();
+        let had = nanos(now.read.saturating_sub(self.read)).saturating_sub(self.assumed_nanos);
+        *self = now;
+        had
+    }
+}
+
 /// How a turn ended.
 enum TurnEnd {
     /// The guest waits, or has used up its quantum.
@@ -196,24 +226,24 @@ impl Pool {
         // Guests' timers are those of the data plane's runtime, which they find by this.
         let runtime = self.settings.runtime.clone();
         let _context = runtime.enter();
-        let mut cpu_mark = Clock::thread_cpu_time();
+        let mut cpu = CpuMark::read();
         let mut state = self.state.lock();
         loop {
             let now = self.settings.clock.now().0;
             let dead = self.read_inbox(&mut state, now);
             if !dead.is_empty() {
                 MutexGuard::unlocked(&mut state, || bury(dead, shared));
-                cpu_mark = Clock::thread_cpu_time();
+                cpu = CpuMark::read();
                 continue;
             }
             if state.is_closing && state.schedule.is_empty() {
                 break;
             }
             match state.schedule.pick(now) {
-                Pick::Run(key) => self.give_turn(shared, &mut state, key, now, &mut cpu_mark),
+                Pick::Run(key) => self.give_turn(shared, &mut state, key, now, &mut cpu),
                 Pick::WaitUntil(until) => {
                     MutexGuard::unlocked(&mut state, || self.park(now, until));
-                    cpu_mark = Clock::thread_cpu_time();
+                    cpu = CpuMark::read();
                 }
             }
         }
@@ -261,7 +291,7 @@ impl Pool {
         state: &mut MutexGuard<'_, PoolState>,
         key: ContainerKey,
         now: u64,
-        cpu_mark: &mut Duration,
+        cpu: &mut CpuMark,
     ) {
         let has_more = state.schedule.has_queued();
         let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
@@ -281,10 +311,8 @@ impl Pool {
             meter.begin_turn(now);
             let end = poll(&handle, life, shared);
             let ended_at = self.settings.clock.now().0;
-            let cpu_now = Clock::thread_cpu_time();
-            let cpu = cpu_now.saturating_sub(*cpu_mark);
-            *cpu_mark = cpu_now;
-            let work = meter.end_turn(ended_at, nanos(cpu), self.settings.measure);
+            let cpu_nanos = cpu.of_turn(ended_at.saturating_sub(now));
+            let work = meter.end_turn(ended_at, cpu_nanos, self.settings.measure);
             handle.task.hold_to_budget(shared);
             if is_first && matches!(end, TurnEnd::Pending(_)) {
                 handle.task.report_running(shared);
@@ -318,7 +346,11 @@ impl Pool {
             TurnEnd::Over(exit) => {
                 state.schedule.charge_and_remove(key, work, ended_at);
                 state.free(key);
-                MutexGuard::unlocked(state, || handle.task.container_ended(handle.index, exit, shared));
+                MutexGuard::unlocked(state, || {
+                    handle.task.container_ended(handle.index, exit, shared);
+                    // What is left of the task goes here, and not under the lock.
+                    drop(handle);
+                });
             }
         }
     }

@@ -336,13 +336,35 @@ impl ContainerOutput {
     }
 
     pub(super) fn captured(&self) -> CapturedLogs {
-        let copy = |stream: LogStream| {
-            let captured = self.streams[stream as usize].lock();
-            (captured.ring.iter().copied().collect::<Vec<u8>>(), captured.dropped)
-        };
-        let (stdout, stdout_dropped) = copy(LogStream::Stdout);
-        let (stderr, stderr_dropped) = copy(LogStream::Stderr);
-        CapturedLogs { stdout, stderr, stdout_dropped, stderr_dropped }
+        let [stdout, stderr] = &self.streams;
+        CapturedLogs::copy_of(&stdout.lock(), &stderr.lock())
+    }
+
+    /// Takes out what was captured, for when the container is forgotten.
+    pub(super) fn keep(&self) -> KeptOutput {
+        KeptOutput(self.streams.each_ref().map(|stream| std::mem::take(&mut *stream.lock())))
+    }
+}
+
+/// What is left of a container that is over: the end of its output.
+#[derive(Debug)]
+pub(super) struct KeptOutput([Captured; 2]);
+
+impl KeptOutput {
+    pub(super) fn captured(&self) -> CapturedLogs {
+        let [stdout, stderr] = &self.0;
+        CapturedLogs::copy_of(stdout, stderr)
+    }
+}
+
+impl CapturedLogs {
+    fn copy_of(stdout: &Captured, stderr: &Captured) -> CapturedLogs {
+        CapturedLogs {
+            stdout: stdout.ring.iter().copied().collect(),
+            stderr: stderr.ring.iter().copied().collect(),
+            stdout_dropped: stdout.dropped,
+            stderr_dropped: stderr.dropped,
+        }
     }
 }
 

@@ -379,7 +379,7 @@ impl Task {
     }
 
     /// Everything of the task has ended: reports it, once, and lets go of what it held.
-    fn be_over(self: &Arc<Task>, state: &mut State, shared: &Shared) {
+    fn be_over(&self, state: &mut State, shared: &Shared) {
         if matches!(state.phase, Phase::Over) {
             return;
         }
@@ -398,7 +398,7 @@ impl Task {
         let (started, stopped) =
             if was_running { (None, None) } else { (state.pull_started_at, state.pull_stopped_at) };
         let containers = self.unreported_ends(state);
-        shared.forget(self.clone());
+        shared.forget(self);
         shared.outbox.add(self.change(step, started, stopped, containers));
     }
 
