@@ -5,7 +5,7 @@
 //! events is the whole truth about a cluster.
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
-//! (a task's life), `services` with [`deployment`] and `scale_in` (desired against observed), `capacity` with [`placement`] and
+//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in` and `rollout` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
@@ -20,9 +20,14 @@ pub mod metrics;
 pub mod placement;
 pub mod request_error;
 mod requests;
+mod rollout;
 mod scale_in;
 mod scaling;
 pub mod service_autoscaling;
+mod service_events;
+mod service_starts;
+mod service_stops;
+mod service_tasks;
 mod services;
 pub mod state;
 mod tasks;
