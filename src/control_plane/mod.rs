@@ -15,6 +15,7 @@ mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod deployment;
+pub mod deployment_records;
 pub mod event;
 pub mod metrics;
 pub mod placement;
@@ -25,11 +26,13 @@ mod scale_in;
 mod scaling;
 pub mod service_autoscaling;
 mod service_events;
+mod service_requests;
 mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
 pub mod state;
+mod task_protection;
 mod tasks;
 pub mod timers;
 mod waiting;
@@ -80,6 +83,8 @@ pub struct ControlPlane {
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
+    next_service_deployment: u64,
+    next_revision: u64,
 }
 
 impl ControlPlane {
@@ -109,6 +114,8 @@ impl ControlPlane {
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,
+            next_service_deployment: 1,
+            next_revision: 1,
         }
     }
 
@@ -180,7 +187,8 @@ impl ControlPlane {
                     let next = if next > self.now { next } else { self.now + self.settings.metric_period };
                     self.timers.set(next, Wakeup::MetricPeriod);
                 }
-                Wakeup::Restart(service) => {
+                Wakeup::ProtectionEnds(service) => self.protection_ended(&service),
+                Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
                     self.dirty.insert(service);
                 }
                 Wakeup::LaunchRetry(provider) => {

@@ -39,7 +39,7 @@ impl ControlPlane {
         }
         let mut started: Vec<TaskId> = Vec::new();
         let mut no_room = None;
-        let bounds = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration);
+        let bounds = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration);
         let placed = service.running_count() + service.pending_count();
         assert!(placed + wanted <= bounds.upper, "service {name} is about to start more tasks than its bounds allow");
         for _ in 0..wanted {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::backoff::RestartThrottle;
-use super::deployment::{Blocked, PlanInputs, Tally, plan};
+use super::deployment::{Blocked, Bounds, PlanInputs, Tally, plan};
 use super::metrics::{Datapoints, ServiceMetrics};
 use super::service_autoscaling::ServiceScaler;
 use super::service_events::Complaint;
 use super::service_stops::Victims;
-use super::state::{Deployment, DeploymentStatus, Registered, RolloutState, ServiceStatus, Steadiness};
+use super::state::{Deployment, DeploymentStatus, Registered, ServiceStatus, Steadiness};
 use super::timers::Wakeup;
 use crate::model::service::ServiceSpec;
 use crate::model::settings::Settings;
@@ -44,29 +44,17 @@ impl ServiceController {
 }
 
 impl ControlPlane {
-    pub(super) fn new_deployment(&mut self, registered: Registered) -> Deployment {
+    /// The deployment of a service that is to run a task definition.
+    pub(super) fn new_deployment(&mut self, spec: &ServiceSpec, registered: Registered) -> Deployment {
         let id = self.new_deployment_id();
-        Deployment {
-            id,
-            shown_id: self.ids.deployment(id).into(),
-            status: DeploymentStatus::Primary,
-            task_definition: registered.definition,
-            reservation: registered.reservation,
-            rollout_state: RolloutState::InProgress,
-            failed_tasks: 0,
-            created_at: self.now,
-            updated_at: self.now,
-            starting: Default::default(),
-            unproven: Default::default(),
-            healthy: Default::default(),
-            stopping: Default::default(),
-            tasks_by_provider: Default::default(),
-        }
+        let revision = self.new_revision(spec, &registered.definition);
+        Deployment::new(id, self.ids.deployment(id).into(), registered, revision, self.now)
     }
 
     /// Makes a deployment the primary one; those before it drain toward it. **Source:** ecs-semantics §5.3.
     pub(super) fn start_deployment(&mut self, name: &Arc<str>, registered: Registered) {
-        let deployment = self.new_deployment(registered);
+        let spec = self.state.services[name].spec.clone();
+        let deployment = self.new_deployment(&spec, registered);
         let now = self.now;
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         for older in &mut service.deployments {
@@ -74,8 +62,13 @@ impl ControlPlane {
             older.updated_at = now;
         }
         service.deployments.insert(0, deployment);
+        self.reset_throttle(name);
+        self.begin_rollout(name);
+    }
+
+    /// Another task definition resets the throttle at once. **Source:** ecs-semantics §5.6.
+    pub(super) fn reset_throttle(&mut self, name: &Arc<str>) {
         if let Some(controller) = self.controllers.get_mut(name) {
-            // A new task definition resets the throttle at once. Source: ecs-semantics §5.6.
             controller.throttle.reset();
             self.timers.cancel(Wakeup::Restart(name.clone()));
         }
@@ -87,6 +80,8 @@ impl ControlPlane {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        self.judge_deployment(name);
+        let service = &self.state.services[name];
         let tally = |deployment: &Deployment| Tally {
             starting: deployment.pending_count(),
             unproven: super::state::count(deployment.unproven.len()),
@@ -95,7 +90,7 @@ impl ControlPlane {
         let older: Vec<Tally> = service.deployments.iter().skip(1).map(tally).collect();
         let plan = plan(&PlanInputs {
             desired_count: service.spec.desired_count,
-            configuration: service.spec.deployment_configuration,
+            bounds: Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration),
             primary: tally(service.primary()),
             older: &older,
         });
