@@ -62,6 +62,7 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             placement_constraints: read_placement_constraints(&at),
             auto_scaling: at.table("auto_scaling", &AUTO_SCALING).map(|table| read_auto_scaling(&table)),
             tags: read_tags(&at),
+            health_check_grace_period: Duration::ZERO,
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
         }
     });
@@ -98,6 +99,7 @@ fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfiguration {
     let configuration = DeploymentConfiguration {
         minimum_healthy_percent: minimum.unwrap_or(default.minimum_healthy_percent),
         maximum_percent: maximum.unwrap_or(default.maximum_percent),
+        ..default
     };
     if configuration.minimum_healthy_percent == 100 && configuration.maximum_percent == 100 {
         table.reject(
