@@ -79,6 +79,8 @@ pub struct ControlPlane {
     freed: BTreeSet<Arc<str>>,
     /// Groups whose instances are to be compared with their desired capacity.
     groups_to_keep: BTreeSet<Arc<str>>,
+    /// Instances whose tasks changed since it was last told.
+    instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
     actions: Vec<Action>,
     next_task: u64,
     next_instance: u64,
@@ -110,6 +112,7 @@ impl ControlPlane {
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
+            instances_with_other_tasks: BTreeSet::new(),
             actions: Vec::new(),
             next_task: 1,
             next_instance: 1,
@@ -126,6 +129,7 @@ impl ControlPlane {
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         assert!(now >= self.now, "time went back from {} to {now}", self.now);
         self.now = now;
+        self.forget_stopped_tasks();
         match event {
             Event::Request { request_id, request } => {
                 let response = self.request(request);
@@ -142,7 +146,7 @@ impl ControlPlane {
         }
         self.reach_deadlines();
         self.settle();
-        self.forget_stopped_tasks();
+        self.tell_of_instance_tasks();
         std::mem::take(&mut self.actions)
     }
 
@@ -216,6 +220,8 @@ impl ControlPlane {
     }
 
     /// Drops stopped tasks that are older than their retention or beyond the limit. **Source:** ecs-semantics §2.1.
+    ///
+    /// It comes before an event is taken in, so that whoever hears of a task's end from the event's actions still finds it.
     fn forget_stopped_tasks(&mut self) {
         while let Some(&(stopped_at, task)) = self.state.stopped_tasks.front() {
             let expired = self.now.since(stopped_at) > self.settings.stopped_task_retention;

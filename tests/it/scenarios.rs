@@ -1111,3 +1111,5 @@ fn a_cluster_file_is_a_scenario() {
         "#]],
     );
 }
+
+mod events;
