@@ -320,7 +320,8 @@ impl Facts<'_> {
     pub(super) fn container_instance(&self, instance: &ContainerInstance) -> ContainerInstanceDetail {
         let launch = &instance.launch;
         let built_in = ["ecs.availability-zone", "ecs.cpu-architecture", "ecs.instance-type", "ecs.os-type"];
-        let built_in = built_in.into_iter().filter_map(|name| Some((name.to_owned(), launch.attribute(name)?.to_owned())));
+        let built_in =
+            built_in.into_iter().filter_map(|name| Some((name.to_owned(), launch.attribute(name)?.to_owned())));
         let custom = launch.attributes.clone().into_iter();
         let attributes = built_in.chain(custom).map(|(name, value)| NameValue { name, value }).collect();
         ContainerInstanceDetail {
