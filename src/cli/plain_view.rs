@@ -18,7 +18,7 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
         Notification::AutoScalingGroup { capacity_provider, from, to, reason } => {
             format!("(capacity provider {capacity_provider}) desired capacity changed from {from} to {to}: {reason}")
         }
-        Notification::ContainerInstance { instance, status } => {
+        Notification::ContainerInstance { instance, status, .. } => {
             format!("(instance {}) {}", ids.ec2_instance(*instance), status.as_str())
         }
         Notification::Task { last_status: TaskStatus::Stopped, .. } => {
@@ -45,7 +45,7 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
         }
         // Each comes beside a line of the service's own.
         Notification::ServiceAction { .. } | Notification::DeploymentStateChange { .. } => return None,
-        Notification::Task { .. } => return None,
+        Notification::Task { .. } | Notification::InstanceTasks { .. } => return None,
     };
     Some(format!("{at}  {text}"))
 }

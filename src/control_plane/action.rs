@@ -128,7 +128,7 @@ pub struct Failure {
 /// News for whoever watches the cluster. **Source:** ecs-semantics §5.11, §10.3.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notification {
-    /// A task's status changed.
+    /// A task's status or that of a container of it changed.
     Task {
         /// The task.
         task: TaskId,
@@ -138,6 +138,8 @@ pub enum Notification {
         desired_status: DesiredStatus,
         /// Why it ended or is ending.
         stop_code: Option<StopCode>,
+        /// Its version with this change. **Source:** ecs-semantics §2.1.
+        version: u64,
     },
     /// A container instance's status changed.
     ContainerInstance {
@@ -145,6 +147,16 @@ pub enum Notification {
         instance: ContainerInstanceId,
         /// Its status.
         status: crate::model::capacity::ContainerInstanceStatus,
+        /// Its version with this change. **Source:** ecs-semantics §3.2.
+        version: u64,
+    },
+    /// Tasks were placed on a container instance, changed there or left it; told once for all that follows from one event.
+    /// **Source:** ecs-semantics §10.3.
+    InstanceTasks {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its version with this change.
+        version: u64,
     },
     /// A service event: the line that DescribeServices shows, with its `(service X) ` prefix.
     Service {

@@ -113,6 +113,8 @@ pub enum Request {
     RegisterTaskDefinition(Box<TaskDefinition>),
     /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
     CreateCapacityProvider(Box<CapacityProvider>),
+    /// UpdateCapacityProvider with its Auto Scaling group: the whole of it as it is to be.
+    UpdateCapacityProvider(Box<CapacityProvider>),
     /// The default strategy of PutClusterCapacityProviders.
     PutDefaultStrategy(Vec<CapacityProviderStrategyItem>),
     /// EC2's RunInstances for one instance that registers with this cluster.

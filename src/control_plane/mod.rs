@@ -14,11 +14,13 @@ pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
+pub mod cluster_diff;
 pub mod deployment;
 pub mod deployment_records;
 pub mod event;
 pub mod metrics;
 pub mod placement;
+mod provider_update;
 pub mod request_error;
 mod requests;
 mod rollout;
@@ -80,6 +82,8 @@ pub struct ControlPlane {
     freed: BTreeSet<Arc<str>>,
     /// Groups whose instances are to be compared with their desired capacity.
     groups_to_keep: BTreeSet<Arc<str>>,
+    /// Instances whose tasks changed since it was last told.
+    instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
     actions: Vec<Action>,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
@@ -115,6 +119,7 @@ impl ControlPlane {
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
+            instances_with_other_tasks: BTreeSet::new(),
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
             last_identity: None,
@@ -133,6 +138,7 @@ impl ControlPlane {
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         assert!(now >= self.now, "time went back from {} to {now}", self.now);
         self.now = now;
+        self.forget_stopped_tasks();
         match event {
             Event::Request { request_id, request } => {
                 let response = self.request(request);
@@ -149,7 +155,7 @@ impl ControlPlane {
         }
         self.reach_deadlines();
         self.settle();
-        self.forget_stopped_tasks();
+        self.tell_of_instance_tasks();
         std::mem::take(&mut self.actions)
     }
 
@@ -223,6 +229,8 @@ impl ControlPlane {
     }
 
     /// Drops stopped tasks that are older than their retention or beyond the limit. **Source:** ecs-semantics §2.1.
+    ///
+    /// It comes before an event is taken in, so that whoever hears of a task's end from the event's actions still finds it.
     fn forget_stopped_tasks(&mut self) {
         while let Some(&(stopped_at, task)) = self.state.stopped_tasks.front() {
             let expired = self.now.since(stopped_at) > self.settings.stopped_task_retention;

@@ -34,6 +34,7 @@ impl ControlPlane {
         match request {
             Request::RegisterTaskDefinition(definition) => Ok(self.register_task_definition(*definition)),
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
+            Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
             Request::PutDefaultStrategy(strategy) => {
                 self.check_strategy(&strategy)?;
                 self.state.default_strategy = strategy;

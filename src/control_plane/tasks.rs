@@ -197,8 +197,10 @@ impl ControlPlane {
             self.state.tasks_by_instance.entry(instance).or_default().insert(id);
             self.refresh_remaining(instance);
         }
+        let now = self.now;
         self.change_task(id, |record| {
             record.task.last_status = TaskStatus::Pending;
+            record.task.connectivity_at = Some(now);
             if let TaskHost::Ec2(instance) = host {
                 record.task.container_instance = Some(instance);
             }
@@ -431,23 +433,33 @@ impl ControlPlane {
 
     /// The one way to change a task: keeps its deployment's sets and its instance's counts true and tells who watches.
     pub(super) fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut TaskRecord)) {
+        let now = self.now;
         let record = self.state.tasks.get_mut(&id).expect("the caller has the task");
         let before = (slot_of(record), record.task.last_status, record.task.desired_status);
         let instance_before = record.task.container_instance;
         let is_new = record.task.version == 0;
+        let containers_before = record.task.containers.clone();
         change(record);
+        let task = &mut record.task;
+        if task.desired_status == DesiredStatus::Stopped || task.has_lost_an_essential_container() {
+            task.execution_stopped_at = task.execution_stopped_at.or(Some(now));
+        }
+        let containers_changed = task.containers != containers_before;
         let after = (slot_of(record), record.task.last_status, record.task.desired_status);
         debug_assert!(after.1 >= before.1, "a task's status only goes forward");
-        if before == after && !is_new {
+        if before == after && !containers_changed && !is_new {
             return;
         }
-        record.task.version += 1;
+        // Whether a service's task has proved healthy is nothing that ECS shows.
+        let is_told = before.1 != after.1 || before.2 != after.2 || containers_changed || is_new;
+        record.task.version += u64::from(is_told);
         let task = &record.task;
         let notification = Notification::Task {
             task: id,
             last_status: task.last_status,
             desired_status: task.desired_status,
             stop_code: task.stop_code,
+            version: task.version,
         };
         if let (Some(service), Some(deployment)) = (&task.service, task.deployment) {
             let deployments = self.state.services.get_mut(service).map(|service| &mut service.deployments);
@@ -468,10 +480,13 @@ impl ControlPlane {
             };
             let was = counted(instance_before.is_some(), before);
             let is = counted(true, after);
+            if was != is {
+                self.instances_with_other_tasks.insert(instance.id);
+            }
             instance.running_tasks_count = instance.running_tasks_count + is.0 - was.0;
             instance.pending_tasks_count = instance.pending_tasks_count + is.1 - was.1;
         }
-        if before.1 != after.1 || before.2 != after.2 || is_new {
+        if is_told {
             self.notify(notification);
         }
     }

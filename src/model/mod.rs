@@ -4,6 +4,7 @@
 //! It never sees a clock, a thread, I/O, the engine or a hash map.
 
 pub mod alarm;
+pub mod arn;
 pub mod capacity;
 pub mod cluster;
 pub mod deployment;

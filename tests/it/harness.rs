@@ -495,6 +495,39 @@ impl World {
         lines.collect()
     }
 
+    /// What was told of tasks, instances, services and deployments for EventBridge, with versions.
+    pub fn notifications(&self) -> String {
+        let mut lines = String::new();
+        for ((at, _), actions) in self.journal.iter().zip(&self.actions) {
+            for action in actions {
+                let Action::Notify(notification) = action else { continue };
+                let _ = match notification {
+                    Notification::Task { task, last_status, desired_status, stop_code, version } => {
+                        let code = stop_code.map(|code| format!(" {}", code.as_str())).unwrap_or_default();
+                        let desired = desired_status.as_str();
+                        writeln!(lines, "{at} task T{task} v{version} {last_status} (desired {desired}){code}")
+                    }
+                    Notification::ContainerInstance { instance, status, version } => {
+                        writeln!(lines, "{at} instance I{instance} v{version} {}", status.as_str())
+                    }
+                    Notification::InstanceTasks { instance, version } => {
+                        writeln!(lines, "{at} instance I{instance} v{version} tasks")
+                    }
+                    Notification::ServiceAction { service, event, reason } => {
+                        let (name, kind) = event.name_and_type();
+                        writeln!(lines, "{at} service {service} {kind} {name} {}", reason.as_deref().unwrap_or("-"))
+                    }
+                    Notification::DeploymentStateChange { service, deployment, event, reason } => {
+                        let (name, kind) = event.name_and_type();
+                        writeln!(lines, "{at} deployment {deployment} of {service} {kind} {name} {reason}")
+                    }
+                    _ => Ok(()),
+                };
+            }
+        }
+        self.shorten(&lines)
+    }
+
     /// What the Auto Scaling groups did and why.
     pub fn group_activities(&self) -> String {
         let mut lines = String::new();
@@ -550,6 +583,8 @@ pub struct Checker {
     launched: BTreeSet<ContainerInstanceId>,
     terminations_asked: BTreeSet<ContainerInstanceId>,
     metered_instances: BTreeMap<ContainerInstanceId, Interval>,
+    task_versions: BTreeMap<TaskId, u64>,
+    instance_versions: BTreeMap<ContainerInstanceId, u64>,
 }
 
 /// What the meter was told of something.
@@ -587,9 +622,11 @@ impl Checker {
                     self.keeps_healthy(plane, *task);
                 }
                 Action::Meter(fact) => self.meter(now, fact),
-                Action::Respond { .. } | Action::Notify(_) => {}
+                Action::Notify(notification) => self.versions(plane, notification),
+                Action::Respond { .. } => {}
             }
         }
+        self.all_told(plane);
         self.statuses(plane);
         self.instances(plane);
         if let Some((deadline, wakeup)) = plane.next_deadline() {
@@ -612,6 +649,35 @@ impl Checker {
                 assert!(matches!(actions[0], Action::Respond { .. }), "the answer comes first");
             }
             _ => assert!(answers.is_empty(), "nobody asked"),
+        }
+    }
+
+    /// Each notification of a thing has a version above the one before, and the thing is there to be looked at.
+    /// **Source:** ecs-semantics §10.3.
+    fn versions(&mut self, plane: &ControlPlane, notification: &Notification) {
+        match notification {
+            Notification::Task { task, version, .. } => {
+                assert!(plane.state().tasks.contains_key(task), "task {task} is told of and not listed");
+                let before = self.task_versions.insert(*task, *version);
+                assert!(before.is_none_or(|before| before < *version), "task {task} is told of in an older version");
+            }
+            Notification::ContainerInstance { instance, version, .. }
+            | Notification::InstanceTasks { instance, version } => {
+                let before = self.instance_versions.insert(*instance, *version);
+                assert!(
+                    before.is_none_or(|before| before < *version),
+                    "instance {instance} is told of in an older version"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Whoever listens knows the last version of every container instance.
+    fn all_told(&self, plane: &ControlPlane) {
+        for instance in plane.state().container_instances.values() {
+            let told = self.instance_versions.get(&instance.id);
+            assert_eq!(told, Some(&instance.version), "instance {} changed and nobody was told", instance.id);
         }
     }
 

@@ -983,7 +983,10 @@ fn deleted_service_ends_and_its_name_is_free() {
     let delete = Request::DeleteService { service: "web".into(), deletion: Deletion::Forced };
     world.done(delete.clone());
     let again = world.request(Request::CreateService(Box::new(service("web", 1))));
-    check(&again.expect_err("it is draining").to_string(), &expect!["Unable to Start a service that is still Draining."]);
+    check(
+        &again.expect_err("it is draining").to_string(),
+        &expect!["Unable to Start a service that is still Draining."],
+    );
     let change = UpdateService { service: "web".into(), desired_count: Some(1), ..UpdateService::default() };
     let refused = world.request(Request::UpdateService(Box::new(change)));
     check(&refused.expect_err("it is draining").to_string(), &expect!["Service was not ACTIVE."]);
@@ -1111,3 +1114,5 @@ fn a_cluster_file_is_a_scenario() {
         "#]],
     );
 }
+
+mod events;
