@@ -240,9 +240,21 @@ impl RunningCluster {
     /// # Errors
     /// When the cluster ends first.
     pub fn wait_for_deployment(&self, service: &str, deployment: DeploymentId) -> Result<DeploymentEnd, ClusterOver> {
+        self.deployment_end(service, deployment)?.recv().map_err(|_| ClusterOver)
+    }
+
+    /// Where the end of a deployment will be told, whichever way it ends. The channel is closed without it when the cluster ends first.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn deployment_end(
+        &self,
+        service: &str,
+        deployment: DeploymentId,
+    ) -> Result<Receiver<DeploymentEnd>, ClusterOver> {
         let (answer, end) = bounded(1);
         self.send(Command::WaitForDeployment { service: service.into(), deployment, answer })?;
-        end.recv().map_err(|_| ClusterOver)
+        Ok(end)
     }
 
     /// The cluster at this moment. Copies its state: meant for eyes, a few times a second.

@@ -4,6 +4,7 @@ mod apply;
 mod cluster_file;
 mod command_line;
 mod control_plane_properties;
+mod deploy_command;
 mod guests;
 mod harness;
 mod metering;
