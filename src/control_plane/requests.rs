@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{Failure, Response};
+use super::auto_scaling_requests::check_settings;
 use super::event::{NewDeployment, Request, UpdateService};
 use super::request_error::RequestError;
 use super::services::ServiceController;
@@ -47,8 +48,20 @@ impl ControlPlane {
             Request::DeleteService { service } => self.delete_service(&service),
             Request::RunTask(spec) => self.run_task(&spec),
             Request::StopTask { task, reason } => self.request_stop(task, reason),
-            Request::PutMetricAlarm(alarm) => Ok(self.put_metric_alarm(*alarm)),
+            Request::PutMetricAlarm(alarm) => self.put_metric_alarm(*alarm),
             Request::SetAlarmState { alarm, state, reason } => self.set_alarm_state(&alarm, state, &reason),
+            Request::DeleteAlarm { alarm } => self.delete_alarm(&alarm),
+            Request::PutMetricData(data) => self.put_metric_data(&data),
+            Request::PutMetricScript(script) => Ok(self.put_metric_script(script)),
+            Request::RegisterScalableTarget(asked) => self.register_scalable_target(&asked),
+            Request::DeregisterScalableTarget { service } => self.deregister_scalable_target(&service),
+            Request::PutScalingPolicy { service, policy } => self.put_scaling_policy(&service, *policy),
+            Request::DeleteScalingPolicy { service, policy } => self.delete_scaling_policy(&service, &policy),
+            Request::PutScheduledAction { service, action } => self.put_scheduled_action(&service, *action),
+            Request::DeleteScheduledAction { service, action } => self.delete_scheduled_action(&service, &action),
+            Request::SetAutoScaling { service, auto_scaling } => {
+                self.set_auto_scaling(&service, auto_scaling.map(|settings| *settings))
+            }
             Request::DrainCluster => Ok(self.drain_cluster()),
         }
     }
@@ -195,12 +208,14 @@ impl ControlPlane {
             return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
         }
         check_bounds(spec.deployment_configuration)?;
+        spec.auto_scaling.as_ref().map_or(Ok(()), check_settings)?;
         let registered = self.resolve(&spec.task_definition)?;
         spec.launch_target = self.effective_target(&spec.launch_target);
         self.check_target(&spec.launch_target, &registered.definition)?;
         let deployment = self.new_deployment(registered);
         let id = deployment.id;
-        let controller = ServiceController::new(&self.name, &spec, &self.settings);
+        let auto_scaling = spec.auto_scaling.clone();
+        let controller = ServiceController::new(&self.settings);
         self.controllers.insert(name.clone(), controller);
         self.state.services.insert(
             name.clone(),
@@ -214,6 +229,10 @@ impl ControlPlane {
                 steadiness: Steadiness::Changing,
             },
         );
+        self.measures.begin_service(&name);
+        if auto_scaling.is_some() {
+            self.set_auto_scaling(&name, auto_scaling)?;
+        }
         self.dirty.insert(name);
         Ok(Response::Service { deployment: id })
     }
@@ -268,6 +287,7 @@ impl ControlPlane {
         if service.status == ServiceStatus::Active {
             service.status = ServiceStatus::Draining;
             service.spec.desired_count = 0;
+            self.forget_target(name);
             self.dirty.insert(name.clone());
         }
         Ok(Response::Done)

@@ -7,10 +7,9 @@ use super::ControlPlane;
 use super::action::Notification;
 use super::backoff::RestartThrottle;
 use super::deployment::{Blocked, Bounds, PlanInputs, Tally, plan};
-use super::metrics::{Datapoints, ServiceMetrics};
 use super::requests::launch_type_of;
 use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
-use super::service_autoscaling::{DeploymentProgress, ServiceScaler};
+use super::service_autoscaling::DeploymentProgress;
 use super::state::{
     ClusterState, Deployment, DeploymentStatus, PlacementRules, Registered, RolloutState, Service, ServiceEvent,
     ServiceStatus, Steadiness,
@@ -19,7 +18,7 @@ use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::service::{PropagateTags, ServiceSpec};
+use crate::model::service::PropagateTags;
 use crate::model::settings::Settings;
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
@@ -35,10 +34,6 @@ const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
 /// What a service is steered by, beside its public state.
 #[derive(Debug)]
 pub(super) struct ServiceController {
-    pub metrics: ServiceMetrics,
-    /// The datapoints of the last metric period.
-    pub last: Datapoints,
-    pub scaler: Option<ServiceScaler>,
     pub throttle: RestartThrottle,
     /// The last complaint and when it was made.
     complaint: Option<(Complaint, Timestamp)>,
@@ -55,12 +50,8 @@ enum Complaint {
 }
 
 impl ServiceController {
-    pub(super) fn new(cluster: &str, spec: &ServiceSpec, settings: &Settings) -> ServiceController {
-        let resource_id: Arc<str> = format!("service/{cluster}/{}", spec.name).into();
+    pub(super) fn new(settings: &Settings) -> ServiceController {
         ServiceController {
-            metrics: ServiceMetrics::default(),
-            last: Datapoints::default(),
-            scaler: spec.auto_scaling.as_ref().map(|scaling| ServiceScaler::new(resource_id, scaling)),
             throttle: RestartThrottle::new(settings.restart_delay_first, settings.restart_delay_max),
             complaint: None,
             explained_at: None,
@@ -402,12 +393,7 @@ impl ControlPlane {
         let (created_at, deployment) = (task.created_at, task.deployment);
         let failed = task.started_at.is_none()
             && matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited));
-        let ran = task.started_at.is_some();
         if let Some(controller) = self.controllers.get_mut(name) {
-            if ran {
-                controller.metrics.add_sample(id, self.now, &task.usage, task.reservation.cpu, task.reservation.memory);
-            }
-            controller.metrics.task_gone(id);
             if failed {
                 let failure = controller.throttle.task_failed_to_start(self.now, created_at);
                 self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));

@@ -137,6 +137,12 @@ impl World {
         for definition in &spec.task_definitions {
             world.done(Request::RegisterTaskDefinition(Box::new(definition.clone())));
         }
+        for alarm in &spec.alarms {
+            world.done(Request::PutMetricAlarm(Box::new(alarm.clone())));
+        }
+        for script in &spec.metric_scripts {
+            world.done(Request::PutMetricScript(script.clone()));
+        }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
         }
