@@ -160,9 +160,9 @@ fn read_tracked_metric(
                 );
                 return None;
             };
-            let metric = read_metric(&table)?;
-            let statistic = table.need("statistic").and_then(|value| value.word(&STATISTICS))?;
-            Some(TrackedMetric::Customized { metric, statistic })
+            let metric = read_metric(&table);
+            let statistic = table.need("statistic").and_then(|value| value.word(&STATISTICS));
+            Some(TrackedMetric::Customized { metric: metric?, statistic: statistic? })
         }
     }
 }

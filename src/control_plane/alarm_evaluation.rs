@@ -100,6 +100,10 @@ fn reason(alarm: &MetricAlarm, state: AlarmState, considered: &[(usize, i64)], m
                 if alarm.datapoints_to_alarm == 1 { "datapoint" } else { "datapoints" },
             )
         }
+        _ if considered.iter().all(|(_, value)| compare(alarm.comparison, *value, alarm.threshold)) => {
+            let (were, needed) = (if considered.len() == 1 { "was" } else { "were" }, alarm.datapoints_to_alarm);
+            format!("{known} {were} {relation} the threshold ({threshold}), and it takes {needed}{treated}.")
+        }
         _ if alarm.datapoints_to_alarm == 1 && considered.len() == 1 => {
             format!("Threshold Crossed: {known} was not {relation} the threshold ({threshold}){treated}.")
         }

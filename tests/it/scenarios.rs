@@ -1101,3 +1101,5 @@ fn a_cluster_file_is_a_scenario() {
         "#]],
     );
 }
+
+mod scaling;

@@ -752,10 +752,11 @@ step_adjustments = []
             20:82: service[0].auto_scaling.target_tracking[2].resource_label: resource_label "app/lb/targetgroup/tg" is not valid: write it as in "app/LB/ID/targetgroup/TG/ID"
             21:16: service[0].auto_scaling.target_tracking[3].metric: "ECSServiceAverageCPUUtilizationHighResolution" is not available yet, only "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget" and "CustomizedMetricSpecification"
             22:115: service[0].auto_scaling.target_tracking[4].customized_metric_specification.namespace: "" is not 1 to 255 characters long
+            22:150: service[0].auto_scaling.target_tracking[4].customized_metric_specification.statistic: "p99" is not valid here: "Average", "Minimum", "Maximum", "Sum" or "SampleCount"
             25:15: service[0].auto_scaling.step_scaling[0].policy_name: policy "ECSServiceAverageCPUUtilization" is defined twice
             26:9: service[0].auto_scaling.step_scaling[0].alarm: alarm "queue-lnog" is not defined in this file
               help: did you mean "queue-long"?
-            29:20: service[0].auto_scaling.step_scaling[0].step_adjustments: min_adjustment_magnitude is for PercentChangeInCapacity only
+            28:28: service[0].auto_scaling.step_scaling[0].min_adjustment_magnitude: min_adjustment_magnitude is for PercentChangeInCapacity only
             29:116: service[0].auto_scaling.step_scaling[0].step_adjustments[1]: there is a gap between the intervals of two steps
             34:27: service[0].auto_scaling.step_scaling[1].metric_aggregation_type: "Sum" is not valid here: "Average", "Minimum" or "Maximum"
             35:20: service[0].auto_scaling.step_scaling[1].step_adjustments: where a step has a negative lower bound, one step must be without a lower bound
@@ -764,7 +765,6 @@ step_adjustments = []
             40:21: service[0].auto_scaling.step_scaling[2].step_adjustments[0]: a step needs a lower or an upper bound
             40:49: service[0].auto_scaling.step_scaling[2].step_adjustments[1]: the lower bound of a step must be less than its upper bound
             40:49: service[0].auto_scaling.step_scaling[2].step_adjustments[1]: the adjustment of ExactCapacity must not be negative
-            40:49: service[0].auto_scaling.step_scaling[2].step_adjustments[1]: the intervals of two steps overlap
             45:20: service[0].auto_scaling.step_scaling[3].step_adjustments: a step scaling policy needs at least one step adjustment"#]],
     );
 }
