@@ -393,13 +393,11 @@ impl ControlPlane {
         let (created_at, deployment) = (task.created_at, task.deployment);
         let failed = task.started_at.is_none()
             && matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited));
-        if let Some(controller) = self.controllers.get_mut(name) {
-            if failed {
-                let failure = controller.throttle.task_failed_to_start(self.now, created_at);
-                self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
-                if let Some(message) = failure.message {
-                    self.service_event(name, message);
-                }
+        if failed && let Some(controller) = self.controllers.get_mut(name) {
+            let failure = controller.throttle.task_failed_to_start(self.now, created_at);
+            self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
+            if let Some(message) = failure.message {
+                self.service_event(name, message);
             }
         }
         if failed && let Some(deployment) = self.deployment_mut(name, deployment) {

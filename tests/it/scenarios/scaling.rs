@@ -149,8 +149,8 @@ fn service_metrics_are_kept() {
     check(
         &datapoints(&world, "AWS/ECS", &["CPUUtilization", "MemoryUtilization"]),
         &expect![[r#"
-            AWS/ECS CPUUtilization {ClusterName=test, ServiceName=web}: 0s 40 60s 40 120s 0 180s 80 240s 80
-            AWS/ECS MemoryUtilization {ClusterName=test, ServiceName=web}: 0s 0.195 60s 0.195 120s 0 180s 0.195 240s 0.195
+            AWS/ECS CPUUtilization {ClusterName=test, ServiceName=web}: 0s 40 60s 40 120s 0 240s 80 300s 80
+            AWS/ECS MemoryUtilization {ClusterName=test, ServiceName=web}: 0s 0.195 60s 0.195 120s 0 240s 0.195 300s 0.195
         "#]],
     );
     check(
@@ -171,16 +171,16 @@ fn service_metrics_are_kept() {
             ],
         ),
         &expect![[r#"
-            ECS/ContainerInsights ContainerInstanceCount {ClusterName=test}: 0s 0 60s 0 120s 0 180s 0 240s 0
-            ECS/ContainerInsights CpuReserved {ClusterName=test, ServiceName=web}: 0s 512 60s 512 120s 0 180s 256 240s 256
-            ECS/ContainerInsights CpuUtilized {ClusterName=test, ServiceName=web}: 0s 201.386 60s 204.8 120s 0 180s 133.12 240s 204.8
-            ECS/ContainerInsights DeploymentCount {ClusterName=test, ServiceName=web}: 0s 1 60s 1 120s 1 180s 1 240s 1
-            ECS/ContainerInsights DesiredTaskCount {ClusterName=test, ServiceName=web}: 0s 2 60s 2 120s 0 180s 1 240s 1
-            ECS/ContainerInsights MemoryReserved {ClusterName=test, ServiceName=web}: 0s 1024 60s 1024 120s 0 180s 512 240s 512
-            ECS/ContainerInsights PendingTaskCount {ClusterName=test, ServiceName=web}: 0s 0 60s 0 120s 0 180s 0 240s 0
-            ECS/ContainerInsights RunningTaskCount {ClusterName=test, ServiceName=web}: 0s 2 60s 2 120s 0 180s 1 240s 1
-            ECS/ContainerInsights ServiceCount {ClusterName=test}: 0s 1 60s 1 120s 1 180s 1 240s 1
-            ECS/ContainerInsights TaskCount {ClusterName=test}: 0s 2 60s 2 120s 0 180s 1 240s 1
+            ECS/ContainerInsights ContainerInstanceCount {ClusterName=test}: 0s 0 60s 0 120s 0 180s 0 240s 0 300s 0
+            ECS/ContainerInsights CpuReserved {ClusterName=test, ServiceName=web}: 0s 512 60s 512 120s 0 180s 0 240s 256 300s 256
+            ECS/ContainerInsights CpuUtilized {ClusterName=test, ServiceName=web}: 0s 201.386 60s 204.8 120s 0 180s 0 240s 184.32 300s 204.8
+            ECS/ContainerInsights DeploymentCount {ClusterName=test, ServiceName=web}: 0s 1 60s 1 120s 1 180s 1 240s 1 300s 1
+            ECS/ContainerInsights DesiredTaskCount {ClusterName=test, ServiceName=web}: 0s 2 60s 2 120s 0 180s 0 240s 1 300s 1
+            ECS/ContainerInsights MemoryReserved {ClusterName=test, ServiceName=web}: 0s 1024 60s 1024 120s 0 180s 0 240s 512 300s 512
+            ECS/ContainerInsights PendingTaskCount {ClusterName=test, ServiceName=web}: 0s 0 60s 0 120s 0 180s 0 240s 0 300s 0
+            ECS/ContainerInsights RunningTaskCount {ClusterName=test, ServiceName=web}: 0s 2 60s 2 120s 0 180s 0 240s 1 300s 1
+            ECS/ContainerInsights ServiceCount {ClusterName=test}: 0s 1 60s 1 120s 1 180s 1 240s 1 300s 1
+            ECS/ContainerInsights TaskCount {ClusterName=test}: 0s 2 60s 2 120s 0 180s 0 240s 1 300s 1
         "#]],
     );
 }
