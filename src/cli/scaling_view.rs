@@ -13,7 +13,8 @@ pub(super) const ALARM_HEADS: [&str; 4] = ["ALARM", "STATE", "SINCE", "REASON"];
 /// A row for each policy and scheduled action of each service that is scaled, and one for a service that has none.
 pub(super) fn policies(snapshot: &Snapshot) -> Vec<[String; 6]> {
     let mut rows = Vec::new();
-    for (name, target) in &snapshot.state.scalable_targets {
+    let state = &snapshot.state;
+    for (name, target) in state.scalable_targets.iter().chain(&state.deregistered_targets) {
         let settings = &target.settings;
         let bounds = format!("{} to {}", settings.min_capacity, settings.max_capacity);
         let activity = target.activities.back().map_or_else(String::new, |activity| {

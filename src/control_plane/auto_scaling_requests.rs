@@ -119,6 +119,7 @@ impl ControlPlane {
             }
             None => {
                 let resource_id: Arc<str> = format!("service/{}/{name}", self.name).into();
+                self.state.deregistered_targets.remove(name);
                 self.state.scalable_targets.insert(name.clone(), ScalableTarget::new(resource_id, settings));
             }
         }
@@ -135,9 +136,12 @@ impl ControlPlane {
         }
     }
 
-    /// Forgets a target: its service is deleted, or it was deregistered. **Source:** ecs-semantics §7.2.
+    /// Deregisters a target: its service is deleted, or somebody asked for it. **Source:** ecs-semantics §7.2.
     pub(super) fn forget_target(&mut self, name: &Arc<str>) {
-        self.state.scalable_targets.remove(name);
+        if let Some(mut target) = self.state.scalable_targets.remove(name) {
+            target.deregister(self.now);
+            self.state.deregistered_targets.insert(name.clone(), target);
+        }
         self.followed.remove(name);
         self.keep_settings(name);
         self.plan_actions(name);

@@ -122,6 +122,14 @@ impl ScalableTarget {
         Following::Over
     }
 
+    /// The target is deregistered: what was under way has nobody to fulfil it, and nothing takes place any more.
+    pub(super) fn deregister(&mut self, at: Timestamp) {
+        self.next_actions.clear();
+        if let Some(activity) = self.in_progress_mut() {
+            end(activity, at, ActivityStatus::Failed, "The scalable target was deregistered.".to_owned());
+        }
+    }
+
     fn in_progress_mut(&mut self) -> Option<&mut ActivityRecord> {
         self.activities.iter_mut().rev().find(|activity| activity.status == ActivityStatus::InProgress)
     }

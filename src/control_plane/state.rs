@@ -48,6 +48,8 @@ pub struct ClusterState {
     pub metrics: MetricStore,
     /// Services that are scaled, by name. **Source:** ecs-semantics §7.1.
     pub scalable_targets: BTreeMap<Arc<str>, ScalableTarget>,
+    /// Targets that were deregistered, by service, until one is registered for it again: their activities stay to be read.
+    pub deregistered_targets: BTreeMap<Arc<str>, ScalableTarget>,
     /// Alarms by name.
     pub alarms: BTreeMap<Arc<str>, Alarm>,
     /// Events that were late, repeated or for unknown ids.

@@ -40,7 +40,7 @@ pub struct Report {
     pub stopped_tasks_count: u64,
     pub services: Vec<ServiceReport>,
     pub container_instances: Vec<ContainerInstanceReport>,
-    /// Services that are scaled.
+    /// Services that are scaled, and then those that were, with what was done.
     pub scalable_targets: Vec<ScalableTargetReport>,
     pub alarms: Vec<AlarmReport>,
     /// Every metric with its last datapoint.
@@ -267,6 +267,7 @@ impl Report {
             scalable_targets: state
                 .scalable_targets
                 .values()
+                .chain(state.deregistered_targets.values())
                 .map(|target| scaling_report::target_report(snapshot, target))
                 .collect(),
             alarms: state.alarms.values().map(|alarm| scaling_report::alarm_report(snapshot, alarm)).collect(),

@@ -352,7 +352,7 @@ pub enum ActivityStatus {
     Overridden,
     /// `Unfulfilled`: the tasks did not come, or not all of them went, in a long time.
     Unfulfilled,
-    /// `Failed`: the service went away.
+    /// `Failed`: the target was deregistered meanwhile, or a scheduled action contradicts its bounds.
     Failed,
 }
 

@@ -86,7 +86,7 @@ fn shipped_files_are_valid() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["ec2-only", "fargate-spot", "mixed", "quickstart"]);
+    assert_eq!(names, ["ec2-only", "fargate-spot", "mixed", "quickstart", "scaling"]);
 }
 
 /// Claim: the reference has every key. Method: each as code in the part about its table.
@@ -499,12 +499,12 @@ proptest! {
     /// Claim: no text makes the reader panic, and each error lies within the text. Method: the shipped files, damaged.
     #[test]
     fn damaged_files_are_refused_in_order(
-        which in 0..4usize,
+        which in 0..5usize,
         at in 0..4000usize,
         length in 0..60usize,
         replacement in "[]\\[{}\"'=.,#\n a-z0-9é\u{1F980}-]{0,8}",
     ) {
-        let names = ["quickstart", "ec2-only", "fargate-spot", "mixed"];
+        let names = ["quickstart", "ec2-only", "fargate-spot", "mixed", "scaling"];
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("clusters/{}.toml", names[which]));
         let mut text = fs::read_to_string(&path).unwrap();
         let start = text.floor_char_boundary(at.min(text.len()));

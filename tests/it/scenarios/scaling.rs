@@ -999,11 +999,22 @@ fn deleted_services_are_not_scaled() {
         schedule = "rate(5 minutes)"
         min_capacity = 4
         "#);
-    world.behave("web", Behaviour { cpu_percent: 100, ..Behaviour::default() });
-    world.run_until(100);
+    world.behave("web", Behaviour { start: secs(60), cpu_percent: 100, ..Behaviour::default() });
+    world.run_until(301);
     world.done(Request::DeleteService { service: "web".into() });
     world.run_until(1_000);
     assert!(world.plane.state().scalable_targets.is_empty());
+    let target = &world.plane.state().deregistered_targets["web"];
+    let told = target
+        .activities
+        .iter()
+        .map(|activity| format!("{} {} {}\n", activity.started_at, activity.status.as_str(), activity.status_message));
+    check(&told.collect::<String>(), &expect![[r#"
+        180.000s Overridden The activity was overridden by a newer one.
+        240.000s Overridden The activity was overridden by a newer one.
+        300.000s Successful Successfully set min capacity to 4
+        300.000s Failed The scalable target was deregistered.
+    "#]]);
     assert_eq!(world.counts("web"), "desired 0 running 0 pending 0 healthy 0");
 }
 
