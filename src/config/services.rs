@@ -10,6 +10,7 @@ use super::reader::{Table, Words};
 use super::tags::read_tags;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::task_definition::TaskDefinitionRef;
+use crate::model::units::Duration;
 
 const SCHEDULING_STRATEGIES: Words<()> = Words { available: &[("REPLICA", ())], planned: &["DAEMON"] };
 
@@ -45,6 +46,7 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             placement_constraints: read_placement_constraints(&at),
             auto_scaling: read_auto_scaling(&at),
             tags: read_tags(&at),
+            health_check_grace_period: Duration::ZERO,
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
         }
     });
@@ -81,6 +83,7 @@ fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfiguration {
     let configuration = DeploymentConfiguration {
         minimum_healthy_percent: minimum.unwrap_or(default.minimum_healthy_percent),
         maximum_percent: maximum.unwrap_or(default.maximum_percent),
+        ..default
     };
     if configuration.minimum_healthy_percent == 100 && configuration.maximum_percent == 100 {
         table.reject(

@@ -9,7 +9,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
-use crate::model::units::Duration;
+use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::MeteringFact;
 
 /// Something to do.
@@ -87,6 +87,13 @@ pub enum Response {
         /// The primary deployment.
         deployment: DeploymentId,
     },
+    /// UpdateTaskProtection: the tasks as they are, and why others are not. **Source:** ecs-semantics §2.6.
+    TaskProtection {
+        /// Each task with the end of its protection, if it has one.
+        protected: Vec<(TaskId, Option<Timestamp>)>,
+        /// Failures.
+        failures: Vec<TaskFailure>,
+    },
     /// RunTask: tasks that were placed or are waiting, and why the others were not. **Source:** ecs-semantics §4.5.
     RunTask {
         /// Tasks.
@@ -94,6 +101,17 @@ pub enum Response {
         /// Failures, one an instance considered (and one in all when there is none).
         failures: Vec<Failure>,
     },
+}
+
+/// Why nothing was done for a task. **Source:** ecs-semantics §2.6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// The task.
+    pub task: TaskId,
+    /// ECS' reason, as in `TASK_NOT_VALID`.
+    pub reason: &'static str,
+    /// For people.
+    pub detail: &'static str,
 }
 
 /// Why an instance did not take a task. **Source:** ecs-semantics §4.5.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
 use crate::model::cluster::RunTaskSpec;
-use crate::model::ids::{ContainerInstanceId, RequestId, TaskId};
+use crate::model::deployment::StopType;
+use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::ServiceSpec;
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
-use crate::model::units::Timestamp;
+use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{TaskUsage, UsageSample};
 
 /// Something that happened.
@@ -131,10 +132,26 @@ pub enum Request {
     CreateService(Box<ServiceSpec>),
     /// UpdateService.
     UpdateService(Box<UpdateService>),
-    /// DeleteService with `force`.
+    /// DeleteService.
     DeleteService {
         /// Its name.
         service: Arc<str>,
+        /// `force`.
+        deletion: Deletion,
+    },
+    /// StopServiceDeployment.
+    StopServiceDeployment {
+        /// The service deployment.
+        service_deployment: ServiceDeploymentId,
+        /// What becomes of the service.
+        stop_type: StopType,
+    },
+    /// UpdateTaskProtection. **Source:** ecs-semantics §2.6.
+    UpdateTaskProtection {
+        /// The tasks: at most ten.
+        tasks: Vec<TaskId>,
+        /// Whether and for how long.
+        protection: TaskProtection,
     },
     /// RunTask.
     RunTask(Box<RunTaskSpec>),
@@ -244,10 +261,40 @@ pub struct UpdateService {
     pub task_definition: Option<TaskDefinitionRef>,
     /// New deployment bounds.
     pub deployment_configuration: Option<crate::model::service::DeploymentConfiguration>,
-    /// A new placement strategy.
+    /// A new placement strategy; an empty one is that of a service that names none.
     pub placement_strategy: Option<Vec<crate::model::service::PlacementStrategy>>,
+    /// New placement constraints.
+    pub placement_constraints: Option<Vec<crate::model::service::PlacementConstraint>>,
+    /// A new capacity provider strategy, for tasks that are started from here on; an empty one is the launch type's.
+    pub capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
+    /// A new grace period of health checks.
+    pub health_check_grace_period: Option<Duration>,
+    /// Whose tags tasks get that are started from here on.
+    pub propagate_tags: Option<crate::model::service::PropagateTags>,
     /// `forceNewDeployment`.
     pub new_deployment: NewDeployment,
+}
+
+/// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deletion {
+    /// Only one that is scaled to zero.
+    #[default]
+    WhenScaledToZero,
+    /// `force`.
+    Forced,
+}
+
+/// Whether a task is protected from scale-in. **Source:** ecs-semantics §2.6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskProtection {
+    /// It is, for so long; `None` is the setting `task_protection`. From a minute to two days.
+    Enabled {
+        /// `expiresInMinutes`.
+        expires_in: Option<Duration>,
+    },
+    /// It is not.
+    Disabled,
 }
 
 /// Whether an update starts a deployment even when nothing that it needs one for has changed.

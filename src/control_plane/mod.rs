@@ -5,7 +5,7 @@
 //! events is the whole truth about a cluster.
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
-//! (a task's life), `services` with [`deployment`] and `scale_in` (desired against observed), `capacity` with [`placement`] and
+//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in` and `rollout` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
@@ -17,19 +17,27 @@ mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod deployment;
+pub mod deployment_records;
 pub mod event;
 mod measuring;
 pub mod metrics;
 pub mod placement;
 pub mod request_error;
 mod requests;
+mod rollout;
 pub mod scalable_target;
 mod scale_in;
 mod scaling;
 mod scheduled_scaling;
 pub mod service_autoscaling;
+mod service_events;
+mod service_requests;
+mod service_starts;
+mod service_stops;
+mod service_tasks;
 mod services;
 pub mod state;
+mod task_protection;
 mod tasks;
 pub mod timers;
 mod waiting;
@@ -93,6 +101,8 @@ pub struct ControlPlane {
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
+    next_service_deployment: u64,
+    next_revision: u64,
 }
 
 impl ControlPlane {
@@ -129,6 +139,8 @@ impl ControlPlane {
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,
+            next_service_deployment: 1,
+            next_revision: 1,
         }
     }
 
@@ -202,7 +214,8 @@ impl ControlPlane {
                     self.timers.set(next, Wakeup::MetricPeriod);
                 }
                 Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
-                Wakeup::Restart(service) => {
+                Wakeup::ProtectionEnds(service) => self.protection_ended(&service),
+                Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
                     self.dirty.insert(service);
                 }
                 Wakeup::LaunchRetry(provider) => {

@@ -14,6 +14,9 @@ pub enum RequestError {
     /// `ServiceNotFoundException`.
     #[error("Service not found.")]
     ServiceNotFound,
+    /// `ServiceDeploymentNotFoundException`.
+    #[error("Service deployment not found.")]
+    ServiceDeploymentNotFound,
     /// `ServiceNotActiveException`.
     #[error("Service was not ACTIVE.")]
     ServiceNotActive,
@@ -35,6 +38,7 @@ impl RequestError {
             RequestError::Client(_) => "ClientException",
             RequestError::InvalidParameter(_) => "InvalidParameterException",
             RequestError::ServiceNotFound => "ServiceNotFoundException",
+            RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             RequestError::ServiceNotActive => "ServiceNotActiveException",
             RequestError::Validation(_) => "ValidationException",
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",

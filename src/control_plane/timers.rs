@@ -20,6 +20,12 @@ pub enum Wakeup {
     /// A service may start tasks again after some failed to start, or says anew why it finds no room for them.
     /// **Source:** ecs-semantics §5.6, §5.11.
     Restart(Arc<str>),
+    /// A service may start tasks again, of which it started as many as it may in a minute. **Source:** ecs-semantics §1.7, §5.3.
+    LaunchRate(Arc<str>),
+    /// The protection of a service's task from scale-in ends. **Source:** ecs-semantics §2.6.
+    ProtectionEnds(Arc<str>),
+    /// A service's deployment has baked, or has taken too long. **Source:** ecs-semantics §5.7, §5.8.
+    Deployment(Arc<str>),
     /// The Auto Scaling group of a capacity provider may launch again after a launch failed.
     LaunchRetry(Arc<str>),
     /// Scheduled actions of a service take place. **Source:** ecs-semantics §7.4.

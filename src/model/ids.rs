@@ -32,9 +32,20 @@ counter_id! {
     DeploymentId
 }
 counter_id! {
+    /// A service deployment: one way of a service from revision to revision. Shown by [`IdForm::service_deployment`].
+    ServiceDeploymentId
+}
+counter_id! {
+    /// A service revision: an immutable snapshot of a service. Shown by [`IdForm::service_revision`].
+    ServiceRevisionId
+}
+counter_id! {
     /// A request put to the control plane; its response carries the same id. Chosen by the caller.
     RequestId
 }
+
+/// 9 * 10^18 numbers of 19 digits fit an u64; mixes are reduced into them.
+const FIRST_OF_19_DIGITS: u64 = 1_000_000_000_000_000_000;
 
 /// How a cluster shows its ids: a pure function of its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +72,17 @@ impl IdForm {
 
     /// `ecs-svc/` and 19 digits. **Source:** ecs-semantics §1.1.
     pub fn deployment(self, id: DeploymentId) -> String {
-        // 9 * 10^18 numbers of 19 digits fit an u64; the mix is reduced into them.
-        const FIRST: u64 = 1_000_000_000_000_000_000;
-        format!("ecs-svc/{}", FIRST + self.mix(6, id.0) % (8 * FIRST))
+        format!("ecs-svc/{}", FIRST_OF_19_DIGITS + self.mix(6, id.0) % (8 * FIRST_OF_19_DIGITS))
+    }
+
+    /// 21 characters, as ECS shows a service deployment. *Ours:* hexadecimal digits only.
+    pub fn service_deployment(self, id: ServiceDeploymentId) -> String {
+        format!("{:05x}{:016x}", self.mix(7, id.0) >> 44, self.mix(8, id.0))
+    }
+
+    /// 19 digits, as ECS shows a service revision.
+    pub fn service_revision(self, id: ServiceRevisionId) -> String {
+        format!("{}", FIRST_OF_19_DIGITS + self.mix(9, id.0) % (8 * FIRST_OF_19_DIGITS))
     }
 
     /// SplitMix64's finaliser over the counter in a stream of its own: a bijection for each seed and kind.

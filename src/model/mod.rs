@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod capacity;
 pub mod cluster;
+pub mod deployment;
 pub mod ids;
 pub mod metric;
 pub mod recent;

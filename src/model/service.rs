@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::capacity::LaunchTarget;
+use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
+use super::units::Duration;
 
 /// What a service is created from. **Source:** ecs-semantics §5.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct ServiceSpec {
     pub desired_count: u32,
     /// Where they run.
     pub launch_target: LaunchTarget,
-    /// The bounds of a rolling deployment.
+    /// How it comes from one revision to the next.
     pub deployment_configuration: DeploymentConfiguration,
     /// Ranking of instances, first strategy first; at most five. Empty is ECS' default of a service.
     pub placement_strategy: Vec<PlacementStrategy>,
@@ -30,20 +32,41 @@ pub struct ServiceSpec {
     pub tags: BTreeMap<String, String>,
     /// Whose tags its tasks get.
     pub propagate_tags: PropagateTags,
+    /// How long after a task's start its health checks are left out of account. **Source:** ecs-semantics §5.4.
+    pub health_check_grace_period: Duration,
 }
 
-/// Bounds of a rolling deployment in percent of the desired count. **Source:** ecs-semantics §5.1, §5.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a service comes from one revision to the next. **Source:** ecs-semantics §5.1, §5.2, §5.7, §5.8.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentConfiguration {
-    /// Healthy tasks that must remain; the count is rounded up.
+    /// Healthy tasks that must remain, in percent of the desired count; the count is rounded up.
     pub minimum_healthy_percent: u32,
-    /// Cap on running and pending tasks; the count is rounded down.
+    /// Cap on running and pending tasks, in percent of the desired count; the count is rounded down.
     pub maximum_percent: u32,
+    /// In which order and with which traffic.
+    pub strategy: DeploymentStrategy,
+    /// Fails it after too many failed tasks; `None`: `enable = false`.
+    pub circuit_breaker: Option<DeploymentCircuitBreaker>,
+    /// Fails it when an alarm goes off; `None`: `enable = false`.
+    pub alarms: Option<DeploymentAlarms>,
+    /// `bakeTimeInMinutes`: how long the target has to hold before the deployment is complete. `None`: the setting `bake_time` where
+    /// alarms watch a rolling deployment, and else nothing.
+    pub bake_time: Option<Duration>,
+    /// Completes a rolling deployment before all its tasks are healthy; `None`: `enable = false`.
+    pub early_success: Option<EarlySuccess>,
 }
 
 impl Default for DeploymentConfiguration {
     fn default() -> DeploymentConfiguration {
-        DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 200 }
+        DeploymentConfiguration {
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            strategy: DeploymentStrategy::Rolling,
+            circuit_breaker: None,
+            alarms: None,
+            bake_time: None,
+            early_success: None,
+        }
     }
 }
 

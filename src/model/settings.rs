@@ -57,6 +57,14 @@ pub struct Settings {
     pub restart_delay_first: Duration,
     /// Greatest such delay. **Source:** ecs-semantics §5.6.
     pub restart_delay_max: Duration,
+    /// Tasks that a service may start in a minute. **Source:** ecs-semantics §1.7: 500 in large regions, 125 on Fargate elsewhere.
+    pub service_launches_per_minute: u32,
+    /// Bake time of rolling deployments with alarms that name none. *Ours:* ECS chooses one under five minutes.
+    pub bake_time: Duration,
+    /// How long a deployment may take before it has failed. **Source:** ecs-semantics §5.8.
+    pub deployment_timeout: Duration,
+    /// How long a task is protected from scale-in when no time is named. **Source:** ecs-semantics §2.6.
+    pub task_protection: Duration,
     /// The stop timeout of containers that name none. **Source:** ecs-semantics §1.5.
     pub stop_timeout: Duration,
     /// Boot time of instances that name none. *Ours:* ECS states none.
@@ -89,6 +97,10 @@ impl Default for Settings {
             healthy_after: Duration::from_secs(40),
             restart_delay_first: Duration::from_secs(1),
             restart_delay_max: Duration::from_secs(27 * 60),
+            service_launches_per_minute: 500,
+            bake_time: Duration::from_secs(240),
+            deployment_timeout: Duration::from_secs(30 * 24 * 3600),
+            task_protection: Duration::from_secs(120 * 60),
             stop_timeout: Duration::from_secs(30),
             boot_time: Duration::from_secs(30),
             stopped_task_retention: Duration::from_secs(3600),

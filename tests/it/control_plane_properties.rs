@@ -10,8 +10,8 @@ use std::sync::Arc;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
-    ContainerStateChange, Event, NewDeployment, PutMetricData, RegisterScalableTarget, Request, TaskStateChange,
-    TaskStep, UpdateService,
+    ContainerStateChange, Deletion, Event, NewDeployment, PutMetricData, RegisterScalableTarget, Request,
+    TaskStateChange, TaskStep, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
@@ -294,7 +294,11 @@ fn take(world: &mut World, step: &Step) {
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetBounds { service, minimum, maximum } => {
-            let bounds = DeploymentConfiguration { minimum_healthy_percent: *minimum, maximum_percent: *maximum };
+            let bounds = DeploymentConfiguration {
+                minimum_healthy_percent: *minimum,
+                maximum_percent: *maximum,
+                ..DeploymentConfiguration::default()
+            };
             let update = UpdateService { deployment_configuration: Some(bounds), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
@@ -303,7 +307,7 @@ fn take(world: &mut World, step: &Step) {
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::DeleteService { service } => {
-            put(world, Request::DeleteService { service: SERVICES[*service].into() });
+            put(world, Request::DeleteService { service: SERVICES[*service].into(), deletion: Deletion::Forced });
         }
         Step::CreateService { service, count } => {
             put(world, Request::CreateService(Box::new(service_of(*service, *count))));
@@ -501,7 +505,7 @@ fn assert_converged(world: &World) {
     if let Some(api) = state.services.get("api").filter(|service| service.status == ServiceStatus::Active) {
         let missing = api.primary().placed_count() < api.spec.desired_count;
         let placed = api.running_count() + api.pending_count();
-        let upper = Bounds::of(api.spec.desired_count, api.spec.deployment_configuration).upper;
+        let upper = Bounds::of(api.spec.desired_count, &api.spec.deployment_configuration).upper;
         let room = has_room(&api.primary().reservation, None);
         assert!(!(missing && placed < upper && room), "service api waits though there is room");
     }

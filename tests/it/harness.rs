@@ -642,7 +642,7 @@ impl Checker {
         let by_scheduler = found.stop_code == Some(StopCode::ServiceSchedulerInitiated);
         if let (Some(name), true) = (&found.service, by_scheduler && self.healthy_before.contains(&task)) {
             let service = &plane.state().services[name];
-            let lower = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration).lower;
+            let lower = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).lower;
             let healthy = service.healthy_count();
             assert!(healthy >= lower, "service {name} stopped a healthy task and has {healthy} of {lower} left");
         }
@@ -682,7 +682,7 @@ impl Checker {
             let before = self.statuses.insert(*id, is);
             if let (None, Some(name)) = (before, &task.service) {
                 let service = &plane.state().services[name];
-                let upper = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration).upper;
+                let upper = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).upper;
                 let placed = service.running_count() + service.pending_count();
                 assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
             }

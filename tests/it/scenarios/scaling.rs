@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use expect_test::expect;
 use longshore::control_plane::action::{Action, Notification};
-use longshore::control_plane::event::{Event, PutMetricData, RegisterScalableTarget, Request};
+use longshore::control_plane::event::{Deletion, Event, PutMetricData, RegisterScalableTarget, Request};
 use longshore::model::alarm::{AlarmState, MetricId, Statistic};
 use longshore::model::ids::ContainerInstanceId;
 use longshore::model::metric::thousandths_text;
@@ -1001,7 +1001,7 @@ fn deleted_services_are_not_scaled() {
         "#);
     world.behave("web", Behaviour { start: secs(60), cpu_percent: 100, ..Behaviour::default() });
     world.run_until(301);
-    world.done(Request::DeleteService { service: "web".into() });
+    world.done(Request::DeleteService { service: "web".into(), deletion: Deletion::Forced });
     world.run_until(1_000);
     assert!(world.plane.state().scalable_targets.is_empty());
     let target = &world.plane.state().deregistered_targets["web"];
@@ -1009,12 +1009,15 @@ fn deleted_services_are_not_scaled() {
         .activities
         .iter()
         .map(|activity| format!("{} {} {}\n", activity.started_at, activity.status.as_str(), activity.status_message));
-    check(&told.collect::<String>(), &expect![[r#"
+    check(
+        &told.collect::<String>(),
+        &expect![[r#"
         180.000s Overridden The activity was overridden by a newer one.
         240.000s Overridden The activity was overridden by a newer one.
         300.000s Successful Successfully set min capacity to 4
         300.000s Failed The scalable target was deregistered.
-    "#]]);
+    "#]],
+    );
     assert_eq!(world.counts("web"), "desired 0 running 0 pending 0 healthy 0");
 }
 
