@@ -13,6 +13,7 @@ mod live_view;
 mod plain_view;
 mod run;
 mod run_task;
+mod scaling_view;
 mod signals;
 mod summary;
 mod validate;

@@ -38,6 +38,9 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
                 task.stopped_reason.as_deref().unwrap_or("-"),
             )
         }
+        Notification::Alarm { alarm, from, to, reason } => {
+            format!("(alarm {alarm}) {} -> {}: {reason}", from.as_str(), to.as_str())
+        }
         Notification::RunTask { task_definition, wanted, placed, reason } => {
             format!(
                 "(run_task {task_definition}) {placed} of {wanted} tasks placed: {reason}; the others are tried again"

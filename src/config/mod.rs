@@ -15,6 +15,8 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::model::cluster::ClusterSpec;
 
+mod alarms;
+mod auto_scaling;
 mod capacity;
 mod containers;
 mod document;

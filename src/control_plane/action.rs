@@ -185,6 +185,17 @@ pub enum Notification {
         /// The detail's reason, as in `ECS deployment circuit breaker: task failed to start.`
         reason: Arc<str>,
     },
+    /// A CloudWatch alarm came into another state.
+    Alarm {
+        /// The alarm.
+        alarm: Arc<str>,
+        /// Before.
+        from: crate::model::alarm::AlarmState,
+        /// After.
+        to: crate::model::alarm::AlarmState,
+        /// Why: the datapoints and the threshold.
+        reason: Arc<str>,
+    },
     /// Not all tasks that a caller asked for could be placed.
     RunTask {
         /// What was to run.

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
-use crate::model::alarm::{AlarmState, MetricAlarm};
+use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
 use crate::model::cluster::RunTaskSpec;
 use crate::model::deployment::StopType;
 use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
+use crate::model::metric::MetricScript;
+use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::ServiceSpec;
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
@@ -55,6 +57,13 @@ pub enum Event {
     Usage {
         /// One a task, in no particular order.
         samples: Vec<UsageSample>,
+    },
+    /// How many jobs the tasks of a service have done since the cluster began. Only ever grows.
+    JobsDone {
+        /// The service.
+        service: Arc<str>,
+        /// In all.
+        done: u64,
     },
     /// A deadline named by `next_deadline` has come.
     DeadlineReached,
@@ -166,8 +175,81 @@ pub enum Request {
         /// Why, for the alarm's history.
         reason: String,
     },
+    /// CloudWatch's DeleteAlarms, one at a time.
+    DeleteAlarm {
+        /// The alarm.
+        alarm: Arc<str>,
+    },
+    /// CloudWatch's PutMetricData, one sample at a time.
+    PutMetricData(PutMetricData),
+    /// A metric whose values are written down beforehand, one of the same metric taking the other's place. *Ours.*
+    PutMetricScript(MetricScript),
+    /// RegisterScalableTarget.
+    RegisterScalableTarget(RegisterScalableTarget),
+    /// DeregisterScalableTarget.
+    DeregisterScalableTarget {
+        /// The service.
+        service: Arc<str>,
+    },
+    /// PutScalingPolicy.
+    PutScalingPolicy {
+        /// The service.
+        service: Arc<str>,
+        /// The policy.
+        policy: Box<ScalingPolicy>,
+    },
+    /// DeleteScalingPolicy.
+    DeleteScalingPolicy {
+        /// The service.
+        service: Arc<str>,
+        /// The policy's name.
+        policy: Arc<str>,
+    },
+    /// PutScheduledAction.
+    PutScheduledAction {
+        /// The service.
+        service: Arc<str>,
+        /// The action.
+        action: Box<ScheduledAction>,
+    },
+    /// DeleteScheduledAction.
+    DeleteScheduledAction {
+        /// The service.
+        service: Arc<str>,
+        /// The action's name.
+        action: Arc<str>,
+    },
+    /// Makes all of a service's auto scaling what a cluster file says. *Ours:* stands for several calls of Application Auto Scaling.
+    SetAutoScaling {
+        /// The service.
+        service: Arc<str>,
+        /// `None` takes it away.
+        auto_scaling: Option<Box<AutoScaling>>,
+    },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,
+}
+
+/// A sample of a metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PutMetricData {
+    /// The metric; not one of AWS' own namespaces.
+    pub metric: MetricId,
+    /// In thousandths of the metric's unit.
+    pub value: i64,
+}
+
+/// The parameters of RegisterScalableTarget; `None` leaves as it is. **Source:** ecs-semantics §7.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterScalableTarget {
+    /// The service.
+    pub service: Arc<str>,
+    /// The least desired count.
+    pub min_capacity: Option<u32>,
+    /// The greatest desired count.
+    pub max_capacity: Option<u32>,
+    /// What is suspended.
+    pub suspended_state: Option<SuspendedState>,
 }
 
 /// The parameters of UpdateService; `None` leaves as it is. **Source:** ecs-semantics §5.5.

@@ -9,7 +9,9 @@
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
+mod alarm_evaluation;
 mod alarms;
+mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
@@ -18,14 +20,17 @@ pub mod cluster_diff;
 pub mod deployment;
 pub mod deployment_records;
 pub mod event;
+mod measuring;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
 pub mod request_error;
 mod requests;
 mod rollout;
+pub mod scalable_target;
 mod scale_in;
 mod scaling;
+mod scheduled_scaling;
 pub mod service_autoscaling;
 mod service_events;
 mod service_requests;
@@ -50,6 +55,8 @@ use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
+use measuring::Measures;
+use metrics::store::MetricStore;
 use placement::PlacementIndex;
 use services::ServiceController;
 use state::ClusterState;
@@ -84,6 +91,12 @@ pub struct ControlPlane {
     groups_to_keep: BTreeSet<Arc<str>>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
+    /// What comes together over a metric period.
+    measures: Measures,
+    /// Services whose scaling activity is under way.
+    followed: BTreeSet<Arc<str>>,
+    /// The calendar time of the cluster's start.
+    calendar_start: jiff::Timestamp,
     actions: Vec<Action>,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
@@ -103,12 +116,14 @@ impl ControlPlane {
         let rng = RandomStream::new(settings.seed, Stream::Placement);
         let mut timers = Timers::default();
         timers.set(Timestamp::ZERO + settings.metric_period, Wakeup::MetricPeriod);
+        let calendar_start = settings.calendar_start.unwrap_or_default();
+        let metrics = MetricStore::new(settings.metric_period);
         ControlPlane {
             name: name.into(),
             settings,
             ids,
             now: Timestamp::ZERO,
-            state: ClusterState::default(),
+            state: ClusterState { metrics, ..ClusterState::default() },
             placement: PlacementIndex::default(),
             timers,
             rng,
@@ -120,6 +135,9 @@ impl ControlPlane {
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
             instances_with_other_tasks: BTreeSet::new(),
+            measures: Measures::default(),
+            followed: BTreeSet::new(),
+            calendar_start,
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
             last_identity: None,
@@ -151,11 +169,13 @@ impl ControlPlane {
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::Usage { samples } => self.take_usage(&samples),
+            Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
             Event::DeadlineReached => {}
         }
         self.reach_deadlines();
         self.settle();
         self.tell_of_instance_tasks();
+        self.follow_activities();
         std::mem::take(&mut self.actions)
     }
 
@@ -194,12 +214,12 @@ impl ControlPlane {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
                 Wakeup::MetricPeriod => {
-                    self.metric_period_ended();
+                    self.metric_period_ended(due);
                     // Periods keep to their grid; those that nobody woke for are left out.
-                    let next = due + self.settings.metric_period;
-                    let next = if next > self.now { next } else { self.now + self.settings.metric_period };
+                    let next = self.state.metrics.period_of(self.now) + self.settings.metric_period;
                     self.timers.set(next, Wakeup::MetricPeriod);
                 }
+                Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
                 Wakeup::ProtectionEnds(service) => self.protection_ended(&service),
                 Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
                     self.dirty.insert(service);

@@ -20,6 +20,12 @@ pub enum RequestError {
     /// `ServiceNotActiveException`.
     #[error("Service was not ACTIVE.")]
     ServiceNotActive,
+    /// `ValidationException` of Application Auto Scaling and CloudWatch. **Source:** ecs-semantics §7.1.
+    #[error("{0}")]
+    Validation(String),
+    /// `ObjectNotFoundException` of Application Auto Scaling. **Source:** ecs-semantics §7.1.
+    #[error("{0}")]
+    ObjectNotFound(String),
     /// The cluster is draining and takes nothing new.
     #[error("the cluster is draining")]
     Draining,
@@ -34,6 +40,8 @@ impl RequestError {
             RequestError::ServiceNotFound => "ServiceNotFoundException",
             RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             RequestError::ServiceNotActive => "ServiceNotActiveException",
+            RequestError::Validation(_) => "ValidationException",
+            RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::Draining => "ClientException",
         }
     }

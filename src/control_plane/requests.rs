@@ -51,8 +51,20 @@ impl ControlPlane {
             Request::UpdateTaskProtection { tasks, protection } => self.update_task_protection(&tasks, protection),
             Request::RunTask(spec) => self.run_task(&spec),
             Request::StopTask { task, reason } => self.request_stop(task, reason),
-            Request::PutMetricAlarm(alarm) => Ok(self.put_metric_alarm(*alarm)),
+            Request::PutMetricAlarm(alarm) => self.put_metric_alarm(*alarm),
             Request::SetAlarmState { alarm, state, reason } => self.set_alarm_state(&alarm, state, &reason),
+            Request::DeleteAlarm { alarm } => self.delete_alarm(&alarm),
+            Request::PutMetricData(data) => self.put_metric_data(&data),
+            Request::PutMetricScript(script) => Ok(self.put_metric_script(script)),
+            Request::RegisterScalableTarget(asked) => self.register_scalable_target(&asked),
+            Request::DeregisterScalableTarget { service } => self.deregister_scalable_target(&service),
+            Request::PutScalingPolicy { service, policy } => self.put_scaling_policy(&service, *policy),
+            Request::DeleteScalingPolicy { service, policy } => self.delete_scaling_policy(&service, &policy),
+            Request::PutScheduledAction { service, action } => self.put_scheduled_action(&service, *action),
+            Request::DeleteScheduledAction { service, action } => self.delete_scheduled_action(&service, &action),
+            Request::SetAutoScaling { service, auto_scaling } => {
+                self.set_auto_scaling(&service, auto_scaling.map(|settings| *settings))
+            }
             Request::DrainCluster => Ok(self.drain_cluster()),
         }
     }

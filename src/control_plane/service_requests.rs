@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{Notification, Response, ServiceActionEvent};
+use super::auto_scaling_requests::check_settings;
 use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
 use super::requests::Answer;
@@ -28,12 +29,14 @@ impl ControlPlane {
             Some(ServiceStatus::Inactive) | None => {}
         }
         check_configuration(&spec.deployment_configuration)?;
+        spec.auto_scaling.as_ref().map_or(Ok(()), check_settings)?;
         let registered = self.resolve(&spec.task_definition)?;
         spec.launch_target = self.effective_target(&spec.launch_target);
         self.check_target(&spec.launch_target, &registered.definition)?;
         let deployment = self.new_deployment(&spec, registered);
         let id = deployment.id;
-        let controller = ServiceController::new(&self.name, &spec, &self.settings);
+        let controller = ServiceController::new(&self.settings);
+        let auto_scaling = spec.auto_scaling.clone();
         self.controllers.insert(name.clone(), controller);
         self.state.services.insert(
             name.clone(),
@@ -50,6 +53,10 @@ impl ControlPlane {
                 protected: Default::default(),
             },
         );
+        self.measures.begin_service(&name);
+        if auto_scaling.is_some() {
+            self.set_auto_scaling(&name, auto_scaling)?;
+        }
         self.begin_rollout(&name);
         self.dirty.insert(name);
         Ok(Response::Service { deployment: id })
@@ -139,6 +146,7 @@ impl ControlPlane {
             if let Some(record) = service.current_service_deployment_mut() {
                 record.stop(now, &"The service was deleted.".into());
             }
+            self.forget_target(name);
             self.dirty.insert(name.clone());
         }
         Ok(Response::Done)

@@ -28,18 +28,11 @@ impl ControlPlane {
         let (created_at, deployment) = (task.created_at, task.deployment);
         let failed = task.started_at.is_none()
             && matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited));
-        let ran = task.started_at.is_some();
-        if let Some(controller) = self.controllers.get_mut(name) {
-            if ran {
-                controller.metrics.add_sample(id, self.now, &task.usage, task.reservation.cpu, task.reservation.memory);
-            }
-            controller.metrics.task_gone(id);
-            if failed {
-                let failure = controller.throttle.task_failed_to_start(self.now, created_at);
-                self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
-                if let Some(message) = failure.message {
-                    self.service_event(name, message);
-                }
+        if failed && let Some(controller) = self.controllers.get_mut(name) {
+            let failure = controller.throttle.task_failed_to_start(self.now, created_at);
+            self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
+            if let Some(message) = failure.message {
+                self.service_event(name, message);
             }
         }
         if failed && let Some(deployment) = self.deployment_mut(name, deployment) {

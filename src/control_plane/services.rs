@@ -5,8 +5,6 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::backoff::RestartThrottle;
 use super::deployment::{Blocked, Bounds, PlanInputs, Tally, plan};
-use super::metrics::{Datapoints, ServiceMetrics};
-use super::service_autoscaling::ServiceScaler;
 use super::service_events::Complaint;
 use super::service_stops::Victims;
 use super::state::{Deployment, DeploymentStatus, Registered, ServiceStatus, Steadiness};
@@ -18,10 +16,6 @@ use crate::model::units::Timestamp;
 /// What a service is steered by, beside its public state.
 #[derive(Debug)]
 pub(super) struct ServiceController {
-    pub metrics: ServiceMetrics,
-    /// The datapoints of the last metric period.
-    pub last: Datapoints,
-    pub scaler: Option<ServiceScaler>,
     pub throttle: RestartThrottle,
     /// The last complaint and when it was made.
     pub complaint: Option<(Complaint, Timestamp)>,
@@ -30,12 +24,8 @@ pub(super) struct ServiceController {
 }
 
 impl ServiceController {
-    pub(super) fn new(cluster: &str, spec: &ServiceSpec, settings: &Settings) -> ServiceController {
-        let resource_id: Arc<str> = format!("service/{cluster}/{}", spec.name).into();
+    pub(super) fn new(settings: &Settings) -> ServiceController {
         ServiceController {
-            metrics: ServiceMetrics::default(),
-            last: Datapoints::default(),
-            scaler: spec.auto_scaling.as_ref().map(|scaling| ServiceScaler::new(resource_id, scaling)),
             throttle: RestartThrottle::new(settings.restart_delay_first, settings.restart_delay_max),
             complaint: None,
             explained_at: None,

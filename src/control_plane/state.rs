@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
+use super::metrics::store::MetricStore;
+use super::scalable_target::ScalableTarget;
 use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
@@ -44,6 +46,12 @@ pub struct ClusterState {
     pub stopped_count: u64,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
+    /// Every metric's datapoints.
+    pub metrics: MetricStore,
+    /// Services that are scaled, by name. **Source:** ecs-semantics §7.1.
+    pub scalable_targets: BTreeMap<Arc<str>, ScalableTarget>,
+    /// Targets that were deregistered, by service, until one is registered for it again: their activities stay to be read.
+    pub deregistered_targets: BTreeMap<Arc<str>, ScalableTarget>,
     /// Alarms by name.
     pub alarms: BTreeMap<Arc<str>, Alarm>,
     /// Events that were late, repeated or for unknown ids.
@@ -510,6 +518,16 @@ impl ClusterState {
         }
         for service in self.services.values() {
             service.check_invariants(self);
+        }
+        for (name, target) in &self.scalable_targets {
+            target.check_invariants();
+            let service = self.services.get(name).expect("a scalable target has its service");
+            assert_eq!(service.status, ServiceStatus::Active, "service {name} is deleted and still scaled");
+            assert_eq!(
+                service.spec.auto_scaling.as_ref(),
+                Some(&target.settings),
+                "service {name} shows other settings"
+            );
         }
     }
 }

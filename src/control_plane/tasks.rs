@@ -348,15 +348,11 @@ impl ControlPlane {
     }
 
     fn task_started(&mut self, id: TaskId) {
+        self.measure_task(id);
         let task = &self.state.tasks[&id].task;
         if let Some(service) = task.service.clone() {
             if task.desired_status == DesiredStatus::Running {
                 self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id));
-            }
-            if let Some(controller) = self.controllers.get_mut(&service) {
-                // The first sample is what later ones are measured against.
-                let (usage, reservation) = (&task.usage, &task.reservation);
-                controller.metrics.add_sample(id, self.now, usage, reservation.cpu, reservation.memory);
             }
             self.service_task_ran(&service, id);
             self.dirty.insert(service);
@@ -425,6 +421,7 @@ impl ControlPlane {
             self.refresh_remaining(instance);
             self.room_appeared(instance);
         }
+        self.measured_task_over(id);
         if let Some(service) = service {
             self.service_task_over(&service, id);
             self.dirty.insert(service);
@@ -545,12 +542,8 @@ impl ControlPlane {
                 continue;
             };
             record.task.usage = sample.usage;
-            let task = &record.task;
-            if task.last_status == TaskStatus::Running
-                && let Some(controller) = task.service.as_ref().and_then(|name| self.controllers.get_mut(name))
-            {
-                let reservation = &task.reservation;
-                controller.metrics.add_sample(task.id, self.now, &task.usage, reservation.cpu, reservation.memory);
+            if record.task.last_status == TaskStatus::Running {
+                self.measure_task(sample.task);
             }
         }
     }

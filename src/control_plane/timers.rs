@@ -28,6 +28,8 @@ pub enum Wakeup {
     Deployment(Arc<str>),
     /// The Auto Scaling group of a capacity provider may launch again after a launch failed.
     LaunchRetry(Arc<str>),
+    /// Scheduled actions of a service take place. **Source:** ecs-semantics §7.4.
+    ScheduledAction(Arc<str>),
     /// A metric period ends: datapoints, alarms and scaling. **Source:** ecs-semantics §6.3, §7.2.
     MetricPeriod,
 }

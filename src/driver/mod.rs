@@ -12,4 +12,5 @@ pub mod load;
 mod real_time;
 pub mod report;
 pub mod running_cluster;
+pub mod scaling_report;
 pub mod snapshot;

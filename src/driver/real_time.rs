@@ -167,6 +167,14 @@ impl ControlLoop {
             let seed = self.control_plane.settings().seed;
             self.loads.push((ArrivalTimes::new(load, seed, index as u64), queue, job));
         }
+        for alarm in spec.alarms {
+            let what = format!("alarm {}", alarm.name);
+            self.ask_now(&what, Request::PutMetricAlarm(Box::new(alarm)))?;
+        }
+        for script in spec.metric_scripts {
+            let what = format!("metric {}", script.metric);
+            self.ask_now(&what, Request::PutMetricScript(script))?;
+        }
         for service in spec.services {
             let what = format!("service {}", service.name);
             self.ask_now(&what, Request::CreateService(Box::new(service)))?;
@@ -291,6 +299,7 @@ impl ControlLoop {
                 self.meter.note_usage(sample);
             }
             self.apply(Event::Usage { samples });
+            self.report_jobs();
             self.next_usage = Some(now + self.control_plane.settings().usage_period);
         }
         if self.run_until.is_some_and(|until| until <= now) && self.end == End::WhenDone {
@@ -318,6 +327,21 @@ impl ControlLoop {
             && state.services.values().all(|service| service.status == ServiceStatus::Inactive);
         if nothing_to_do && self.run_until.is_none() {
             self.ask(Request::DrainCluster, None);
+        }
+    }
+
+    /// Says how many jobs each service has done: the requests that it is scaled by.
+    fn report_jobs(&mut self) {
+        let mut done: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+        for (arrivals, queue, _) in &self.loads {
+            // Several loads of a service share its queue.
+            let service = &arrivals.load().service;
+            if self.control_plane.state().services.contains_key(service) {
+                done.insert(service.clone(), queue.completed());
+            }
+        }
+        for (service, done) in done {
+            self.apply(Event::JobsDone { service, done });
         }
     }
 

@@ -22,7 +22,7 @@ use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::metering::meter::Meter;
 use crate::model::cluster::ClusterSpec;
-use crate::model::ids::{DeploymentId, TaskId};
+use crate::model::ids::{DeploymentId, IdForm, TaskId};
 use crate::model::task::Task;
 use crate::model::units::Timestamp;
 
@@ -144,20 +144,22 @@ impl RunningCluster {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
-        let settings = spec.settings.clone();
-        let control_plane = ControlPlane::new(&spec.name, settings.clone());
+        let mut settings = spec.settings.clone();
         let data_plane_options = DataPlaneOptions {
             cpu_basis: settings.cpu_basis,
             fuel_rate: settings.fuel_rate,
             cpu_period: settings.cpu_period,
-            id_form: control_plane.ids(),
+            id_form: IdForm { seed: settings.seed },
             ..options.data_plane
         };
         let images = ImageStore::open(&data_plane_options)?;
         if options.images == ImagePull::BeforeStart {
             prepare_images(&images, &spec);
         }
-        let clock = Clock::start_now();
+        let clock = settings.calendar_start.map_or_else(Clock::start_now, Clock::starting_at);
+        // Part of the settings from here on: who replays the events needs it.
+        settings.calendar_start = Some(clock.calendar(Timestamp::ZERO));
+        let control_plane = ControlPlane::new(&spec.name, settings);
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
         let data_plane = Arc::new(data_plane);

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::alarm::MetricAlarm;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
+use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
 use super::task::TaskOverrides;
@@ -29,6 +31,10 @@ pub struct ClusterSpec {
     pub task_definitions: Vec<TaskDefinition>,
     /// Services.
     pub services: Vec<ServiceSpec>,
+    /// CloudWatch alarms.
+    pub alarms: Vec<MetricAlarm>,
+    /// Metrics whose values are written down beforehand.
+    pub metric_scripts: Vec<MetricScript>,
     /// Standalone tasks.
     pub run_tasks: Vec<ScheduledRunTask>,
     /// Load on services.

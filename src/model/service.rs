@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::capacity::LaunchTarget;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
+use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
 
@@ -115,59 +116,4 @@ pub enum PropagateTags {
     TaskDefinition,
     /// The service's.
     Service,
-}
-
-/// A scalable target and its policies. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AutoScaling {
-    /// The least desired count.
-    pub min_capacity: u32,
-    /// The greatest desired count.
-    pub max_capacity: u32,
-    /// Its target tracking policies.
-    pub target_tracking: Vec<TargetTracking>,
-}
-
-/// A target tracking policy. **Source:** ecs-semantics §7.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TargetTracking {
-    /// What is held at the target.
-    pub metric: PredefinedMetric,
-    /// The target in thousandths of a percent: 50 % is 50,000.
-    pub target_millipercent: u64,
-    /// Time after a scale-out in which only a larger one is made.
-    pub scale_out_cooldown: Duration,
-    /// Time after a scale-in in which no other is made.
-    pub scale_in_cooldown: Duration,
-    /// Whether this policy may scale in.
-    pub scale_in: ScaleIn,
-}
-
-/// Whether a policy removes tasks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ScaleIn {
-    /// It does.
-    #[default]
-    Enabled,
-    /// `disable_scale_in = true`.
-    Disabled,
-}
-
-/// The metrics of target tracking that need no load balancer. **Source:** ecs-semantics §7.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PredefinedMetric {
-    /// `ECSServiceAverageCPUUtilization`.
-    AverageCpuUtilization,
-    /// `ECSServiceAverageMemoryUtilization`.
-    AverageMemoryUtilization,
-}
-
-impl PredefinedMetric {
-    /// ECS' wire value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PredefinedMetric::AverageCpuUtilization => "ECSServiceAverageCPUUtilization",
-            PredefinedMetric::AverageMemoryUtilization => "ECSServiceAverageMemoryUtilization",
-        }
-    }
 }

@@ -21,6 +21,16 @@ pub enum FuelRate {
     Native,
 }
 
+/// Whether the cluster's Container Insights metrics are kept. **Source:** ecs-semantics §10.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContainerInsights {
+    /// `disabled`.
+    #[default]
+    Disabled,
+    /// `enabled`.
+    Enabled,
+}
+
 /// Settings of a cluster. Each default is ECS' where ECS has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -34,6 +44,11 @@ pub struct Settings {
     pub cpu_period: Duration,
     /// The period of CloudWatch metrics, and so of scaling decisions. **Source:** ecs-semantics §6.3, §7.2, §10.1.
     pub metric_period: Duration,
+    /// The calendar time at which the cluster starts: what scheduled actions count from. `None`: the clock's, or 1970 where there is
+    /// no clock. **Source:** ecs-semantics §7.4.
+    pub calendar_start: Option<jiff::Timestamp>,
+    /// Container Insights metrics.
+    pub container_insights: ContainerInsights,
     /// How often usage is sampled. **Source:** ecs-semantics §3.6.
     pub usage_period: Duration,
     /// How long a task without health checks must run to count as healthy. **Source:** ecs-semantics §5.2.
@@ -76,6 +91,8 @@ impl Default for Settings {
             fuel_rate: FuelRate::PerVcpuSecond(DEFAULT_FUEL_PER_VCPU_SECOND),
             cpu_period: Duration::from_millis(100),
             metric_period: Duration::from_secs(60),
+            calendar_start: None,
+            container_insights: ContainerInsights::Disabled,
             usage_period: Duration::from_secs(10),
             healthy_after: Duration::from_secs(40),
             restart_delay_first: Duration::from_secs(1),

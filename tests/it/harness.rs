@@ -22,6 +22,7 @@ use longshore::model::capacity::{
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
+use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::ServiceSpec;
 use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
@@ -136,6 +137,12 @@ impl World {
         }
         for definition in &spec.task_definitions {
             world.done(Request::RegisterTaskDefinition(Box::new(definition.clone())));
+        }
+        for alarm in &spec.alarms {
+            world.done(Request::PutMetricAlarm(Box::new(alarm.clone())));
+        }
+        for script in &spec.metric_scripts {
+            world.done(Request::PutMetricScript(script.clone()));
         }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
@@ -629,6 +636,9 @@ impl Checker {
         self.all_told(plane);
         self.statuses(plane);
         self.instances(plane);
+        if *event == Event::DeadlineReached {
+            self.scaling(plane, now);
+        }
         if let Some((deadline, wakeup)) = plane.next_deadline() {
             assert!(deadline > now, "{wakeup:?} is due at {deadline}, which is not after {now}");
         }
@@ -763,6 +773,20 @@ impl Checker {
             }
             if task.last_status == TaskStatus::Stopped {
                 assert!(task.stopped_at.is_some() && task.stopped_reason.is_some(), "task {id} ended without a reason");
+            }
+        }
+    }
+
+    /// What policies and scheduled actions do at a deadline stays within the bounds, and is the service's desired count.
+    fn scaling(&self, plane: &ControlPlane, now: Timestamp) {
+        for (name, target) in &plane.state().scalable_targets {
+            let Some(last) = target.activities.iter().rev().find(|activity| activity.from != activity.to) else {
+                continue;
+            };
+            if last.started_at == now && last.status == ActivityStatus::InProgress {
+                let bounds = target.settings.min_capacity..=target.settings.max_capacity;
+                assert!(bounds.contains(&last.to), "service {name} is scaled to {} beyond its bounds", last.to);
+                assert_eq!(plane.state().services[name].spec.desired_count, last.to, "service {name} is not scaled");
             }
         }
     }

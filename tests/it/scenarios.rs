@@ -14,9 +14,9 @@ use longshore::control_plane::state::RolloutState;
 use longshore::model::capacity::{FARGATE, FARGATE_SPOT, LaunchTarget, ManagedScaling};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::scaling::{AutoScaling, PredefinedMetric, TargetTracking, TrackedMetric};
 use longshore::model::service::{
-    AutoScaling, BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, PredefinedMetric,
-    ScaleIn, ServiceSpec, SpreadField, TargetTracking,
+    BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus};
@@ -566,14 +566,10 @@ fn managed_scale_out_waits_for_the_warm_up() {
 /// ecs-semantics §7.2: out after three periods above the target, in after fifteen below nine tenths of it.
 #[test]
 fn target_tracking_follows_the_load() {
-    let tracking = TargetTracking {
-        metric: PredefinedMetric::AverageCpuUtilization,
-        target_millipercent: 50_000,
-        scale_out_cooldown: secs(300),
-        scale_in_cooldown: secs(300),
-        scale_in: ScaleIn::Enabled,
-    };
-    let auto_scaling = Some(AutoScaling { min_capacity: 1, max_capacity: 10, target_tracking: vec![tracking] });
+    let metric = TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization);
+    let target_tracking = vec![TargetTracking::of(metric, 50_000)];
+    let auto_scaling =
+        Some(AutoScaling { min_capacity: 1, max_capacity: 10, target_tracking, ..AutoScaling::default() });
     let spec = ClusterSpec { services: vec![ServiceSpec { auto_scaling, ..service("web", 2) }], ..web(2) };
     let mut world = World::new(&spec);
     world.behave("web", Behaviour { cpu_percent: 90, ..Behaviour::default() });
@@ -1116,3 +1112,4 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod events;
+mod scaling;
