@@ -108,6 +108,7 @@ fn line_of(change: &Change, ids: IdForm) -> String {
         "register" => "registered",
         "create" => "created",
         "launch" => "launched",
+        "put" => "put",
         "delete" => "deleted",
         _ => "updated",
     };

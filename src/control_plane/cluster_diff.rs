@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::event::{Deletion, Request, UpdateService};
+use crate::model::alarm::MetricAlarm;
 use crate::model::capacity::{FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
 use crate::model::service::ServiceSpec;
@@ -80,6 +81,8 @@ pub enum Item {
     ContainerInstance,
     /// A task definition: a revision of its family.
     TaskDefinition(String),
+    /// An alarm, by name.
+    Alarm(Arc<str>),
     /// A service, by name.
     Service(Arc<str>),
 }
@@ -91,6 +94,7 @@ impl fmt::Display for Item {
             Item::DefaultStrategy => f.write_str("default capacity provider strategy"),
             Item::ContainerInstance => f.write_str("container instance"),
             Item::TaskDefinition(family) => write!(f, "task definition {family}"),
+            Item::Alarm(name) => write!(f, "alarm {name}"),
             Item::Service(name) => write!(f, "service {name}"),
         }
     }
@@ -160,7 +164,10 @@ impl ClusterDiff {
         }
         diff.container_instances(&before.container_instances, &after.container_instances);
         diff.task_definitions(&before.task_definitions, &after.task_definitions);
+        // Policies name alarms, and deployments watch them.
+        diff.alarms(&before.alarms, &after.alarms);
         diff.services(before, after, revisions);
+        diff.alarms_removed(&before.alarms, &after.alarms);
         diff.run_tasks_added = beyond(&after.run_tasks, &before.run_tasks);
         diff.run_tasks_removed = beyond(&before.run_tasks, &after.run_tasks);
         diff.loads = (before.loads != after.loads).then(|| after.loads.clone());
@@ -183,19 +190,18 @@ impl ClusterDiff {
             self.refuse("cluster.region", RESTART);
         }
         // Whatever is compared nowhere here.
-        let rest = ClusterSpec {
-            name: before.name.clone(),
-            region: before.region.clone(),
-            settings: before.settings.clone(),
-            default_strategy: before.default_strategy.clone(),
-            capacity_providers: before.capacity_providers.clone(),
-            container_instances: before.container_instances.clone(),
-            task_definitions: before.task_definitions.clone(),
-            services: before.services.clone(),
-            run_tasks: before.run_tasks.clone(),
-            loads: before.loads.clone(),
-            ..after.clone()
-        };
+        let mut rest = after.clone();
+        rest.name = before.name.clone();
+        rest.region = before.region.clone();
+        rest.settings = before.settings.clone();
+        rest.default_strategy = before.default_strategy.clone();
+        rest.capacity_providers = before.capacity_providers.clone();
+        rest.container_instances = before.container_instances.clone();
+        rest.task_definitions = before.task_definitions.clone();
+        rest.services = before.services.clone();
+        rest.alarms = before.alarms.clone();
+        rest.run_tasks = before.run_tasks.clone();
+        rest.loads = before.loads.clone();
         if rest != *before {
             self.refuse("a table of the file", RESTART);
         }
@@ -290,6 +296,19 @@ impl ClusterDiff {
         }
     }
 
+    fn alarms(&mut self, before: &[MetricAlarm], after: &[MetricAlarm]) {
+        for alarm in beyond(after, before) {
+            self.step(Item::Alarm(alarm.name.clone()), Request::PutMetricAlarm(Box::new(alarm)));
+        }
+    }
+
+    fn alarms_removed(&mut self, before: &[MetricAlarm], after: &[MetricAlarm]) {
+        for alarm in before.iter().filter(|alarm| !after.iter().any(|other| other.name == alarm.name)) {
+            let request = Request::DeleteAlarm { alarm: alarm.name.clone() };
+            self.step(Item::Alarm(alarm.name.clone()), request);
+        }
+    }
+
     fn services(&mut self, before: &ClusterSpec, after: &ClusterSpec, revisions: &Revisions) {
         for service in &before.services {
             if !after.services.iter().any(|other| other.name == service.name) {
@@ -333,26 +352,26 @@ impl ClusterDiff {
             self.step(Item::Service(is.name.clone()), Request::UpdateService(Box::new(update)));
         }
         if was.auto_scaling != is.auto_scaling {
-            self.refuse(format!("service {}: auto_scaling", is.name), RESTART);
+            let auto_scaling = is.auto_scaling.clone().map(Box::new);
+            let request = Request::SetAutoScaling { service: is.name.clone(), auto_scaling };
+            self.step(Item::Service(is.name.clone()), request);
         }
         if was.tags != is.tags {
             self.refuse(format!("service {}: tags", is.name), RESTART);
         }
         // Whatever is compared nowhere here.
-        let rest = ServiceSpec {
-            name: was.name.clone(),
-            task_definition: was.task_definition.clone(),
-            desired_count: was.desired_count,
-            launch_target: was.launch_target.clone(),
-            deployment_configuration: was.deployment_configuration.clone(),
-            placement_strategy: was.placement_strategy.clone(),
-            placement_constraints: was.placement_constraints.clone(),
-            auto_scaling: was.auto_scaling.clone(),
-            tags: was.tags.clone(),
-            propagate_tags: was.propagate_tags,
-            health_check_grace_period: was.health_check_grace_period,
-            ..is.clone()
-        };
+        let mut rest = is.clone();
+        rest.name = was.name.clone();
+        rest.task_definition = was.task_definition.clone();
+        rest.desired_count = was.desired_count;
+        rest.launch_target = was.launch_target.clone();
+        rest.deployment_configuration = was.deployment_configuration.clone();
+        rest.placement_strategy = was.placement_strategy.clone();
+        rest.placement_constraints = was.placement_constraints.clone();
+        rest.auto_scaling = was.auto_scaling.clone();
+        rest.tags = was.tags.clone();
+        rest.propagate_tags = was.propagate_tags;
+        rest.health_check_grace_period = was.health_check_grace_period;
         if rest != *was {
             self.refuse(format!("service {}: a key", is.name), RECREATE);
         }

@@ -49,7 +49,7 @@ pub enum LoadChange {
 pub struct Change {
     /// What.
     pub item: Item,
-    /// What was asked for, in a word: `register`, `create`, `update`, `delete`.
+    /// What was asked for, in a word: `register`, `create`, `launch`, `put`, `update`, `delete`.
     pub verb: &'static str,
     /// What came of it.
     pub outcome: Result<Outcome, RequestError>,
@@ -147,8 +147,9 @@ impl ControlLoop {
         let verb = match &request {
             Request::RegisterTaskDefinition(_) => "register",
             Request::CreateCapacityProvider(_) | Request::CreateService(_) => "create",
+            Request::PutMetricAlarm(_) => "put",
             Request::LaunchInstance(_) => "launch",
-            Request::DeleteService { .. } => "delete",
+            Request::DeleteService { .. } | Request::DeleteAlarm { .. } => "delete",
             _ => "update",
         };
         let primary = |control_loop: &ControlLoop| match &item {
@@ -253,6 +254,10 @@ fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
         Item::Service(name) => {
             in_force.services.retain(|service| service.name != *name);
             in_force.services.extend(before.services.iter().filter(|service| service.name == *name).cloned());
+        }
+        Item::Alarm(name) => {
+            in_force.alarms.retain(|alarm| alarm.name != *name);
+            in_force.alarms.extend(before.alarms.iter().filter(|alarm| alarm.name == *name).cloned());
         }
         Item::DefaultStrategy => in_force.default_strategy.clone_from(&before.default_strategy),
         Item::ContainerInstance => in_force.container_instances.clone_from(&before.container_instances),

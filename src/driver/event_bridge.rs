@@ -132,7 +132,10 @@ impl EventBridge {
                 let detail = facts.deployment(*deployment, *event, reason);
                 (self.arns.service(service), Detail::Deployment(Box::new(detail)))
             }
-            Notification::Service { .. } | Notification::RunTask { .. } | Notification::AutoScalingGroup { .. } => {
+            Notification::Service { .. }
+            | Notification::RunTask { .. }
+            | Notification::Alarm { .. }
+            | Notification::AutoScalingGroup { .. } => {
                 return None;
             }
         };

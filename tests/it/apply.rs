@@ -165,6 +165,35 @@ fn a_strategy_can_be_changed_and_a_launch_type_cannot() {
     .assert_eq(&shown(&diff));
 }
 
+/// ecs-semantics §7.1: policies are Application Auto Scaling's and alarms CloudWatch's, each with requests of its own; an alarm is there
+/// before what names it.
+#[test]
+fn policies_and_alarms_are_changed_by_requests_of_their_own() {
+    let scaling = "desired_count = 2\n    auto_scaling = { min_capacity = 1, max_capacity = 4 }";
+    let alarm = r#"
+    [[alarm]]
+    alarm_name = "hot"
+    namespace = "AWS/ECS"
+    metric_name = "CPUUtilization"
+    dimensions = { ClusterName = "shop", ServiceName = "web" }
+    statistic = "Average"
+    period = "60s"
+    comparison_operator = "GreaterThanThreshold"
+    threshold = 80
+    evaluation_periods = 1
+    [[service]]"#;
+    let before = parse(FILE);
+    let after = parse(&FILE.replace("desired_count = 2", scaling).replacen("[[service]]", alarm, 1));
+    let steps = |before: &ClusterSpec, after: &ClusterSpec| -> Vec<String> {
+        let diff = ClusterDiff::between(before, after, &Revisions::of_start(before));
+        assert!(diff.refusals.is_empty(), "{:?}", diff.refusals);
+        let name = |request: &Request| format!("{request:?}").split(['(', ' ']).next().unwrap_or_default().to_owned();
+        diff.steps.iter().map(|step| format!("{}: {}", step.item, name(&step.request))).collect()
+    };
+    assert_eq!(steps(&before, &after), ["alarm hot: PutMetricAlarm", "service web: SetAutoScaling"]);
+    assert_eq!(steps(&after, &before), ["service web: SetAutoScaling", "alarm hot: DeleteAlarm"]);
+}
+
 /// Services come and go by name.
 #[test]
 fn services_are_created_and_deleted() {

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,8 +15,9 @@ struct Run {
     folder: PathBuf,
 }
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Looks until something has come to pass: longer altogether than anything here takes on a busy machine.
+const LOOKS: usize = 1200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 fn cluster_file(folder: &Path, edit: impl Fn(&str) -> String) -> PathBuf {
     let sleep = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/limits/sleep.wat");
@@ -56,16 +57,15 @@ fn longshore(folder: &Path, arguments: &[&str]) -> Command {
 /// The answer of `deploy`, once the run is up.
 fn deploy(folder: &Path, arguments: &[&str]) -> Output {
     let file = folder.join("cluster.toml").display().to_string();
-    let began = Instant::now();
-    loop {
+    for _ in 0..LOOKS {
         let all = [&["deploy", &file], arguments].concat();
         let output = longshore(folder, &all).output().expect("the program starts");
-        let is_not_up = String::from_utf8_lossy(&output.stderr).contains("is up to deploy to");
-        if !is_not_up || began.elapsed() > PATIENCE {
+        if !String::from_utf8_lossy(&output.stderr).contains("is up to deploy to") {
             return output;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(BETWEEN_LOOKS);
     }
+    panic!("the run of {file} is never up");
 }
 
 fn document(output: &Output) -> Value {
@@ -83,15 +83,14 @@ impl Run {
 
     /// Waits until the run has printed a line with this in it.
     fn wait_for(&self, text: &str) {
-        let began = Instant::now();
-        loop {
-            let out = fs::read_to_string(self.folder.join("out")).expect("it was made");
-            if out.contains(text) {
+        let out = || fs::read_to_string(self.folder.join("out")).expect("it was made");
+        for _ in 0..LOOKS {
+            if out().contains(text) {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "the run never says {text:?}: {out}");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(BETWEEN_LOOKS);
         }
+        panic!("the run never says {text:?}: {}", out());
     }
 
     fn interrupt(mut self) {
