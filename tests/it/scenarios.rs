@@ -345,7 +345,7 @@ fn scale_in_of_thousands_keeps_the_balance() {
     let mut spec = web_on_ec2(900, vec![PlacementStrategy::Spread(zones)]);
     spec.task_definitions = vec![task_definition("web", 1, 4)];
     let mut world = with_services_later(spec);
-    world.run_until(100);
+    world.run_until(300);
     set_count(&mut world, 301);
     let mut by_zone = std::collections::BTreeMap::<String, u32>::new();
     for task in &world.plane.state().services["web"].primary().healthy {
@@ -983,7 +983,10 @@ fn deleted_service_ends_and_its_name_is_free() {
     let delete = Request::DeleteService { service: "web".into(), deletion: Deletion::Forced };
     world.done(delete.clone());
     let again = world.request(Request::CreateService(Box::new(service("web", 1))));
-    check(&again.expect_err("it is draining").to_string(), &expect!["Unable to Start a service that is still Draining."]);
+    check(
+        &again.expect_err("it is draining").to_string(),
+        &expect!["Unable to Start a service that is still Draining."],
+    );
     let change = UpdateService { service: "web".into(), desired_count: Some(1), ..UpdateService::default() };
     let refused = world.request(Request::UpdateService(Box::new(change)));
     check(&refused.expect_err("it is draining").to_string(), &expect!["Service was not ACTIVE."]);
