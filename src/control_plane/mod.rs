@@ -20,10 +20,12 @@ pub mod cluster_diff;
 pub mod deployment;
 pub mod deployment_records;
 pub mod event;
+mod launch_rate;
 mod measuring;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
+mod replacement;
 pub mod request_error;
 mod requests;
 mod rollout;
@@ -33,12 +35,14 @@ mod scaling;
 mod scheduled_scaling;
 pub mod service_autoscaling;
 mod service_events;
+mod service_replacements;
 mod service_requests;
 mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
 pub mod state;
+mod task_health;
 mod task_protection;
 mod tasks;
 pub mod timers;
@@ -212,7 +216,7 @@ impl ControlPlane {
     fn reach_deadlines(&mut self) {
         while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
-                Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
+                Wakeup::TaskHealthy(task) => self.health_is_due(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended(due);
                     // Periods keep to their grid; those that nobody woke for are left out.
