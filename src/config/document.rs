@@ -13,11 +13,12 @@ use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
 use super::services::read_services;
 use super::settings::{DEFAULT_REGION, read_cluster, read_settings};
+use super::start_tasks::read_start_tasks;
 use super::task_definitions::read_task_definitions;
 use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask, ScheduledStartTask};
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
@@ -71,6 +72,7 @@ pub(super) struct Draft<'a> {
     pub(super) task_definitions: Vec<Read<'a, TaskDefinition>>,
     pub(super) services: Vec<Asked<'a, ServiceSpec>>,
     pub(super) run_tasks: Vec<Asked<'a, ScheduledRunTask>>,
+    pub(super) start_tasks: Vec<Read<'a, ScheduledStartTask>>,
     pub(super) loads: Vec<Read<'a, Load>>,
 }
 
@@ -107,6 +109,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         task_definitions: read_task_definitions(root, &context),
         services: read_services(root),
         run_tasks: read_run_tasks(root),
+        start_tasks: read_start_tasks(root),
         loads: read_loads(root),
     };
     if syntax == Syntax::Sound {
@@ -122,6 +125,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         task_definitions: items(draft.task_definitions),
         services: draft.services.into_iter().map(|asked| asked.read.item).collect(),
         run_tasks: draft.run_tasks.into_iter().map(|asked| asked.read.item).collect(),
+        start_tasks: items(draft.start_tasks),
         loads: items(draft.loads),
     }
 }

@@ -10,17 +10,22 @@
 
 pub mod action;
 mod alarms;
+mod attributes;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
+mod constraints;
+mod daemon;
 pub mod deployment;
 pub mod deployment_records;
 pub mod event;
+pub mod explain;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
+mod rebalancing;
 pub mod request_error;
 mod requests;
 mod rollout;
@@ -33,6 +38,7 @@ mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod start_task;
 pub mod state;
 mod task_protection;
 mod tasks;
@@ -50,7 +56,7 @@ use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
-use placement::PlacementIndex;
+use placement::{Calendar, PlacementIndex};
 use services::ServiceController;
 use state::ClusterState;
 use timers::{Timers, Wakeup};
@@ -74,6 +80,10 @@ pub struct ControlPlane {
     scalers: BTreeMap<Arc<str>, ManagedScaler>,
     /// Tasks in PROVISIONING, by provider.
     queues: BTreeMap<Arc<str>, WaitingTasks>,
+    /// Services of the scheduling strategy DAEMON.
+    daemons: BTreeSet<Arc<str>>,
+    /// Services whose tasks are on the move between zones.
+    rebalancing: BTreeSet<Arc<str>>,
     /// Services to look at before the call returns.
     dirty: BTreeSet<Arc<str>>,
     /// Services that could not place a task and wait for room on an instance.
@@ -109,12 +119,14 @@ impl ControlPlane {
             ids,
             now: Timestamp::ZERO,
             state: ClusterState::default(),
-            placement: PlacementIndex::default(),
+            placement: PlacementIndex::new(Calendar { ids, ..Calendar::default() }),
             timers,
             rng,
             controllers: BTreeMap::new(),
             scalers: BTreeMap::new(),
             queues: BTreeMap::new(),
+            daemons: BTreeSet::new(),
+            rebalancing: BTreeSet::new(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
@@ -214,7 +226,11 @@ impl ControlPlane {
     /// Lets every consequence of an event take place before the call returns.
     fn settle(&mut self) {
         loop {
-            if let Some(provider) = self.freed.pop_first() {
+            // Daemons come before whatever else wants the room. Source: ecs-semantics §5.1.
+            if let Some(daemon) = self.next_daemon() {
+                self.dirty.remove(&daemon);
+                self.reconcile(&daemon);
+            } else if let Some(provider) = self.freed.pop_first() {
                 self.place_waiting_tasks(&provider);
             } else if let Some(service) = self.dirty.pop_first() {
                 self.reconcile(&service);

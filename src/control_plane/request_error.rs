@@ -20,6 +20,17 @@ pub enum RequestError {
     /// `ServiceNotActiveException`.
     #[error("Service was not ACTIVE.")]
     ServiceNotActive,
+    /// `AttributeLimitExceededException`.
+    #[error("a container instance has at most {most} custom attributes, and {instance} would have {wanted}", most = crate::model::capacity::CUSTOM_ATTRIBUTES_MAX)]
+    AttributeLimitExceeded {
+        /// The instance, as it is shown.
+        instance: String,
+        /// How many it would have.
+        wanted: usize,
+    },
+    /// `TargetNotFoundException`.
+    #[error("The specified target wasn't found.")]
+    TargetNotFound,
     /// The cluster is draining and takes nothing new.
     #[error("the cluster is draining")]
     Draining,
@@ -34,6 +45,8 @@ impl RequestError {
             RequestError::ServiceNotFound => "ServiceNotFoundException",
             RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             RequestError::ServiceNotActive => "ServiceNotActiveException",
+            RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
+            RequestError::TargetNotFound => "TargetNotFoundException",
             RequestError::Draining => "ClientException",
         }
     }

@@ -11,7 +11,7 @@ use super::service_events::Complaint;
 use super::service_stops::Victims;
 use super::state::{Deployment, DeploymentStatus, Registered, ServiceStatus, Steadiness};
 use super::timers::Wakeup;
-use crate::model::service::ServiceSpec;
+use crate::model::service::{SchedulingStrategy, ServiceSpec};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 
@@ -80,7 +80,12 @@ impl ControlPlane {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         self.judge_deployment(name);
+        if is_daemon {
+            self.reconcile_daemon(name);
+            return;
+        }
         let service = &self.state.services[name];
         let tally = |deployment: &Deployment| Tally {
             starting: deployment.pending_count(),
@@ -155,5 +160,6 @@ impl ControlPlane {
             self.freed.insert(provider);
         }
         self.dirty.append(&mut self.waiting);
+        self.daemons_may_leave(instance);
     }
 }

@@ -878,7 +878,7 @@ pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
             desired_capacity: None,
             availability_zones: vec!["us-east-1a".into(), "us-east-1b".into()],
             boot_time: secs(10),
-            attributes: BTreeMap::new(),
+            ..AutoScalingGroup::default()
         },
         managed_scaling: Some(managed),
     }
