@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 29] = [
+    let parents: [(&str, &str); 30] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("settings", "[settings]\n"),
@@ -150,6 +150,7 @@ fn every_key_is_read() {
         ("service.auto_scaling", "[[service]]\n[service.auto_scaling]\n"),
         ("service.auto_scaling.target_tracking", "[[service]]\n[[service.auto_scaling.target_tracking]]\n"),
         ("run_task", "[[run_task]]\n"),
+        ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
         ("load", "[[load]]\n"),
@@ -159,7 +160,11 @@ fn every_key_is_read() {
         let (_, header) = parents.iter().find(|(name, _)| *name == table.table).expect("a header for each table");
         for key in table.keys {
             // `field` is read for strategies that have one.
-            let sibling = if *key == "field" { "type = \"spread\"\n" } else { "" };
+            let sibling = match *key {
+                "field" => "type = \"spread\"\n",
+                "expression" => "type = \"memberOf\"\n",
+                _ => "",
+            };
             let text = format!("{header}{sibling}{key} = 1979-05-27\n");
             let errors =
                 ClusterFile::parse(&text, folder.path().join("cluster.toml"), &Catalog::embedded()).unwrap_err();
