@@ -1116,3 +1116,4 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod events;
+mod placement;
