@@ -257,6 +257,7 @@ impl ControlPlane {
             launch_type: LaunchType::Ec2,
             capacity_provider: None,
             service: Some(name.clone()),
+            replaces: None,
             deployment: Some(primary.id),
             tags: Arc::new(match spec.propagate_tags {
                 PropagateTags::None => Default::default(),

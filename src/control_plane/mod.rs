@@ -22,10 +22,12 @@ pub mod deployment;
 pub mod deployment_records;
 pub mod event;
 pub mod explain;
+mod launch_rate;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
 mod rebalancing;
+mod replacement;
 pub mod request_error;
 mod requests;
 mod rollout;
@@ -33,6 +35,7 @@ mod scale_in;
 mod scaling;
 pub mod service_autoscaling;
 mod service_events;
+mod service_replacements;
 mod service_requests;
 mod service_starts;
 mod service_stops;
@@ -40,6 +43,7 @@ mod service_tasks;
 mod services;
 mod start_task;
 pub mod state;
+mod task_health;
 mod task_protection;
 mod tasks;
 pub mod timers;
@@ -57,6 +61,7 @@ use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
 use placement::{Calendar, PlacementIndex};
+use rebalancing::LastMove;
 use services::ServiceController;
 use state::ClusterState;
 use timers::{Timers, Wakeup};
@@ -83,7 +88,7 @@ pub struct ControlPlane {
     /// Services of the scheduling strategy DAEMON.
     daemons: BTreeSet<Arc<str>>,
     /// Services whose tasks are on the move between zones.
-    rebalancing: BTreeSet<Arc<str>>,
+    rebalancing: BTreeMap<Arc<str>, LastMove>,
     /// Services to look at before the call returns.
     dirty: BTreeSet<Arc<str>>,
     /// Services that could not place a task and wait for room on an instance.
@@ -126,7 +131,7 @@ impl ControlPlane {
             scalers: BTreeMap::new(),
             queues: BTreeMap::new(),
             daemons: BTreeSet::new(),
-            rebalancing: BTreeSet::new(),
+            rebalancing: BTreeMap::new(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
@@ -204,7 +209,7 @@ impl ControlPlane {
     fn reach_deadlines(&mut self) {
         while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
-                Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
+                Wakeup::TaskHealthy(task) => self.health_is_due(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended();
                     // Periods keep to their grid; those that nobody woke for are left out.

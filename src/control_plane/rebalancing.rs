@@ -15,7 +15,7 @@ use super::action::ServiceActionEvent;
 use super::placement::{PlacementRequest, TaskKind};
 use super::state::{ClusterState, PlacementRules, ReplaceCause, Service, ServiceStatus, Steadiness};
 use crate::model::capacity::{AVAILABILITY_ZONE, LaunchTarget};
-use crate::model::ids::TaskId;
+use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::{
     AvailabilityZoneRebalancing, PlacementConstraint, PlacementStrategy, SchedulingStrategy, SpreadField,
 };
@@ -28,6 +28,19 @@ struct Zone {
     tasks: Vec<TaskId>,
     /// How many more its instances have room for.
     room: u32,
+}
+
+/// What a service was like when its tasks were last moved.
+///
+/// *Ours:* it tries again only from a better state, or with other instances or another count: whatever sends the replacements back to
+/// where the tasks were (the providers of its strategy, for one) would keep it busy for ever.
+#[derive(Clone, Debug)]
+pub(super) struct LastMove {
+    /// The squares of the zones' counts: less is better balanced.
+    imbalance: u64,
+    instances: Vec<ContainerInstanceId>,
+    desired_count: u32,
+    is_over: bool,
 }
 
 impl Service {
@@ -72,22 +85,38 @@ impl ControlPlane {
     fn rebalance(&mut self, name: &Arc<str>) {
         let zones = self.zones_of(name);
         let surplus = surplus(&zones);
-        let is_under_way = self.rebalancing.contains(name);
-        match (surplus.is_empty(), is_under_way) {
-            (true, false) => return,
-            (true, true) => {
-                self.rebalancing.remove(name);
+        let last = self.rebalancing.get(name).cloned();
+        let is_under_way = last.as_ref().is_some_and(|last| !last.is_over);
+        if surplus.is_empty() {
+            self.rebalancing.remove(name);
+            if is_under_way {
                 self.service_action(name, ServiceActionEvent::RebalancingStopped, None);
                 self.service_event(name, &format!("is AZ balanced with {}.", zone_list(&zones)));
-                return;
             }
-            (false, true) => {}
-            (false, false) => {
-                self.rebalancing.insert(name.clone());
-                self.service_action(name, ServiceActionEvent::RebalancingStarted, None);
-                let text = format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zone_list(&zones));
-                self.service_event(name, &text);
+            return;
+        }
+        let this = LastMove {
+            imbalance: zones.values().map(|zone| (zone.tasks.len() as u64).pow(2)).sum(),
+            instances: self.state.live_instances().map(|instance| instance.id).collect(),
+            desired_count: self.state.services[name].spec.desired_count,
+            is_over: false,
+        };
+        let is_in_vain = |last: &LastMove| {
+            last.imbalance <= this.imbalance
+                && (&last.instances, last.desired_count) == (&this.instances, this.desired_count)
+        };
+        if let Some(last) = last.filter(is_in_vain) {
+            if is_under_way {
+                self.rebalancing.insert(name.clone(), LastMove { is_over: true, ..last });
+                self.service_action(name, ServiceActionEvent::RebalancingStopped, None);
             }
+            return;
+        }
+        self.rebalancing.insert(name.clone(), this);
+        if !is_under_way {
+            self.service_action(name, ServiceActionEvent::RebalancingStarted, None);
+            let text = format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zone_list(&zones));
+            self.service_event(name, &text);
         }
         for task in surplus {
             self.change_task(task, |record| record.replace = Some(ReplaceCause::Rebalancing));

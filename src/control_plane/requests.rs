@@ -240,6 +240,7 @@ impl ControlPlane {
                 deployment: None,
                 tags: tags.clone(),
                 placement: placement.clone(),
+                replaces: None,
             };
             match self.create_task(&new) {
                 Ok(task) => {

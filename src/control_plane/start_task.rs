@@ -43,6 +43,7 @@ impl ControlPlane {
             launch_type: LaunchType::Ec2,
             capacity_provider: None,
             service: None,
+            replaces: None,
             deployment: None,
             tags: standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition),
             placement: Arc::new(PlacementRules::of(&registered.definition, &[], &[])),

@@ -143,6 +143,8 @@ pub struct TaskRecord {
     /// Why it is to give way to another task of its revision, if it is: the service's scheduler starts that one first where the
     /// bounds have room. **Source:** ecs-semantics §3.3, §5.4, §5.10.
     pub replace: Option<ReplaceCause>,
+    /// The task whose place it was started to take, for one that replaces another.
+    pub replaces: Option<TaskId>,
     /// How far the meter has been told of it.
     pub metered: Metered,
 }
@@ -359,6 +361,8 @@ pub struct Deployment {
     pub healthy: BTreeSet<TaskId>,
     /// Those of its tasks that run or are to run and are to give way to another of its revision.
     pub giving_way: BTreeSet<TaskId>,
+    /// Which task takes whose place while both are there: by the one that gives way.
+    pub replacements: BTreeMap<TaskId, TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
@@ -394,6 +398,7 @@ impl Deployment {
             unproven: BTreeSet::new(),
             healthy: BTreeSet::new(),
             giving_way: BTreeSet::new(),
+            replacements: BTreeMap::new(),
             stopping: BTreeSet::new(),
             tasks_by_provider: BTreeMap::new(),
         }
@@ -598,6 +603,16 @@ impl Service {
                 if let (true, Some(provider)) = (index < 3, &task.capacity_provider) {
                     *by_provider.entry(provider.clone()).or_default() += 1;
                 }
+            }
+            let placed = || [&deployment.starting, &deployment.unproven, &deployment.healthy].into_iter().flatten();
+            let gives_way = placed().filter(|task| state.tasks[task].replace.is_some());
+            assert!(
+                gives_way.copied().collect::<BTreeSet<TaskId>>() == deployment.giving_way,
+                "service {name} miscounts what gives way"
+            );
+            for (leaver, replacement) in &deployment.replacements {
+                assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");
+                assert!(placed().any(|task| task == replacement), "service {name} has lost replacement {replacement}");
             }
             let counted = deployment.tasks_by_provider.iter().filter(|(_, count)| **count > 0);
             assert!(counted.eq(by_provider.iter()), "service {name} miscounts its tasks by provider");

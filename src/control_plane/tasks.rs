@@ -40,6 +40,7 @@ pub(super) struct NewTask {
     pub deployment: Option<DeploymentId>,
     pub tags: Arc<BTreeMap<String, String>>,
     pub placement: Arc<PlacementRules>,
+    pub replaces: Option<TaskId>,
 }
 
 impl NewTask {
@@ -97,6 +98,26 @@ impl Deployment {
         if was != is {
             let count = self.tasks_by_provider.entry(provider.clone()).or_default();
             *count = count.saturating_add(u32::from(is)).saturating_sub(u32::from(was));
+        }
+    }
+
+    /// Notes whether a task gives way, and who takes whose place.
+    fn note_replacement(&mut self, record: &TaskRecord, gives_way: bool, is_placed: bool) {
+        let id = record.task.id;
+        if gives_way {
+            self.giving_way.insert(id);
+        } else {
+            self.giving_way.remove(&id);
+            self.replacements.remove(&id);
+        }
+        match record.replaces {
+            Some(leaver) if is_placed && record.task.version == 0 && self.giving_way.contains(&leaver) => {
+                self.replacements.insert(leaver, id);
+            }
+            Some(leaver) if !is_placed && self.replacements.get(&leaver) == Some(&id) => {
+                self.replacements.remove(&leaver);
+            }
+            _ => {}
         }
     }
 
@@ -171,7 +192,15 @@ impl ControlPlane {
         let health = TaskHealth::Unproven;
         let (instance, basis) = host.unzip();
         let decision = basis.map(|basis| PlacementDecision { at: self.now, basis });
-        let record = TaskRecord { task, placement, decision, health, replace: None, metered: Metered::No };
+        let record = TaskRecord {
+            task,
+            placement,
+            decision,
+            health,
+            replace: None,
+            replaces: new.replaces,
+            metered: Metered::No,
+        };
         self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
@@ -365,31 +394,20 @@ impl ControlPlane {
             let reason = self.essential_exited.clone();
             self.stop_task(id, StopCode::EssentialContainerExited, &reason);
         }
+        self.look_at_health(id);
     }
 
     fn task_started(&mut self, id: TaskId) {
         let task = &self.state.tasks[&id].task;
         if let Some(service) = task.service.clone() {
-            if task.desired_status == DesiredStatus::Running {
-                self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id));
-            }
             if let Some(controller) = self.controllers.get_mut(&service) {
                 // The first sample is what later ones are measured against.
                 let (usage, reservation) = (&task.usage, &task.reservation);
                 controller.metrics.add_sample(id, self.now, usage, reservation.cpu, reservation.memory);
             }
             self.service_task_ran(&service, id);
+            self.watch_health(id);
             self.dirty.insert(service);
-        }
-    }
-
-    /// A task without health checks counts as healthy after it has run for a while. **Source:** ecs-semantics §5.2.
-    pub(super) fn task_proved_healthy(&mut self, id: TaskId) {
-        let Some(record) = self.state.tasks.get(&id) else { return };
-        if slot_of(record) == Slot::Unproven {
-            let service = record.task.service.clone();
-            self.change_task(id, |record| record.health = TaskHealth::Healthy);
-            self.dirty.extend(service);
         }
     }
 
@@ -459,6 +477,7 @@ impl ControlPlane {
         let instance_before = record.task.container_instance;
         let is_new = record.task.version == 0;
         let containers_before = record.task.containers.clone();
+        let gave_way = before.0.is_placed() && record.replace.is_some();
         change(record);
         let task = &mut record.task;
         if task.desired_status == DesiredStatus::Stopped || task.has_lost_an_essential_container() {
@@ -466,7 +485,17 @@ impl ControlPlane {
         }
         let containers_changed = task.containers != containers_before;
         let after = (slot_of(record), record.task.last_status, record.task.desired_status);
+        let gives_way = after.0.is_placed() && record.replace.is_some();
         debug_assert!(after.1 >= before.1, "a task's status only goes forward");
+        if (gave_way, before.0.is_placed()) != (gives_way, after.0.is_placed()) || is_new {
+            let of_service = record.task.service.as_ref().zip(record.task.deployment);
+            let deployments = of_service.and_then(|(name, id)| Some((self.state.services.get_mut(name)?, id)));
+            let found =
+                deployments.and_then(|(service, id)| service.deployments.iter_mut().find(|found| found.id == id));
+            if let Some(deployment) = found {
+                deployment.note_replacement(record, gives_way, after.0.is_placed());
+            }
+        }
         if before == after && !containers_changed && !is_new {
             return;
         }

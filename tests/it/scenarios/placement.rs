@@ -567,7 +567,21 @@ fn zones_are_rebalanced() {
     };
     let (hosts_after, world) = rebalanced("");
     assert_eq!(hosts_after, "I1 I2 I3 I3");
-    check(&world.service_events("web"), &expect![[r#""#]]);
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+        100.000s (service web) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
+        141.000s (service web) (deployment ecs-svc/1) deployment completed.
+        141.000s (service web) has reached a steady state.
+        240.000s (service web) is not AZ balanced with 4 tasks in us-east-1a and 0 tasks in us-east-1b. AZ Rebalancing in progress.
+        240.000s (service web) has started 1 tasks: (task T5).
+        240.000s (service web) has started 1 tasks: (task T6).
+        281.000s (service web) has stopped 1 running tasks: (task T3).
+        281.000s (service web) has stopped 1 running tasks: (task T4).
+        281.000s (service web) has reached a steady state.
+        300.000s (service web) is AZ balanced with 2 tasks in us-east-1a and 2 tasks in us-east-1b.
+    "#]],
+    );
     for more in [
         "availability_zone_rebalancing = \"DISABLED\"",
         "deployment_configuration = { minimum_healthy_percent = 50, maximum_percent = 100 }",
