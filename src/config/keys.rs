@@ -47,6 +47,7 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC,
     &METRIC_STEP,
     &RUN_TASK,
+    &START_TASK,
     &OVERRIDES,
     &CONTAINER_OVERRIDE,
     &LOAD,
@@ -65,6 +66,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "alarm",
         "metric",
         "run_task",
+        "start_task",
         "load",
     ],
     planned: &[],
@@ -120,6 +122,9 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "availability_zones",
         "boot_time",
         "attributes",
+        "image_id",
+        "vpc_id",
+        "subnets",
     ],
     planned: &["health_check_grace_period", "mixed_instances_policy", "termination_policies", "warm_pool"],
 };
@@ -138,7 +143,17 @@ pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
 
 pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
     table: "container_instance",
-    keys: &["instance_type", "availability_zone", "count", "boot_time", "attributes"],
+    keys: &[
+        "name",
+        "instance_type",
+        "availability_zone",
+        "count",
+        "boot_time",
+        "attributes",
+        "image_id",
+        "vpc_id",
+        "subnet_id",
+    ],
     planned: &["tags"],
 };
 
@@ -154,6 +169,7 @@ pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
         "ephemeral_storage",
         "tags",
         "volumes",
+        "placement_constraints",
         "container",
     ],
     planned: &[
@@ -162,7 +178,6 @@ pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
         "inference_accelerators",
         "ipc_mode",
         "pid_mode",
-        "placement_constraints",
         "proxy_configuration",
         "task_role_arn",
     ],
@@ -260,12 +275,12 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "deployment_configuration",
         "placement_strategy",
         "placement_constraints",
+        "availability_zone_rebalancing",
         "auto_scaling",
         "tags",
         "propagate_tags",
     ],
     planned: &[
-        "availability_zone_rebalancing",
         "deployment_controller",
         "enable_ecs_managed_tags",
         "enable_execute_command",
@@ -290,7 +305,7 @@ pub(super) const PLACEMENT_STRATEGY: TableKeys =
     TableKeys { table: "placement_strategy", keys: &["type", "field"], planned: &[] };
 
 pub(super) const PLACEMENT_CONSTRAINT: TableKeys =
-    TableKeys { table: "placement_constraints", keys: &["type"], planned: &["expression"] };
+    TableKeys { table: "placement_constraints", keys: &["type", "expression"], planned: &[] };
 
 pub(super) const AUTO_SCALING: TableKeys = TableKeys {
     table: "service.auto_scaling",
@@ -396,6 +411,27 @@ pub(super) const RUN_TASK: TableKeys = TableKeys {
         "enable_execute_command",
         "network_configuration",
         "platform_version",
+        "reference_id",
+        "volume_configurations",
+    ],
+};
+
+pub(super) const START_TASK: TableKeys = TableKeys {
+    table: "start_task",
+    keys: &[
+        "task_definition",
+        "container_instances",
+        "group",
+        "started_by",
+        "at",
+        "overrides",
+        "tags",
+        "propagate_tags",
+    ],
+    planned: &[
+        "enable_ecs_managed_tags",
+        "enable_execute_command",
+        "network_configuration",
         "reference_id",
         "volume_configurations",
     ],

@@ -179,13 +179,7 @@ impl ControlPlane {
         let group = state.provider.auto_scaling_group.clone();
         let instances = super::scaling::instance_states(&self.state, state);
         for zone in cluster_autoscaling::asg_wants(state.desired_capacity, &instances, &group.availability_zones) {
-            let launch = InstanceLaunch {
-                instance_type: group.instance_type.clone(),
-                availability_zone: zone,
-                boot_time: group.boot_time,
-                attributes: group.attributes.clone(),
-                capacity_provider: Some(name.clone()),
-            };
+            let launch = group.launch_in(&zone, name);
             let id = self.launch_instance(Arc::new(launch));
             self.state.capacity_providers.get_mut(name).expect("it was found above").instances.insert(id);
         }
@@ -230,6 +224,7 @@ impl ControlPlane {
         instance.version += 1;
         let (status, version) = (instance.status, instance.version);
         self.notify(Notification::ContainerInstance { instance: id, status, version });
+        self.dirty.extend(self.daemons.iter().cloned());
     }
 
     /// Tells of the instances whose tasks have changed, each once. **Source:** ecs-semantics §10.3.

@@ -11,20 +11,25 @@
 pub mod action;
 mod alarm_evaluation;
 mod alarms;
+mod attributes;
 mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
+mod constraints;
+mod daemon;
 pub mod deployment;
 pub mod deployment_records;
 pub mod event;
+pub mod explain;
 mod launch_rate;
 mod measuring;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
+mod rebalancing;
 mod replacement;
 pub mod request_error;
 mod requests;
@@ -41,6 +46,7 @@ mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod start_task;
 pub mod state;
 mod task_health;
 mod task_protection;
@@ -61,7 +67,8 @@ use cluster_autoscaling::ManagedScaler;
 use event::Event;
 use measuring::Measures;
 use metrics::store::MetricStore;
-use placement::PlacementIndex;
+use placement::{Calendar, PlacementIndex};
+use rebalancing::LastMove;
 use services::ServiceController;
 use state::ClusterState;
 use timers::{Timers, Wakeup};
@@ -85,6 +92,10 @@ pub struct ControlPlane {
     scalers: BTreeMap<Arc<str>, ManagedScaler>,
     /// Tasks in PROVISIONING, by provider.
     queues: BTreeMap<Arc<str>, WaitingTasks>,
+    /// Services of the scheduling strategy DAEMON.
+    daemons: BTreeSet<Arc<str>>,
+    /// Services whose tasks are on the move between zones.
+    rebalancing: BTreeMap<Arc<str>, LastMove>,
     /// Services to look at before the call returns.
     dirty: BTreeSet<Arc<str>>,
     /// Services that could not place a task and wait for room on an instance.
@@ -128,12 +139,14 @@ impl ControlPlane {
             ids,
             now: Timestamp::ZERO,
             state: ClusterState { metrics, ..ClusterState::default() },
-            placement: PlacementIndex::default(),
+            placement: PlacementIndex::new(Calendar { ids, start: calendar_start }),
             timers,
             rng,
             controllers: BTreeMap::new(),
             scalers: BTreeMap::new(),
             queues: BTreeMap::new(),
+            daemons: BTreeSet::new(),
+            rebalancing: BTreeMap::new(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
@@ -238,7 +251,11 @@ impl ControlPlane {
     /// Lets every consequence of an event take place before the call returns.
     fn settle(&mut self) {
         loop {
-            if let Some(provider) = self.freed.pop_first() {
+            // Daemons come before whatever else wants the room. Source: ecs-semantics §5.1.
+            if let Some(daemon) = self.next_daemon() {
+                self.dirty.remove(&daemon);
+                self.reconcile(&daemon);
+            } else if let Some(provider) = self.freed.pop_first() {
                 self.place_waiting_tasks(&provider);
             } else if let Some(service) = self.dirty.pop_first() {
                 self.reconcile(&service);

@@ -6,7 +6,7 @@ use super::ControlPlane;
 use super::action::ServiceActionEvent;
 use super::requests::launch_type_of;
 use super::service_events::{Complaint, Said};
-use super::state::{PlacementRules, Registered};
+use super::state::Registered;
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
@@ -36,10 +36,7 @@ impl ControlPlane {
             PropagateTags::Service => spec.tags.clone(),
         });
         let (group, target) = (service.group.clone(), spec.launch_target.clone());
-        let placement = Arc::new(PlacementRules {
-            strategies: spec.placement_strategy.clone(),
-            constraints: spec.placement_constraints.clone(),
-        });
+        let placement = Arc::new(spec.placement_rules(&registered.definition));
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();

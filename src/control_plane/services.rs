@@ -15,7 +15,7 @@ use super::state::{
 
 use super::timers::Wakeup;
 use crate::model::ids::TaskId;
-use crate::model::service::ServiceSpec;
+use crate::model::service::{SchedulingStrategy, ServiceSpec};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 
@@ -132,7 +132,12 @@ impl ControlPlane {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         self.judge_deployment(name);
+        if is_daemon {
+            self.reconcile_daemon(name);
+            return;
+        }
         let service = &self.state.services[name];
         let primary = self.state.tally(service, 0, self.now);
         let older: Vec<Tally> =
@@ -232,5 +237,6 @@ impl ControlPlane {
             self.freed.insert(provider);
         }
         self.dirty.append(&mut self.waiting);
+        self.daemons_may_leave(instance);
     }
 }

@@ -11,7 +11,7 @@ use super::scalable_target::ScalableTarget;
 use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
-    LaunchTarget,
+    LaunchTarget, RequiredAttribute,
 };
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
@@ -85,8 +85,56 @@ pub struct Registered {
 pub struct PlacementRules {
     /// Ranking of instances, first strategy first.
     pub strategies: Vec<PlacementStrategy>,
-    /// What an instance must fulfil.
+    /// What an instance must fulfil: the task definition's constraints, then the service's or the request's.
     pub constraints: Vec<PlacementConstraint>,
+    /// The attributes that it must have.
+    pub required_attributes: Vec<RequiredAttribute>,
+}
+
+impl PlacementRules {
+    /// The rules of a service or a request for tasks of a definition. **Source:** ecs-semantics §4.1.
+    pub fn of(
+        definition: &TaskDefinition,
+        strategies: &[PlacementStrategy],
+        constraints: &[PlacementConstraint],
+    ) -> PlacementRules {
+        PlacementRules {
+            strategies: strategies.to_vec(),
+            constraints: definition.placement_constraints.iter().chain(constraints).cloned().collect(),
+            required_attributes: definition.required_attributes(),
+        }
+    }
+
+    /// Whether a task somewhere may make an instance fit that did not.
+    pub fn depend_on_tasks(&self) -> bool {
+        self.constraints.iter().any(|constraint| match constraint {
+            PlacementConstraint::MemberOf(query) => query.depends_on_tasks(),
+            PlacementConstraint::DistinctInstance => false,
+        })
+    }
+}
+
+/// How a task came to its instance: what is kept to explain it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacementDecision {
+    /// When.
+    pub at: Timestamp,
+    /// By what.
+    pub basis: DecisionBasis,
+}
+
+/// What decided on an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecisionBasis {
+    /// The strategies, or ECS' default: the numbers that the chosen instance had, in their order.
+    Strategies {
+        /// In the order of [`super::placement::rank_names`].
+        ranks: Vec<u32>,
+    },
+    /// The caller of StartTask.
+    Named,
+    /// A DAEMON service, which has a task on each instance.
+    Daemon,
 }
 
 /// A task and what the control plane alone needs to know of it.
@@ -96,6 +144,8 @@ pub struct TaskRecord {
     pub task: Task,
     /// How its instance is to be chosen, should it wait for one.
     pub placement: Arc<PlacementRules>,
+    /// How its instance was chosen, once it was; `None` on Fargate.
+    pub decision: Option<PlacementDecision>,
     /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
     pub health: TaskHealth,
     /// Why it is to give way to another task of its revision, if it is: the service's scheduler starts that one first where the
@@ -492,11 +542,15 @@ impl ClusterState {
             let shown = ids.container_instance(instance.id);
             let mut cpu = 0u64;
             let mut memory = 0u64;
+            let mut ports = BTreeSet::new();
             let (mut running, mut pending, mut holding) = (0, 0, 0);
             for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
                 let task = &self.tasks[task].task;
                 cpu += u64::from(task.reservation.cpu.0);
                 memory += u64::from(task.reservation.memory.0);
+                for port in &task.reservation.ports {
+                    assert!(ports.insert(*port), "instance {shown} has given port {} twice", port.port);
+                }
                 assert!(task.holds_resources(), "instance {shown} lists a task that is over");
                 running += u32::from(task.desired_status == DesiredStatus::Running);
                 pending += u32::from(task.last_status == TaskStatus::Pending);
@@ -515,6 +569,11 @@ impl ClusterState {
                 let in_group = instance.status < ContainerInstanceStatus::Deregistering;
                 assert_eq!(listed, in_group, "instance {shown} and its group disagree");
             }
+            assert_eq!(
+                instance.registered.ports.union(&ports).copied().collect::<BTreeSet<_>>(),
+                instance.remaining.ports,
+                "instance {shown} is wrong about its ports"
+            );
             assert_eq!(
                 (u64::from(instance.remaining.cpu.0) + cpu, u64::from(instance.remaining.memory.0) + memory),
                 (u64::from(instance.registered.cpu.0), u64::from(instance.registered.memory.0)),

@@ -10,11 +10,13 @@ use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
 use super::placement::{PlacementRequest, TaskKind};
-use super::state::{Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
+use super::state::{
+    DecisionBasis, Deployment, Metered, PlacementDecision, PlacementRules, Registered, TaskHealth, TaskRecord,
+};
 use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
-use crate::model::ids::{DeploymentId, TaskId};
+use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use crate::model::task::{Container, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus};
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
@@ -49,6 +51,7 @@ impl NewTask {
             capacity_provider: self.capacity_provider.as_ref(),
             strategies: &self.placement.strategies,
             constraints: &self.placement.constraints,
+            required_attributes: &self.placement.required_attributes,
             kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -141,10 +144,13 @@ impl ControlPlane {
     /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
     /// **Source:** ecs-semantics §2.1, §4.5.
     pub(super) fn create_task(&mut self, new: &NewTask) -> Result<TaskId, Unplaced> {
-        let instance = match new.launch_type {
+        let host = match new.launch_type {
             LaunchType::Fargate => None,
             LaunchType::Ec2 => match self.placement.place(&new.placement_request(), &mut self.rng) {
-                Ok(instance) => Some(instance),
+                Ok(instance) => {
+                    let ranks = self.placement.ranks(instance, &new.placement_request());
+                    Some((instance, DecisionBasis::Strategies { ranks }))
+                }
                 Err(_) => {
                     let scaled = new.capacity_provider.as_ref().is_some_and(|name| self.scalers.contains_key(name));
                     if !scaled {
@@ -157,6 +163,11 @@ impl ControlPlane {
                 }
             },
         };
+        Ok(self.add_task(new, host))
+    }
+
+    /// Creates a task on an instance that has what it needs and fulfils what it asks, on Fargate or waiting.
+    pub(super) fn add_task(&mut self, new: &NewTask, host: Option<(ContainerInstanceId, DecisionBasis)>) -> TaskId {
         let id = self.new_task_id();
         let definition = &new.registered.definition;
         let task = Task {
@@ -179,8 +190,17 @@ impl ControlPlane {
         self.state.standalone_live_count += usize::from(task.service.is_none());
         let placement = new.placement.clone();
         let health = TaskHealth::Unproven;
-        let record =
-            TaskRecord { task, placement, health, replace: None, replaces: new.replaces, metered: Metered::No };
+        let (instance, basis) = host.unzip();
+        let decision = basis.map(|basis| PlacementDecision { at: self.now, basis });
+        let record = TaskRecord {
+            task,
+            placement,
+            decision,
+            health,
+            replace: None,
+            replaces: new.replaces,
+            metered: Metered::No,
+        };
         self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
@@ -196,7 +216,7 @@ impl ControlPlane {
                 self.change_task(id, |_| {});
             }
         }
-        Ok(id)
+        id
     }
 
     fn provisioning_count(&self) -> usize {
@@ -228,6 +248,9 @@ impl ControlPlane {
             }
         });
         self.actions.push(Action::StartTask(start));
+        if let TaskHost::Ec2(_) = host {
+            self.task_came();
+        }
     }
 
     /// Tries again to place the tasks that wait for a provider's capacity, in the order of their creation.
@@ -236,20 +259,24 @@ impl ControlPlane {
         let mut placed = Vec::new();
         queue.offer(provider, |task, request| {
             let Ok(instance) = self.placement.place(request, &mut self.rng) else { return Offer::Refused };
+            let ranks = self.placement.ranks(instance, request);
             // What it takes is missing for the next one.
             self.placement.reserve(instance, request.group, request.reservation);
-            placed.push((task, instance));
+            placed.push((task, instance, ranks));
             Offer::Taken
         });
         let found = self.state.capacity_providers.get_mut(provider).expect("only a provider's tasks wait");
-        for (task, _) in &placed {
+        for (task, ..) in &placed {
             found.provisioning.remove(task);
         }
         debug_assert_eq!(found.provisioning.len(), queue.len(), "the queue and the provider list the same tasks");
         if queue.len() > 0 {
             self.queues.insert(provider.clone(), queue);
         }
-        for (task, instance) in placed {
+        for (task, instance, ranks) in placed {
+            let basis = DecisionBasis::Strategies { ranks };
+            let record = self.state.tasks.get_mut(&task).expect("a task that waits is known");
+            record.decision = Some(PlacementDecision { at: self.now, basis });
             self.hand_over(task, TaskHost::Ec2(instance));
         }
     }

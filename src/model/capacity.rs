@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ids::ContainerInstanceId;
-use super::task_definition::{CpuArchitecture, HostPort};
+use super::task_definition::{CpuArchitecture, HostPort, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 
 /// An EC2 instance type, as the catalog has it.
@@ -36,25 +36,101 @@ pub struct InstanceLaunch {
     pub availability_zone: Arc<str>,
     /// Time from launch to `running`, when it begins to be paid for and registers with the cluster.
     pub boot_time: Duration,
-    /// Custom attributes.
+    /// Custom attributes. One without a value has an empty one.
     pub attributes: BTreeMap<String, String>,
     /// The capacity provider that launches it; `None` for an instance registered by hand.
     pub capacity_provider: Option<Arc<str>>,
+    /// What the cluster file calls it, for an instance registered by hand. ECS has no such names.
+    pub name: Option<Arc<str>>,
+    /// The Amazon machine image; `None` is one for the architecture.
+    pub image_id: Option<Arc<str>>,
+    /// The VPC, where it is known.
+    pub vpc_id: Option<Arc<str>>,
+    /// The subnet, where it is known.
+    pub subnet_id: Option<Arc<str>>,
 }
 
+/// The version of the agent that every instance reports. *Ours:* the pools have no agent; it is that of the rule book's time.
+pub const AGENT_VERSION: &str = "1.100.0";
+
+/// The attribute of the zone, which every instance has. **Source:** ecs-semantics §3.5.
+pub const AVAILABILITY_ZONE: &str = "ecs.availability-zone";
+
+/// Markers without a value for what every instance can do. **Source:** ecs-semantics §3.5. *Ours:* the list: what the pools do.
+pub const CAPABILITIES: &[&str] = &[
+    "com.amazonaws.ecs.capability.docker-remote-api.1.44",
+    "com.amazonaws.ecs.capability.logging-driver.json-file",
+    "ecs.capability.container-health-check",
+    "ecs.capability.container-ordering",
+    "ecs.capability.container-restart-policy",
+    "ecs.capability.env-files.s3",
+    "ecs.capability.task-cpu-mem-limit",
+];
+
+/// TCP ports that are taken on every instance. **Source:** ecs-semantics §3.1.
+pub const RESERVED_PORTS: [u16; 5] = [22, 2375, 2376, 51_678, 51_679];
+
+/// The most host ports that can be taken on an instance, those taken from the start included. **Source:** ecs-semantics §1.7.
+pub const PORTS_MAX: usize = 100;
+
+/// Custom attributes of an instance at most. **Source:** ecs-semantics §1.7.
+pub const CUSTOM_ATTRIBUTES_MAX: usize = 10;
+
+/// The names of built-in attributes that are no capability markers. **Source:** ecs-semantics §3.5.
+pub const BUILT_IN_ATTRIBUTES: &[&str] = &[
+    "ecs.ami-id",
+    AVAILABILITY_ZONE,
+    "ecs.instance-type",
+    "ecs.os-type",
+    "ecs.os-family",
+    "ecs.cpu-architecture",
+    "ecs.vpc-id",
+    "ecs.subnet-id",
+];
+
 impl InstanceLaunch {
-    /// The value of an attribute, built in or custom. **Source:** ecs-semantics §3.5.
+    /// The value of an attribute, built in or custom; an empty one for a marker. **Source:** ecs-semantics §3.5.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         match name {
-            "ecs.availability-zone" => Some(&self.availability_zone),
+            AVAILABILITY_ZONE => Some(&self.availability_zone),
             "ecs.instance-type" => Some(&self.instance_type.name),
             "ecs.os-type" => Some("linux"),
-            "ecs.cpu-architecture" => Some(match self.instance_type.architecture {
-                CpuArchitecture::X86_64 => "x86_64",
-                CpuArchitecture::Arm64 => "arm64",
-            }),
+            "ecs.os-family" => Some("LINUX"),
+            "ecs.cpu-architecture" => Some(self.instance_type.architecture.attribute_value()),
+            "ecs.ami-id" => Some(self.image_id.as_deref().unwrap_or(match self.instance_type.architecture {
+                CpuArchitecture::X86_64 => "ami-00000000000000086",
+                CpuArchitecture::Arm64 => "ami-00000000000000064",
+            })),
+            "ecs.vpc-id" => self.vpc_id.as_deref(),
+            "ecs.subnet-id" => self.subnet_id.as_deref(),
+            marker if CAPABILITIES.contains(&marker) => Some(""),
             custom => self.attributes.get(custom).map(String::as_str),
         }
+    }
+
+    /// All its attributes with their values, by name.
+    pub fn all_attributes(&self) -> BTreeMap<&str, &str> {
+        let names = BUILT_IN_ATTRIBUTES.iter().chain(CAPABILITIES).copied();
+        names
+            .chain(self.attributes.keys().map(String::as_str))
+            .filter_map(|name| Some((name, self.attribute(name)?)))
+            .collect()
+    }
+}
+
+/// An attribute that an instance must have for a task to run there. **Source:** ecs-semantics §4.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredAttribute {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: &'static str,
+}
+
+impl RequiredAttribute {
+    /// Whether an instance has it.
+    pub fn is_had_by(&self, launch: &InstanceLaunch) -> bool {
+        launch.attribute(self.name) == Some(self.value)
     }
 }
 
@@ -91,7 +167,7 @@ impl ContainerInstanceStatus {
 pub struct ContainerInstance {
     /// Its identity.
     pub id: ContainerInstanceId,
-    /// What it was launched from.
+    /// What it was launched from, with the custom attributes that it has by this moment.
     pub launch: Arc<InstanceLaunch>,
     /// Its status.
     pub status: ContainerInstanceStatus,
@@ -121,7 +197,7 @@ impl ContainerInstance {
         let registered = InstanceResources {
             cpu: launch.instance_type.cpu_units(),
             memory: launch.instance_type.memory,
-            ports: BTreeSet::new(),
+            ports: reserved_ports(),
         };
         ContainerInstance {
             id,
@@ -138,6 +214,11 @@ impl ContainerInstance {
             version: 0,
         }
     }
+}
+
+/// The host ports in use on an instance without tasks. **Source:** ecs-semantics §3.1.
+pub fn reserved_ports() -> BTreeSet<HostPort> {
+    RESERVED_PORTS.map(|port| HostPort { port, protocol: Protocol::Tcp }).into()
 }
 
 /// Resources of a container instance. **Source:** ecs-semantics §3.1.
@@ -168,6 +249,29 @@ pub struct AutoScalingGroup {
     pub boot_time: Duration,
     /// Custom attributes of its instances.
     pub attributes: BTreeMap<String, String>,
+    /// The machine image of its instances; `None` is one for the architecture.
+    pub image_id: Option<Arc<str>>,
+    /// Their VPC, where it is known.
+    pub vpc_id: Option<Arc<str>>,
+    /// Their subnets by zone, where they are known.
+    pub subnets: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl AutoScalingGroup {
+    /// What an instance of the group in a zone is launched from.
+    pub fn launch_in(&self, zone: &Arc<str>, capacity_provider: &Arc<str>) -> InstanceLaunch {
+        InstanceLaunch {
+            instance_type: self.instance_type.clone(),
+            availability_zone: zone.clone(),
+            boot_time: self.boot_time,
+            attributes: self.attributes.clone(),
+            capacity_provider: Some(capacity_provider.clone()),
+            name: None,
+            image_id: self.image_id.clone(),
+            vpc_id: self.vpc_id.clone(),
+            subnet_id: self.subnets.get(zone).cloned(),
+        }
+    }
 }
 
 /// Managed scaling of a capacity provider. **Source:** ecs-semantics §6.2.

@@ -19,7 +19,7 @@ use longshore::model::capacity::{
     AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
     InstanceType, LaunchTarget, ManagedScaling,
 };
-use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
@@ -146,6 +146,13 @@ impl World {
         }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
+        }
+        for scheduled in &spec.start_tasks {
+            let named = scheduled.container_instances.iter();
+            let instances = named.filter_map(|name| world.plane.state().instance_named(name)).collect();
+            let start = StartTaskSpec { container_instances: instances, ..scheduled.spec.clone() };
+            let request = Request::StartTask(Box::new(start));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         for scheduled in &spec.run_tasks {
             let request = Request::RunTask(Box::new(scheduled.spec.clone()));
@@ -902,7 +909,7 @@ pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
             desired_capacity: None,
             availability_zones: vec!["us-east-1a".into(), "us-east-1b".into()],
             boot_time: secs(10),
-            attributes: BTreeMap::new(),
+            ..AutoScalingGroup::default()
         },
         managed_scaling: Some(managed),
     }

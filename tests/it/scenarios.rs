@@ -1112,4 +1112,5 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod events;
+mod placement;
 mod scaling;
