@@ -18,6 +18,7 @@ use crate::model::cluster::ClusterSpec;
 mod alarms;
 mod auto_scaling;
 mod capacity;
+mod container_lifecycle;
 mod containers;
 mod document;
 mod duration;
