@@ -104,7 +104,7 @@ pub enum AgentStep {
     Running,
     /// A container changed and the task did not.
     ContainersChanged,
-    /// All its containers are over. Nothing follows.
+    /// All its containers are over. The last health check is gone as well; nothing follows.
     Stopped {
         /// Why it never ran, if an essential container could not be started.
         failed_to_start: Option<String>,

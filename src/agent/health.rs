@@ -37,8 +37,8 @@ enum State {
     Checking { since: Timestamp, timeout_at: Timestamp },
     /// A check has failed by its timeout and is not gone yet.
     Ending { next_at: Timestamp },
-    /// The container is over or about to be.
-    Off,
+    /// The container is over or about to be, and perhaps the last check is not gone yet.
+    Off { is_busy: bool },
 }
 
 impl HealthMonitor {
@@ -52,7 +52,19 @@ impl HealthMonitor {
             failure_count: 0,
             grace_until: now + check.start_period,
             last_check: before.map_or(0, |before| before.last_check),
-            state: State::Waiting { until: now + check.interval },
+            state: match before {
+                Some(before) if before.is_busy() => State::Ending { next_at: now + check.interval },
+                _ => State::Waiting { until: now + check.interval },
+            },
+        }
+    }
+
+    /// Whether a check is not gone yet.
+    pub(super) fn is_busy(&self) -> bool {
+        match self.state {
+            State::Checking { .. } | State::Ending { .. } => true,
+            State::Waiting { .. } => false,
+            State::Off { is_busy } => is_busy,
         }
     }
 
@@ -65,7 +77,7 @@ impl HealthMonitor {
         match self.state {
             State::Waiting { until } => Some(until),
             State::Checking { timeout_at, .. } => Some(timeout_at),
-            State::Ending { .. } | State::Off => None,
+            State::Ending { .. } | State::Off { .. } => None,
         }
     }
 
@@ -97,13 +109,15 @@ impl HealthMonitor {
                 self.state = State::Waiting { until: now + check.interval };
             }
             State::Ending { next_at } => self.state = State::Waiting { until: next_at.max(now) },
-            State::Waiting { .. } | State::Off => {}
+            State::Off { .. } => self.state = State::Off { is_busy: false },
+            State::Waiting { .. } => {}
         }
     }
 
     /// No more checks. Returns the one that runs. The status stays as it is. **Source:** ecs-semantics §1.5.1.
     pub(super) fn end(&mut self) -> Option<u64> {
-        let before = std::mem::replace(&mut self.state, State::Off);
+        let is_busy = self.is_busy();
+        let before = std::mem::replace(&mut self.state, State::Off { is_busy });
         matches!(before, State::Checking { .. }).then_some(self.last_check)
     }
 

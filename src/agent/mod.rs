@@ -460,7 +460,8 @@ impl TaskAgent {
             });
         }
         let all = |least| self.containers.iter().all(|container| container.status() >= least);
-        let step = if all(ContainerStatus::Stopped) {
+        let mut monitors = self.containers.iter().filter_map(|container| container.monitor.as_ref());
+        let step = if all(ContainerStatus::Stopped) && !monitors.any(HealthMonitor::is_busy) {
             self.is_over = true;
             AgentStep::Stopped { failed_to_start: self.failed_to_start.take().filter(|_| !self.has_run) }
         } else if !self.has_run && self.phase == Phase::Up && all(ContainerStatus::Running) {

@@ -209,13 +209,14 @@ fn start_timeouts() {
             slow(checked(optional("dep"))),
             Healthy,
             expect![[r#"
-            0.000s start dep
-            5.000s report ContainersChanged: dep RUNNING
-            15.000s check dep (1)
-            19.000s kill check dep (1)
-            20.000s signal dep; report ContainersChanged: app STOPPED 143 (CannotStartContainerError: container "dep" was not HEALTHY within its start timeout of 15 s)
-            41.000s report Stopped { failed_to_start: Some("CannotStartContainerError: container \"dep\" was not HEALTHY within its start timeout of 15 s") }: dep STOPPED 0
-        "#]],
+                0.000s start dep
+                5.000s report ContainersChanged: dep RUNNING
+                15.000s check dep (1)
+                19.000s kill check dep (1)
+                20.000s signal dep; report ContainersChanged: app STOPPED 143 (CannotStartContainerError: container "dep" was not HEALTHY within its start timeout of 15 s)
+                41.000s report ContainersChanged: dep STOPPED 0
+                42.000s report Stopped { failed_to_start: Some("CannotStartContainerError: container \"dep\" was not HEALTHY within its start timeout of 15 s") }: 
+            "#]],
         ),
         (
             slow(optional("dep")),
@@ -227,7 +228,7 @@ fn start_timeouts() {
         "#]],
         ),
     ] {
-        let script = [(0, ImagesReady), (5, started(0)), (40, Wait), (41, exited(0, 0))];
+        let script = [(0, ImagesReady), (5, started(0)), (40, Wait), (41, exited(0, 0)), (42, probe(0, 1, Failed))];
         check(&[target, after(container("app"), "dep", condition)], &script, &expected);
     }
 }
@@ -312,8 +313,10 @@ fn restarts() {
         [
             (0, ImagesReady),
             (0, started(0)),
+            (15, probe(0, 1, Failed)),
             (60, exited(0, 1)),
             (60, exited(0, 1)),
+            (60, probe(0, 2, Failed)),
             (61, AgentEvent::ContainerStarted { container_index: 0, attempt: 1 }),
             (121, last.clone()),
         ]
@@ -322,16 +325,18 @@ fn restarts() {
         &[restarted(checked(container("app")))],
         &script(again(0, 1, 0)),
         &expect![[r#"
-        0.000s start app
-        0.000s report Running: app RUNNING
-        10.000s check app (1)
-        14.000s kill check app (1)
-        60.000s start app again (1); report ContainersChanged: app RUNNING
-        61.000s report ContainersChanged: app RUNNING
-        71.000s check app (2)
-        75.000s kill check app (2)
-        121.000s start app again (2); report ContainersChanged: app RUNNING
-    "#]],
+            0.000s start app
+            0.000s report Running: app RUNNING
+            10.000s check app (1)
+            14.000s kill check app (1)
+            24.000s check app (2)
+            28.000s kill check app (2); report ContainersChanged: app RUNNING UNHEALTHY
+            60.000s start app again (1); report ContainersChanged: app RUNNING
+            61.000s report ContainersChanged: app RUNNING UNKNOWN
+            71.000s check app (3)
+            75.000s kill check app (3)
+            121.000s start app again (2); report ContainersChanged: app RUNNING
+        "#]],
     );
     check(
         &[restarted(container("app"))],

@@ -23,6 +23,7 @@ mod sandbox;
 mod schedule;
 pub mod stdio;
 mod task;
+mod variables;
 mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -355,6 +356,17 @@ impl DataPlane {
         let stopped = self.shared.stopped.lock();
         let (_, outputs) = stopped.iter().find(|(stopped, _)| *stopped == task)?;
         Some(outputs.get(container_index)?.captured())
+    }
+
+    /// The output of a container's last health check, the reason of its end included: the last 4 KiB of each stream.
+    pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
+        let live = self.shared.tasks.lock().get(&task).cloned();
+        let of_task = |task: &Task| Some(task.containers.get(task.check_place(container_index)?)?.output.captured());
+        if let Some(task) = live {
+            return of_task(&task);
+        }
+        let stopped = self.shared.stopped.lock();
+        of_task(stopped.iter().find(|stopped| stopped.start.task == task)?)
     }
 
     /// How many times a log file could not be written.
