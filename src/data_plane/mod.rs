@@ -358,15 +358,10 @@ impl DataPlane {
         Some(outputs.get(container_index)?.captured())
     }
 
-    /// The output of a container's last health check, the reason of its end included: the last 4 KiB of each stream.
+    /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let live = self.shared.tasks.lock().get(&task).cloned();
-        let of_task = |task: &Task| Some(task.containers.get(task.check_place(container_index)?)?.output.captured());
-        if let Some(task) = live {
-            return of_task(&task);
-        }
-        let stopped = self.shared.stopped.lock();
-        of_task(stopped.iter().find(|stopped| stopped.start.task == task)?)
+        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
     /// How many times a log file could not be written.
@@ -516,7 +511,9 @@ impl Shared {
         let id = task.start.task;
         let (removed, oldest) = {
             let mut tasks = self.tasks.lock();
-            let outputs = task.containers.iter().map(|container| container.output.keep()).collect();
+            // What is behind the containers are their checks.
+            let containers = task.containers.iter().take(task.start.task_definition.containers.len());
+            let outputs = containers.map(|container| container.output.keep()).collect();
             let mut stopped = self.stopped.lock();
             stopped.push_back((id, outputs));
             let oldest = if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None };
