@@ -293,7 +293,7 @@ impl Task {
             return None;
         }
         if state.driven.is_some() {
-            return self.driven_life(index, &mut state, &shared);
+            return self.driven_life(index, &mut state, shared);
         }
         if let Phase::Admitted { images } = &mut state.phase {
             let images = std::mem::take(images);
@@ -370,7 +370,7 @@ impl Task {
         container.output.finish();
         let mut state = self.state.lock();
         if state.driven.is_some() {
-            self.driven_ended(index, exit, &mut state, &shared);
+            self.driven_ended(index, exit, &mut state, shared);
             return;
         }
         if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {

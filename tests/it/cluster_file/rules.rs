@@ -894,6 +894,7 @@ metric_name = "Depth"
             48:43: metric[0].steps[1].at: each step must begin later than the one before it
             48:72: metric[0].steps[2].value: expected a number, found the string "x"
             49:1: metric[1].steps: `steps` is missing"#]],
+    );
 }
 
 /// Claim: what containers may say of each other, of their health and of their restarts has ECS' limits. Method: each broken once.
