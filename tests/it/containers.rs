@@ -1,6 +1,6 @@
 //! Containers of a task that depend on each other, are checked and started again: real guests through the data plane.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore::control_plane::action::TaskHost;
 use longshore::control_plane::event::{TaskStateChange, TaskStep};
@@ -134,10 +134,10 @@ fn stop_timeouts_add_up() {
     let api = after(named("api", &sleep), "db", DependencyCondition::Start);
     let task = plane.start(definition(vec![named("db", &sleep), api]));
     changes_until(&plane, task, runs);
-    let began = Instant::now();
+    let began = plane.clock.now();
     plane.plane.stop_task(task);
     assert_eq!(changes_until(&plane, task, is_over), ["1 STOPPED 137", "0 STOPPED 137", "stopped"]);
-    assert!(began.elapsed() >= Duration::from_millis(600), "each has 300 ms");
+    assert!(plane.clock.now().since(began) >= Duration::from_millis(600), "each has 300 ms");
 }
 
 /// Claim: checks that fail make the container unhealthy and leave the task alone; what they said can be read, and what they burn is the
@@ -176,10 +176,10 @@ fn hanging_checks() {
     let shown = changes_until(&plane, task, has_health(HealthStatus::Unhealthy));
     assert_eq!(shown, ["0 RUNNING", "running", "0 RUNNING UNHEALTHY"]);
     assert!(plane.plane.usage_of(task).expect("it runs").fuel.0 > 1_000_000, "spinning burns fuel");
-    let began = Instant::now();
+    let began = plane.clock.now();
     plane.plane.stop_task(task);
     assert_eq!(changes_until(&plane, task, is_over).last().map(String::as_str), Some("stopped"));
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(plane.clock.now().since(began) < Duration::from_secs(5));
 }
 
 /// Claim: a container is started again by its policy, at once and in the same task, whose use only ever grows.
