@@ -28,6 +28,11 @@ pub const TABLES: &[&TableKeys] = &[
     &VOLUME,
     &VOLUME_HOST,
     &CONTAINER,
+    &HEALTH_CHECK,
+    &CONTAINER_DEPENDENCY,
+    &RESTART_POLICY,
+    &SECRET,
+    &ENVIRONMENT_FILE,
     &MOUNT_POINT,
     &PORT_MAPPING,
     &NAME_VALUE,
@@ -99,6 +104,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "stopped_task_retention",
         "stopped_task_limit",
         "run_for",
+        "short_periods",
     ],
     planned: &[],
 };
@@ -222,22 +228,22 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "mount_points",
         "port_mappings",
         "stop_timeout",
+        "health_check",
+        "depends_on",
+        "start_timeout",
+        "restart_policy",
+        "secrets",
+        "environment_files",
     ],
     planned: &[
-        "depends_on",
         "docker_labels",
-        "environment_files",
         "extra_hosts",
         "firelens_configuration",
-        "health_check",
         "hostname",
         "linux_parameters",
         "log_configuration",
         "readonly_root_filesystem",
         "resource_requirements",
-        "restart_policy",
-        "secrets",
-        "start_timeout",
         "system_controls",
         "ulimits",
         "user",
@@ -246,6 +252,27 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "working_directory",
     ],
 };
+
+pub(super) const HEALTH_CHECK: TableKeys = TableKeys {
+    table: "task_definition.container.health_check",
+    keys: &["command", "interval", "timeout", "retries", "start_period"],
+    planned: &[],
+};
+
+pub(super) const CONTAINER_DEPENDENCY: TableKeys =
+    TableKeys { table: "task_definition.container.depends_on", keys: &["container_name", "condition"], planned: &[] };
+
+pub(super) const RESTART_POLICY: TableKeys = TableKeys {
+    table: "task_definition.container.restart_policy",
+    keys: &["enabled", "ignored_exit_codes", "restart_attempt_period"],
+    planned: &[],
+};
+
+pub(super) const SECRET: TableKeys =
+    TableKeys { table: "task_definition.container.secrets", keys: &["name", "value_from"], planned: &[] };
+
+pub(super) const ENVIRONMENT_FILE: TableKeys =
+    TableKeys { table: "environment_files", keys: &["value"], planned: &["type"] };
 
 pub(super) const MOUNT_POINT: TableKeys = TableKeys {
     table: "task_definition.container.mount_points",
@@ -445,8 +472,8 @@ pub(super) const OVERRIDES: TableKeys = TableKeys {
 
 pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
     table: "run_task.overrides.container",
-    keys: &["name", "command", "environment"],
-    planned: &["cpu", "environment_files", "memory", "memory_reservation", "resource_requirements"],
+    keys: &["name", "command", "environment", "environment_files"],
+    planned: &["cpu", "memory", "memory_reservation", "resource_requirements"],
 };
 
 pub(super) const LOAD: TableKeys = TableKeys {

@@ -19,6 +19,7 @@ use crate::model::suggest;
 mod alarms;
 mod auto_scaling;
 mod capacity;
+mod container_lifecycle;
 mod containers;
 mod document;
 mod duration;

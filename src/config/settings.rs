@@ -98,6 +98,24 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
     settings
 }
 
+/// Which limits hold for the periods of containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeriodLimits {
+    /// ECS' own.
+    Ecs,
+    /// Anything from a millisecond up: for demonstrations.
+    Short,
+}
+
+/// *Ours:* `short_periods`, since a demonstration that takes minutes is none.
+pub(super) fn read_period_limits(root: &Table<'_>) -> PeriodLimits {
+    let table = root.table("settings", &SETTINGS);
+    match table.and_then(|table| table.boolean("short_periods")) {
+        Some(true) => PeriodLimits::Short,
+        Some(false) | None => PeriodLimits::Ecs,
+    }
+}
+
 /// A duration that must not be zero.
 fn positive(table: &Table<'_>, key: &'static str) -> Option<Duration> {
     let value = table.get(key)?;

@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 39] = [
+    let parents: [(&str, &str); 44] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -131,6 +131,26 @@ fn every_key_is_read() {
             "[[task_definition]]\n[[task_definition.volumes]]\n[task_definition.volumes.host]\n",
         ),
         ("task_definition.container", "[[task_definition]]\n[[task_definition.container]]\n"),
+        (
+            "task_definition.container.health_check",
+            "[[task_definition]]\n[[task_definition.container]]\n[task_definition.container.health_check]\n",
+        ),
+        (
+            "task_definition.container.depends_on",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.depends_on]]\n",
+        ),
+        (
+            "task_definition.container.restart_policy",
+            "[[task_definition]]\n[[task_definition.container]]\n[task_definition.container.restart_policy]\n",
+        ),
+        (
+            "task_definition.container.secrets",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.secrets]]\n",
+        ),
+        (
+            "environment_files",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.environment_files]]\n",
+        ),
         (
             "task_definition.container.mount_points",
             "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.mount_points]]\n",
