@@ -39,6 +39,10 @@ pub const TABLES: &[&TableKeys] = &[
     &KEY_VALUE,
     &SERVICE,
     &DEPLOYMENT_CONFIGURATION,
+    &DEPLOYMENT_CIRCUIT_BREAKER,
+    &BREAKER_THRESHOLD,
+    &DEPLOYMENT_ALARMS,
+    &EARLY_SUCCESS,
     &PLACEMENT_STRATEGY,
     &PLACEMENT_CONSTRAINT,
     &AUTO_SCALING,
@@ -99,6 +103,10 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "healthy_after",
         "restart_delay_first",
         "restart_delay_max",
+        "service_launches_per_minute",
+        "bake_time",
+        "deployment_timeout",
+        "task_protection",
         "stop_timeout",
         "boot_time",
         "stopped_task_retention",
@@ -300,6 +308,7 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "capacity_provider_strategy",
         "scheduling_strategy",
         "deployment_configuration",
+        "health_check_grace_period_seconds",
         "placement_strategy",
         "placement_constraints",
         "availability_zone_rebalancing",
@@ -311,7 +320,6 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "deployment_controller",
         "enable_ecs_managed_tags",
         "enable_execute_command",
-        "health_check_grace_period_seconds",
         "load_balancers",
         "network_configuration",
         "platform_version",
@@ -324,8 +332,40 @@ pub(super) const SERVICE: TableKeys = TableKeys {
 
 pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
     table: "service.deployment_configuration",
-    keys: &["minimum_healthy_percent", "maximum_percent"],
-    planned: &["alarms", "bake_time_in_minutes", "deployment_circuit_breaker", "lifecycle_hooks", "strategy"],
+    keys: &[
+        "minimum_healthy_percent",
+        "maximum_percent",
+        "strategy",
+        "deployment_circuit_breaker",
+        "alarms",
+        "bake_time_in_minutes",
+        "early_success_criteria",
+    ],
+    planned: &["canary_configuration", "lifecycle_hooks", "linear_configuration"],
+};
+
+pub(super) const DEPLOYMENT_CIRCUIT_BREAKER: TableKeys = TableKeys {
+    table: "service.deployment_configuration.deployment_circuit_breaker",
+    keys: &["enable", "rollback", "reset_on_healthy_task", "threshold_configuration"],
+    planned: &[],
+};
+
+pub(super) const BREAKER_THRESHOLD: TableKeys = TableKeys {
+    table: "service.deployment_configuration.deployment_circuit_breaker.threshold_configuration",
+    keys: &["type", "value"],
+    planned: &[],
+};
+
+pub(super) const DEPLOYMENT_ALARMS: TableKeys = TableKeys {
+    table: "service.deployment_configuration.alarms",
+    keys: &["alarm_names", "enable", "rollback"],
+    planned: &[],
+};
+
+pub(super) const EARLY_SUCCESS: TableKeys = TableKeys {
+    table: "service.deployment_configuration.early_success_criteria",
+    keys: &["enable", "healthy_percent", "source_service_revision_cleanup"],
+    planned: &[],
 };
 
 pub(super) const PLACEMENT_STRATEGY: TableKeys =

@@ -21,6 +21,7 @@ mod auto_scaling;
 mod capacity;
 mod container_lifecycle;
 mod containers;
+mod deployment;
 mod document;
 mod duration;
 mod keys;

@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 44] = [
+    let parents: [(&str, &str); 48] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -166,6 +166,19 @@ fn every_key_is_read() {
         ("tags", "[[service]]\n[[service.tags]]\n"),
         ("service", "[[service]]\n"),
         ("service.deployment_configuration", "[[service]]\n[service.deployment_configuration]\n"),
+        (
+            "service.deployment_configuration.deployment_circuit_breaker",
+            "[[service]]\n[service.deployment_configuration.deployment_circuit_breaker]\n",
+        ),
+        (
+            "service.deployment_configuration.deployment_circuit_breaker.threshold_configuration",
+            "[[service]]\n[service.deployment_configuration.deployment_circuit_breaker.threshold_configuration]\n",
+        ),
+        ("service.deployment_configuration.alarms", "[[service]]\n[service.deployment_configuration.alarms]\n"),
+        (
+            "service.deployment_configuration.early_success_criteria",
+            "[[service]]\n[service.deployment_configuration.early_success_criteria]\n",
+        ),
         ("placement_strategy", "[[service]]\n[[service.placement_strategy]]\n"),
         ("placement_constraints", "[[service]]\n[[service.placement_constraints]]\n"),
         ("service.auto_scaling", "[[service]]\n[service.auto_scaling]\n"),
