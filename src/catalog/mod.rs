@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::metering::price::{FargateRate, FargateRates, PriceBook};
-use crate::model::capacity::InstanceType;
+use crate::model::capacity::{Burst, InstanceType};
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{CpuUnits, MemoryMib, NanoUsd};
 
@@ -30,6 +30,8 @@ pub struct FargateSize {
 pub struct Catalog {
     /// By name, ascending.
     instance_types: Vec<Arc<InstanceType>>,
+    /// Of the types that a saving is known of.
+    spot_saving_percent: Vec<(&'static str, u32)>,
     /// By CPU, ascending.
     fargate_sizes: Vec<FargateSize>,
     /// In the data's order: us-east-1 first.
@@ -85,12 +87,14 @@ impl Catalog {
             .zip(&region.ec2_hourly)
             .filter_map(|(instance_type, rate)| rate.map(|rate| (Arc::from(instance_type.name.as_str()), rate)))
             .collect();
+        let savings = self.spot_saving_percent.iter().map(|(name, percent)| (Arc::from(*name), *percent)).collect();
         Some(PriceBook {
             region: Arc::from(region.name),
             fargate_prefix: Arc::from(region.fargate_prefix),
             ec2_prefix: Arc::from(region.ec2_prefix),
             fargate: region.fargate,
             ec2_hourly: Arc::new(ec2_hourly),
+            ec2_spot_saving_percent: Arc::new(savings),
         })
     }
 
@@ -113,7 +117,13 @@ impl Catalog {
         assert!(instance_types.is_sorted_by(|a, b| a.name < b.name), "instance types are sorted by name, each once");
         let mut regions: Vec<Region> = rows(REGIONS).map(parse_region).collect();
         parse_ec2_prices(&instance_types, &mut regions);
-        Catalog { instance_types, fargate_sizes: rows(FARGATE_SIZES).map(parse_fargate_size).collect(), regions }
+        let spot_saving_percent = rows(INSTANCE_TYPES).filter_map(parse_spot_saving).collect();
+        Catalog {
+            instance_types,
+            spot_saving_percent,
+            fargate_sizes: rows(FARGATE_SIZES).map(parse_fargate_size).collect(),
+            regions,
+        }
     }
 }
 
@@ -142,7 +152,30 @@ fn parse_instance_type(row: &str) -> InstanceType {
             "arm64" => CpuArchitecture::Arm64,
             other => panic!("{other:?} is not an architecture in catalog row {row:?}"),
         },
+        burst: parse_burst(row),
     }
+}
+
+/// The credits of a burstable type; the percentage is of one vCPU.
+fn parse_burst(row: &str) -> Option<Burst> {
+    let mut cells = row.split(',').skip(7);
+    let (baseline_percent, credits_per_hour) = (cell(&mut cells, row), cell(&mut cells, row));
+    let thousandths = |text: &str, nanos: i64| {
+        let value = parse_usd(text).unwrap_or_else(|| panic!("{text:?} is not a number in catalog row {row:?}"));
+        u32::try_from(value.0 / nanos).unwrap_or_else(|_| panic!("{text:?} is too large in catalog row {row:?}"))
+    };
+    // A percent is ten thousandths; the reader of dollars counts billionths.
+    (!baseline_percent.is_empty()).then(|| Burst {
+        baseline_permille: thousandths(baseline_percent, 100_000_000),
+        credits_per_hour_millis: thousandths(credits_per_hour, 1_000_000),
+    })
+}
+
+/// What Spot saves, in percent: the catalog's tenth column.
+fn parse_spot_saving(row: &'static str) -> Option<(&'static str, u32)> {
+    let (name, _) = row.split_once(',')?;
+    let percent = row.split(',').nth(9).filter(|text| !text.is_empty())?;
+    Some((name, parse_integer(percent, row)))
 }
 
 fn parse_fargate_size(row: &str) -> FargateSize {

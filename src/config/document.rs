@@ -6,6 +6,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::capacity::{read_instances, read_providers};
+use super::faults::{read_faults, read_instance_refreshes};
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
 use super::loads::{read_loads, read_run_tasks};
@@ -17,7 +18,8 @@ use super::task_definitions::read_task_definitions;
 use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask};
+use crate::model::fault::Fault;
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
@@ -72,6 +74,8 @@ pub(super) struct Draft<'a> {
     pub(super) services: Vec<Asked<'a, ServiceSpec>>,
     pub(super) run_tasks: Vec<Asked<'a, ScheduledRunTask>>,
     pub(super) loads: Vec<Read<'a, Load>>,
+    pub(super) faults: Vec<Read<'a, Option<Fault>>>,
+    pub(super) instance_refreshes: Vec<Read<'a, ScheduledInstanceRefresh>>,
 }
 
 /// Reads a cluster file.
@@ -100,9 +104,12 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let settings = read_settings(root);
     let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time };
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
+    let capacity_providers = read_providers(root, &context);
     let draft = Draft {
         default_strategy: default_strategy.unwrap_or_default(),
-        capacity_providers: read_providers(root, &context),
+        faults: read_faults(root, &context),
+        instance_refreshes: read_instance_refreshes(root, &context, &capacity_providers),
+        capacity_providers,
         container_instances: read_instances(root, &context),
         task_definitions: read_task_definitions(root, &context),
         services: read_services(root),
@@ -123,6 +130,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         services: draft.services.into_iter().map(|asked| asked.read.item).collect(),
         run_tasks: draft.run_tasks.into_iter().map(|asked| asked.read.item).collect(),
         loads: items(draft.loads),
+        faults: items(draft.faults).into_iter().flatten().collect(),
+        instance_refreshes: items(draft.instance_refreshes),
     }
 }
 

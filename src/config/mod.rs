@@ -15,10 +15,12 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::model::cluster::ClusterSpec;
 
+mod auto_scaling_group;
 mod capacity;
 mod containers;
 mod document;
 mod duration;
+mod faults;
 mod keys;
 mod launch;
 mod loads;

@@ -10,14 +10,19 @@
 
 pub mod action;
 mod alarms;
+mod auto_scaling_group;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod deployment;
+mod draining;
 pub mod event;
+pub mod instance_refresh;
+mod lifecycle_hooks;
 pub mod metrics;
 pub mod placement;
+pub mod replacement;
 pub mod request_error;
 mod requests;
 mod scale_in;
@@ -26,8 +31,10 @@ pub mod service_autoscaling;
 mod services;
 pub mod state;
 mod tasks;
+pub mod termination_policy;
 pub mod timers;
 mod waiting;
+mod warm_pool;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +46,7 @@ use crate::model::units::Timestamp;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
+use lifecycle_hooks::InstanceWaits;
 use placement::PlacementIndex;
 use services::ServiceController;
 use state::ClusterState;
@@ -71,6 +79,10 @@ pub struct ControlPlane {
     freed: BTreeSet<Arc<str>>,
     /// Groups whose instances are to be compared with their desired capacity.
     groups_to_keep: BTreeSet<Arc<str>>,
+    /// Instances whose last task is over since they were last looked at.
+    emptied: BTreeSet<ContainerInstanceId>,
+    /// What instances wait for before they go on to their next lifecycle state.
+    waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     actions: Vec<Action>,
     next_task: u64,
     next_instance: u64,
@@ -100,6 +112,8 @@ impl ControlPlane {
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
+            emptied: BTreeSet::new(),
+            waits: BTreeMap::new(),
             actions: Vec::new(),
             next_task: 1,
             next_instance: 1,
@@ -123,6 +137,14 @@ impl ControlPlane {
             Event::InstanceRunning { instance } => self.instance_running(instance),
             Event::InstanceLaunchFailed { instance, reason } => self.instance_launch_failed(instance, &reason),
             Event::InstanceTerminated { instance, reason } => self.instance_terminated(instance, reason),
+            Event::InstanceFailed { instance, reason } => self.instance_failed(instance, &reason),
+            Event::InstanceHealth { instance, health } => self.instance_health(instance, health),
+            Event::InstanceSpotInterruption { instance } => self.instance_spot_interruption(instance),
+            Event::AgentDisconnected { instance } => self.agent_disconnected(instance),
+            Event::AgentConnected { instance } => self.agent_connected(instance),
+            Event::AvailabilityZoneOutage { availability_zone, change } => {
+                self.availability_zone_outage(&availability_zone, change);
+            }
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::Usage { samples } => self.take_usage(&samples),
@@ -178,7 +200,8 @@ impl ControlPlane {
                 Wakeup::Restart(service) => {
                     self.dirty.insert(service);
                 }
-                Wakeup::LaunchRetry(provider) => {
+                Wakeup::Instance(instance) => self.instance_due(instance),
+                Wakeup::Group(provider) => {
                     self.groups_to_keep.insert(provider);
                 }
             }
@@ -192,6 +215,8 @@ impl ControlPlane {
                 self.place_waiting_tasks(&provider);
             } else if let Some(service) = self.dirty.pop_first() {
                 self.reconcile(&service);
+            } else if let Some(instance) = self.emptied.pop_first() {
+                self.instance_emptied(instance);
             } else if let Some(provider) = self.groups_to_keep.pop_first() {
                 self.keep_group(&provider);
             } else if self.state.draining && self.drain_instances() {

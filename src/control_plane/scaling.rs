@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Notification;
-use super::cluster_autoscaling::{
-    InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs, choose_instances_to_terminate,
-};
+use super::cluster_autoscaling::{InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs};
 use super::service_autoscaling::ScalingInputs;
 use super::state::{ClusterState, ProviderState, ServiceStatus};
-use crate::model::capacity::InstanceResources;
+use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::service::PlacementConstraint;
+use crate::model::units::{CpuUnits, MemoryMib};
 
 impl ControlPlane {
     /// **Source:** ecs-semantics §6.3, §7.2.
@@ -86,7 +85,7 @@ impl ControlPlane {
                 },
             })
             .collect();
-        let instance_type = &provider.provider.auto_scaling_group.instance_type;
+        let instance_type = &provider.current_template().instance_type;
         let fresh_instance =
             InstanceResources { cpu: instance_type.cpu_units(), memory: instance_type.memory, ports: BTreeSet::new() };
         let scaler = self.scalers.get_mut(name).expect("only scaled providers are listed");
@@ -97,10 +96,6 @@ impl ControlPlane {
             fresh_instance: &fresh_instance,
             desired: provider.desired_capacity,
         });
-        let victims = match result.desired {
-            Some(desired) if desired < provider.desired_capacity => choose_instances_to_terminate(&instances, desired),
-            _ => Vec::new(),
-        };
         let from = provider.desired_capacity;
         let provider = self.state.capacity_providers.get_mut(name).expect("it was found above");
         provider.reservation_millipercent = Some(result.reservation_millipercent);
@@ -114,9 +109,6 @@ impl ControlPlane {
             });
             self.groups_to_keep.insert(name.clone());
         }
-        for instance in victims {
-            self.terminate_instance(instance);
-        }
     }
 
     fn instances_of_group(&self, group: &Arc<str>) -> BTreeSet<ContainerInstanceId> {
@@ -128,6 +120,10 @@ impl ControlPlane {
             .collect()
     }
 }
+
+/// What an instance that takes no tasks has for them.
+const NO_ROOM: &InstanceResources =
+    &InstanceResources { cpu: CpuUnits(0), memory: MemoryMib(0), ports: BTreeSet::new() };
 
 /// A group's instances as the scaling decisions see them.
 pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderState) -> Vec<InstanceState<'a>> {
@@ -142,7 +138,11 @@ pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderSt
                 availability_zone: &instance.launch.availability_zone,
                 occupancy: if busy { Occupancy::Busy } else { Occupancy::Empty },
                 launched_at: instance.launched_at,
-                remaining: &instance.remaining,
+                remaining: match (instance.status, instance.agent) {
+                    (ContainerInstanceStatus::Registering, _)
+                    | (ContainerInstanceStatus::Active, AgentConnection::Connected) => &instance.remaining,
+                    _ => NO_ROOM,
+                },
             }
         })
         .collect()

@@ -99,6 +99,7 @@ fn seconds_of_unit_nanos(unit_nanos: u128) -> Quantity {
 #[derive(Debug)]
 struct InstanceTypeSum {
     instance_type: Arc<InstanceType>,
+    purchase_option: PurchaseOption,
     billed_seconds: u128,
     /// The groups' weights, in [`InstanceShare`]'s terms times nanoseconds, by group index.
     weights: BTreeMap<usize, u128>,
@@ -189,6 +190,7 @@ pub(super) fn compute(ledger: &Ledger, book: &PriceBook, now: Timestamp, running
     };
     billing.bill_fargate();
     billing.bill_instances(ledger, now);
+    billing.bill_surplus_credits(ledger);
     billing.list_tasks_on_ec2(ledger);
     billing.sum_use();
     let running_instances = ledger.instances().filter(|instance| instance.is_running()).count();
@@ -288,19 +290,47 @@ impl Billing<'_> {
         amount
     }
 
+    /// A line for each family of burstable types. It stays with the idle cost of the capacity provider: no one task caused it.
+    fn bill_surplus_credits(&mut self, ledger: &Ledger) {
+        let mut by_family: BTreeMap<String, (NanoUsd, u128, BTreeMap<Option<Arc<str>>, u128>)> = BTreeMap::new();
+        for instance in ledger.instances() {
+            let Some((instance_type, total)) = &instance.surplus else { continue };
+            let usage_type = self.book.surplus_credit_usage_type(&instance_type.name);
+            let rate = self.book.surplus_credit_rate(&instance_type.name);
+            let sum = by_family.entry(usage_type).or_insert_with(|| (rate, 0, BTreeMap::new()));
+            let provider = instance.started.as_ref().and_then(|start| start.capacity_provider.clone());
+            sum.1 += u128::from(*total);
+            *sum.2.entry(provider).or_default() += u128::from(*total);
+        }
+        for (usage_type, (rate, total, by_provider)) in by_family {
+            let quantity = Quantity::new(total, NANOS_PER_SECOND * SECONDS_PER_HOUR);
+            let amount = quantity.times(rate);
+            let description = "Surplus CPU credits of burstable instances".to_owned();
+            let unit = BillUnit::VcpuHours;
+            self.lines.push(BillLine { usage_type, description, quantity, unit, rate, amount });
+            let amount: u128 = amount.0.unsigned_abs().into();
+            self.ec2.vcpu_nano_usd += amount;
+            let weights: Vec<u128> = by_provider.values().copied().collect();
+            for (provider, part) in by_provider.into_keys().zip(apportion(amount, &weights)) {
+                self.idle.entry(provider).or_default().add(&CostSum { nano_usd: part, ..CostSum::default() });
+            }
+        }
+    }
+
     /// A line for each instance type. **Source:** ecs-semantics §8.3: an instance is billed while it runs, busy or idle.
     fn bill_instances(&mut self, ledger: &Ledger, now: Timestamp) {
         // Types of one name but different sizes can only come from outside the catalog; their weights are not comparable.
-        let mut by_type: BTreeMap<(&str, u32, u32), InstanceTypeSum> = BTreeMap::new();
+        let mut by_type: BTreeMap<(&str, u32, u32, PurchaseOption), InstanceTypeSum> = BTreeMap::new();
         for instance in ledger.instances() {
             let (Some(start), Some(billed_seconds)) = (&instance.started, instance.billed_seconds(now)) else {
                 continue;
             };
             let instance_type = &start.instance_type;
             by_type
-                .entry((&instance_type.name, instance_type.vcpus, instance_type.memory.0))
+                .entry((&instance_type.name, instance_type.vcpus, instance_type.memory.0, start.purchase_option))
                 .or_insert_with(|| InstanceTypeSum {
                     instance_type: Arc::clone(instance_type),
+                    purchase_option: start.purchase_option,
                     billed_seconds: 0,
                     weights: BTreeMap::new(),
                     idle: BTreeMap::new(),
@@ -314,7 +344,11 @@ impl Billing<'_> {
 
     fn bill_instance_type(&mut self, sum: &InstanceTypeSum) {
         let instance_type = &sum.instance_type;
-        let rate = self.book.ec2_rate(&instance_type.name);
+        let rate = self.book.instance_rate(sum.purchase_option, &instance_type.name);
+        let kind = match sum.purchase_option {
+            PurchaseOption::OnDemand => "On-demand",
+            PurchaseOption::Spot => "Spot",
+        };
         if rate.is_none() {
             self.unpriced_instance_types.push(instance_type.name.clone());
         }
@@ -322,8 +356,8 @@ impl Billing<'_> {
         let amount = quantity.times(rate.unwrap_or_default());
         let note = if rate.is_none() { ", which has no price in this region" } else { "" };
         self.lines.push(BillLine {
-            usage_type: self.book.ec2_usage_type(&instance_type.name),
-            description: format!("On-demand Linux {}{note}", instance_type.name),
+            usage_type: self.book.ec2_usage_type(sum.purchase_option, &instance_type.name),
+            description: format!("{kind} Linux {}{note}", instance_type.name),
             quantity,
             unit: BillUnit::Hours,
             rate: rate.unwrap_or_default(),

@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::auto_scaling_group::{
+    CreditSpecification, InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState,
+    ManagedDraining, ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
+};
 use super::ids::ContainerInstanceId;
 use super::task_definition::{CpuArchitecture, HostPort};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
+use super::usage::PurchaseOption;
 
 /// An EC2 instance type, as the catalog has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,18 @@ pub struct InstanceType {
     pub memory: MemoryMib,
     /// The architecture.
     pub architecture: CpuArchitecture,
+    /// CPU credits, for a burstable type.
+    pub burst: Option<Burst>,
+}
+
+/// CPU credits of a burstable type. A credit is a vCPU for a minute.
+/// **Source:** the EC2 user guide on burstable performance instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// What each vCPU may use for ever, in thousandths of a vCPU.
+    pub baseline_permille: u32,
+    /// What an instance earns in an hour, in thousandths of a credit.
+    pub credits_per_hour_millis: u32,
 }
 
 impl InstanceType {
@@ -40,6 +57,26 @@ pub struct InstanceLaunch {
     pub attributes: BTreeMap<String, String>,
     /// The capacity provider that launches it; `None` for an instance registered by hand.
     pub capacity_provider: Option<Arc<str>>,
+    /// How it is paid for. A Spot instance can be taken back.
+    pub purchase_option: PurchaseOption,
+    /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its agent.
+    pub spot_draining: SpotDraining,
+    /// The version of the launch template that it comes from; 0 for an instance registered by hand.
+    pub launch_template_version: u32,
+    /// Its machine image.
+    pub image_id: Option<Arc<str>>,
+    /// What it does without CPU credits; `None` is its type's default.
+    pub credit_specification: Option<CreditSpecification>,
+}
+
+/// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpotDraining {
+    /// Nothing: the tasks go with the instance. ECS' default.
+    #[default]
+    Disabled,
+    /// It sets its instance DRAINING.
+    Enabled,
 }
 
 impl InstanceLaunch {
@@ -49,6 +86,7 @@ impl InstanceLaunch {
             "ecs.availability-zone" => Some(&self.availability_zone),
             "ecs.instance-type" => Some(&self.instance_type.name),
             "ecs.os-type" => Some("linux"),
+            "ecs.ami-id" if self.image_id.is_some() => self.image_id.as_deref(),
             "ecs.cpu-architecture" => Some(match self.instance_type.architecture {
                 CpuArchitecture::X86_64 => "x86_64",
                 CpuArchitecture::Arm64 => "arm64",
@@ -103,14 +141,65 @@ pub struct ContainerInstance {
     pub running_tasks_count: u32,
     /// Tasks whose last status is PENDING.
     pub pending_tasks_count: u32,
+    /// Its state in its Auto Scaling group.
+    pub lifecycle: LifecycleState,
+    /// Whether its agent has contact: without it takes no tasks.
+    pub agent: AgentConnection,
+    /// Its health.
+    pub health: InstanceHealth,
+    /// Whether scale-in leaves it alone.
+    pub protection: ScaleInProtection,
     /// When it was launched.
     pub launched_at: Timestamp,
+    /// Since when it is paid for; `None` while it is not (EC2 `running`).
+    pub running_since: Option<Timestamp>,
+    /// How often it has entered `running`: a warm pool's instance does so twice. Each start is metered by itself.
+    pub start_count: u32,
+    /// When a Spot instance is taken back, once that has been announced.
+    pub reclaimed_at: Option<Timestamp>,
+    /// CPU credits, on a burstable type.
+    pub credits: Option<CreditBalance>,
     /// When it registered.
     pub registered_at: Option<Timestamp>,
     /// Since when it has held no task.
     pub empty_since: Option<Timestamp>,
     /// When it ended.
     pub terminated_at: Option<Timestamp>,
+}
+
+/// Whether the agent of a container instance has contact. **Source:** ecs-semantics §3.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AgentConnection {
+    /// It has.
+    #[default]
+    Connected,
+    /// It has not: nothing is placed there.
+    Disconnected,
+}
+
+/// The CPU credits of an instance, in vCPU-nanoseconds: a credit is sixty billion of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CreditBalance {
+    /// Earned and not spent.
+    pub balance: u64,
+    /// Spent beyond, by an unlimited instance, and not yet paid for or paid back.
+    pub surplus: u64,
+    /// Up to when that is worked out.
+    pub as_of: Timestamp,
+    /// What its tasks have used up to then, of those that are not over.
+    pub used_by_tasks: u64,
+    /// Whether it is slowed down to its baseline.
+    pub pace: CpuPace,
+}
+
+/// How fast a burstable instance may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CpuPace {
+    /// As fast as its vCPUs.
+    #[default]
+    Full,
+    /// At its baseline: it is a standard one without credits.
+    Baseline,
 }
 
 impl ContainerInstance {
@@ -129,7 +218,15 @@ impl ContainerInstance {
             registered,
             running_tasks_count: 0,
             pending_tasks_count: 0,
+            lifecycle: LifecycleState::Pending,
+            agent: AgentConnection::Connected,
+            health: InstanceHealth::Initializing,
+            protection: ScaleInProtection::Unprotected,
             launched_at: now,
+            running_since: None,
+            start_count: 0,
+            reclaimed_at: None,
+            credits: None,
             registered_at: None,
             empty_since: None,
             terminated_at: None,
@@ -165,6 +262,43 @@ pub struct AutoScalingGroup {
     pub boot_time: Duration,
     /// Custom attributes of its instances.
     pub attributes: BTreeMap<String, String>,
+    /// The version of the launch template that it starts with.
+    pub launch_template_version: u32,
+    /// The machine image of its instances.
+    pub image_id: Option<Arc<str>>,
+    /// How its instances are paid for.
+    pub purchase_option: PurchaseOption,
+    /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
+    pub spot_draining: SpotDraining,
+    /// What burstable instances do without credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
+    /// Which instances go first; empty is `Default`.
+    pub termination_policies: Vec<TerminationPolicy>,
+    /// Whether scale-in leaves an instance alone from its launch on.
+    pub new_instances_protected: ScaleInProtection,
+    /// After which age an instance is replaced; `None`: never.
+    pub max_instance_lifetime: Option<Duration>,
+    /// How long after it came into service an instance's health is not looked at.
+    pub health_check_grace_period: Duration,
+    /// Its lifecycle hooks.
+    pub lifecycle_hooks: Vec<LifecycleHook>,
+    /// Bounds for whatever replaces instances.
+    pub instance_maintenance_policy: Option<InstanceMaintenancePolicy>,
+    /// Instances kept ready.
+    pub warm_pool: Option<WarmPool>,
+    /// Time from the start of a warm pool's instance to `running`; `None` is a third of the boot time.
+    pub warm_start_time: Option<Duration>,
+}
+
+impl AutoScalingGroup {
+    /// What it launches its instances from at its creation.
+    pub fn launch_template(&self) -> LaunchTemplate {
+        LaunchTemplate {
+            version: self.launch_template_version.max(1),
+            image_id: self.image_id.clone(),
+            instance_type: self.instance_type.clone(),
+        }
+    }
 }
 
 /// Managed scaling of a capacity provider. **Source:** ecs-semantics §6.2.
@@ -201,6 +335,10 @@ pub struct CapacityProvider {
     pub auto_scaling_group: AutoScalingGroup,
     /// Managed scaling; `None` leaves the group at its desired capacity.
     pub managed_scaling: Option<ManagedScaling>,
+    /// Whether instances with tasks are kept from scale-in.
+    pub managed_termination_protection: ManagedTerminationProtection,
+    /// Whether an instance that is to go waits for its tasks.
+    pub managed_draining: ManagedDraining,
 }
 
 /// The provider of on-demand Fargate capacity.

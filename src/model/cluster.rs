@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
+use super::fault::Fault;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
 use super::task::TaskOverrides;
@@ -33,6 +35,19 @@ pub struct ClusterSpec {
     pub run_tasks: Vec<ScheduledRunTask>,
     /// Load on services.
     pub loads: Vec<Load>,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+    /// Instance refreshes and when to start them.
+    pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
+}
+
+/// An instance refresh and when to ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledInstanceRefresh {
+    /// When, since the start.
+    pub at: Duration,
+    /// What.
+    pub spec: InstanceRefreshSpec,
 }
 
 /// Standalone tasks and when to ask for them.

@@ -4,8 +4,10 @@
 //! It never sees a clock, a thread, I/O, the engine or a hash map.
 
 pub mod alarm;
+pub mod auto_scaling_group;
 pub mod capacity;
 pub mod cluster;
+pub mod fault;
 pub mod ids;
 pub mod recent;
 pub mod rng;

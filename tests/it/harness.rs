@@ -15,6 +15,7 @@ use longshore::control_plane::action::{Action, Notification, Response, TaskHost,
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
 use longshore::control_plane::request_error::RequestError;
+use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
     AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
     InstanceType, LaunchTarget, ManagedScaling,
@@ -549,7 +550,8 @@ pub struct Checker {
     metered_tasks: BTreeMap<TaskId, Interval>,
     launched: BTreeSet<ContainerInstanceId>,
     terminations_asked: BTreeSet<ContainerInstanceId>,
-    metered_instances: BTreeMap<ContainerInstanceId, Interval>,
+    /// By instance and the number of its start.
+    metered_instances: BTreeMap<(ContainerInstanceId, u32), Interval>,
 }
 
 /// What the meter was told of something.
@@ -651,12 +653,14 @@ impl Checker {
                 assert!(interval.from <= *at && *at <= now, "task {task} stops at {at}, before its start");
                 interval.to = Some(*at);
             }
-            MeteringFact::InstanceStarted { instance, at, .. } => {
-                let before = self.metered_instances.insert(*instance, Interval { from: *at, to: None });
+            MeteringFact::InstanceStarted { instance, start, at, .. } => {
+                let before = self.metered_instances.insert((*instance, *start), Interval { from: *at, to: None });
                 assert!(before.is_none(), "instance {instance} starts twice for the meter");
             }
-            MeteringFact::InstanceStopped { instance, at } => {
-                let interval = self.metered_instances.get_mut(instance).expect("the meter has heard of its start");
+            MeteringFact::SurplusCredits { .. } => {}
+            MeteringFact::InstanceStopped { instance, start, at } => {
+                let interval =
+                    self.metered_instances.get_mut(&(*instance, *start)).expect("the meter has heard of its start");
                 assert!(interval.to.is_none(), "instance {instance} stops twice for the meter");
                 assert!(interval.from <= *at, "instance {instance} stops before its start");
                 interval.to = Some(*at);
@@ -704,12 +708,14 @@ impl Checker {
     /// What is between `running` and `shutting-down` is metered, and nothing else is.
     fn instances(&self, plane: &ControlPlane) {
         for (id, instance) in &plane.state().container_instances {
-            let metered = self.metered_instances.get(id);
-            let open = metered.is_some_and(|interval| interval.to.is_none());
-            let running =
+            let starts = (1..=instance.start_count).map(|start| self.metered_instances.get(&(*id, start)));
+            let intervals: Vec<Interval> = starts.map(|start| *start.expect("each start is metered")).collect();
+            let open = intervals.iter().filter(|interval| interval.to.is_none()).count();
+            let is_running = usize::from(instance.running_since.is_some());
+            assert_eq!(open, is_running, "instance {id} is {} and metered wrongly", instance.lifecycle.as_str());
+            let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
-            assert_eq!(open, running, "instance {id} is {} and metered wrongly", instance.status.as_str());
-            assert_eq!(metered.is_some(), instance.registered_at.is_some(), "instance {id} is metered wrongly");
+            assert!(!registered || is_running == 1, "instance {id} takes tasks and does not run");
         }
     }
 }
@@ -797,10 +803,11 @@ fn instance_type() -> Arc<InstanceType> {
         vcpus: 2,
         memory: MemoryMib(4096),
         architecture: CpuArchitecture::X86_64,
+        ..InstanceType::default()
     })
 }
 
-/// A provider over a group of such instances in two zones, with managed scaling at 100 % and no warm-up.
+/// A provider over a group of such instances in two zones, with managed scaling at 100 %, no warm-up and termination protection.
 pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
     let managed = ManagedScaling { instance_warmup_period: secs(0), ..ManagedScaling::default() };
     CapacityProvider {
@@ -812,9 +819,12 @@ pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
             desired_capacity: None,
             availability_zones: vec!["us-east-1a".into(), "us-east-1b".into()],
             boot_time: secs(10),
-            attributes: BTreeMap::new(),
+            new_instances_protected: ScaleInProtection::Protected,
+            ..AutoScalingGroup::default()
         },
         managed_scaling: Some(managed),
+        managed_termination_protection: ManagedTerminationProtection::Enabled,
+        ..CapacityProvider::default()
     }
 }
 
