@@ -15,7 +15,7 @@
 )]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -179,8 +179,10 @@ impl Plane {
     }
 }
 
-/// Tasks asked for at once through the whole path.
-const BATCH: u64 = 2048;
+/// Tasks asked for in one call through the whole path.
+const BATCH: u64 = 256;
+/// Calls under way at once: no worker waits for the next one, as no thread of bare wasmtime does.
+const BATCHES_IN_FLIGHT: usize = 8;
 
 /// The whole path: a running cluster.
 struct Whole {
@@ -200,7 +202,7 @@ impl Whole {
         let spec = ClusterSpec {
             name: "bench".into(),
             region: "us-east-1".into(),
-            settings: Settings { stopped_task_limit: 2 * BATCH as usize, ..Settings::default() },
+            settings: Settings { stopped_task_limit: 4096, ..Settings::default() },
             task_definitions: vec![definition],
             container_instances: if launch_type == LaunchType::Ec2 { vec![instance] } else { Vec::new() },
             ..ClusterSpec::default()
@@ -209,14 +211,14 @@ impl Whole {
         let cluster = RunningCluster::start(spec, options).unwrap();
         let whole = Whole { cluster, launch_type };
         // The instance registers in the meantime.
-        while whole.start(1) == 0 {
+        while whole.start(1).is_empty() {
             std::thread::yield_now();
         }
         whole.cluster.wait_for_standalone_tasks().unwrap();
         whole
     }
 
-    fn start(&self, count: u64) -> u64 {
+    fn start(&self, count: u64) -> Vec<TaskId> {
         let response = self.cluster.ask(Request::RunTask(Box::new(RunTaskSpec {
             task_definition: TaskDefinitionRef { family: "hello".into(), revision: None },
             count: count as u32,
@@ -224,20 +226,27 @@ impl Whole {
             ..RunTaskSpec::default()
         })));
         match response.unwrap() {
-            Response::RunTask { tasks, .. } => tasks.len() as u64,
+            Response::RunTask { tasks, .. } => tasks,
             other => panic!("RunTask was answered by {other:?}"),
         }
     }
 
     fn run(&self, tasks: u64) -> Duration {
         let began = Instant::now();
+        let mut under_way: VecDeque<TaskId> = VecDeque::new();
         let mut left = tasks;
         while left > 0 {
             let batch = left.min(BATCH);
-            assert_eq!(self.start(batch), batch, "every task of a batch has room");
-            self.cluster.wait_for_standalone_tasks().unwrap();
+            let started = self.start(batch);
+            assert_eq!(started.len() as u64, batch, "every task of a batch has room");
+            under_way.extend(started.last());
             left -= batch;
+            if under_way.len() == BATCHES_IN_FLIGHT {
+                let oldest = under_way.pop_front().expect("there are several");
+                self.cluster.wait_for_task(oldest).unwrap();
+            }
         }
+        self.cluster.wait_for_standalone_tasks().unwrap();
         began.elapsed()
     }
 

@@ -16,7 +16,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use super::{format, summary};
+use super::{format, scaling_view, summary};
 use crate::data_plane::image::ImageProgress;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
@@ -28,6 +28,8 @@ use crate::model::units::{Timestamp, VcpuNanos};
 const LINES_KEPT: usize = 200;
 /// Task rows shown at most.
 const TASKS_SHOWN: usize = 14;
+/// Policies and alarms that are listed.
+const SCALING_SHOWN: usize = 6;
 /// Instance rows shown at most.
 const INSTANCES_SHOWN: usize = 10;
 
@@ -166,17 +168,23 @@ impl Screen<'_> {
     fn render(&self, frame: &mut ratatui::Frame<'_>, area: Rect) {
         let bill = self.snapshot.bill();
         let services = self.services(&bill);
+        let scaling = scaling_view::policies(self.snapshot);
+        let alarms = scaling_view::alarms(self.snapshot);
         let instances = self.instances();
         let tasks = self.tasks();
         let rows = |count: usize| Constraint::Length(u16::try_from(count + 2).unwrap_or(u16::MAX));
-        let [header, service_area, instance_area, task_area, event_area] = Layout::vertical([
-            Constraint::Length(2),
-            rows(services.len().min(8)),
-            rows(instances.len().min(INSTANCES_SHOWN)),
-            rows(tasks.len().min(TASKS_SHOWN)),
-            Constraint::Min(4),
-        ])
-        .areas(area);
+        let rows_if_any = |count: usize| if count == 0 { Constraint::Length(0) } else { rows(count) };
+        let [header, service_area, scaling_area, alarm_area, instance_area, task_area, event_area] =
+            Layout::vertical([
+                Constraint::Length(2),
+                rows(services.len().min(8)),
+                rows_if_any(scaling.len().min(SCALING_SHOWN)),
+                rows_if_any(alarms.len().min(SCALING_SHOWN)),
+                rows(instances.len().min(INSTANCES_SHOWN)),
+                rows(tasks.len().min(TASKS_SHOWN)),
+                Constraint::Min(4),
+            ])
+            .areas(area);
         frame.render_widget(self.header(&bill), header);
         let columns = |widths: &[u16]| widths.iter().map(|width| Constraint::Length(*width)).collect::<Vec<_>>();
         frame.render_widget(
@@ -195,6 +203,18 @@ impl Screen<'_> {
                 ]))
                 .block(block()),
             service_area,
+        );
+        frame.render_widget(
+            Table::new(scaling.into_iter().map(Row::new), columns(&[18, 12, 36, 10, 38, 60]))
+                .header(head(&scaling_view::POLICY_HEADS))
+                .block(block()),
+            scaling_area,
+        );
+        frame.render_widget(
+            Table::new(alarms.into_iter().map(Row::new), columns(&[24, 18, 10, 100]))
+                .header(head(&scaling_view::ALARM_HEADS))
+                .block(block()),
+            alarm_area,
         );
         frame.render_widget(
             Table::new(instances, columns(&[20, 14, 12, 14, 15, 15, 6]))

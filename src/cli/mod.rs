@@ -3,12 +3,17 @@
 //! Exit codes: 0 when all went well, 1 for a run that failed, 2 for bad input, 130 after a second Ctrl-C;
 //! `run-task` ends with its guest's own.
 
+mod deploy;
+mod deploy_socket;
 pub mod diagnostics;
+mod events_file;
+mod file_watch;
 mod format;
 mod live_view;
 mod plain_view;
 mod run;
 mod run_task;
+mod scaling_view;
 mod signals;
 mod summary;
 mod validate;
@@ -36,6 +41,8 @@ enum Command {
     Run(RunArguments),
     /// Run one module as a standalone task, with this terminal as its input and output
     RunTask(RunTaskArguments),
+    /// Apply an edited cluster file to the `longshore run` of it that is up
+    Deploy(DeployArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
 }
@@ -63,8 +70,26 @@ struct RunArguments {
     /// Write what containers print into files below this folder
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+    /// Write every EventBridge event into this file, one a line as JSON
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Apply the cluster file again whenever it is saved
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     host: HostArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeployArguments {
+    /// The cluster file (TOML), as it was given to `longshore run`
+    file: PathBuf,
+    /// Wait until the deployments that this starts are over; exit code 1 when one fails or is rolled back
+    #[arg(long)]
+    wait: bool,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -179,6 +204,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
+        Command::Deploy(arguments) => deploy::deploy(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };
     match outcome {

@@ -18,7 +18,7 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
         Notification::AutoScalingGroup { capacity_provider, from, to, reason } => {
             format!("(capacity provider {capacity_provider}) desired capacity changed from {from} to {to}: {reason}")
         }
-        Notification::ContainerInstance { instance, status } => {
+        Notification::ContainerInstance { instance, status, .. } => {
             format!("(instance {}) {}", ids.ec2_instance(*instance), status.as_str())
         }
         Notification::Task { last_status: TaskStatus::Stopped, .. } => {
@@ -38,6 +38,9 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
                 task.stopped_reason.as_deref().unwrap_or("-"),
             )
         }
+        Notification::Alarm { alarm, from, to, reason } => {
+            format!("(alarm {alarm}) {} -> {}: {reason}", from.as_str(), to.as_str())
+        }
         Notification::RunTask { task_definition, wanted, placed, reason } => {
             format!(
                 "(run_task {task_definition}) {placed} of {wanted} tasks placed: {reason}; the others are tried again"
@@ -45,7 +48,7 @@ pub(super) fn line(notice: &Notice, ids: IdForm) -> Option<String> {
         }
         // Each comes beside a line of the service's own.
         Notification::ServiceAction { .. } | Notification::DeploymentStateChange { .. } => return None,
-        Notification::Task { .. } => return None,
+        Notification::Task { .. } | Notification::InstanceTasks { .. } => return None,
     };
     Some(format!("{at}  {text}"))
 }

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use super::deploy::{self, FileOfRun};
+use super::deploy_socket::DeploySocket;
+use super::events_file::EventsFile;
+use super::file_watch::FileWatch;
 use super::live_view::LiveView;
 use super::signals::StopRequests;
 use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain_view, summary};
@@ -29,6 +33,13 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         spec.settings.run_for = arguments.run_for;
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
+    let (events_file, event_watcher) = match &arguments.events {
+        Some(path) => EventsFile::open(path).map(|(file, sender)| (Some(file), Some(sender))).map_err(|error| {
+            complain(error);
+            Failure::BadInput
+        })?,
+        None => (None, None),
+    };
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let (watcher, notices) = crossbeam_channel::unbounded();
     let ids = IdForm { seed: spec.settings.seed };
@@ -41,6 +52,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         end: End::WhenDone,
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
+        event_watcher,
     };
     let cluster = start(spec, options, &images).map_err(failed)?;
     let view = match arguments.format {
@@ -48,7 +60,11 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
         Format::Text => View::Plain,
     };
-    let snapshot = follow(cluster, &notices, &images, view, &stop_requests, ids).map_err(failed)?;
+    let edits = Edits::of(arguments);
+    let snapshot = follow(cluster, &notices, &images, view, &stop_requests, edits, ids).map_err(failed)?;
+    if let Some(trouble) = events_file.and_then(EventsFile::finish) {
+        complain(trouble);
+    }
     match arguments.format {
         Format::Json => {
             let report = Report::of(&snapshot);
@@ -101,6 +117,52 @@ enum View {
     Quiet,
 }
 
+impl View {
+    /// Shows a line that no notice brings.
+    fn line(&mut self, cluster: &RunningCluster, line: &str) {
+        let line = format!("{}  {line}", super::format::clock(cluster.clock().now()));
+        match self {
+            View::Live(live) => live.event(&line),
+            View::Plain => anstream::println!("{line}"),
+            View::Quiet => anstream::eprintln!("{line}"),
+        }
+    }
+}
+
+/// How the cluster file comes to be applied again while it runs.
+struct Edits {
+    of_run: FileOfRun,
+    socket: Option<DeploySocket>,
+    watch: Option<FileWatch>,
+    /// Why nobody can ask for it, if that is so.
+    trouble: Option<String>,
+}
+
+impl Edits {
+    fn of(arguments: &RunArguments) -> Edits {
+        let of_run = FileOfRun { file: arguments.file.clone(), run_for: arguments.run_for };
+        let watch = arguments.watch.then(|| FileWatch::new(&of_run.file));
+        match DeploySocket::listen(&of_run.file) {
+            Ok(socket) => Edits { of_run, socket: Some(socket), watch, trouble: None },
+            Err(trouble) => Edits { of_run, socket: None, watch, trouble: Some(format!("(deploy) {trouble}")) },
+        }
+    }
+
+    /// Applies the file if somebody has asked for it or it was saved; says what came of it.
+    fn apply_due(&mut self, cluster: &RunningCluster, ids: IdForm) -> Vec<String> {
+        let mut lines = Vec::new();
+        for request in self.socket.iter().flat_map(DeploySocket::requests) {
+            let applied = deploy::answer(cluster, &self.of_run, &request, ids);
+            lines.extend(applied.lines(ids).into_iter().map(|line| format!("(deploy) {line}")));
+        }
+        if self.watch.as_mut().is_some_and(|watch| watch.was_saved(cluster.clock().now())) {
+            let applied = deploy::apply_file(cluster, &self.of_run);
+            lines.extend(applied.lines(ids).into_iter().map(|line| format!("(watch) {line}")));
+        }
+        lines
+    }
+}
+
 /// Shows the cluster until it is over.
 fn follow(
     cluster: RunningCluster,
@@ -108,9 +170,13 @@ fn follow(
     images: &crossbeam_channel::Receiver<ImageProgress>,
     mut view: View,
     stop_requests: &StopRequests,
+    mut edits: Edits,
     ids: IdForm,
 ) -> std::io::Result<Snapshot> {
     let mut draining = false;
+    if let Some(trouble) = edits.trouble.take() {
+        view.line(&cluster, &trouble);
+    }
     loop {
         let notice = notices.recv_timeout(REFRESH);
         while let Ok(progress) = images.try_recv() {
@@ -122,6 +188,9 @@ fn follow(
                 }
                 View::Quiet => {}
             }
+        }
+        for line in edits.apply_due(&cluster, ids) {
+            view.line(&cluster, &line);
         }
         match notice {
             Ok(notice) => {

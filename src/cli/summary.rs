@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::format;
+use super::{format, scaling_view};
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
 use crate::model::task::{StopCode, Task, TaskStatus};
@@ -16,6 +16,8 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     let bill = snapshot.bill();
     let mut text = String::new();
     section(&mut text, "SERVICES", services(snapshot));
+    section(&mut text, "SCALING", rows(&scaling_view::POLICY_HEADS, scaling_view::policies(snapshot)));
+    section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
     failures(&mut text, snapshot);
     section(&mut text, "CONTAINER INSTANCES", instances(snapshot));
@@ -47,6 +49,16 @@ fn table(header: &[&str], right: &[usize]) -> Table {
         }
     }
     table
+}
+
+/// A table of rows that are worked out elsewhere; none of no rows.
+fn rows<const COLUMNS: usize>(heads: &[&str; COLUMNS], rows: Vec<[String; COLUMNS]>) -> Option<Table> {
+    if rows.is_empty() {
+        return None;
+    }
+    let mut table = table(heads, &[]);
+    table.add_rows(rows);
+    Some(table)
 }
 
 fn services(snapshot: &Snapshot) -> Option<Table> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::alarms::{read_alarms, read_metric_scripts};
 use super::capacity::{read_instances, read_providers};
 use super::faults::{read_faults, read_instance_refreshes};
 use super::keys::ROOT;
@@ -13,10 +14,11 @@ use super::loads::{read_loads, read_run_tasks};
 use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
 use super::services::read_services;
-use super::settings::{DEFAULT_REGION, read_cluster, read_settings};
+use super::settings::{DEFAULT_REGION, read_cluster, read_container_insights, read_settings};
 use super::task_definitions::read_task_definitions;
 use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
+use crate::model::alarm::MetricAlarm;
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
 use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask};
 use crate::model::fault::Fault;
@@ -72,6 +74,8 @@ pub(super) struct Draft<'a> {
     pub(super) container_instances: Vec<Read<'a, Vec<InstanceLaunch>>>,
     pub(super) task_definitions: Vec<Read<'a, TaskDefinition>>,
     pub(super) services: Vec<Asked<'a, ServiceSpec>>,
+    pub(super) alarms: Vec<Read<'a, MetricAlarm>>,
+    pub(super) cluster_name: String,
     pub(super) run_tasks: Vec<Asked<'a, ScheduledRunTask>>,
     pub(super) loads: Vec<Read<'a, Load>>,
     pub(super) faults: Vec<Read<'a, Option<Fault>>>,
@@ -101,7 +105,9 @@ pub(super) fn read(text: &str, path: &Path, catalog: &Catalog) -> Result<Cluster
 
 fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog) -> ClusterSpec {
     let cluster = read_cluster(root, catalog);
-    let settings = read_settings(root);
+    let mut settings = read_settings(root);
+    settings.container_insights = cluster.at.as_ref().map(read_container_insights).unwrap_or_default();
+    let metric_scripts = read_metric_scripts(root);
     let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time };
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
@@ -113,6 +119,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         container_instances: read_instances(root, &context),
         task_definitions: read_task_definitions(root, &context),
         services: read_services(root),
+        alarms: read_alarms(root, settings.metric_period),
+        cluster_name: cluster.name.clone(),
         run_tasks: read_run_tasks(root),
         loads: read_loads(root),
     };
@@ -128,6 +136,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         container_instances: items(draft.container_instances).into_iter().flatten().collect(),
         task_definitions: items(draft.task_definitions),
         services: draft.services.into_iter().map(|asked| asked.read.item).collect(),
+        alarms: items(draft.alarms),
+        metric_scripts,
         run_tasks: draft.run_tasks.into_iter().map(|asked| asked.read.item).collect(),
         loads: items(draft.loads),
         faults: items(draft.faults).into_iter().flatten().collect(),

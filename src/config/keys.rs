@@ -15,6 +15,7 @@ pub struct TableKeys {
 pub const TABLES: &[&TableKeys] = &[
     &ROOT,
     &CLUSTER,
+    &CLUSTER_SETTING,
     &SETTINGS,
     &STRATEGY_ITEM,
     &CAPACITY_PROVIDER,
@@ -39,7 +40,15 @@ pub const TABLES: &[&TableKeys] = &[
     &PLACEMENT_STRATEGY,
     &PLACEMENT_CONSTRAINT,
     &AUTO_SCALING,
+    &SUSPENDED_STATE,
     &TARGET_TRACKING,
+    &CUSTOMIZED_METRIC,
+    &STEP_SCALING,
+    &STEP_ADJUSTMENT,
+    &SCHEDULED_ACTION,
+    &ALARM,
+    &METRIC,
+    &METRIC_STEP,
     &RUN_TASK,
     &OVERRIDES,
     &CONTAINER_OVERRIDE,
@@ -59,6 +68,8 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "container_instance",
         "task_definition",
         "service",
+        "alarm",
+        "metric",
         "run_task",
         "load",
         "fault",
@@ -69,9 +80,12 @@ pub(super) const ROOT: TableKeys = TableKeys {
 
 pub(super) const CLUSTER: TableKeys = TableKeys {
     table: "cluster",
-    keys: &["name", "region", "default_capacity_provider_strategy"],
-    planned: &["capacity_providers", "configuration", "service_connect_defaults", "settings", "tags"],
+    keys: &["name", "region", "default_capacity_provider_strategy", "settings"],
+    planned: &["capacity_providers", "configuration", "service_connect_defaults", "tags"],
 };
+
+pub(super) const CLUSTER_SETTING: TableKeys =
+    TableKeys { table: "cluster.settings", keys: &["name", "value"], planned: &[] };
 
 pub(super) const SETTINGS: TableKeys = TableKeys {
     table: "settings",
@@ -81,6 +95,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "fuel_per_vcpu_second",
         "cpu_period",
         "metric_period",
+        "calendar_start",
         "usage_period",
         "healthy_after",
         "restart_delay_first",
@@ -356,15 +371,85 @@ pub(super) const PLACEMENT_CONSTRAINT: TableKeys =
 
 pub(super) const AUTO_SCALING: TableKeys = TableKeys {
     table: "service.auto_scaling",
-    keys: &["min_capacity", "max_capacity", "target_tracking"],
-    planned: &["predictive_scaling", "scheduled_actions", "step_scaling", "suspended_state"],
+    keys: &["min_capacity", "max_capacity", "suspended_state", "target_tracking", "step_scaling", "scheduled_actions"],
+    planned: &["predictive_scaling"],
 };
 
 pub(super) const TARGET_TRACKING: TableKeys = TableKeys {
     table: "service.auto_scaling.target_tracking",
-    keys: &["metric", "target_value", "scale_out_cooldown", "scale_in_cooldown", "disable_scale_in"],
-    planned: &["customized_metric_specification", "resource_label"],
+    keys: &[
+        "policy_name",
+        "metric",
+        "resource_label",
+        "customized_metric_specification",
+        "target_value",
+        "scale_out_cooldown",
+        "scale_in_cooldown",
+        "disable_scale_in",
+    ],
+    planned: &[],
 };
+
+pub(super) const SUSPENDED_STATE: TableKeys = TableKeys {
+    table: "service.auto_scaling.suspended_state",
+    keys: &["dynamic_scaling_in_suspended", "dynamic_scaling_out_suspended", "scheduled_scaling_suspended"],
+    planned: &[],
+};
+
+pub(super) const CUSTOMIZED_METRIC: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification",
+    keys: &["namespace", "metric_name", "dimensions", "statistic"],
+    planned: &["metrics", "unit"],
+};
+
+pub(super) const STEP_SCALING: TableKeys = TableKeys {
+    table: "service.auto_scaling.step_scaling",
+    keys: &[
+        "policy_name",
+        "alarm",
+        "adjustment_type",
+        "step_adjustments",
+        "min_adjustment_magnitude",
+        "cooldown",
+        "metric_aggregation_type",
+    ],
+    planned: &[],
+};
+
+pub(super) const STEP_ADJUSTMENT: TableKeys = TableKeys {
+    table: "service.auto_scaling.step_scaling.step_adjustments",
+    keys: &["metric_interval_lower_bound", "metric_interval_upper_bound", "scaling_adjustment"],
+    planned: &[],
+};
+
+pub(super) const SCHEDULED_ACTION: TableKeys = TableKeys {
+    table: "service.auto_scaling.scheduled_actions",
+    keys: &["scheduled_action_name", "schedule", "timezone", "start_time", "end_time", "min_capacity", "max_capacity"],
+    planned: &[],
+};
+
+pub(super) const ALARM: TableKeys = TableKeys {
+    table: "alarm",
+    keys: &[
+        "alarm_name",
+        "namespace",
+        "metric_name",
+        "dimensions",
+        "statistic",
+        "period",
+        "evaluation_periods",
+        "datapoints_to_alarm",
+        "threshold",
+        "comparison_operator",
+        "treat_missing_data",
+    ],
+    planned: &["alarm_description", "extended_statistic", "metrics", "tags", "unit"],
+};
+
+pub(super) const METRIC: TableKeys =
+    TableKeys { table: "metric", keys: &["namespace", "metric_name", "dimensions", "steps"], planned: &[] };
+
+pub(super) const METRIC_STEP: TableKeys = TableKeys { table: "metric.steps", keys: &["at", "value"], planned: &[] };
 
 pub(super) const RUN_TASK: TableKeys = TableKeys {
     table: "run_task",

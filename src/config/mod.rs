@@ -15,6 +15,8 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::model::cluster::ClusterSpec;
 
+mod alarms;
+mod auto_scaling;
 mod auto_scaling_group;
 mod capacity;
 mod containers;

@@ -259,6 +259,56 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A decimal number in thousandths, which may be negative.
+    pub(super) fn signed_thousandths(&self) -> Option<i64> {
+        let is_number = matches!(self.value, DeValue::Integer(_) | DeValue::Float(_));
+        let Some(magnitude) = self.text().strip_prefix('-').filter(|_| is_number) else {
+            let value = self.thousandths()?;
+            return i64::try_from(value).map_err(|_| self.reject(format!("{} is too large", self.text()))).ok();
+        };
+        let digits = magnitude.split_once('.').map_or("", |(_, fraction)| fraction).trim_end_matches('0').len();
+        let value = duration::parse_scaled(magnitude, 1000).and_then(|value| i64::try_from(value).ok());
+        match value.filter(|_| digits <= 3) {
+            Some(value) => Some(-value),
+            None => {
+                self.reject(format!("{} is not a number with up to three digits after the point", self.text()));
+                None
+            }
+        }
+    }
+
+    /// An integer that may be negative.
+    pub(super) fn i32(&self) -> Option<i32> {
+        let Some(integer) = self.value.as_integer() else {
+            self.reject_type("an integer");
+            return None;
+        };
+        let value = i32::from_str_radix(integer.as_str(), integer.radix()).ok();
+        if value.is_none() {
+            self.reject(format!("{} is not within the limits of 32 bits", self.text()));
+        }
+        value
+    }
+
+    /// A time of the calendar in UTC: a string, or a date of TOML's own.
+    pub(super) fn utc(&self) -> Option<jiff::Timestamp> {
+        let text = match self.value {
+            DeValue::String(text) => text.as_ref(),
+            DeValue::Datetime(_) => self.text(),
+            _ => {
+                self.reject_type("a time as in \"2026-01-31T08:30:00Z\"");
+                return None;
+            }
+        };
+        let time = text.parse().ok();
+        if time.is_none() && !self.is_string() {
+            self.reject_type("a time as in \"2026-01-31T08:30:00Z\"");
+        } else if time.is_none() {
+            self.reject(format!("{} is not a time in UTC, written as in \"2026-01-31T08:30:00Z\"", quoted(text)));
+        }
+        time
+    }
+
     /// A duration: a string with units.
     pub(super) fn duration(&self) -> Option<Duration> {
         if let DeValue::Integer(_) | DeValue::Float(_) = self.value {
@@ -440,6 +490,11 @@ impl<'a> Table<'a> {
     pub(super) fn reject_with_help(&self, key: &'static str, message: impl Into<String>, help: Option<String>) {
         let span = self.get(key).map_or_else(|| self.span.clone(), |value| value.span);
         self.reader.reject(span, &join(&self.path, key), message.into(), help);
+    }
+
+    /// Notes that the table as a whole breaks a rule.
+    pub(super) fn reject_whole(&self, message: impl Into<String>) {
+        self.reader.reject(self.span.clone(), &self.path, message.into(), None);
     }
 
     /// Runs `read` and says whether it noted a mistake.

@@ -3,14 +3,14 @@
 //! Nothing is derived from an item that has a mistake of its own, so that one slip is one message.
 
 use super::capacity;
-use super::document::{Draft, Read};
-use super::keys::{CONTAINER_OVERRIDE, OVERRIDES};
+use super::document::{Asked, Draft, Read};
+use super::keys::{AUTO_SCALING, CONTAINER_OVERRIDE, OVERRIDES, STEP_SCALING};
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
 use crate::catalog::Catalog;
 use crate::model::capacity::{CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget};
-use crate::model::service::{PlacementConstraint, PlacementStrategy};
+use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 
 /// Resolves every reference.
@@ -46,6 +46,10 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
         }
     }
     check_loads(draft);
+    check_alarms(draft);
+    for service in &draft.services {
+        check_policies(draft, service);
+    }
     for read in &draft.faults {
         check_provider_name(draft, &read.at, "capacity_provider");
         check_service_name(draft, &read.at);
@@ -74,6 +78,49 @@ fn check_service_name(draft: &Draft<'_>, at: &Table<'_>) {
     if !has_nameless(known()) && !known().any(|other| other == name) {
         let help = nearest(name, known()).map(did_you_mean);
         value.reject_with_help(format!("service {} is not defined in this file", quoted(name)), help);
+    }
+}
+
+/// An alarm on one of the cluster's own metrics must name something that is measured: one that does not would never come to a state.
+/// *Ours:* CloudWatch takes any name.
+fn check_alarms(draft: &Draft<'_>) {
+    for alarm in draft.alarms.iter().filter(|alarm| alarm.is_sound()) {
+        let metric = &alarm.item.metric;
+        if !metric.namespace.starts_with("AWS/ECS") && &*metric.namespace != "ECS/ContainerInsights" {
+            continue;
+        }
+        let dimension = |name: &str| metric.dimensions.get(name).map(|value| &**value);
+        match dimension("ClusterName") {
+            None => alarm.at.reject("dimensions", format!("a metric of {} needs ClusterName", metric.namespace)),
+            Some(name) if name != draft.cluster_name => alarm.at.reject(
+                "dimensions",
+                format!("this cluster is named {}, not {}", quoted(&draft.cluster_name), quoted(name)),
+            ),
+            Some(_) => {}
+        }
+        let services = || draft.services.iter().map(|service| &*service.read.item.name);
+        if let Some(name) = dimension("ServiceName")
+            && !has_nameless(services())
+            && !services().any(|other| other == name)
+        {
+            let help = nearest(name, services()).map(did_you_mean);
+            let message = format!("service {} is not defined in this file", quoted(name));
+            alarm.at.reject_with_help("dimensions", message, help);
+        }
+    }
+}
+
+/// The alarms of step scaling policies.
+fn check_policies(draft: &Draft<'_>, service: &Asked<'_, ServiceSpec>) {
+    let alarms = || draft.alarms.iter().map(|alarm| &*alarm.item.name);
+    let auto_scaling = service.read.at.table("auto_scaling", &AUTO_SCALING);
+    for policy in auto_scaling.map(|table| table.tables("step_scaling", &STEP_SCALING)).unwrap_or_default() {
+        let Some(value) = policy.get("alarm").filter(|value| value.is_string()) else { continue };
+        let name = value.string().unwrap_or_default();
+        if !has_nameless(alarms()) && !alarms().any(|other| other == name) {
+            let help = nearest(name, alarms()).map(did_you_mean);
+            value.reject_with_help(format!("alarm {} is not defined in this file", quoted(name)), help);
+        }
     }
 }
 

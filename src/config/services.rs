@@ -2,33 +2,17 @@
 
 use std::sync::Arc;
 
+use super::auto_scaling::read_auto_scaling;
 use super::document::{Asked, Read};
-use super::keys::{AUTO_SCALING, DEPLOYMENT_CONFIGURATION, SERVICE, TARGET_TRACKING};
+use super::keys::{DEPLOYMENT_CONFIGURATION, SERVICE};
 use super::launch::{SERVICE_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
-use super::reader::{Table, Value, Words};
+use super::reader::{Table, Words};
 use super::tags::read_tags;
-use crate::model::service::{
-    AutoScaling, DeploymentConfiguration, PredefinedMetric, ScaleIn, ServiceSpec, TargetTracking,
-};
+use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::units::Duration;
 
-/// The cooldown of a policy that names none. **Source:** ecs-semantics §7.2.
-const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
-
 const SCHEDULING_STRATEGIES: Words<()> = Words { available: &[("REPLICA", ())], planned: &["DAEMON"] };
-
-const METRICS: Words<PredefinedMetric> = Words {
-    available: &[
-        ("ECSServiceAverageCPUUtilization", PredefinedMetric::AverageCpuUtilization),
-        ("ECSServiceAverageMemoryUtilization", PredefinedMetric::AverageMemoryUtilization),
-    ],
-    planned: &[
-        "ALBRequestCountPerTarget",
-        "ECSServiceAverageCPUUtilizationHighResolution",
-        "ECSServiceAverageMemoryUtilizationHighResolution",
-    ],
-};
 
 /// Reads the services.
 pub(super) fn read_services<'a>(root: &Table<'a>) -> Vec<Asked<'a, ServiceSpec>> {
@@ -60,8 +44,9 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             deployment_configuration: read_deployment_configuration(&at),
             placement_strategy: read_placement_strategy(&at),
             placement_constraints: read_placement_constraints(&at),
-            auto_scaling: at.table("auto_scaling", &AUTO_SCALING).map(|table| read_auto_scaling(&table)),
+            auto_scaling: read_auto_scaling(&at),
             tags: read_tags(&at),
+            health_check_grace_period: Duration::ZERO,
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
         }
     });
@@ -98,6 +83,7 @@ fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfiguration {
     let configuration = DeploymentConfiguration {
         minimum_healthy_percent: minimum.unwrap_or(default.minimum_healthy_percent),
         maximum_percent: maximum.unwrap_or(default.maximum_percent),
+        ..default
     };
     if configuration.minimum_healthy_percent == 100 && configuration.maximum_percent == 100 {
         table.reject(
@@ -106,53 +92,4 @@ fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfiguration {
         );
     }
     configuration
-}
-
-/// **Source:** ecs-semantics §7.1, §7.2.
-fn read_auto_scaling(table: &Table<'_>) -> AutoScaling {
-    let capacity = |value: Value<'_>| value.u32(0..=u32::MAX);
-    let min_capacity = table.need("min_capacity").and_then(capacity);
-    let max_capacity = table.need("max_capacity").and_then(capacity);
-    if let (Some(min), Some(max)) = (min_capacity, max_capacity)
-        && min > max
-    {
-        table.reject("min_capacity", format!("min_capacity {min} is greater than max_capacity {max}"));
-    }
-    let mut target_tracking: Vec<TargetTracking> = Vec::new();
-    for policy in table.tables("target_tracking", &TARGET_TRACKING) {
-        let Some(tracking) = read_target_tracking(&policy) else { continue };
-        if target_tracking.iter().any(|earlier| earlier.metric == tracking.metric) {
-            policy.reject("metric", format!("{} has a policy already: one for each metric", tracking.metric.as_str()));
-        }
-        target_tracking.push(tracking);
-    }
-    AutoScaling {
-        min_capacity: min_capacity.unwrap_or_default(),
-        max_capacity: max_capacity.unwrap_or_default(),
-        target_tracking,
-    }
-}
-
-fn read_target_tracking(policy: &Table<'_>) -> Option<TargetTracking> {
-    let metric = policy.need("metric").and_then(|value| value.word(&METRICS));
-    let target = policy.need("target_value").and_then(|value| {
-        let target = value.thousandths()?;
-        if target == 0 {
-            value.reject("target_value must be greater than 0");
-        }
-        Some(target)
-    });
-    let scale_out_cooldown = policy.duration("scale_out_cooldown").unwrap_or(DEFAULT_COOLDOWN);
-    let scale_in_cooldown = policy.duration("scale_in_cooldown").unwrap_or(DEFAULT_COOLDOWN);
-    let scale_in = match policy.boolean("disable_scale_in") {
-        Some(true) => ScaleIn::Disabled,
-        Some(false) | None => ScaleIn::Enabled,
-    };
-    Some(TargetTracking {
-        metric: metric?,
-        target_millipercent: target?,
-        scale_out_cooldown,
-        scale_in_cooldown,
-        scale_in,
-    })
 }

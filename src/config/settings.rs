@@ -1,10 +1,10 @@
 //! `[cluster]` and `[settings]`.
 
-use super::keys::{CLUSTER, SETTINGS};
+use super::keys::{CLUSTER, CLUSTER_SETTING, SETTINGS};
 use super::reader::{Table, Value, Words, and_list, did_you_mean, quoted};
 use super::suggest::nearest;
 use crate::catalog::Catalog;
-use crate::model::settings::{CpuBasis, FuelRate, Settings};
+use crate::model::settings::{ContainerInsights, CpuBasis, FuelRate, Settings};
 use crate::model::units::{Duration, Fuel};
 
 /// ECS' name of the cluster that a request names none for. **Source:** ecs-semantics §1.3.
@@ -14,6 +14,13 @@ pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
 const CPU_BASES: Words<CpuBasis> =
     Words { available: &[("fuel", CpuBasis::Fuel), ("time", CpuBasis::Time)], planned: &[] };
+
+const CLUSTER_SETTINGS: Words<()> = Words { available: &[("containerInsights", ())], planned: &[] };
+
+const CONTAINER_INSIGHTS: Words<ContainerInsights> = Words {
+    available: &[("disabled", ContainerInsights::Disabled), ("enabled", ContainerInsights::Enabled)],
+    planned: &["enhanced"],
+};
 
 /// `[cluster]`: name and region. Its default strategy is read by [`super::launch`].
 pub(super) struct Cluster<'a> {
@@ -44,6 +51,19 @@ fn read_region(value: &Value<'_>, catalog: &Catalog) -> Option<String> {
     is_known.then(|| region.to_owned())
 }
 
+/// `settings` of `[cluster]`, as ECS has them: names and values. **Source:** ecs-semantics §10.2.
+pub(super) fn read_container_insights(cluster: &Table<'_>) -> ContainerInsights {
+    let mut insights = ContainerInsights::default();
+    for setting in cluster.tables("settings", &CLUSTER_SETTING) {
+        let name = setting.need("name").and_then(|value| value.word(&CLUSTER_SETTINGS));
+        let value = setting.need("value").and_then(|value| value.word(&CONTAINER_INSIGHTS));
+        if let (Some(()), Some(value)) = (name, value) {
+            insights = value;
+        }
+    }
+    insights
+}
+
 /// `[settings]`: each key at its default where the file has none.
 pub(super) fn read_settings(root: &Table<'_>) -> Settings {
     let default = Settings::default();
@@ -55,10 +75,16 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
         fuel_rate: read_fuel_rate(&table).unwrap_or(default.fuel_rate),
         cpu_period: period("cpu_period", default.cpu_period),
         metric_period: period("metric_period", default.metric_period),
+        calendar_start: table.get("calendar_start").and_then(|value| value.utc()),
+        container_insights: default.container_insights,
         usage_period: period("usage_period", default.usage_period),
         healthy_after: table.duration("healthy_after").unwrap_or(default.healthy_after),
         restart_delay_first: period("restart_delay_first", default.restart_delay_first),
         restart_delay_max: period("restart_delay_max", default.restart_delay_max),
+        service_launches_per_minute: default.service_launches_per_minute,
+        bake_time: default.bake_time,
+        deployment_timeout: default.deployment_timeout,
+        task_protection: default.task_protection,
         stop_timeout: table.duration("stop_timeout").unwrap_or(default.stop_timeout),
         boot_time: table.duration("boot_time").unwrap_or(default.boot_time),
         managed_draining_timeout: table

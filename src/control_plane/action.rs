@@ -9,7 +9,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
-use crate::model::units::Duration;
+use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::MeteringFact;
 
 /// Something to do.
@@ -96,6 +96,13 @@ pub enum Response {
         /// The primary deployment.
         deployment: DeploymentId,
     },
+    /// UpdateTaskProtection: the tasks as they are, and why others are not. **Source:** ecs-semantics §2.6.
+    TaskProtection {
+        /// Each task with the end of its protection, if it has one.
+        protected: Vec<(TaskId, Option<Timestamp>)>,
+        /// Failures.
+        failures: Vec<TaskFailure>,
+    },
     /// RunTask: tasks that were placed or are waiting, and why the others were not. **Source:** ecs-semantics §4.5.
     RunTask {
         /// Tasks.
@@ -103,6 +110,17 @@ pub enum Response {
         /// Failures, one an instance considered (and one in all when there is none).
         failures: Vec<Failure>,
     },
+}
+
+/// Why nothing was done for a task. **Source:** ecs-semantics §2.6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// The task.
+    pub task: TaskId,
+    /// ECS' reason, as in `TASK_NOT_VALID`.
+    pub reason: &'static str,
+    /// For people.
+    pub detail: &'static str,
 }
 
 /// Why an instance did not take a task. **Source:** ecs-semantics §4.5.
@@ -119,7 +137,7 @@ pub struct Failure {
 /// News for whoever watches the cluster. **Source:** ecs-semantics §5.11, §10.3.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notification {
-    /// A task's status changed.
+    /// A task's status or that of a container of it changed.
     Task {
         /// The task.
         task: TaskId,
@@ -129,6 +147,8 @@ pub enum Notification {
         desired_status: DesiredStatus,
         /// Why it ended or is ending.
         stop_code: Option<StopCode>,
+        /// Its version with this change. **Source:** ecs-semantics §2.1.
+        version: u64,
     },
     /// A container instance's status changed.
     ContainerInstance {
@@ -136,6 +156,16 @@ pub enum Notification {
         instance: ContainerInstanceId,
         /// Its status.
         status: crate::model::capacity::ContainerInstanceStatus,
+        /// Its version with this change. **Source:** ecs-semantics §3.2.
+        version: u64,
+    },
+    /// Tasks were placed on a container instance, changed there or left it; told once for all that follows from one event.
+    /// **Source:** ecs-semantics §10.3.
+    InstanceTasks {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its version with this change.
+        version: u64,
     },
     /// A service event: the line that DescribeServices shows, with its `(service X) ` prefix.
     Service {
@@ -162,6 +192,17 @@ pub enum Notification {
         /// What happened.
         event: DeploymentEvent,
         /// The detail's reason, as in `ECS deployment circuit breaker: task failed to start.`
+        reason: Arc<str>,
+    },
+    /// A CloudWatch alarm came into another state.
+    Alarm {
+        /// The alarm.
+        alarm: Arc<str>,
+        /// Before.
+        from: crate::model::alarm::AlarmState,
+        /// After.
+        to: crate::model::alarm::AlarmState,
+        /// Why: the datapoints and the threshold.
         reason: Arc<str>,
     },
     /// Not all tasks that a caller asked for could be placed.

@@ -329,7 +329,10 @@ impl ControlPlane {
         let Some(instance) = self.state.container_instances.get_mut(&id) else { return };
         // The index forgets an instance that takes no tasks any more when the last of its tasks is over.
         let remaining = self.placement.remaining(id).unwrap_or(&instance.registered);
-        instance.remaining.clone_from(remaining);
+        if instance.remaining != *remaining {
+            instance.remaining.clone_from(remaining);
+            self.instances_with_other_tasks.insert(id);
+        }
         let was_empty = instance.empty_since.is_some();
         instance.empty_since = match (holds_tasks, instance.empty_since) {
             (true, _) => None,
@@ -368,8 +371,20 @@ impl ControlPlane {
     }
 
     pub(super) fn instance_changed(&mut self, id: ContainerInstanceId) {
-        let status = self.state.container_instances[&id].status;
-        self.notify(Notification::ContainerInstance { instance: id, status });
+        let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
+        instance.version += 1;
+        let (status, version) = (instance.status, instance.version);
+        self.notify(Notification::ContainerInstance { instance: id, status, version });
+    }
+
+    /// Tells of the instances whose tasks have changed, each once. **Source:** ecs-semantics §10.3.
+    pub(super) fn tell_of_instance_tasks(&mut self) {
+        while let Some(id) = self.instances_with_other_tasks.pop_first() {
+            let Some(instance) = self.state.container_instances.get_mut(&id) else { continue };
+            instance.version += 1;
+            let version = instance.version;
+            self.notify(Notification::InstanceTasks { instance: id, version });
+        }
     }
 
     /// Something that a group did, for whoever watches.

@@ -17,7 +17,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// `lower = ceil(desired × minimum / 100)`, `upper = floor(desired × maximum / 100)`. **Source:** ecs-semantics §5.2.
-    pub fn of(desired_count: u32, configuration: DeploymentConfiguration) -> Bounds {
+    pub fn of(desired_count: u32, configuration: &DeploymentConfiguration) -> Bounds {
         let desired = u64::from(desired_count);
         let lower = (desired * u64::from(configuration.minimum_healthy_percent)).div_ceil(100);
         let upper = desired * u64::from(configuration.maximum_percent) / 100;
@@ -52,8 +52,8 @@ impl Tally {
 pub struct PlanInputs<'a> {
     /// The desired count.
     pub desired_count: u32,
-    /// The bounds' percentages.
-    pub configuration: DeploymentConfiguration,
+    /// The service's bounds.
+    pub bounds: Bounds,
     /// The primary deployment's tasks.
     pub primary: Tally,
     /// Older deployments' tasks, newest first.
@@ -94,7 +94,7 @@ pub enum Blocked {
 
 /// Plans the next step of a service: to be asked again after every change. **Source:** ecs-semantics §5.2, §5.3.
 pub fn plan(inputs: &PlanInputs<'_>) -> Plan {
-    let bounds = Bounds::of(inputs.desired_count, inputs.configuration);
+    let bounds = inputs.bounds;
     let older_placed: u32 = inputs.older.iter().map(|tally| tally.placed()).sum();
     let placed = inputs.primary.placed() + older_placed;
     let missing = inputs.desired_count.saturating_sub(inputs.primary.placed());
@@ -124,8 +124,12 @@ mod tests {
     use super::*;
 
     fn bounds(desired: u32, minimum: u32, maximum: u32) -> (u32, u32) {
-        let configuration = DeploymentConfiguration { minimum_healthy_percent: minimum, maximum_percent: maximum };
-        let bounds = Bounds::of(desired, configuration);
+        let configuration = DeploymentConfiguration {
+            minimum_healthy_percent: minimum,
+            maximum_percent: maximum,
+            ..DeploymentConfiguration::default()
+        };
+        let bounds = Bounds::of(desired, &configuration);
         (bounds.lower, bounds.upper)
     }
 
@@ -144,9 +148,8 @@ mod tests {
     }
 
     fn planned(desired: u32, percents: (u32, u32), primary: Tally, older: &[Tally]) -> Plan {
-        let configuration =
-            DeploymentConfiguration { minimum_healthy_percent: percents.0, maximum_percent: percents.1 };
-        plan(&PlanInputs { desired_count: desired, configuration, primary, older })
+        let (lower, upper) = bounds(desired, percents.0, percents.1);
+        plan(&PlanInputs { desired_count: desired, bounds: Bounds { lower, upper }, primary, older })
     }
 
     /// With ECS' defaults the new tasks start beside the old ones, and the old ones go as the new ones prove healthy.

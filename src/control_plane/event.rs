@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
-use crate::model::alarm::{AlarmState, MetricAlarm};
+use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::cluster::RunTaskSpec;
-use crate::model::ids::{ContainerInstanceId, RequestId, TaskId};
+use crate::model::deployment::StopType;
+use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
+use crate::model::metric::MetricScript;
+use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::ServiceSpec;
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
-use crate::model::units::Timestamp;
+use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{TaskUsage, UsageSample};
 
 /// Something that happened.
@@ -92,6 +95,13 @@ pub enum Event {
         /// One a task, in no particular order.
         samples: Vec<UsageSample>,
     },
+    /// How many jobs the tasks of a service have done since the cluster began. Only ever grows.
+    JobsDone {
+        /// The service.
+        service: Arc<str>,
+        /// In all.
+        done: u64,
+    },
     /// A deadline named by `next_deadline` has come.
     DeadlineReached,
 }
@@ -158,6 +168,8 @@ pub enum Request {
     RegisterTaskDefinition(Box<TaskDefinition>),
     /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
     CreateCapacityProvider(Box<CapacityProvider>),
+    /// UpdateCapacityProvider with its Auto Scaling group: the whole of it as it is to be.
+    UpdateCapacityProvider(Box<CapacityProvider>),
     /// The default strategy of PutClusterCapacityProviders.
     PutDefaultStrategy(Vec<CapacityProviderStrategyItem>),
     /// EC2's RunInstances for one instance that registers with this cluster.
@@ -219,10 +231,26 @@ pub enum Request {
     CreateService(Box<ServiceSpec>),
     /// UpdateService.
     UpdateService(Box<UpdateService>),
-    /// DeleteService with `force`.
+    /// DeleteService.
     DeleteService {
         /// Its name.
         service: Arc<str>,
+        /// `force`.
+        deletion: Deletion,
+    },
+    /// StopServiceDeployment.
+    StopServiceDeployment {
+        /// The service deployment.
+        service_deployment: ServiceDeploymentId,
+        /// What becomes of the service.
+        stop_type: StopType,
+    },
+    /// UpdateTaskProtection. **Source:** ecs-semantics §2.6.
+    UpdateTaskProtection {
+        /// The tasks: at most ten.
+        tasks: Vec<TaskId>,
+        /// Whether and for how long.
+        protection: TaskProtection,
     },
     /// RunTask.
     RunTask(Box<RunTaskSpec>),
@@ -243,6 +271,57 @@ pub enum Request {
         state: AlarmState,
         /// Why, for the alarm's history.
         reason: String,
+    },
+    /// CloudWatch's DeleteAlarms, one at a time.
+    DeleteAlarm {
+        /// The alarm.
+        alarm: Arc<str>,
+    },
+    /// CloudWatch's PutMetricData, one sample at a time.
+    PutMetricData(PutMetricData),
+    /// A metric whose values are written down beforehand, one of the same metric taking the other's place. *Ours.*
+    PutMetricScript(MetricScript),
+    /// RegisterScalableTarget.
+    RegisterScalableTarget(RegisterScalableTarget),
+    /// DeregisterScalableTarget.
+    DeregisterScalableTarget {
+        /// The service.
+        service: Arc<str>,
+    },
+    /// PutScalingPolicy.
+    PutScalingPolicy {
+        /// The service.
+        service: Arc<str>,
+        /// The policy.
+        policy: Box<ScalingPolicy>,
+    },
+    /// DeleteScalingPolicy.
+    DeleteScalingPolicy {
+        /// The service.
+        service: Arc<str>,
+        /// The policy's name.
+        policy: Arc<str>,
+    },
+    /// PutScheduledAction.
+    PutScheduledAction {
+        /// The service.
+        service: Arc<str>,
+        /// The action.
+        action: Box<ScheduledAction>,
+    },
+    /// DeleteScheduledAction.
+    DeleteScheduledAction {
+        /// The service.
+        service: Arc<str>,
+        /// The action's name.
+        action: Arc<str>,
+    },
+    /// Makes all of a service's auto scaling what a cluster file says. *Ours:* stands for several calls of Application Auto Scaling.
+    SetAutoScaling {
+        /// The service.
+        service: Arc<str>,
+        /// `None` takes it away.
+        auto_scaling: Option<Box<AutoScaling>>,
     },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,
@@ -270,6 +349,28 @@ pub struct UpdateAutoScalingGroup {
     pub desired_capacity: Option<u32>,
 }
 
+/// A sample of a metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PutMetricData {
+    /// The metric; not one of AWS' own namespaces.
+    pub metric: MetricId,
+    /// In thousandths of the metric's unit.
+    pub value: i64,
+}
+
+/// The parameters of RegisterScalableTarget; `None` leaves as it is. **Source:** ecs-semantics §7.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterScalableTarget {
+    /// The service.
+    pub service: Arc<str>,
+    /// The least desired count.
+    pub min_capacity: Option<u32>,
+    /// The greatest desired count.
+    pub max_capacity: Option<u32>,
+    /// What is suspended.
+    pub suspended_state: Option<SuspendedState>,
+}
+
 /// The parameters of UpdateService; `None` leaves as it is. **Source:** ecs-semantics §5.5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateService {
@@ -281,10 +382,40 @@ pub struct UpdateService {
     pub task_definition: Option<TaskDefinitionRef>,
     /// New deployment bounds.
     pub deployment_configuration: Option<crate::model::service::DeploymentConfiguration>,
-    /// A new placement strategy.
+    /// A new placement strategy; an empty one is that of a service that names none.
     pub placement_strategy: Option<Vec<crate::model::service::PlacementStrategy>>,
+    /// New placement constraints.
+    pub placement_constraints: Option<Vec<crate::model::service::PlacementConstraint>>,
+    /// A new capacity provider strategy, for tasks that are started from here on; an empty one is the launch type's.
+    pub capacity_provider_strategy: Option<Vec<CapacityProviderStrategyItem>>,
+    /// A new grace period of health checks.
+    pub health_check_grace_period: Option<Duration>,
+    /// Whose tags tasks get that are started from here on.
+    pub propagate_tags: Option<crate::model::service::PropagateTags>,
     /// `forceNewDeployment`.
     pub new_deployment: NewDeployment,
+}
+
+/// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deletion {
+    /// Only one that is scaled to zero.
+    #[default]
+    WhenScaledToZero,
+    /// `force`.
+    Forced,
+}
+
+/// Whether a task is protected from scale-in. **Source:** ecs-semantics §2.6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskProtection {
+    /// It is, for so long; `None` is the setting `task_protection`. From a minute to two days.
+    Enabled {
+        /// `expiresInMinutes`.
+        expires_in: Option<Duration>,
+    },
+    /// It is not.
+    Disabled,
 }
 
 /// Whether an update starts a deployment even when nothing that it needs one for has changed.

@@ -255,12 +255,12 @@ impl ControlPlane {
         if !active {
             return Err(no_active_refresh());
         }
-        self.roll_back(name, "rolled back by the user");
+        self.roll_back_refresh(name, "rolled back by the user");
         self.groups_to_keep.insert(name.clone());
         Ok(Response::Done)
     }
 
-    fn roll_back(&mut self, name: &Arc<str>, reason: &str) {
+    fn roll_back_refresh(&mut self, name: &Arc<str>, reason: &str) {
         let now = self.now;
         let Some(refresh) = self.refresh_mut(name) else { return };
         refresh.begin_rollback(now);
@@ -390,7 +390,7 @@ impl ControlPlane {
         };
         let (number, is_rollback) = (refresh.number, refresh.status == RefreshStatus::RollbackInProgress);
         if !is_rollback && refresh.preferences.auto_rollback == AutoRollback::Yes {
-            self.roll_back(name, reason);
+            self.roll_back_refresh(name, reason);
             return;
         }
         refresh.end(if is_rollback { RefreshStatus::RollbackFailed } else { RefreshStatus::Failed }, now);

@@ -5,31 +5,46 @@
 //! events is the whole truth about a cluster.
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
-//! (a task's life), `services` with [`deployment`] and `scale_in` (desired against observed), `capacity` with [`placement`] and
+//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in` and `rollout` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
+mod alarm_evaluation;
 mod alarms;
 mod auto_scaling_group;
+mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
+pub mod cluster_diff;
 pub mod deployment;
+pub mod deployment_records;
 mod draining;
 pub mod event;
 pub mod instance_refresh;
 mod lifecycle_hooks;
+mod measuring;
 pub mod metrics;
 pub mod placement;
+mod provider_update;
 pub mod replacement;
 pub mod request_error;
 mod requests;
+mod rollout;
+pub mod scalable_target;
 mod scale_in;
 mod scaling;
+mod scheduled_scaling;
 pub mod service_autoscaling;
+mod service_events;
+mod service_requests;
+mod service_starts;
+mod service_stops;
+mod service_tasks;
 mod services;
 pub mod state;
+mod task_protection;
 mod tasks;
 pub mod termination_policy;
 pub mod timers;
@@ -43,10 +58,13 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
+use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
 use lifecycle_hooks::InstanceWaits;
+use measuring::Measures;
+use metrics::store::MetricStore;
 use placement::PlacementIndex;
 use services::ServiceController;
 use state::ClusterState;
@@ -83,10 +101,24 @@ pub struct ControlPlane {
     emptied: BTreeSet<ContainerInstanceId>,
     /// What instances wait for before they go on to their next lifecycle state.
     waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
+    /// Instances whose tasks changed since it was last told.
+    instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
+    /// What comes together over a metric period.
+    measures: Measures,
+    /// Services whose scaling activity is under way.
+    followed: BTreeSet<Arc<str>>,
+    /// The calendar time of the cluster's start.
+    calendar_start: jiff::Timestamp,
     actions: Vec<Action>,
+    /// Why most tasks end, said once.
+    essential_exited: Arc<str>,
+    /// What the meter was told of the last task that started.
+    last_identity: Option<Arc<TaskIdentity>>,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
+    next_service_deployment: u64,
+    next_revision: u64,
 }
 
 impl ControlPlane {
@@ -96,12 +128,14 @@ impl ControlPlane {
         let rng = RandomStream::new(settings.seed, Stream::Placement);
         let mut timers = Timers::default();
         timers.set(Timestamp::ZERO + settings.metric_period, Wakeup::MetricPeriod);
+        let calendar_start = settings.calendar_start.unwrap_or_default();
+        let metrics = MetricStore::new(settings.metric_period);
         ControlPlane {
             name: name.into(),
             settings,
             ids,
             now: Timestamp::ZERO,
-            state: ClusterState::default(),
+            state: ClusterState { metrics, ..ClusterState::default() },
             placement: PlacementIndex::default(),
             timers,
             rng,
@@ -114,10 +148,18 @@ impl ControlPlane {
             groups_to_keep: BTreeSet::new(),
             emptied: BTreeSet::new(),
             waits: BTreeMap::new(),
+            instances_with_other_tasks: BTreeSet::new(),
+            measures: Measures::default(),
+            followed: BTreeSet::new(),
+            calendar_start,
             actions: Vec::new(),
+            essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
+            last_identity: None,
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,
+            next_service_deployment: 1,
+            next_revision: 1,
         }
     }
 
@@ -128,6 +170,7 @@ impl ControlPlane {
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         assert!(now >= self.now, "time went back from {} to {now}", self.now);
         self.now = now;
+        self.forget_stopped_tasks();
         match event {
             Event::Request { request_id, request } => {
                 let response = self.request(request);
@@ -148,11 +191,13 @@ impl ControlPlane {
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::Usage { samples } => self.take_usage(&samples),
+            Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
             Event::DeadlineReached => {}
         }
         self.reach_deadlines();
         self.settle();
-        self.forget_stopped_tasks();
+        self.tell_of_instance_tasks();
+        self.follow_activities();
         std::mem::take(&mut self.actions)
     }
 
@@ -191,13 +236,14 @@ impl ControlPlane {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
                 Wakeup::MetricPeriod => {
-                    self.metric_period_ended();
+                    self.metric_period_ended(due);
                     // Periods keep to their grid; those that nobody woke for are left out.
-                    let next = due + self.settings.metric_period;
-                    let next = if next > self.now { next } else { self.now + self.settings.metric_period };
+                    let next = self.state.metrics.period_of(self.now) + self.settings.metric_period;
                     self.timers.set(next, Wakeup::MetricPeriod);
                 }
-                Wakeup::Restart(service) => {
+                Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
+                Wakeup::ProtectionEnds(service) => self.protection_ended(&service),
+                Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
                     self.dirty.insert(service);
                 }
                 Wakeup::Instance(instance) => self.instance_due(instance),
@@ -228,6 +274,8 @@ impl ControlPlane {
     }
 
     /// Drops stopped tasks that are older than their retention or beyond the limit. **Source:** ecs-semantics §2.1.
+    ///
+    /// It comes before an event is taken in, so that whoever hears of a task's end from the event's actions still finds it.
     fn forget_stopped_tasks(&mut self) {
         while let Some(&(stopped_at, task)) = self.state.stopped_tasks.front() {
             let expired = self.now.since(stopped_at) > self.settings.stopped_task_retention;

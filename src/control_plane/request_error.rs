@@ -14,9 +14,18 @@ pub enum RequestError {
     /// `ServiceNotFoundException`.
     #[error("Service not found.")]
     ServiceNotFound,
+    /// `ServiceDeploymentNotFoundException`.
+    #[error("Service deployment not found.")]
+    ServiceDeploymentNotFound,
     /// `ServiceNotActiveException`.
     #[error("Service was not ACTIVE.")]
     ServiceNotActive,
+    /// `ValidationException` of Application Auto Scaling and CloudWatch. **Source:** ecs-semantics §7.1.
+    #[error("{0}")]
+    Validation(String),
+    /// `ObjectNotFoundException` of Application Auto Scaling. **Source:** ecs-semantics §7.1.
+    #[error("{0}")]
+    ObjectNotFound(String),
     /// The cluster is draining and takes nothing new.
     #[error("the cluster is draining")]
     Draining,
@@ -29,7 +38,10 @@ impl RequestError {
             RequestError::Client(_) => "ClientException",
             RequestError::InvalidParameter(_) => "InvalidParameterException",
             RequestError::ServiceNotFound => "ServiceNotFoundException",
+            RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             RequestError::ServiceNotActive => "ServiceNotActiveException",
+            RequestError::Validation(_) => "ValidationException",
+            RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::Draining => "ClientException",
         }
     }

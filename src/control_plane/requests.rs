@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{Failure, Response};
-use super::event::{NewDeployment, Request, UpdateService};
+use super::event::{Deletion, Request};
 use super::request_error::RequestError;
-use super::services::ServiceController;
-use super::state::{PlacementRules, ProviderState, Registered, Service, ServiceStatus, Steadiness};
+use super::state::{PlacementRules, ProviderState, Registered};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
@@ -15,11 +14,11 @@ use crate::model::capacity::{
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::service::{DeploymentConfiguration, PropagateTags, ServiceSpec};
+use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 
-type Answer = Result<Response, RequestError>;
+pub(super) type Answer = Result<Response, RequestError>;
 
 impl ControlPlane {
     pub(super) fn request(&mut self, request: Request) -> Answer {
@@ -36,6 +35,7 @@ impl ControlPlane {
         match request {
             Request::RegisterTaskDefinition(definition) => Ok(self.register_task_definition(*definition)),
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
+            Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
             Request::PutDefaultStrategy(strategy) => {
                 self.check_strategy(&strategy)?;
                 self.state.default_strategy = strategy;
@@ -64,11 +64,27 @@ impl ControlPlane {
             Request::TerminateInstance(instance) => self.request_termination(instance),
             Request::CreateService(spec) => self.create_service(*spec),
             Request::UpdateService(update) => self.update_service(*update),
-            Request::DeleteService { service } => self.delete_service(&service),
+            Request::DeleteService { service, deletion } => self.delete_service(&service, deletion),
+            Request::StopServiceDeployment { service_deployment, stop_type } => {
+                self.stop_service_deployment(service_deployment, stop_type)
+            }
+            Request::UpdateTaskProtection { tasks, protection } => self.update_task_protection(&tasks, protection),
             Request::RunTask(spec) => self.run_task(&spec),
             Request::StopTask { task, reason } => self.request_stop(task, reason),
-            Request::PutMetricAlarm(alarm) => Ok(self.put_metric_alarm(*alarm)),
+            Request::PutMetricAlarm(alarm) => self.put_metric_alarm(*alarm),
             Request::SetAlarmState { alarm, state, reason } => self.set_alarm_state(&alarm, state, &reason),
+            Request::DeleteAlarm { alarm } => self.delete_alarm(&alarm),
+            Request::PutMetricData(data) => self.put_metric_data(&data),
+            Request::PutMetricScript(script) => Ok(self.put_metric_script(script)),
+            Request::RegisterScalableTarget(asked) => self.register_scalable_target(&asked),
+            Request::DeregisterScalableTarget { service } => self.deregister_scalable_target(&service),
+            Request::PutScalingPolicy { service, policy } => self.put_scaling_policy(&service, *policy),
+            Request::DeleteScalingPolicy { service, policy } => self.delete_scaling_policy(&service, &policy),
+            Request::PutScheduledAction { service, action } => self.put_scheduled_action(&service, *action),
+            Request::DeleteScheduledAction { service, action } => self.delete_scheduled_action(&service, &action),
+            Request::SetAutoScaling { service, auto_scaling } => {
+                self.set_auto_scaling(&service, auto_scaling.map(|settings| *settings))
+            }
             Request::DrainCluster => Ok(self.drain_cluster()),
         }
     }
@@ -140,13 +156,13 @@ impl ControlPlane {
         Ok(Response::Done)
     }
 
-    fn resolve(&self, reference: &TaskDefinitionRef) -> Result<Registered, RequestError> {
+    pub(super) fn resolve(&self, reference: &TaskDefinitionRef) -> Result<Registered, RequestError> {
         let found = self.state.resolve(reference).cloned();
         found.ok_or_else(|| RequestError::Client(format!("TaskDefinition not found: {reference}")))
     }
 
     /// A service's launch target with the cluster's default filled in. **Source:** ecs-semantics §4.5.
-    fn effective_target(&self, target: &LaunchTarget) -> LaunchTarget {
+    pub(super) fn effective_target(&self, target: &LaunchTarget) -> LaunchTarget {
         match target {
             LaunchTarget::ClusterDefault if self.state.default_strategy.is_empty() => {
                 LaunchTarget::LaunchType(LaunchType::Ec2)
@@ -157,7 +173,7 @@ impl ControlPlane {
     }
 
     /// **Source:** ecs-semantics §6.1.
-    fn check_strategy(&self, strategy: &[CapacityProviderStrategyItem]) -> Result<(), RequestError> {
+    pub(super) fn check_strategy(&self, strategy: &[CapacityProviderStrategyItem]) -> Result<(), RequestError> {
         let is_fargate = |name: &str| name == FARGATE || name == FARGATE_SPOT;
         for item in strategy {
             let name = &item.capacity_provider;
@@ -187,7 +203,7 @@ impl ControlPlane {
     }
 
     /// A target's rules, and the definition's size where it goes to Fargate. **Source:** ecs-semantics §6.1, §8.1, §11.2.
-    fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
+    pub(super) fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
         let on_fargate = match target {
             LaunchTarget::LaunchType(launch_type) => *launch_type == LaunchType::Fargate,
             LaunchTarget::Strategy(items) => {
@@ -208,90 +224,6 @@ impl ControlPlane {
             }
             _ => Ok(()),
         }
-    }
-
-    fn create_service(&mut self, mut spec: ServiceSpec) -> Answer {
-        let name = spec.name.clone();
-        if self.state.services.get(&name).is_some_and(|service| service.status != ServiceStatus::Inactive) {
-            return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
-        }
-        check_bounds(spec.deployment_configuration)?;
-        let registered = self.resolve(&spec.task_definition)?;
-        spec.launch_target = self.effective_target(&spec.launch_target);
-        self.check_target(&spec.launch_target, &registered.definition)?;
-        let deployment = self.new_deployment(registered);
-        let id = deployment.id;
-        let controller = ServiceController::new(&self.name, &spec, &self.settings);
-        self.controllers.insert(name.clone(), controller);
-        self.state.services.insert(
-            name.clone(),
-            Service {
-                group: format!("service:{name}").into(),
-                spec,
-                status: ServiceStatus::Active,
-                deployments: vec![deployment],
-                created_at: self.now,
-                events: Default::default(),
-                steadiness: Steadiness::Changing,
-            },
-        );
-        self.dirty.insert(name);
-        Ok(Response::Service { deployment: id })
-    }
-
-    /// A changed task definition starts a deployment; a changed count does not. **Source:** ecs-semantics §5.5.
-    fn update_service(&mut self, update: UpdateService) -> Answer {
-        let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
-        if service.status != ServiceStatus::Active {
-            return Err(RequestError::ServiceNotActive);
-        }
-        update.deployment_configuration.map_or(Ok(()), check_bounds)?;
-        let current = service.primary().task_definition.clone();
-        let target = service.spec.launch_target.clone();
-        let wanted = update.task_definition.as_ref().map(|reference| self.resolve(reference)).transpose()?;
-        if let Some(wanted) = &wanted {
-            self.check_target(&target, &wanted.definition)?;
-        }
-        let changed = wanted.filter(|wanted| {
-            wanted.definition.revision != current.revision || wanted.definition.family != current.family
-        });
-        let next = match (changed, update.new_deployment) {
-            (Some(registered), _) => Some(registered),
-            (None, NewDeployment::Forced) => {
-                let revision = Some(current.revision);
-                Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
-            }
-            (None, NewDeployment::WhenChanged) => None,
-        };
-        if let Some(registered) = next {
-            self.start_deployment(&update.service, registered);
-        }
-        let service = self.state.services.get_mut(&update.service).expect("it was found above");
-        let spec = &mut service.spec;
-        if let Some(count) = update.desired_count {
-            spec.desired_count = count;
-        }
-        if let Some(configuration) = update.deployment_configuration {
-            spec.deployment_configuration = configuration;
-        }
-        if let Some(strategy) = update.placement_strategy {
-            spec.placement_strategy = strategy;
-        }
-        let deployment = service.primary().id;
-        self.dirty.insert(update.service);
-        Ok(Response::Service { deployment })
-    }
-
-    /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.
-    fn delete_service(&mut self, name: &Arc<str>) -> Answer {
-        let found = self.state.services.get_mut(name).filter(|service| service.status != ServiceStatus::Inactive);
-        let service = found.ok_or(RequestError::ServiceNotFound)?;
-        if service.status == ServiceStatus::Active {
-            service.status = ServiceStatus::Draining;
-            service.spec.desired_count = 0;
-            self.dirty.insert(name.clone());
-        }
-        Ok(Response::Done)
     }
 
     /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
@@ -368,7 +300,7 @@ impl ControlPlane {
         self.state.draining = true;
         let services: Vec<Arc<str>> = self.state.services.keys().cloned().collect();
         for service in services {
-            let _ = self.delete_service(&service);
+            let _ = self.delete_service(&service, Deletion::Forced);
         }
         let standalone: Vec<TaskId> = self
             .state
@@ -384,18 +316,8 @@ impl ControlPlane {
     }
 }
 
-/// Bounds between which a deployment can come to an end. *Ours:* ECS' own limits are in no document.
-fn check_bounds(configuration: DeploymentConfiguration) -> Result<(), RequestError> {
-    if configuration.minimum_healthy_percent > 100 || configuration.maximum_percent < 100 {
-        return Err(RequestError::InvalidParameter(
-            "minimumHealthyPercent must be at most 100 and maximumPercent at least 100".into(),
-        ));
-    }
-    Ok(())
-}
-
 /// **Source:** ecs-semantics §6.2.
-fn check_provider(provider: &CapacityProvider) -> Result<(), RequestError> {
+pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestError> {
     let is_protected = provider.auto_scaling_group.new_instances_protected == ScaleInProtection::Protected;
     if provider.managed_termination_protection == ManagedTerminationProtection::Enabled
         && (provider.managed_scaling.is_none() || !is_protected)

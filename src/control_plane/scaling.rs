@@ -1,4 +1,4 @@
-//! What the end of a metric period brings: datapoints, then service auto scaling, then managed scaling of groups.
+//! What the end of a metric period brings: datapoints, alarms, then service auto scaling, then managed scaling of groups.
 //!
 //! Services come first, so that the tasks they start are among those that wait when capacity is counted.
 
@@ -7,20 +7,27 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Notification;
+use super::alarms::last_period_end;
 use super::cluster_autoscaling::{InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs};
-use super::service_autoscaling::ScalingInputs;
-use super::state::{ClusterState, ProviderState, ServiceStatus};
+use super::metrics::names;
+use super::service_autoscaling::{ScalingInputs, StepCall};
+use super::state::{ClusterState, ProviderState};
+use crate::model::alarm::AlarmState;
 use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources};
 use crate::model::ids::ContainerInstanceId;
+use crate::model::scaling::TargetTracking;
 use crate::model::service::PlacementConstraint;
-use crate::model::units::{CpuUnits, MemoryMib};
+use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 
 impl ControlPlane {
-    /// **Source:** ecs-semantics §6.3, §7.2.
-    pub(super) fn metric_period_ended(&mut self) {
-        let services: Vec<Arc<str>> = self.state.services.keys().cloned().collect();
+    /// The metric period that ends at `due` is over. **Source:** ecs-semantics §6.3, §7.2.
+    pub(super) fn metric_period_ended(&mut self, due: Timestamp) {
+        let from = Timestamp(due.0.saturating_sub(1));
+        self.measure_period(from);
+        self.evaluate_alarms(due);
+        let services: Vec<Arc<str>> = self.state.scalable_targets.keys().cloned().collect();
         for name in services {
-            self.scale_by_policies(&name);
+            self.scale_by_policies(&name, due);
         }
         // Tasks that are wanted must be waiting before the capacity for them is worked out.
         while let Some(service) = self.dirty.pop_first() {
@@ -30,26 +37,47 @@ impl ControlPlane {
         for name in providers {
             self.scale_group(&name);
         }
+        self.measure_groups(from);
     }
 
-    fn scale_by_policies(&mut self, name: &Arc<str>) {
-        let service = &self.state.services[name];
-        let Some(controller) = self.controllers.get_mut(name) else { return };
-        let datapoints = controller.metrics.close_period();
-        if service.status != ServiceStatus::Active {
+    fn scale_by_policies(&mut self, name: &Arc<str>, due: Timestamp) {
+        let (Some(service), Some(target)) = (self.state.services.get(name), self.state.scalable_targets.get_mut(name))
+        else {
             return;
-        }
-        let Some(scaler) = &mut controller.scaler else { return };
-        let activity = scaler.on_period(ScalingInputs {
+        };
+        let settings = &target.settings;
+        let metrics = &self.state.metrics;
+        let from = metrics.period_of(Timestamp(due.0.saturating_sub(1)));
+        let read = |policy: &TargetTracking| {
+            let (metric, statistic) = names::tracked(&policy.metric, &self.name, name);
+            metrics.statistic(&metric, from, metrics.period(), statistic)
+        };
+        let readings: Vec<Option<i64>> = settings.target_tracking.iter().map(read).collect();
+        let calls: Vec<StepCall> = settings
+            .step_scaling
+            .iter()
+            .enumerate()
+            .filter_map(|(policy_index, policy)| {
+                let alarm = self.state.alarms.get(&policy.alarm).filter(|alarm| alarm.state == AlarmState::Alarm)?;
+                let spec = &alarm.spec;
+                let width = u64::try_from(spec.period.as_nanos()).unwrap_or(u64::MAX);
+                let from = Timestamp(last_period_end(spec, due).0.saturating_sub(width));
+                // A step is chosen by a datapoint: without one there is none to choose.
+                let value = metrics.statistic(&spec.metric, from, spec.period, policy.metric_aggregation_type)?;
+                Some(StepCall { policy_index, value, threshold: spec.threshold })
+            })
+            .collect();
+        let activity = target.scaler.on_period(ScalingInputs {
             now: self.now,
-            datapoints: &datapoints,
+            settings,
+            readings: &readings,
+            calls: &calls,
             desired_count: service.spec.desired_count,
             running_count: service.running_count(),
             deployment: Self::deployment_progress(service),
         });
-        controller.last = datapoints;
         if let Some(activity) = activity {
-            self.scale_service(name, activity.desired_count, &activity.cause);
+            self.set_count_by_activity(name, activity.desired_count, &activity.description, &activity.cause);
         }
     }
 

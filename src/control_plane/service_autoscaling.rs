@@ -1,39 +1,40 @@
-//! Target tracking: the desired count of a service from its utilisation.
+//! Service auto scaling: the desired count of a service from what is measured.
 //!
-//! The idea: a service of C running tasks at twice the target needs 2·C tasks. Each policy watches one metric with two
-//! alarms, one quick (three periods above the target) and one slow (fifteen periods below nine tenths of it), so that a
-//! service grows at once and shrinks with care. An alarm that stays in `ALARM` proposes a count every period; cooldowns
-//! and bounds decide what becomes of it.
+//! The idea: a service of C running tasks at twice the target needs 2·C tasks. Each target tracking policy ([`tracking`]) watches
+//! one metric with two alarms, one quick (three periods above the target) and one slow (fifteen periods below nine tenths of
+//! it), so that a service grows at once and shrinks with care. Step scaling policies ([`step`]) are called by alarms that the
+//! user makes. A policy whose alarm stays in `ALARM` proposes a count every period; which proposal wins, and what cooldowns,
+//! bounds, deployments and suspended processes leave of it, is decided here.
 //!
 //! The counts are taken from the *running* tasks and the last datapoint. While tasks are pending the same proposal
 //! comes again and changes nothing, so that a slow start does not compound.
 //!
-//! Nothing here starts or stops a task: the outcome is a desired count and the reason for it. Step scaling, scheduled
-//! and predictive scaling are not here.
+//! Nothing here starts or stops a task or reads a metric: the inputs are numbers, the outcome is a desired count and the
+//! reason for it.
 //!
-//! **Source:** ecs-semantics §7.1, §7.2.
+//! **Source:** ecs-semantics §7.1, §7.2, §7.3.
+
+pub mod step;
+pub mod tracking;
 
 use std::sync::Arc;
 
-use super::metrics::{Datapoints, percent_text};
-use crate::model::service::{AutoScaling, PredefinedMetric, ScaleIn, TargetTracking};
-use crate::model::units::Timestamp;
-
-/// Periods in a row above the target that bring a scale-out. **Source:** ecs-semantics §7.2.
-pub const HIGH_ALARM_PERIODS: u32 = 3;
-
-/// Periods in a row below nine tenths of the target that bring a scale-in. **Source:** ecs-semantics §7.2.
-pub const LOW_ALARM_PERIODS: u32 = 15;
-
-const _: () = assert!(HIGH_ALARM_PERIODS < LOW_ALARM_PERIODS, "growing is quicker than shrinking");
+use crate::model::metric::thousandths_text;
+use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TrackedMetric};
+use crate::model::units::{Duration, Timestamp};
+use tracking::{PolicyAlarms, TrackingState};
 
 /// What a decision is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ScalingInputs<'a> {
     /// The end of the metric period.
     pub now: Timestamp,
-    /// The service's datapoints of the period.
-    pub datapoints: &'a Datapoints,
+    /// The scalable target: bounds, suspended processes, policies.
+    pub settings: &'a AutoScaling,
+    /// The datapoint of the period for each target tracking policy, in their order; `None` is missing data.
+    pub readings: &'a [Option<i64>],
+    /// Step scaling policies whose alarm is in `ALARM` and has a datapoint, in the order of the policies.
+    pub calls: &'a [StepCall],
     /// Its desired count.
     pub desired_count: u32,
     /// Its `RUNNING` tasks.
@@ -42,10 +43,21 @@ pub struct ScalingInputs<'a> {
     pub deployment: DeploymentProgress,
 }
 
+/// An alarm calls a step scaling policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepCall {
+    /// The policy, by its position.
+    pub policy_index: usize,
+    /// The metric's last datapoint, aggregated as the policy says.
+    pub value: i64,
+    /// The alarm's threshold.
+    pub threshold: i64,
+}
+
 /// Whether a service is being deployed. **Source:** ecs-semantics §7.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeploymentProgress {
-    /// A rolling deployment is under way: nothing is scaled in.
+    /// A deployment is under way: nothing is scaled in.
     InProgress,
     /// One deployment, all of it there.
     Steady,
@@ -58,8 +70,8 @@ pub struct ScalingActivity {
     pub desired_count: u32,
     /// Up or down.
     pub direction: ScalingDirection,
-    /// The metric of the policy that decided.
-    pub metric: PredefinedMetric,
+    /// The policy that decided.
+    pub policy_name: String,
     /// AWS' description of the activity: what is done.
     pub description: String,
     /// AWS' cause of the activity: the alarm and the policy, with the numbers behind them.
@@ -75,46 +87,11 @@ pub enum ScalingDirection {
     In,
 }
 
-/// CloudWatch's alarm states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlarmState {
-    /// The last period has no datapoint, or none has come yet.
-    InsufficientData,
-    /// The threshold holds.
-    Ok,
-    /// The threshold was broken for as many periods as it takes.
-    Alarm,
-}
-
-impl AlarmState {
-    /// CloudWatch's wire value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            AlarmState::InsufficientData => "INSUFFICIENT_DATA",
-            AlarmState::Ok => "OK",
-            AlarmState::Alarm => "ALARM",
-        }
-    }
-}
-
-/// The two alarms of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PolicyAlarms {
-    /// The policy's metric.
-    pub metric: PredefinedMetric,
-    /// Above the target.
-    pub high: AlarmState,
-    /// Below nine tenths of the target.
-    pub low: AlarmState,
-}
-
-/// A service's scalable target with its policies, alarms and cooldowns.
+/// What policies remember of a service: the alarms of target tracking, and cooldowns.
 #[derive(Clone, Debug)]
 pub struct ServiceScaler {
     resource_id: Arc<str>,
-    min_capacity: u32,
-    max_capacity: u32,
-    policies: Vec<Policy>,
+    tracking: Vec<TrackingState>,
     scale_out_cooldown: Option<ScaleOutCooldown>,
     scale_in_cooldown_until: Option<Timestamp>,
     periods_without_tasks: u32,
@@ -128,210 +105,235 @@ struct ScaleOutCooldown {
     desired_before: u32,
 }
 
-/// One policy and the state of its alarms.
-#[derive(Clone, Copy, Debug)]
-struct Policy {
-    settings: TargetTracking,
-    /// The datapoint of the last period.
-    datapoint: Option<u64>,
-    /// Periods in a row above the target.
-    high_periods: u32,
-    /// Periods in a row below nine tenths of the target.
-    low_periods: u32,
-}
-
 /// What a policy would like the desired count to be.
 #[derive(Clone, Copy, Debug)]
 struct Proposal {
     count: u32,
-    policy: Policy,
-    datapoint: u64,
+    counted: Counted,
+    by: Proposer,
+    cooldown: Duration,
 }
 
-impl Policy {
-    fn observe(&mut self, datapoints: &Datapoints) {
-        self.datapoint = match self.settings.metric {
-            PredefinedMetric::AverageCpuUtilization => datapoints.cpu_millipercent,
-            PredefinedMetric::AverageMemoryUtilization => datapoints.memory_millipercent,
-        };
-        let target = u128::from(self.settings.target_millipercent);
-        let is_high = self.datapoint.is_some_and(|datapoint| u128::from(datapoint) > target);
-        let is_low = self.datapoint.is_some_and(|datapoint| u128::from(datapoint) * 10 < target * 9);
-        self.high_periods = if is_high { self.high_periods.saturating_add(1) } else { 0 };
-        self.low_periods = if is_low { self.low_periods.saturating_add(1) } else { 0 };
-    }
+/// How a proposal comes to its count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    /// From the running tasks up or down: in a cooldown, what was added is a part of it.
+    FromRunning,
+    /// `ExactCapacity`: by itself.
+    Exactly,
+}
 
-    fn alarm_state(&self, periods_in_a_row: u32, periods_needed: u32) -> AlarmState {
-        match self.datapoint {
-            None => AlarmState::InsufficientData,
-            Some(_) if periods_in_a_row >= periods_needed => AlarmState::Alarm,
-            Some(_) => AlarmState::Ok,
-        }
-    }
-
-    fn high_alarm(&self) -> AlarmState {
-        self.alarm_state(self.high_periods, HIGH_ALARM_PERIODS)
-    }
-
-    fn low_alarm(&self) -> AlarmState {
-        self.alarm_state(self.low_periods, LOW_ALARM_PERIODS)
-    }
-
-    /// `ceil(C × metric / target)`: the count that would bring the metric to the target.
-    fn proportional_count(&self, running_count: u32, datapoint: u64) -> u32 {
-        let target = u128::from(self.settings.target_millipercent.max(1));
-        let count = (u128::from(running_count) * u128::from(datapoint)).div_ceil(target);
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// What the policy asks for while its high alarm is in `ALARM`: at least one task more than there are.
-    fn propose_out(&self, running_count: u32) -> Option<Proposal> {
-        let datapoint = self.datapoint.filter(|_| self.high_alarm() == AlarmState::Alarm)?;
-        let count = self.proportional_count(running_count, datapoint).max(running_count.saturating_add(1));
-        Some(Proposal { count, policy: *self, datapoint })
-    }
-
-    /// What the policy asks for while its low alarm is in `ALARM`; may be no fewer tasks than there are.
-    ///
-    /// Rounding up makes it safe: a smaller count than C comes out only when the metric of the tasks that remain,
-    /// `metric × C / (C − 1)` with one task less, would not be above the target.
-    fn propose_in(&self, running_count: u32) -> Option<Proposal> {
-        let datapoint = self.datapoint.filter(|_| self.low_alarm() == AlarmState::Alarm)?;
-        Some(Proposal { count: self.proportional_count(running_count, datapoint), policy: *self, datapoint })
-    }
+/// The policy of a proposal, by its position.
+#[derive(Clone, Copy, Debug)]
+enum Proposer {
+    Tracking(usize),
+    Step(StepCall),
 }
 
 impl ServiceScaler {
     /// A scaler without history: its alarms have insufficient data.
     ///
     /// `resource_id` is `service/CLUSTER/SERVICE`. **Source:** ecs-semantics §7.1.
-    pub fn new(resource_id: Arc<str>, auto_scaling: &AutoScaling) -> ServiceScaler {
-        let policies = auto_scaling
-            .target_tracking
-            .iter()
-            .map(|&settings| Policy { settings, datapoint: None, high_periods: 0, low_periods: 0 })
-            .collect();
-        ServiceScaler {
+    pub fn new(resource_id: Arc<str>, settings: &AutoScaling) -> ServiceScaler {
+        let mut scaler = ServiceScaler {
             resource_id,
-            min_capacity: auto_scaling.min_capacity,
-            max_capacity: auto_scaling.max_capacity,
-            policies,
+            tracking: Vec::new(),
             scale_out_cooldown: None,
             scale_in_cooldown_until: None,
             periods_without_tasks: 0,
-        }
+        };
+        scaler.take_over(settings);
+        scaler
     }
 
-    /// The alarms of each policy after the last period, in the policies' order.
+    /// Takes over changed policies. One that is as it was keeps the periods that its alarms have counted; cooldowns go on.
+    pub fn take_over(&mut self, settings: &AutoScaling) {
+        let before = std::mem::take(&mut self.tracking);
+        let state_of = |policy| {
+            let same = before.iter().find(|state| state.is_of(policy));
+            same.cloned().unwrap_or_else(|| TrackingState::new(policy))
+        };
+        self.tracking = settings.target_tracking.iter().map(state_of).collect();
+    }
+
+    /// The alarms of each target tracking policy after the last period, in the policies' order.
     pub fn alarms(&self) -> impl Iterator<Item = PolicyAlarms> {
-        self.policies.iter().map(|policy| PolicyAlarms {
-            metric: policy.settings.metric,
-            high: policy.high_alarm(),
-            low: policy.low_alarm(),
-        })
+        self.tracking.iter().map(TrackingState::alarms)
     }
 
     /// Takes in the datapoints of a period and decides. To be called once at the end of each metric period.
     ///
-    /// Out if any policy wants out, to the largest count that one asks for; in only if every policy that may scale in
-    /// wants in, to the largest count too. A policy that wants out keeps the others from scaling in even when bounds or
-    /// the cooldown let nothing come of it. **Source:** ecs-semantics §7.2.
+    /// Out if any policy wants out, to the largest count that one asks for; in only if every target tracking policy that may
+    /// scale in wants in, or a step scaling policy does, to the largest count too. A policy that wants out keeps the others from
+    /// scaling in even when bounds or the cooldown let nothing come of it. **Source:** ecs-semantics §7.2. *Ours:* target
+    /// tracking has no vote over a step scaling policy, whose alarm is the user's own word.
     pub fn on_period(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
-        for policy in &mut self.policies {
-            policy.observe(inputs.datapoints);
+        for (state, reading) in self.tracking.iter_mut().zip(inputs.readings) {
+            state.observe(*reading);
         }
         self.periods_without_tasks =
             if inputs.running_count == 0 { self.periods_without_tasks.saturating_add(1) } else { 0 };
 
-        let out = first_largest(self.policies.iter().filter_map(|policy| policy.propose_out(inputs.running_count)));
-        match out {
+        let steps: Vec<(ScalingDirection, Proposal)> =
+            inputs.calls.iter().filter_map(|call| propose_step(&inputs, *call)).collect();
+        let steps_toward =
+            |wanted| steps.iter().filter(move |(direction, _)| *direction == wanted).map(|(_, proposal)| *proposal);
+        let tracked_out = self.tracking.iter().enumerate().filter_map(|(index, state)| {
+            let policy = &inputs.settings.target_tracking[index];
+            let count = state.propose_out(inputs.running_count)?;
+            Some(Proposal {
+                count,
+                counted: Counted::FromRunning,
+                by: Proposer::Tracking(index),
+                cooldown: policy.scale_out_cooldown,
+            })
+        });
+        match first_largest(tracked_out.chain(steps_toward(ScalingDirection::Out))) {
             Some(proposal) => self.scale_out(inputs, proposal),
-            None => self.scale_in(inputs),
+            None => {
+                let tracked = self.tracked_in(&inputs);
+                let proposal = first_largest(tracked.into_iter().chain(steps_toward(ScalingDirection::In)))?;
+                self.scale_in(inputs, proposal)
+            }
         }
     }
 
+    /// What target tracking asks for when all of its policies that may scale in want in: the smallest reduction.
+    fn tracked_in(&self, inputs: &ScalingInputs<'_>) -> Option<Proposal> {
+        let policies = self.tracking.iter().zip(&inputs.settings.target_tracking).enumerate();
+        let votes: Option<Vec<Proposal>> = policies
+            .filter(|(_, (_, policy))| policy.scale_in == ScaleIn::Enabled)
+            .map(|(index, (state, policy))| {
+                let mut count = state.propose_in(inputs.running_count)?;
+                if !matches!(policy.metric, TrackedMetric::Customized { .. }) {
+                    // The last task stays: the utilisation of no tasks is missing data, so that nothing would bring it back.
+                    // *Ours.*
+                    count = count.max(1);
+                }
+                Some(Proposal {
+                    count,
+                    counted: Counted::FromRunning,
+                    by: Proposer::Tracking(index),
+                    cooldown: policy.scale_in_cooldown,
+                })
+            })
+            .collect();
+        let winner = first_largest(votes?.into_iter())?;
+        let wants_less = winner.count < inputs.running_count || inputs.desired_count > inputs.settings.max_capacity;
+        wants_less.then_some(winner)
+    }
+
     fn scale_out(&mut self, inputs: ScalingInputs<'_>, proposal: Proposal) -> Option<ScalingActivity> {
-        let ScalingInputs { now, desired_count, running_count, .. } = inputs;
+        let ScalingInputs { now, settings, desired_count, running_count, .. } = inputs;
+        if settings.suspended_state.dynamic_scaling_out {
+            return None;
+        }
         // Without running tasks a datapoint speaks of tasks that are gone; it takes a second one to add a task.
-        if running_count == 0 && self.periods_without_tasks < 2 {
+        if running_count == 0 && self.periods_without_tasks < 2 && matches!(proposal.by, Proposer::Tracking(_)) {
             return None;
         }
         let cooldown = self.scale_out_cooldown.filter(|cooldown| now < cooldown.until);
         let desired_before = cooldown.map_or(desired_count, |cooldown| cooldown.desired_before);
-        let count = if desired_count < self.min_capacity {
+        let count = if desired_count < settings.min_capacity {
             // A count set by hand below the minimum goes to the minimum first.
-            self.min_capacity
+            settings.min_capacity
         } else {
             // In the cooldown what was added is a part of the next step: after +2, a step of +3 adds one more.
             let step = proposal.count.saturating_sub(running_count);
-            let count = match cooldown {
-                Some(_) => proposal.count.min(desired_before.saturating_add(step)),
-                None => proposal.count,
+            let count = match (cooldown, proposal.counted) {
+                (Some(_), Counted::FromRunning) => proposal.count.min(desired_before.saturating_add(step)),
+                (None, _) | (_, Counted::Exactly) => proposal.count,
             };
-            count.min(self.max_capacity)
+            count.min(settings.max_capacity)
         };
         if count <= desired_count {
             return None;
         }
-        self.scale_out_cooldown =
-            Some(ScaleOutCooldown { until: now + proposal.policy.settings.scale_out_cooldown, desired_before });
+        self.scale_out_cooldown = Some(ScaleOutCooldown { until: now + proposal.cooldown, desired_before });
         self.scale_in_cooldown_until = None;
-        Some(self.activity(count, ScalingDirection::Out, proposal))
+        Some(self.activity(&inputs, count, ScalingDirection::Out, proposal))
     }
 
-    fn scale_in(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
-        let ScalingInputs { now, desired_count, running_count, deployment, .. } = inputs;
-        if deployment == DeploymentProgress::InProgress || self.scale_in_cooldown_until.is_some_and(|until| now < until)
-        {
+    fn scale_in(&mut self, inputs: ScalingInputs<'_>, proposal: Proposal) -> Option<ScalingActivity> {
+        let ScalingInputs { now, settings, desired_count, deployment, .. } = inputs;
+        let in_cooldown = self.scale_in_cooldown_until.is_some_and(|until| now < until);
+        let SuspendedState { dynamic_scaling_in: is_suspended, .. } = settings.suspended_state;
+        if deployment == DeploymentProgress::InProgress || in_cooldown || is_suspended {
             return None;
         }
-        let proposals: Option<Vec<Proposal>> = self
-            .policies
-            .iter()
-            .filter(|policy| policy.settings.scale_in == ScaleIn::Enabled)
-            .map(|policy| policy.propose_in(running_count))
-            .collect();
-        let proposal = first_largest(proposals?.into_iter())?;
-        let count = if desired_count > self.max_capacity {
+        let count = if desired_count > settings.max_capacity {
             // A count set by hand above the maximum goes to the maximum first.
-            self.max_capacity
-        } else if proposal.count < running_count {
-            // The last task stays: the utilisation of no tasks is missing data, so that nothing would bring it back.
-            // *Ours.*
-            proposal.count.max(self.min_capacity).max(1)
+            settings.max_capacity
         } else {
-            return None;
+            proposal.count.max(settings.min_capacity)
         };
         if count >= desired_count {
             return None;
         }
-        self.scale_in_cooldown_until = Some(now + proposal.policy.settings.scale_in_cooldown);
+        self.scale_in_cooldown_until = Some(now + proposal.cooldown);
         // What the last scale-out added is gone again and is no part of the next.
         self.scale_out_cooldown = None;
-        Some(self.activity(count, ScalingDirection::In, proposal))
+        Some(self.activity(&inputs, count, ScalingDirection::In, proposal))
     }
 
-    fn activity(&self, desired_count: u32, direction: ScalingDirection, proposal: Proposal) -> ScalingActivity {
-        let Proposal { policy, datapoint, .. } = proposal;
-        let metric = policy.settings.metric;
-        let alarm = match direction {
-            ScalingDirection::Out => "AlarmHigh",
-            ScalingDirection::In => "AlarmLow",
+    fn activity(
+        &self,
+        inputs: &ScalingInputs<'_>,
+        desired_count: u32,
+        direction: ScalingDirection,
+        proposal: Proposal,
+    ) -> ScalingActivity {
+        let (policy_name, alarm, numbers) = match proposal.by {
+            Proposer::Tracking(index) => {
+                let policy = &inputs.settings.target_tracking[index];
+                let unit = policy.metric.unit();
+                let end = match direction {
+                    ScalingDirection::Out => "AlarmHigh",
+                    ScalingDirection::In => "AlarmLow",
+                };
+                let datapoint = inputs.readings.get(index).copied().flatten().unwrap_or_default();
+                let target = i64::try_from(policy.target_thousandths).unwrap_or(i64::MAX);
+                let (value, target) = (thousandths_text(datapoint), thousandths_text(target));
+                let numbers = format!("{value}{unit} against a target of {target}{unit}");
+                (policy.name().to_owned(), format!("TargetTracking-{}-{end}", self.resource_id), numbers)
+            }
+            Proposer::Step(call) => {
+                let policy: &StepScaling = &inputs.settings.step_scaling[call.policy_index];
+                let (value, threshold) = (thousandths_text(call.value), thousandths_text(call.threshold));
+                let numbers = format!("{value} against a threshold of {threshold}");
+                (policy.policy_name.to_string(), policy.alarm.to_string(), numbers)
+            }
         };
         ScalingActivity {
             desired_count,
             direction,
-            metric,
             description: format!("Setting desired count to {desired_count}."),
-            cause: format!(
-                "monitor alarm TargetTracking-{}-{alarm} in state ALARM triggered policy {}: {} against a target of {}",
-                self.resource_id,
-                metric.as_str(),
-                percent_text(datapoint),
-                percent_text(policy.settings.target_millipercent),
-            ),
+            cause: format!("monitor alarm {alarm} in state ALARM triggered policy {policy_name}: {numbers}"),
+            policy_name,
         }
     }
+}
+
+/// What a step scaling policy that is called asks for, and in which direction that is; nothing where its step changes nothing.
+///
+/// *Ours:* the basis is the running count, as with target tracking; an exact capacity is held against the desired count.
+fn propose_step(inputs: &ScalingInputs<'_>, call: StepCall) -> Option<(ScalingDirection, Proposal)> {
+    let policy = inputs.settings.step_scaling.get(call.policy_index)?;
+    let (count, counted) = match step::adjust(policy, inputs.running_count, call.value.saturating_sub(call.threshold))?
+    {
+        step::Adjusted::Relative(count) => (count, Counted::FromRunning),
+        step::Adjusted::Exact(count) => (count, Counted::Exactly),
+    };
+    let basis = match counted {
+        Counted::FromRunning => inputs.running_count,
+        Counted::Exactly => inputs.desired_count,
+    };
+    let direction = match count.cmp(&basis) {
+        std::cmp::Ordering::Greater => ScalingDirection::Out,
+        std::cmp::Ordering::Less => ScalingDirection::In,
+        std::cmp::Ordering::Equal => return None,
+    };
+    Some((direction, Proposal { count, counted, by: Proposer::Step(call), cooldown: policy.cooldown }))
 }
 
 /// The proposal of the largest count; among equals that of the first policy.

@@ -5,16 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
+use super::metrics::store::MetricStore;
+use super::scalable_target::ScalableTarget;
 use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::auto_scaling_group::{LaunchTemplate, LifecycleState, RefreshStatus};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus,
+    CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
+    LaunchTarget,
 };
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
-use crate::model::task_definition::{Reservation, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
 use crate::model::units::Timestamp;
 
 /// The state of a cluster.
@@ -46,6 +50,12 @@ pub struct ClusterState {
     pub zones_out: BTreeSet<Arc<str>>,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
+    /// Every metric's datapoints.
+    pub metrics: MetricStore,
+    /// Services that are scaled, by name. **Source:** ecs-semantics §7.1.
+    pub scalable_targets: BTreeMap<Arc<str>, ScalableTarget>,
+    /// Targets that were deregistered, by service, until one is registered for it again: their activities stay to be read.
+    pub deregistered_targets: BTreeMap<Arc<str>, ScalableTarget>,
     /// Alarms by name.
     pub alarms: BTreeMap<Arc<str>, Alarm>,
     /// Events that were late, repeated or for unknown ids.
@@ -240,6 +250,24 @@ pub struct Service {
     pub events: VecDeque<ServiceEvent>,
     /// Whether it has said that it is steady since it last was not.
     pub steadiness: Steadiness,
+    /// Its service deployments, oldest first; the last may be in flight. **Source:** ecs-semantics §5.8.
+    pub service_deployments: VecDeque<ServiceDeployment>,
+    /// What a deployment that fails goes back to: the most recent one that completed and was not gone back to since.
+    /// **Source:** ecs-semantics §5.7.
+    pub rollback_target: Option<RollbackTarget>,
+    /// Its tasks that may be protected from scale-in: their own times say until when. **Source:** ecs-semantics §2.6.
+    pub protected: BTreeSet<TaskId>,
+}
+
+/// A deployment that completed, which a later one may go back to even when its tasks are gone.
+#[derive(Clone, Debug)]
+pub struct RollbackTarget {
+    /// Its identity, which it keeps.
+    pub id: DeploymentId,
+    /// What its tasks ran.
+    pub registered: Registered,
+    /// Its revision.
+    pub revision: Arc<ServiceRevision>,
 }
 
 /// Whether a service has reached a steady state. **Source:** ecs-semantics §5.7.
@@ -301,6 +329,15 @@ impl RolloutState {
     }
 }
 
+/// Which failures a circuit breaker counts. **Source:** ecs-semantics §5.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerStage {
+    /// No task of the deployment has run: those that fail to.
+    Starting,
+    /// One has: those that fail to become or to stay healthy.
+    Running,
+}
+
 /// A deployment of a service: a task definition and the tasks that run it.
 #[derive(Clone, Debug)]
 pub struct Deployment {
@@ -314,11 +351,21 @@ pub struct Deployment {
     pub task_definition: Arc<TaskDefinition>,
     /// What one of them takes.
     pub reservation: Arc<Reservation>,
+    /// The snapshot of the service that it runs.
+    pub revision: Arc<ServiceRevision>,
     /// How far it is.
     pub rollout_state: RolloutState,
-    /// Tasks that failed to start, one after the other, since the last that ran. **Source:** ecs-semantics §5.7.
+    /// Why it is that far.
+    pub rollout_state_reason: Arc<str>,
+    /// What its circuit breaker counts.
+    pub breaker_stage: BreakerStage,
+    /// Alarms that were in ALARM when it started. **Source:** ecs-semantics §5.7.
+    pub ignored_alarms: BTreeSet<Arc<str>>,
+    /// The end of its bake time, once that has begun. **Source:** ecs-semantics §5.7.
+    pub bake_until: Option<Timestamp>,
+    /// Tasks that failed, as the circuit breaker counts them. **Source:** ecs-semantics §5.7.
     pub failed_tasks: u32,
-    /// When it was created.
+    /// When it was created, or became the target again.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -328,6 +375,8 @@ pub struct Deployment {
     pub unproven: BTreeSet<TaskId>,
     /// Its tasks that run and count as healthy.
     pub healthy: BTreeSet<TaskId>,
+    /// Those of its tasks that run or are to run and are to give way to another of its revision.
+    pub giving_way: BTreeSet<TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
@@ -336,6 +385,38 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// A deployment that has not begun: the primary one, in progress.
+    pub(super) fn new(
+        id: DeploymentId,
+        shown_id: Arc<str>,
+        registered: Registered,
+        revision: Arc<ServiceRevision>,
+        now: Timestamp,
+    ) -> Deployment {
+        Deployment {
+            id,
+            shown_id,
+            status: DeploymentStatus::Primary,
+            task_definition: registered.definition,
+            reservation: registered.reservation,
+            revision,
+            rollout_state: RolloutState::InProgress,
+            rollout_state_reason: "".into(),
+            breaker_stage: BreakerStage::Starting,
+            ignored_alarms: BTreeSet::new(),
+            bake_until: None,
+            failed_tasks: 0,
+            created_at: now,
+            updated_at: now,
+            starting: BTreeSet::new(),
+            unproven: BTreeSet::new(),
+            healthy: BTreeSet::new(),
+            giving_way: BTreeSet::new(),
+            stopping: BTreeSet::new(),
+            tasks_by_provider: BTreeMap::new(),
+        }
+    }
+
     /// Tasks that run.
     pub fn running_count(&self) -> u32 {
         count(self.unproven.len() + self.healthy.len())
@@ -361,6 +442,20 @@ impl Service {
     /// The primary deployment.
     pub fn primary(&self) -> &Deployment {
         self.deployments.first().expect("a service has a primary deployment from its creation on")
+    }
+
+    /// The launch type that it was created with; that of its strategy's providers, if it was with one.
+    pub fn launch_type(&self) -> LaunchType {
+        match &self.spec.launch_target {
+            LaunchTarget::LaunchType(launch_type) => *launch_type,
+            LaunchTarget::Strategy(items) => {
+                items.first().map_or(LaunchType::Ec2, |item| match &*item.capacity_provider {
+                    FARGATE | FARGATE_SPOT => LaunchType::Fargate,
+                    _ => LaunchType::Ec2,
+                })
+            }
+            LaunchTarget::ClusterDefault => LaunchType::Ec2,
+        }
     }
 
     /// Tasks that run, over all deployments.
@@ -490,6 +585,16 @@ impl ClusterState {
         }
         for service in self.services.values() {
             service.check_invariants(self);
+        }
+        for (name, target) in &self.scalable_targets {
+            target.check_invariants();
+            let service = self.services.get(name).expect("a scalable target has its service");
+            assert_eq!(service.status, ServiceStatus::Active, "service {name} is deleted and still scaled");
+            assert_eq!(
+                service.spec.auto_scaling.as_ref(),
+                Some(&target.settings),
+                "service {name} shows other settings"
+            );
         }
     }
 }

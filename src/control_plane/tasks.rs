@@ -15,9 +15,7 @@ use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::task::{
-    Container, ContainerExit, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus,
-};
+use crate::model::task::{Container, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus};
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
 use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, UsageSample};
@@ -26,7 +24,7 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 const PROVISIONING_LIMIT: usize = 500;
 
 /// **Source:** ecs-semantics §2.4.
-const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
+pub(super) const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
 
 /// What a task is created from.
 pub(super) struct NewTask {
@@ -199,8 +197,10 @@ impl ControlPlane {
             self.state.tasks_by_instance.entry(instance).or_default().insert(id);
             self.refresh_remaining(instance);
         }
+        let now = self.now;
         self.change_task(id, |record| {
             record.task.last_status = TaskStatus::Pending;
+            record.task.connectivity_at = Some(now);
             if let TaskHost::Ec2(instance) = host {
                 record.task.container_instance = Some(instance);
             }
@@ -326,37 +326,33 @@ impl ControlPlane {
             TaskStep::Running if !started_before => self.task_started(id),
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
             TaskStep::Stopped { usage, failed_to_start } => {
+                let essential_exited = self.essential_exited.clone();
                 self.change_task(id, |record| {
                     let task = &mut record.task;
                     task.usage = usage;
                     let (code, reason): (StopCode, Arc<str>) = match failed_to_start {
                         Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
-                        None => (StopCode::EssentialContainerExited, ESSENTIAL_CONTAINER_EXITED.into()),
+                        None => (StopCode::EssentialContainerExited, essential_exited),
                     };
                     task.stop_code = task.stop_code.or(Some(code));
-                    if task.stopped_reason.is_none() {
-                        task.stopped_reason = Some(reason);
-                    }
+                    task.stopped_reason.get_or_insert(reason);
                 });
                 self.task_over(id);
             }
         }
         if !is_over && self.state.tasks[&id].task.has_lost_an_essential_container() {
             // The others have their stop timeout; the task's replacement does not wait for them.
-            self.stop_task(id, StopCode::EssentialContainerExited, &ESSENTIAL_CONTAINER_EXITED.into());
+            let reason = self.essential_exited.clone();
+            self.stop_task(id, StopCode::EssentialContainerExited, &reason);
         }
     }
 
     fn task_started(&mut self, id: TaskId) {
+        self.measure_task(id);
         let task = &self.state.tasks[&id].task;
         if let Some(service) = task.service.clone() {
             if task.desired_status == DesiredStatus::Running {
                 self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id));
-            }
-            if let Some(controller) = self.controllers.get_mut(&service) {
-                // The first sample is what later ones are measured against.
-                let (usage, reservation) = (&task.usage, &task.reservation);
-                controller.metrics.add_sample(id, self.now, usage, reservation.cpu, reservation.memory);
             }
             self.service_task_ran(&service, id);
             self.dirty.insert(service);
@@ -425,6 +421,7 @@ impl ControlPlane {
             self.refresh_remaining(instance);
             self.room_appeared(instance);
         }
+        self.measured_task_over(id);
         if let Some(service) = service {
             self.service_task_over(&service, id);
             self.dirty.insert(service);
@@ -433,23 +430,33 @@ impl ControlPlane {
 
     /// The one way to change a task: keeps its deployment's sets and its instance's counts true and tells who watches.
     pub(super) fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut TaskRecord)) {
+        let now = self.now;
         let record = self.state.tasks.get_mut(&id).expect("the caller has the task");
         let before = (slot_of(record), record.task.last_status, record.task.desired_status);
         let instance_before = record.task.container_instance;
         let is_new = record.task.version == 0;
+        let containers_before = record.task.containers.clone();
         change(record);
+        let task = &mut record.task;
+        if task.desired_status == DesiredStatus::Stopped || task.has_lost_an_essential_container() {
+            task.execution_stopped_at = task.execution_stopped_at.or(Some(now));
+        }
+        let containers_changed = task.containers != containers_before;
         let after = (slot_of(record), record.task.last_status, record.task.desired_status);
         debug_assert!(after.1 >= before.1, "a task's status only goes forward");
-        if before == after && !is_new {
+        if before == after && !containers_changed && !is_new {
             return;
         }
-        record.task.version += 1;
+        // Whether a service's task has proved healthy is nothing that ECS shows.
+        let is_told = before.1 != after.1 || before.2 != after.2 || containers_changed || is_new;
+        record.task.version += u64::from(is_told);
         let task = &record.task;
         let notification = Notification::Task {
             task: id,
             last_status: task.last_status,
             desired_status: task.desired_status,
             stop_code: task.stop_code,
+            version: task.version,
         };
         if let (Some(service), Some(deployment)) = (&task.service, task.deployment) {
             let deployments = self.state.services.get_mut(service).map(|service| &mut service.deployments);
@@ -470,10 +477,13 @@ impl ControlPlane {
             };
             let was = counted(instance_before.is_some(), before);
             let is = counted(true, after);
+            if was != is {
+                self.instances_with_other_tasks.insert(instance.id);
+            }
             instance.running_tasks_count = instance.running_tasks_count + is.0 - was.0;
             instance.pending_tasks_count = instance.pending_tasks_count + is.1 - was.1;
         }
-        if before.1 != after.1 || before.2 != after.2 || is_new {
+        if is_told {
             self.notify(notification);
         }
     }
@@ -494,14 +504,26 @@ impl ControlPlane {
                 extra_storage_gib: definition.ephemeral_storage_gib.unwrap_or(20).saturating_sub(20),
             },
         };
-        let identity = Arc::new(TaskIdentity {
-            service: task.service.clone(),
-            task_definition: definition.clone(),
-            tags: BTreeMap::clone(&task.tags),
-            placement,
-            cpu: task.reservation.cpu,
-            memory: task.reservation.memory,
-        });
+        // Tasks of one kind that start one after the other share their identity: short ones come by the thousand.
+        let is_alike = |last: &TaskIdentity| {
+            last.placement == placement
+                && (last.cpu, last.memory) == (task.reservation.cpu, task.reservation.memory)
+                && Arc::ptr_eq(&last.task_definition, definition)
+                && last.service == task.service
+                && last.tags == *task.tags
+        };
+        let identity = match &self.last_identity {
+            Some(last) if is_alike(last) => last.clone(),
+            _ => Arc::new(TaskIdentity {
+                service: task.service.clone(),
+                task_definition: definition.clone(),
+                tags: BTreeMap::clone(&task.tags),
+                placement,
+                cpu: task.reservation.cpu,
+                memory: task.reservation.memory,
+            }),
+        };
+        self.last_identity = Some(identity.clone());
         self.actions.push(Action::Meter(MeteringFact::TaskStarted { task: id, at, identity }));
     }
 
@@ -520,12 +542,8 @@ impl ControlPlane {
                 continue;
             };
             record.task.usage = sample.usage;
-            let task = &record.task;
-            if task.last_status == TaskStatus::Running
-                && let Some(controller) = task.service.as_ref().and_then(|name| self.controllers.get_mut(name))
-            {
-                let reservation = &task.reservation;
-                controller.metrics.add_sample(task.id, self.now, &task.usage, reservation.cpu, reservation.memory);
+            if record.task.last_status == TaskStatus::Running {
+                self.measure_task(sample.task);
             }
         }
     }

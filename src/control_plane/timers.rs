@@ -25,6 +25,14 @@ pub enum Wakeup {
     Instance(ContainerInstanceId),
     /// The Auto Scaling group of a capacity provider has something to do: launch again, go on with a refresh, replace the old.
     Group(Arc<str>),
+    /// A service may start tasks again, of which it started as many as it may in a minute. **Source:** ecs-semantics §1.7, §5.3.
+    LaunchRate(Arc<str>),
+    /// The protection of a service's task from scale-in ends. **Source:** ecs-semantics §2.6.
+    ProtectionEnds(Arc<str>),
+    /// A service's deployment has baked, or has taken too long. **Source:** ecs-semantics §5.7, §5.8.
+    Deployment(Arc<str>),
+    /// Scheduled actions of a service take place. **Source:** ecs-semantics §7.4.
+    ScheduledAction(Arc<str>),
     /// A metric period ends: datapoints, alarms and scaling. **Source:** ecs-semantics §6.3, §7.2.
     MetricPeriod,
 }

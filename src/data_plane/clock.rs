@@ -20,6 +20,11 @@ impl Clock {
         Clock { start: Instant::now(), calendar_start: jiff::Timestamp::now() }
     }
 
+    /// Starts at zero with another calendar time than the operating system's.
+    pub fn starting_at(calendar_start: jiff::Timestamp) -> Clock {
+        Clock { calendar_start, ..Clock::start_now() }
+    }
+
     /// The time since the start. Never decreases.
     pub fn now(&self) -> Timestamp {
         Timestamp(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))

@@ -16,17 +16,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
-use super::stdio::{LogStream, StopSignal};
+use super::stdio::{GuestInput, LogStream};
 
 /// What fits a pipe that is ready for writing. **Source:** pipe(7), `PIPE_BUF`.
 const WRITE_BYTES_MAX: usize = 4096;
 
 /// Standard input: this process' own until the task is asked to stop, and at its end from then on.
 #[derive(Clone, Debug)]
-pub(super) struct InheritedInput(StopSignal);
+pub(super) struct InheritedInput(GuestInput);
 
 impl InheritedInput {
-    pub(super) fn new(signal: StopSignal) -> InheritedInput {
+    pub(super) fn new(signal: GuestInput) -> InheritedInput {
         InheritedInput(signal)
     }
 }
@@ -49,7 +49,7 @@ impl StdinStream for InheritedInput {
 
 struct UntilStop {
     host: Box<dyn InputStream>,
-    signal: StopSignal,
+    signal: GuestInput,
 }
 
 #[wasmtime_wasi::async_trait]

@@ -103,6 +103,11 @@ impl JobQueue {
         JobPush::Queued
     }
 
+    /// How many jobs have been done in all.
+    pub fn completed(&self) -> u64 {
+        self.state.lock().completed
+    }
+
     /// The queue at this moment.
     pub fn stats(&self) -> JobStats {
         let state = self.state.lock();

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
 
 use super::clock::Clock;
+use super::container::Container;
 use super::engine::TABLE_ELEMENTS_MAX;
 use crate::model::units::Timestamp;
 
@@ -44,8 +45,8 @@ pub(super) struct MemoryUse {
 }
 
 impl TaskMemory {
-    pub(super) fn new(limit: u64, clock: Clock) -> TaskMemory {
-        let since = clock.now();
+    /// An account that is empty at `since`.
+    pub(super) fn new(limit: u64, clock: Clock, since: Timestamp) -> TaskMemory {
         TaskMemory { limit, clock, account: Mutex::new(Account { since, ..Account::default() }) }
     }
 
@@ -159,14 +160,14 @@ impl Drop for ContainerMemory {
 /// Stands between a store and the account. Also bounds how many instances, tables and memories a component may make.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    memory: Arc<ContainerMemory>,
+    container: Arc<Container>,
     /// Charged for a growth whose outcome is not known yet.
     last_growth: u64,
 }
 
 impl Limiter {
-    pub(super) fn new(memory: Arc<ContainerMemory>) -> Limiter {
-        Limiter { memory, last_growth: 0 }
+    pub(super) fn new(container: Arc<Container>) -> Limiter {
+        Limiter { container, last_growth: 0 }
     }
 
     fn growing(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
@@ -177,7 +178,7 @@ impl Limiter {
         }
         let units = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
         let bytes = units.saturating_mul(unit);
-        let granted = self.memory.grow(bytes);
+        let granted = self.container.memory.grow(bytes);
         if granted {
             self.last_growth = bytes;
         }
@@ -188,8 +189,8 @@ impl Limiter {
     fn growth_failed(&mut self) {
         let bytes = std::mem::take(&mut self.last_growth);
         if bytes > 0 {
-            self.memory.give_back(bytes);
-            self.memory.refuse();
+            self.container.memory.give_back(bytes);
+            self.container.memory.refuse();
         }
     }
 }
@@ -207,7 +208,7 @@ impl ResourceLimiter for Limiter {
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // A maximum that no guest declares is that of the slot.
         if desired > TABLE_ELEMENTS_MAX && maximum.is_some_and(|maximum| maximum >= TABLE_ELEMENTS_MAX) {
-            self.memory.refuse();
+            self.container.memory.refuse();
             return Ok(false);
         }
         Ok(self.growing(current, desired, maximum, TABLE_ELEMENT_BYTES))
@@ -233,10 +234,21 @@ impl ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
+    use crate::data_plane::stdio::{ContainerOutput, Input, OutputSettings};
+    use crate::model::ids::TaskId;
 
     fn task(limit: u64) -> Arc<TaskMemory> {
-        Arc::new(TaskMemory::new(limit, Clock::start_now()))
+        Arc::new(TaskMemory::new(limit, Clock::start_now(), Timestamp::ZERO))
+    }
+
+    fn container(limit: u64) -> Arc<Container> {
+        let clock = Clock::start_now();
+        let settings = OutputSettings { clock, ring_bytes: 0, observer: None, errors: AtomicU64::new(0) };
+        let output = ContainerOutput::new(Arc::new(settings), TaskId(1), 0, None);
+        Container::new(ContainerMemory::new(task(limit), None), Input::default(), output)
     }
 
     /// Two containers share one limit, and each has its own below it.
@@ -259,18 +271,19 @@ mod tests {
     #[test]
     fn a_slots_maximum_is_ours() {
         for (maximum, refused) in [(TABLE_ELEMENTS_MAX, true), (10, false)] {
-            let memory = Arc::new(ContainerMemory::new(task(u64::MAX), None));
-            let mut limiter = Limiter::new(memory.clone());
+            let container = container(u64::MAX);
+            let mut limiter = Limiter::new(container.clone());
             assert!(!limiter.table_growing(0, TABLE_ELEMENTS_MAX + 1, Some(maximum)).unwrap());
-            assert_eq!(memory.was_refused(), refused, "{maximum}");
+            assert_eq!(container.memory.was_refused(), refused, "{maximum}");
         }
     }
 
     /// A refusal is remembered until a later growth is granted, and a failed growth is not kept.
     #[test]
     fn refusals_are_remembered_until_the_guest_copes() {
-        let memory = Arc::new(ContainerMemory::new(task(1000), None));
-        let mut limiter = Limiter::new(memory.clone());
+        let container = container(1000);
+        let memory = &container.memory;
+        let mut limiter = Limiter::new(container.clone());
         assert!(limiter.memory_growing(0, 900, None).unwrap());
         assert!(!limiter.memory_growing(900, 1001, None).unwrap());
         assert!(memory.was_refused());

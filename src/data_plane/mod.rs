@@ -9,6 +9,7 @@
 //! what a guest is, and `memory` and `meter` for what it is charged.
 
 pub mod clock;
+mod container;
 pub mod engine;
 pub mod image;
 mod inherited;
@@ -39,7 +40,7 @@ use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, 
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task::{ContainerExit, ContainerStatus};
+use crate::model::task::ContainerStatus;
 use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
 use crate::model::usage::{TaskUsage, UsageSample};
@@ -52,7 +53,7 @@ pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
-use stdio::{CapturedLogs, ContainerOutput};
+use stdio::{CapturedLogs, KeptOutput, OutputSettings};
 use task::{Kill, Task, TaskLimits};
 
 /// The most fuel between two looks at who is next: about 0.16 ms of a core, at about a percent of overhead.
@@ -149,13 +150,13 @@ struct Shared {
     tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
-    /// Output of tasks that have stopped, the oldest first.
-    stopped: Mutex<VecDeque<(TaskId, Vec<Arc<ContainerOutput>>)>>,
+    /// Output of tasks that have stopped, by container, the oldest first.
+    stopped: Mutex<VecDeque<(TaskId, Vec<KeptOutput>)>>,
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
     scratch: OnceLock<Result<PathBuf, String>>,
-    log_errors: Arc<AtomicU64>,
+    output: Arc<OutputSettings>,
     /// Worker threads, also of instances that are gone.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The pools of instances, also of those that are ending, and what those that are gone have done.
@@ -216,8 +217,12 @@ impl DataPlane {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let worker_threads = options.worker_threads.unwrap_or(cores).max(1);
         let fargate = Pool::new(settings, None);
-        let threads =
-            fargate.start_workers("longshore-fargate", worker_threads, || {}).map_err(DataPlaneError::Thread)?;
+        let output = Arc::new(OutputSettings {
+            clock: clock.clone(),
+            ring_bytes: options.log_buffer_bytes,
+            observer: options.log_observer.clone(),
+            errors: AtomicU64::new(0),
+        });
         let shared = Arc::new(Shared {
             images,
             options,
@@ -236,10 +241,12 @@ impl DataPlane {
             queues: Mutex::default(),
             loads: Mutex::default(),
             scratch: OnceLock::new(),
-            log_errors: Arc::default(),
-            threads: Mutex::new(threads),
+            output,
+            threads: Mutex::default(),
             instance_pools: Mutex::default(),
         });
+        let workers = shared.fargate.start_workers("longshore-fargate", worker_threads, &shared, || {});
+        *shared.threads.lock() = workers.map_err(DataPlaneError::Thread)?;
         Ok(DataPlane { shared, runtime: Some(runtime) })
     }
 
@@ -291,9 +298,10 @@ impl DataPlane {
             shared.send(not_started(start, "ResourceInitializationError: the container instance is gone"));
             return;
         };
-        let task = Task::new(start, shared, limits);
+        let now = shared.clock.now();
+        let task = Task::new(start, shared, limits, now);
         shared.tasks.lock().insert(start.task, task.clone());
-        task.begin(shared);
+        task.begin(shared, now);
     }
 
     /// Stops a task: end-of-file on standard input, then interruption after each container's stop timeout.
@@ -339,8 +347,9 @@ impl DataPlane {
 
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let live = self.shared.tasks.lock().get(&task).cloned();
-        if let Some(task) = live {
+        // Held all the while: a task that is forgotten meanwhile takes its output along.
+        let live = self.shared.tasks.lock();
+        if let Some(task) = live.get(&task) {
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let stopped = self.shared.stopped.lock();
@@ -350,7 +359,7 @@ impl DataPlane {
 
     /// How many times a log file could not be written.
     pub fn log_errors(&self) -> u64 {
-        self.shared.log_errors.load(Ordering::Relaxed)
+        self.shared.output.errors.load(Ordering::Relaxed)
     }
 
     /// The jobs of a service.
@@ -436,7 +445,7 @@ impl Shared {
             }
             shared.send(Event::InstanceTerminated { instance, reason: None });
         };
-        match pool.start_workers(&format!("longshore-ec2-{instance}"), workers, when_closed) {
+        match pool.start_workers(&format!("longshore-ec2-{instance}"), workers, self, when_closed) {
             Ok(threads) => {
                 self.threads.lock().extend(threads);
                 self.instance_pools.lock().0.push(pool.clone());
@@ -493,15 +502,16 @@ impl Shared {
     /// A task is over: only its output is kept.
     fn forget(&self, task: &Task) {
         let id = task.start.task;
-        let outputs = task.containers.iter().map(|container| container.output.clone()).collect();
-        let oldest = {
+        let (removed, oldest) = {
+            let mut tasks = self.tasks.lock();
+            let outputs = task.containers.iter().map(|container| container.output.keep()).collect();
             let mut stopped = self.stopped.lock();
             stopped.push_back((id, outputs));
-            if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None }
+            let oldest = if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None };
+            (tasks.remove(&id), oldest)
         };
-        drop(oldest);
-        let removed = self.tasks.lock().remove(&id);
-        drop(removed);
+        // Both go without the locks.
+        drop((removed, oldest));
     }
 
     fn job_queue(&self, service: &str) -> JobQueue {

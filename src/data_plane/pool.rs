@@ -14,12 +14,14 @@ use std::thread::{JoinHandle, Thread};
 use crossbeam_queue::SegQueue;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::Shared;
 use super::clock::Clock;
+use super::container::turn;
 use super::meter::CpuMeasure;
 use super::outbox::Outbox;
 use super::sandbox::EXIT_TRAPPED;
 use super::schedule::{ContainerKey, Pick, Schedule, Work};
-use super::task::{Handle, Life, Task, turn};
+use super::task::{Handle, Life, Task};
 use crate::model::task::ContainerExit;
 use crate::model::units::{Duration, Timestamp};
 
@@ -81,6 +83,36 @@ struct Dead {
     life: Option<Life>,
 }
 
+/// What a worker's thread has had of a core, from turn to turn.
+struct CpuMark {
+    /// At the last reading.
+    read: Duration,
+    /// Put down to turns since then without a reading.
+    assumed_nanos: u64,
+}
+
+impl CpuMark {
+    /// Turns that are shorter are not worth a reading, which is a call into the kernel.
+    const SHORT_TURN_NANOS: u64 = 50_000;
+
+    fn read() -> CpuMark {
+        CpuMark { read: Clock::thread_cpu_time(), assumed_nanos: 0 }
+    }
+
+    /// The CPU time of a turn that took `wall_nanos`. A short one had the core all the time, for all that can be known; whatever is
+    /// wrong with that comes right with the next longer one.
+    fn of_turn(&mut self, wall_nanos: u64) -> u64 {
+        if wall_nanos < Self::SHORT_TURN_NANOS {
+            self.assumed_nanos += wall_nanos;
+            return wall_nanos;
+        }
+        let now = CpuMark::read();
+        let had = nanos(now.read.saturating_sub(self.read)).saturating_sub(self.assumed_nanos);
+        *self = now;
+        had
+    }
+}
+
 /// How a turn ended.
 enum TurnEnd {
     /// The guest waits, or has used up its quantum.
@@ -108,7 +140,7 @@ impl Pool {
         })
     }
 
-    /// Starts `count` workers. `when_closed` is called by the last one to end.
+    /// Starts `count` workers, each with a hold on the data plane until it ends. `when_closed` is called by the last one to end.
     ///
     /// # Errors
     /// When the first thread cannot be started. With fewer than asked for the pool works, at a lower rate.
@@ -116,15 +148,16 @@ impl Pool {
         self: &Arc<Pool>,
         name: &str,
         count: usize,
+        shared: &Arc<Shared>,
         when_closed: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Vec<JoinHandle<()>>> {
         let when_closed: Arc<dyn Fn() + Send + Sync> = Arc::new(when_closed);
         let mut threads = Vec::with_capacity(count);
         for index in 0..count.max(1) {
-            let (pool, when_closed) = (self.clone(), when_closed.clone());
+            let (pool, shared, when_closed) = (self.clone(), shared.clone(), when_closed.clone());
             self.live_workers.fetch_add(1, Ordering::SeqCst);
             let thread = std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
-                pool.work();
+                pool.work(&shared);
                 if pool.live_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
                     pool.refuse_late_comers();
                     when_closed();
@@ -188,29 +221,29 @@ impl Pool {
         }
     }
 
-    fn work(&self) {
+    fn work(&self, shared: &Shared) {
         lower_priority(GUEST_NICENESS);
         // Guests' timers are those of the data plane's runtime, which they find by this.
         let runtime = self.settings.runtime.clone();
         let _context = runtime.enter();
-        let mut cpu_mark = Clock::thread_cpu_time();
+        let mut cpu = CpuMark::read();
         let mut state = self.state.lock();
         loop {
             let now = self.settings.clock.now().0;
             let dead = self.read_inbox(&mut state, now);
             if !dead.is_empty() {
-                MutexGuard::unlocked(&mut state, || bury(dead));
-                cpu_mark = Clock::thread_cpu_time();
+                MutexGuard::unlocked(&mut state, || bury(dead, shared));
+                cpu = CpuMark::read();
                 continue;
             }
             if state.is_closing && state.schedule.is_empty() {
                 break;
             }
             match state.schedule.pick(now) {
-                Pick::Run(key) => self.give_turn(&mut state, key, now, &mut cpu_mark),
+                Pick::Run(key) => self.give_turn(shared, &mut state, key, now, &mut cpu),
                 Pick::WaitUntil(until) => {
                     MutexGuard::unlocked(&mut state, || self.park(now, until));
-                    cpu_mark = Clock::thread_cpu_time();
+                    cpu = CpuMark::read();
                 }
             }
         }
@@ -252,7 +285,14 @@ impl Pool {
     }
 
     /// Gives a container its turn, without the lock, and charges it.
-    fn give_turn(&self, state: &mut MutexGuard<'_, PoolState>, key: ContainerKey, now: u64, cpu_mark: &mut Duration) {
+    fn give_turn(
+        &self,
+        shared: &Shared,
+        state: &mut MutexGuard<'_, PoolState>,
+        key: ContainerKey,
+        now: u64,
+        cpu: &mut CpuMark,
+    ) {
         let has_more = state.schedule.has_queued();
         let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
         let (handle, life) = (slot.handle.clone(), slot.life.take());
@@ -269,15 +309,13 @@ impl Pool {
             }
             let meter = &handle.container().meter;
             meter.begin_turn(now);
-            let end = poll(&handle, life);
+            let end = poll(&handle, life, shared);
             let ended_at = self.settings.clock.now().0;
-            let cpu_now = Clock::thread_cpu_time();
-            let cpu = cpu_now.saturating_sub(*cpu_mark);
-            *cpu_mark = cpu_now;
-            let work = meter.end_turn(ended_at, nanos(cpu), self.settings.measure);
-            handle.task.hold_to_budget();
+            let cpu_nanos = cpu.of_turn(ended_at.saturating_sub(now));
+            let work = meter.end_turn(ended_at, cpu_nanos, self.settings.measure);
+            handle.task.hold_to_budget(shared);
             if is_first && matches!(end, TurnEnd::Pending(_)) {
-                handle.task.report_running();
+                handle.task.report_running(shared);
             }
             (end, work.0, ended_at)
         });
@@ -308,7 +346,11 @@ impl Pool {
             TurnEnd::Over(exit) => {
                 state.schedule.charge_and_remove(key, work, ended_at);
                 state.free(key);
-                MutexGuard::unlocked(state, || handle.task.container_ended(handle.index, exit));
+                MutexGuard::unlocked(state, || {
+                    handle.task.container_ended(handle.index, exit, shared);
+                    // What is left of the task goes here, and not under the lock.
+                    drop(handle);
+                });
             }
         }
     }
@@ -373,7 +415,7 @@ fn key_of(task: &Task, index: usize) -> Option<ContainerKey> {
 }
 
 /// One turn.
-fn poll(handle: &Arc<Handle>, life: Option<Life>) -> TurnEnd {
+fn poll(handle: &Arc<Handle>, life: Option<Life>, shared: &Shared) -> TurnEnd {
     let container = handle.container();
     container.turn.store(turn::RUNNING, Ordering::SeqCst);
     if container.is_killed.load(Ordering::SeqCst) {
@@ -382,7 +424,7 @@ fn poll(handle: &Arc<Handle>, life: Option<Life>) -> TurnEnd {
         }
         return TurnEnd::Over(None);
     }
-    let Some(mut life) = life.or_else(|| handle.task.life(handle.index)) else { return TurnEnd::Over(None) };
+    let Some(mut life) = life.or_else(|| handle.task.life(handle.index, shared)) else { return TurnEnd::Over(None) };
     let waker = Waker::from(handle.clone());
     let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut Context::from_waker(&waker))));
     match polled {
@@ -409,12 +451,12 @@ fn drop_life(life: Life) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(life)));
 }
 
-fn bury(dead: Vec<Dead>) {
+fn bury(dead: Vec<Dead>, shared: &Shared) {
     for Dead { handle, life } in dead {
         if let Some(life) = life {
             drop_life(life);
         }
-        handle.task.container_ended(handle.index, None);
+        handle.task.container_ended(handle.index, None, shared);
     }
 }
 

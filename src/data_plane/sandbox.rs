@@ -15,14 +15,15 @@ use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use super::clock::Clock;
+use super::container::Container;
 use super::engine::{ComponentWasi, Engines, Guest};
 use super::image::{Image, Linked};
 use super::inherited::{InheritedInput, InheritedOutput};
-use super::memory::{ContainerMemory, Limiter};
-use super::meter::Meter;
+use super::memory::Limiter;
 use super::options::Stdio;
-use super::stdio::{ContainerOutput, GuestOutput, LogStream, StopSignal};
+use super::stdio::{GuestInput, GuestOutput, LogStream};
 use super::volumes::Mount;
+use crate::control_plane::action::TaskStart;
 use crate::model::task::ContainerExit;
 use crate::model::task_definition::VolumeAccess;
 
@@ -44,18 +45,15 @@ const RANDOM_BYTES_MAX: u64 = 4 << 20;
 const FUEL: u64 = u64::MAX;
 
 /// All that a container needs to run.
-#[derive(Clone)]
 pub(super) struct Launch {
     pub(super) engines: Arc<Engines>,
     pub(super) image: Arc<Image>,
-    pub(super) arguments: Vec<String>,
-    pub(super) environment: Vec<(String, String)>,
+    /// The task, and which of its containers this is.
+    pub(super) start: Arc<TaskStart>,
+    pub(super) index: usize,
+    pub(super) container: Arc<Container>,
     pub(super) mounts: Vec<Mount>,
     pub(super) stdio: Stdio,
-    pub(super) stdin: StopSignal,
-    pub(super) output: Arc<ContainerOutput>,
-    pub(super) memory: Arc<ContainerMemory>,
-    pub(super) meter: Arc<Meter>,
     pub(super) clock: Clock,
     /// Fuel between two yields.
     pub(super) quantum: u64,
@@ -66,11 +64,17 @@ pub(super) async fn run(launch: Launch) -> ContainerExit {
     if let Some(linked) = launch.image.code.primary() {
         match run_linked(&launch, &launch.engines.primary().engine, linked).await {
             Ok(exit) => return exit,
-            Err(PoolIsFull) => launch.memory.release(),
+            Err(PoolIsFull) => launch.container.memory.release(),
         }
     }
+    // In a box of its own: a future is as large as the largest of its parts, and this one is rarely needed.
+    Box::pin(run_on_demand(&launch)).await
+}
+
+/// Runs it on the engine that has no slots to run out of.
+async fn run_on_demand(launch: &Launch) -> ContainerExit {
     match launch.image.code.overflow(&launch.engines) {
-        Ok(linked) => match run_linked(&launch, &launch.engines.overflow().engine, linked).await {
+        Ok(linked) => match run_linked(launch, &launch.engines.overflow().engine, linked).await {
             Ok(exit) => exit,
             Err(PoolIsFull) => cannot_start("no room for another instance"),
         },
@@ -90,7 +94,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
         Ok(builder) => builder,
         Err(error) => return Ok(cannot_start(&format!("{error:#}"))),
     };
-    let limiter = Limiter::new(launch.memory.clone());
+    let limiter = Limiter::new(launch.container.clone());
     let ended = match linked {
         Linked::Module { pre } => {
             let mut wasi = builder.build_p1();
@@ -104,7 +108,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
                 Ok(start) => start.call_async(&mut store, ()).await,
                 Err(error) => Err(error),
             };
-            launch.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
+            launch.container.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
             result.map(|()| 0)
         }
         Linked::Component { pre, .. } => {
@@ -117,7 +121,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
                 Err(error) => return not_instantiated(launch, &error),
             };
             let result = command.wasi_cli_run().call_run(&mut store).await;
-            launch.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
+            launch.container.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
             result.map(|outcome| if outcome.is_ok() { 0 } else { 1 })
         }
     };
@@ -139,7 +143,7 @@ fn exit(launch: &Launch, ended: wasmtime::Result<i32>) -> ContainerExit {
             None => return failure(launch, error),
         },
     };
-    if code != 0 && launch.memory.was_refused() {
+    if code != 0 && launch.container.memory.was_refused() {
         return out_of_memory();
     }
     ContainerExit { exit_code: Some(code), reason: None }
@@ -150,7 +154,7 @@ fn out_of_memory() -> ContainerExit {
 }
 
 fn failure(launch: &Launch, error: &wasmtime::Error) -> ContainerExit {
-    if launch.memory.was_refused() {
+    if launch.container.memory.was_refused() {
         return out_of_memory();
     }
     let what = match error.downcast_ref::<Trap>() {
@@ -174,16 +178,29 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
-        .max_random_size(RANDOM_BYTES_MAX)
-        .args(&launch.arguments)
-        .envs(&launch.environment);
+        .max_random_size(RANDOM_BYTES_MAX);
+    let definition = &launch.start.task_definition.containers[launch.index];
+    let overrides = launch.start.overrides.containers.get(&definition.name);
+    match &definition.entry_point {
+        Some(entry_point) => builder.args(entry_point),
+        None => builder.arg(&launch.image.stem),
+    };
+    builder.args(overrides.and_then(|overrides| overrides.command.as_ref()).unwrap_or(&definition.command));
+    let added = overrides.map(|overrides| &overrides.environment);
+    let is_replaced = |name: &String| added.is_some_and(|added| added.contains_key(name));
+    for (name, value) in
+        definition.environment.iter().filter(|(name, _)| !is_replaced(name)).chain(added.into_iter().flatten())
+    {
+        builder.env(name, value);
+    }
+    let container = &launch.container;
     match launch.stdio {
         Stdio::Captured => builder
-            .stdin(launch.stdin.clone())
-            .stdout(GuestOutput::new(launch.output.clone(), LogStream::Stdout))
-            .stderr(GuestOutput::new(launch.output.clone(), LogStream::Stderr)),
+            .stdin(GuestInput::new(container.clone()))
+            .stdout(GuestOutput::new(container.clone(), LogStream::Stdout))
+            .stderr(GuestOutput::new(container.clone(), LogStream::Stderr)),
         Stdio::Inherited => builder
-            .stdin(InheritedInput::new(launch.stdin.clone()))
+            .stdin(InheritedInput::new(GuestInput::new(container.clone())))
             .stdout(InheritedOutput::new(LogStream::Stdout))
             .stderr(InheritedOutput::new(LogStream::Stderr)),
     };
@@ -203,19 +220,19 @@ fn store<W: Send + 'static>(launch: &Launch, engine: &wasmtime::Engine, guest: G
     store.set_fuel(FUEL).expect("the engine is set to count fuel");
     let quantum = launch.quantum;
     store.fuel_async_yield_interval(Some(quantum)).expect("a quantum is more than nothing");
-    let (meter, clock) = (launch.meter.clone(), launch.clock.clone());
+    let (container, clock) = (launch.container.clone(), launch.clock.clone());
     let mut shortened = false;
     store.call_hook(move |mut store: StoreContextMut<'_, Guest<W>>, crossing| {
         match crossing {
             CallHook::CallingHost => {
-                meter.enter_host(FUEL - store.get_fuel()?, clock.now().0);
+                container.meter.enter_host(FUEL - store.get_fuel()?, clock.now().0);
                 if shortened {
                     shortened = false;
                     store.fuel_async_yield_interval(Some(quantum))?;
                 }
             }
             CallHook::ReturningFromHost => {
-                if meter.leave_host(clock.now().0) > HOST_CALL_TURN_NANOS && !shortened {
+                if container.meter.leave_host(clock.now().0) > HOST_CALL_TURN_NANOS && !shortened {
                     shortened = true;
                     store.fuel_async_yield_interval(Some(1))?;
                 }

@@ -155,7 +155,12 @@ struct TaskEntry {
     /// How many of them are runnable or running.
     demanding: u64,
     place: Place,
+    /// When it came into the queue, against others of the same pass.
+    turn: u64,
 }
+
+/// A task's place in the queue: its pass, then who came first, so that newcomers never overtake those that wait already.
+type QueueKey = (u64, u64, TaskKey);
 
 /// Where a task is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +181,9 @@ pub(super) struct Schedule {
     tasks: Slab<TaskEntry>,
     containers: Slab<ContainerEntry>,
     /// Tasks with a container that may run now.
-    queue: BTreeSet<(u64, TaskKey)>,
+    queue: BTreeSet<QueueKey>,
+    /// Counts who came into the queue.
+    next_turn: u64,
     throttled: BTreeSet<TaskKey>,
     /// The pass of the task that was chosen last; never decreases.
     virtual_time: u64,
@@ -197,6 +204,7 @@ impl Schedule {
             tasks: Slab::default(),
             containers: Slab::default(),
             queue: BTreeSet::new(),
+            next_turn: 0,
             throttled: BTreeSet::new(),
             virtual_time: 0,
             capacity: capacity.map(|quota| Bucket::new(quota, 0)),
@@ -231,6 +239,7 @@ impl Schedule {
             containers: Vec::new(),
             demanding: 0,
             place: Place::Nowhere,
+            turn: 0,
         };
         TaskKey(self.tasks.insert(entry))
     }
@@ -299,7 +308,7 @@ impl Schedule {
             let waits = !self.queue.is_empty() || !self.throttled.is_empty();
             return Pick::WaitUntil(waits.then_some(next_period));
         }
-        while let Some((pass, task_key)) = self.queue.pop_first() {
+        while let Some((pass, _, task_key)) = self.queue.pop_first() {
             self.virtual_time = self.virtual_time.max(pass);
             let Some(key) = self.next_of(task_key) else {
                 self.tasks[task_key.0].place = Place::Nowhere;
@@ -373,8 +382,9 @@ impl Schedule {
         task.pass = task.pass.max(floor).saturating_add(advance(work, task.weight));
         if queued {
             let new = task.pass;
-            self.queue.remove(&(old, task_key));
-            self.queue.insert((new, task_key));
+            let turn = task.turn;
+            self.queue.remove(&(old, turn, task_key));
+            self.queue.insert((new, turn, task_key));
         }
         if let Some(capacity) = &mut self.capacity {
             capacity.refill(period, Demand::Wanted);
@@ -470,7 +480,9 @@ impl Schedule {
         let task = &mut self.tasks[task_key.0];
         if eligible {
             task.place = Place::Queue;
-            self.queue.insert((task.pass, task_key));
+            task.turn = self.next_turn;
+            self.next_turn += 1;
+            self.queue.insert((task.pass, task.turn, task_key));
         } else {
             task.place = Place::Throttled;
             self.throttled.insert(task_key);
@@ -482,7 +494,7 @@ impl Schedule {
         match task.place {
             Place::Nowhere => {}
             Place::Queue => {
-                self.queue.remove(&(task.pass, task_key));
+                self.queue.remove(&(task.pass, task.turn, task_key));
             }
             Place::Throttled => {
                 self.throttled.remove(&task_key);

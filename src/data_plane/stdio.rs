@@ -23,6 +23,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
 use super::clock::Clock;
+use super::container::Container;
 use super::jobs::{JobReader, ReaderEnd};
 use super::memory::ContainerMemory;
 use crate::model::ids::TaskId;
@@ -75,8 +76,8 @@ pub struct CapturedLogs {
 }
 
 /// A container's standard input: open until the task is asked to stop.
-#[derive(Clone, Debug, Default)]
-pub(super) struct StopSignal(Arc<Mutex<InputState>>);
+#[derive(Debug, Default)]
+pub(super) struct Input(Mutex<InputState>);
 
 #[derive(Debug, Default)]
 struct InputState {
@@ -85,10 +86,10 @@ struct InputState {
     waiting: Vec<Waker>,
 }
 
-impl StopSignal {
+impl Input {
     /// An input that hands out jobs.
-    pub(super) fn with_jobs(jobs: JobReader) -> StopSignal {
-        StopSignal(Arc::new(Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() })))
+    pub(super) fn with_jobs(jobs: JobReader) -> Input {
+        Input(Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() }))
     }
 
     /// Input is at its end from here on.
@@ -135,16 +136,30 @@ impl StopSignal {
     }
 }
 
+/// A container's input, as its guest's context takes it.
+#[derive(Clone, Debug)]
+pub(super) struct GuestInput(Arc<Container>);
+
+impl GuestInput {
+    pub(super) fn new(container: Arc<Container>) -> GuestInput {
+        GuestInput(container)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.input.is_stopped()
+    }
+}
+
 /// Waits for input; one that is given up passes a job that was announced to it on to the next reader.
 struct Ready<'a> {
-    signal: &'a StopSignal,
+    input: &'a Input,
     is_done: bool,
 }
 
 impl Future for Ready<'_> {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let poll = self.signal.poll_ready(context);
+        let poll = self.input.poll_ready(context);
         self.is_done = poll.is_ready();
         poll
     }
@@ -153,20 +168,20 @@ impl Future for Ready<'_> {
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
         if !self.is_done
-            && let Some(jobs) = &mut self.signal.0.lock().jobs
+            && let Some(jobs) = &mut self.input.0.lock().jobs
         {
             jobs.stop_waiting();
         }
     }
 }
 
-impl IsTerminal for StopSignal {
+impl IsTerminal for GuestInput {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdinStream for StopSignal {
+impl StdinStream for GuestInput {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
         Box::new(tokio::io::empty())
     }
@@ -177,16 +192,16 @@ impl StdinStream for StopSignal {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for StopSignal {
+impl Pollable for GuestInput {
     async fn ready(&mut self) {
-        Ready { signal: self, is_done: false }.await;
+        Ready { input: &self.0.input, is_done: false }.await;
     }
 }
 
 #[wasmtime_wasi::async_trait]
-impl InputStream for StopSignal {
+impl InputStream for GuestInput {
     fn read(&mut self, size: usize) -> Result<Bytes, StreamError> {
-        let mut state = self.0.lock();
+        let mut state = self.0.input.0.lock();
         let stopped = state.stopped;
         let Some(jobs) = &mut state.jobs else {
             return if stopped { Err(StreamError::Closed) } else { Ok(Bytes::new()) };
@@ -211,26 +226,23 @@ impl InputStream for StopSignal {
     }
 }
 
-/// Where the output of a container goes.
+/// Where the output of all containers goes.
 #[derive(Debug)]
-pub(super) struct OutputTarget {
-    pub(super) task: TaskId,
-    pub(super) container_index: usize,
+pub(super) struct OutputSettings {
     pub(super) clock: Clock,
     /// The most that is kept of one stream.
     pub(super) ring_bytes: usize,
-    /// What the rings are charged to.
-    pub(super) memory: Arc<ContainerMemory>,
     pub(super) observer: Option<Sender<LogLine>>,
-    pub(super) log_path: Option<PathBuf>,
     /// Counts files that could not be written.
-    pub(super) errors: Arc<AtomicU64>,
+    pub(super) errors: AtomicU64,
 }
 
 /// The output of one container: both streams.
 #[derive(Debug)]
 pub(super) struct ContainerOutput {
-    target: OutputTarget,
+    settings: Arc<OutputSettings>,
+    task: TaskId,
+    container_index: usize,
     file: Option<Mutex<LogFile>>,
     streams: [Mutex<Captured>; 2],
 }
@@ -246,28 +258,34 @@ struct Captured {
 }
 
 impl ContainerOutput {
-    pub(super) fn new(mut target: OutputTarget) -> ContainerOutput {
-        let flushed_at = target.clock.now();
-        let file = target
-            .log_path
-            .take()
-            .map(|path| Mutex::new(LogFile { path, state: LogFileState::NotOpen, written: 0, flushed_at }));
-        ContainerOutput { target, file, streams: Default::default() }
+    /// `log_path` is the file that takes the output as well.
+    pub(super) fn new(
+        settings: Arc<OutputSettings>,
+        task: TaskId,
+        container_index: usize,
+        log_path: Option<PathBuf>,
+    ) -> ContainerOutput {
+        let file = log_path.map(|path| {
+            let flushed_at = settings.clock.now();
+            Mutex::new(LogFile { path, state: LogFileState::NotOpen, written: 0, flushed_at })
+        });
+        ContainerOutput { settings, task, container_index, file, streams: Default::default() }
     }
 
-    fn write(&self, stream: LogStream, bytes: &[u8]) {
+    /// Takes what a guest wrote; what is kept of it is charged to `memory`.
+    fn write(&self, stream: LogStream, bytes: &[u8], memory: &ContainerMemory) {
         if bytes.is_empty() {
             return;
         }
         let mut captured = self.streams[stream as usize].lock();
-        captured.keep(bytes, self.target.ring_bytes, &self.target.memory);
-        if let Some(observer) = &self.target.observer {
+        captured.keep(bytes, self.settings.ring_bytes, memory);
+        if let Some(observer) = &self.settings.observer {
             self.observe(&mut captured, stream, bytes, observer);
         }
         if let Some(file) = &self.file
-            && file.lock().write(bytes, self.target.clock.now()).is_err()
+            && file.lock().write(bytes, self.settings.clock.now()).is_err()
         {
-            self.target.errors.fetch_add(1, Ordering::Relaxed);
+            self.settings.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -295,14 +313,14 @@ impl ContainerOutput {
     fn tell(&self, captured: &mut Captured, stream: LogStream, observer: &Sender<LogLine>) {
         let line = String::from_utf8_lossy(&captured.line).into();
         captured.line.clear();
-        let OutputTarget { task, container_index, .. } = self.target;
+        let ContainerOutput { task, container_index, .. } = *self;
         // A full channel loses the line: the guest must not wait for whoever watches.
         let _ = observer.try_send(LogLine { task, container_index, stream, line });
     }
 
     /// The container is over: lines without an end are told, and the file is written.
     pub(super) fn finish(&self) {
-        if let Some(observer) = &self.target.observer {
+        if let Some(observer) = &self.settings.observer {
             for stream in [LogStream::Stdout, LogStream::Stderr] {
                 let mut captured = self.streams[stream as usize].lock();
                 if !captured.line.is_empty() {
@@ -313,18 +331,40 @@ impl ContainerOutput {
         if let Some(file) = &self.file
             && file.lock().close().is_err()
         {
-            self.target.errors.fetch_add(1, Ordering::Relaxed);
+            self.settings.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn captured(&self) -> CapturedLogs {
-        let copy = |stream: LogStream| {
-            let captured = self.streams[stream as usize].lock();
-            (captured.ring.iter().copied().collect::<Vec<u8>>(), captured.dropped)
-        };
-        let (stdout, stdout_dropped) = copy(LogStream::Stdout);
-        let (stderr, stderr_dropped) = copy(LogStream::Stderr);
-        CapturedLogs { stdout, stderr, stdout_dropped, stderr_dropped }
+        let [stdout, stderr] = &self.streams;
+        CapturedLogs::copy_of(&stdout.lock(), &stderr.lock())
+    }
+
+    /// Takes out what was captured, for when the container is forgotten.
+    pub(super) fn keep(&self) -> KeptOutput {
+        KeptOutput(self.streams.each_ref().map(|stream| std::mem::take(&mut *stream.lock())))
+    }
+}
+
+/// What is left of a container that is over: the end of its output.
+#[derive(Debug)]
+pub(super) struct KeptOutput([Captured; 2]);
+
+impl KeptOutput {
+    pub(super) fn captured(&self) -> CapturedLogs {
+        let [stdout, stderr] = &self.0;
+        CapturedLogs::copy_of(stdout, stderr)
+    }
+}
+
+impl CapturedLogs {
+    fn copy_of(stdout: &Captured, stderr: &Captured) -> CapturedLogs {
+        CapturedLogs {
+            stdout: stdout.ring.iter().copied().collect(),
+            stderr: stderr.ring.iter().copied().collect(),
+            stdout_dropped: stdout.dropped,
+            stderr_dropped: stderr.dropped,
+        }
     }
 }
 
@@ -352,13 +392,17 @@ impl Captured {
 /// One of a container's output streams, as the guest's context takes it.
 #[derive(Clone, Debug)]
 pub(super) struct GuestOutput {
-    output: Arc<ContainerOutput>,
+    container: Arc<Container>,
     stream: LogStream,
 }
 
 impl GuestOutput {
-    pub(super) fn new(output: Arc<ContainerOutput>, stream: LogStream) -> GuestOutput {
-        GuestOutput { output, stream }
+    pub(super) fn new(container: Arc<Container>, stream: LogStream) -> GuestOutput {
+        GuestOutput { container, stream }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        self.container.output.write(self.stream, bytes, &self.container.memory);
     }
 }
 
@@ -380,7 +424,7 @@ impl StdoutStream for GuestOutput {
 
 impl AsyncWrite for GuestOutput {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.output.write(self.stream, bytes);
+        self.take(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -401,7 +445,7 @@ impl Pollable for GuestOutput {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
-        self.output.write(self.stream, &bytes);
+        self.take(&bytes);
         Ok(())
     }
 
@@ -486,30 +530,25 @@ mod tests {
     use super::*;
     use crate::data_plane::memory::TaskMemory;
 
-    fn output(limit: u64, observer: Option<Sender<LogLine>>) -> ContainerOutput {
+    fn output(observer: Option<Sender<LogLine>>) -> ContainerOutput {
         let clock = Clock::start_now();
-        let memory = Arc::new(ContainerMemory::new(Arc::new(TaskMemory::new(limit, clock.clone())), None));
-        ContainerOutput::new(OutputTarget {
-            task: TaskId(1),
-            container_index: 0,
-            clock,
-            ring_bytes: 10_000,
-            memory,
-            observer,
-            log_path: None,
-            errors: Arc::default(),
-        })
+        let settings = OutputSettings { clock, ring_bytes: 10_000, observer, errors: AtomicU64::new(0) };
+        ContainerOutput::new(Arc::new(settings), TaskId(1), 0, None)
+    }
+
+    fn memory(limit: u64) -> ContainerMemory {
+        ContainerMemory::new(Arc::new(TaskMemory::new(limit, Clock::start_now(), Timestamp::ZERO)), None)
     }
 
     /// The ring keeps the end, counts what is gone, and takes no more than the task has.
     #[test]
     fn rings_keep_the_end() {
         for (limit, kept) in [(u64::MAX, 10_000), (5000, 4096), (100, 0)] {
-            let output = output(limit, None);
+            let (output, memory) = (output(None), memory(limit));
             for _ in 0..100 {
-                output.write(LogStream::Stdout, &[b'a'; 997]);
+                output.write(LogStream::Stdout, &[b'a'; 997], &memory);
             }
-            output.write(LogStream::Stdout, b"end");
+            output.write(LogStream::Stdout, b"end", &memory);
             let logs = output.captured();
             assert_eq!(logs.stdout.len(), kept);
             assert!(kept == 0 || logs.stdout.ends_with(b"aend"));
@@ -522,10 +561,10 @@ mod tests {
     #[test]
     fn observers_are_told_lines() {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let output = output(u64::MAX, Some(sender));
-        output.write(LogStream::Stderr, b"one\ntw");
-        output.write(LogStream::Stderr, b"o\n");
-        output.write(LogStream::Stderr, &[b'x'; LINE_BYTES_MAX + 1]);
+        let (output, memory) = (output(Some(sender)), memory(u64::MAX));
+        output.write(LogStream::Stderr, b"one\ntw", &memory);
+        output.write(LogStream::Stderr, b"o\n", &memory);
+        output.write(LogStream::Stderr, &[b'x'; LINE_BYTES_MAX + 1], &memory);
         output.finish();
         let lines: Vec<_> = receiver.try_iter().map(|line| line.line).collect();
         assert_eq!(&*lines[0], "one");

@@ -7,21 +7,21 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Wake;
 
 use parking_lot::Mutex;
 
 use super::Shared;
+use super::container::{Container, turn};
 use super::image::{Image, ImageError};
 use super::jobs::ReaderEnd;
 use super::memory::{ContainerMemory, TaskMemory};
-use super::meter::Meter;
 use super::pool::{Message, Pool};
 use super::sandbox::{self, EXIT_KILLED, Launch};
-use super::stdio::{ContainerOutput, OutputTarget, StopSignal};
-use super::volumes::TaskVolumes;
+use super::stdio::{ContainerOutput, Input};
+use super::volumes::{Mount, TaskVolumes};
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
 use crate::model::task::{ContainerExit, ContainerStatus};
@@ -32,7 +32,7 @@ use crate::model::usage::TaskUsage;
 /// A task.
 pub(super) struct Task {
     pub(super) start: Arc<TaskStart>,
-    pub(super) containers: Vec<Container>,
+    pub(super) containers: Vec<Arc<Container>>,
     /// The part of its pool that it gets against others.
     pub(super) weight: u64,
     /// CPU work a period at most, in nanoseconds.
@@ -43,37 +43,8 @@ pub(super) struct Task {
     state: Mutex<State>,
 }
 
-/// One container of a task.
-pub(super) struct Container {
-    pub(super) meter: Arc<Meter>,
-    pub(super) turn: AtomicU8,
-    /// Its key in the schedule of its pool, once it is there.
-    pub(super) key: AtomicUsize,
-    /// Whether it is to be ended as soon as it does not run.
-    pub(super) is_killed: AtomicBool,
-    /// Its life, until its pool takes it for the first turn.
-    life: Mutex<Option<Life>>,
-    pub(super) output: Arc<ContainerOutput>,
-    memory: Arc<ContainerMemory>,
-    stdin: StopSignal,
-}
-
 /// A container's future.
 pub(super) type Life = Pin<Box<dyn Future<Output = ContainerExit> + Send>>;
-
-/// Where a container stands with the workers. Kept in [`Container::turn`].
-pub(super) mod turn {
-    /// Waits for something; the next wake-up puts it in the inbox.
-    pub(in super::super) const WAITING: u8 = 0;
-    /// Is in the inbox or the schedule.
-    pub(in super::super) const QUEUED: u8 = 1;
-    /// Has a turn.
-    pub(in super::super) const RUNNING: u8 = 2;
-    /// Has a turn and was woken in it.
-    pub(in super::super) const RUNNING_WOKEN: u8 = 3;
-    /// Is over.
-    pub(in super::super) const ENDED: u8 = 4;
-}
 
 /// Why containers are ended from outside.
 #[derive(Clone, Debug)]
@@ -108,6 +79,8 @@ struct State {
     pull_started_at: Option<Timestamp>,
     pull_stopped_at: Option<Timestamp>,
     volumes: TaskVolumes,
+    /// What each container sees of the volumes; empty when there are none.
+    mounts: Vec<Vec<Mount>>,
     ends: Vec<ContainerEnd>,
 }
 
@@ -116,8 +89,8 @@ enum Phase {
     Pulling { images: Vec<Option<Arc<Image>>> },
     /// Handed to its pool.
     Admitted { images: Vec<Arc<Image>> },
-    /// Its containers run.
-    Running,
+    /// Its containers run, or will have their first turn.
+    Running { images: Vec<Arc<Image>> },
     /// Everything has ended and was reported.
     Over,
 }
@@ -129,38 +102,21 @@ struct ContainerEnd {
 }
 
 impl Task {
-    pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits) -> Arc<Task> {
+    /// A task that is known from `now` on.
+    pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits, now: Timestamp) -> Arc<Task> {
         let definition = &start.task_definition;
         let clock = &shared.clock;
-        let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone()));
+        let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone(), now));
         let job_reader = start.service.as_deref().and_then(|service| shared.job_reader(service, definition));
         let mut job_reader = job_reader;
         let containers = definition.containers.iter().enumerate().map(|(index, container)| {
-            let memory = Arc::new(ContainerMemory::new(memory.clone(), container.memory.map(|memory| memory.bytes())));
-            let stdin = match job_reader.take_if(|(reads, _)| *reads == index) {
-                Some((_, reader)) => StopSignal::with_jobs(reader),
-                None => StopSignal::default(),
+            let memory = ContainerMemory::new(memory.clone(), container.memory.map(|memory| memory.bytes()));
+            let input = match job_reader.take_if(|(reads, _)| *reads == index) {
+                Some((_, reader)) => Input::with_jobs(reader),
+                None => Input::default(),
             };
-            let output = ContainerOutput::new(OutputTarget {
-                task: start.task,
-                container_index: index,
-                clock: clock.clone(),
-                ring_bytes: shared.options.log_buffer_bytes,
-                memory: memory.clone(),
-                observer: shared.options.log_observer.clone(),
-                log_path: shared.log_path(start, container),
-                errors: shared.log_errors.clone(),
-            });
-            Container {
-                meter: Arc::default(),
-                turn: AtomicU8::new(turn::QUEUED),
-                key: AtomicUsize::new(usize::MAX),
-                is_killed: AtomicBool::new(false),
-                life: Mutex::new(None),
-                output: Arc::new(output),
-                memory,
-                stdin,
-            }
+            let log_path = shared.log_path(start, container);
+            Container::new(memory, input, ContainerOutput::new(shared.output.clone(), start.task, index, log_path))
         });
         Arc::new(Task {
             containers: containers.collect(),
@@ -178,6 +134,7 @@ impl Task {
                 pull_started_at: None,
                 pull_stopped_at: None,
                 volumes: TaskVolumes::default(),
+                mounts: Vec::new(),
                 ends: vec![ContainerEnd::default(); definition.containers.len()],
             }),
             start: start.clone(),
@@ -185,8 +142,7 @@ impl Task {
     }
 
     /// Gets the images and goes to the pool when they are all there.
-    pub(super) fn begin(self: &Arc<Task>, shared: &Shared) {
-        let now = shared.clock.now();
+    pub(super) fn begin(self: &Arc<Task>, shared: &Shared, now: Timestamp) {
         let containers = &self.start.task_definition.containers;
         let ready: Option<Vec<_>> = containers.iter().map(|container| shared.images.ready(&container.image)).collect();
         {
@@ -251,7 +207,7 @@ impl Task {
             if state.ends[index].exit.is_some() {
                 continue;
             }
-            container.stdin.stop();
+            container.input.stop();
             let timeout = self.start.task_definition.containers[index].stop_timeout.unwrap_or(self.start.stop_timeout);
             let task = self.clone();
             shared.runtime.spawn(async move {
@@ -282,7 +238,7 @@ impl Task {
                 shared.outbox.flush();
                 return;
             }
-            Phase::Admitted { .. } | Phase::Running => {}
+            Phase::Admitted { .. } | Phase::Running { .. } => {}
         }
         state.kill.get_or_insert(kill);
         for container in &self.containers {
@@ -303,14 +259,16 @@ impl Task {
 
     /// The life of a container that has its first turn. The first of a task readies what all of them need. `None`: the
     /// task could not be started, and its end will be reported.
-    pub(super) fn life(self: &Arc<Task>, index: usize) -> Option<Life> {
-        let shared = self.shared.upgrade()?;
+    pub(super) fn life(self: &Arc<Task>, index: usize, shared: &Shared) -> Option<Life> {
         let mut state = self.state.lock();
-        if let Phase::Admitted { images } = &state.phase {
-            let images = images.clone();
-            match self.prepare(&images, &mut state, &shared) {
+        if state.failed_to_start.is_some() {
+            return None;
+        }
+        if let Phase::Admitted { images } = &mut state.phase {
+            let images = std::mem::take(images);
+            match self.prepare(&mut state, shared) {
                 Ok(()) => {
-                    state.phase = Phase::Running;
+                    state.phase = Phase::Running { images };
                     let running = |container_index| ContainerStateChange {
                         container_index,
                         status: ContainerStatus::Running,
@@ -329,66 +287,52 @@ impl Task {
                 }
             }
         }
-        if state.failed_to_start.is_some() {
-            return None;
-        }
-        drop(state);
-        self.containers[index].life.lock().take()
+        let Phase::Running { images } = &state.phase else { return None };
+        let launch = Launch {
+            engines: shared.engines.clone(),
+            image: images[index].clone(),
+            start: self.start.clone(),
+            index,
+            container: self.containers[index].clone(),
+            mounts: state.mounts.get_mut(index).map(std::mem::take).unwrap_or_default(),
+            stdio: shared.options.stdio,
+            clock: shared.clock.clone(),
+            quantum: shared.quantum,
+        };
+        Some(Box::pin(sandbox::run(launch)))
     }
 
     /// Reports the task as running, after its first turn: one that ends in it has both its reports together, which
     /// spares whoever listens to be woken twice.
-    pub(super) fn report_running(&self) {
+    pub(super) fn report_running(&self, shared: &Shared) {
         let mut state = self.state.lock();
-        if let (Some(event), Some(shared)) = (state.unsent.take(), self.shared.upgrade()) {
+        if let Some(event) = state.unsent.take() {
             shared.outbox.add(event);
         }
     }
 
-    /// Makes volumes and the future of every container.
-    fn prepare(&self, images: &[Arc<Image>], state: &mut State, shared: &Shared) -> Result<(), String> {
+    /// Makes the volumes and what the containers see of them.
+    fn prepare(&self, state: &mut State, shared: &Shared) -> Result<(), String> {
         let definition = &self.start.task_definition;
-        if !definition.volumes.is_empty() {
-            state.volumes = TaskVolumes::prepare(definition, &shared.scratch_of(self.start.task)?)?;
+        if definition.volumes.is_empty() {
+            return Ok(());
         }
-        for ((container, definition), image) in self.containers.iter().zip(&definition.containers).zip(images) {
-            let overrides = self.start.overrides.containers.get(&definition.name);
-            let mut arguments = match &definition.entry_point {
-                Some(entry_point) => entry_point.clone(),
-                None => vec![image.stem.clone()],
-            };
-            let command = overrides.and_then(|overrides| overrides.command.as_ref()).unwrap_or(&definition.command);
-            arguments.extend_from_slice(command);
-            let mut environment = definition.environment.clone();
-            if let Some(overrides) = overrides {
-                environment.extend(overrides.environment.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-            let launch = Launch {
-                engines: shared.engines.clone(),
-                image: image.clone(),
-                arguments,
-                environment: environment.into_iter().collect(),
-                mounts: state.volumes.mounts(definition, shared.images.cache_folder())?,
-                stdio: shared.options.stdio,
-                stdin: container.stdin.clone(),
-                output: container.output.clone(),
-                memory: container.memory.clone(),
-                meter: container.meter.clone(),
-                clock: shared.clock.clone(),
-                quantum: shared.quantum,
-            };
-            *container.life.lock() = Some(Box::pin(sandbox::run(launch)));
-        }
+        state.volumes = TaskVolumes::prepare(definition, &shared.scratch_of(self.start.task)?)?;
+        let mounts = definition
+            .containers
+            .iter()
+            .map(|container| state.volumes.mounts(container, shared.images.cache_folder()))
+            .collect::<Result<_, _>>()?;
+        state.mounts = mounts;
         Ok(())
     }
 
     /// A container is over. `exit` is `None` when it was ended from outside.
-    pub(super) fn container_ended(self: &Arc<Task>, index: usize, exit: Option<ContainerExit>) {
+    pub(super) fn container_ended(self: &Arc<Task>, index: usize, exit: Option<ContainerExit>, shared: &Shared) {
         let container = &self.containers[index];
         container.turn.store(turn::ENDED, Ordering::SeqCst);
         container.memory.release();
         container.output.finish();
-        let Some(shared) = self.shared.upgrade() else { return };
         let mut state = self.state.lock();
         if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {
             return;
@@ -396,25 +340,25 @@ impl Task {
         let exit = match (exit, &state.kill) {
             (Some(exit), _) => exit,
             // It never ran.
-            (None, _) if !matches!(state.phase, Phase::Running) => ContainerExit::default(),
+            (None, _) if !matches!(state.phase, Phase::Running { .. }) => ContainerExit::default(),
             (None, Some(kill)) => kill.exit(),
             (None, None) => Kill::HostGone.exit(),
         };
         if let Some(event) = state.unsent.take() {
             shared.outbox.add(event);
         }
-        container.stdin.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
+        container.input.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
         state.ends[index].exit = Some(exit);
         if state.ends.iter().all(|end| end.exit.is_some()) {
-            self.be_over(&mut state, &shared);
+            self.be_over(&mut state, shared);
             return;
         }
-        if matches!(state.phase, Phase::Running) && state.failed_to_start.is_none() {
+        if matches!(state.phase, Phase::Running { .. }) && state.failed_to_start.is_none() {
             let changed = self.unreported_ends(&mut state);
             shared.outbox.add(self.change(TaskStep::ContainersChanged, None, None, changed));
         }
         if self.start.task_definition.containers[index].essential {
-            self.stop_containers(&mut state, &shared);
+            self.stop_containers(&mut state, shared);
         }
     }
 
@@ -439,13 +383,13 @@ impl Task {
         if matches!(state.phase, Phase::Over) {
             return;
         }
-        let was_running = matches!(state.phase, Phase::Running);
+        let was_running = matches!(state.phase, Phase::Running { .. });
         state.phase = Phase::Over;
         for end in &mut state.ends {
             end.exit.get_or_insert_default();
         }
         for container in &self.containers {
-            container.stdin.end(ReaderEnd::Died);
+            container.input.end(ReaderEnd::Died);
         }
         if let Some(scratch) = state.volumes.take_scratch() {
             shared.remove_folder(scratch);
@@ -478,7 +422,7 @@ impl Task {
             memory_mib_millis: memory.mib_millis,
             ..TaskUsage::default()
         };
-        for Container { meter, .. } in &self.containers {
+        for meter in self.containers.iter().map(|container| &container.meter) {
             usage.fuel = Fuel(usage.fuel.0.saturating_add(meter.fuel().0));
             usage.host_call_time += meter.host_call_time();
             usage.cpu_time += meter.cpu_time();
@@ -488,12 +432,11 @@ impl Task {
     }
 
     /// Ends the task when it has used more CPU work than it may.
-    pub(super) fn hold_to_budget(self: &Arc<Task>) {
+    pub(super) fn hold_to_budget(self: &Arc<Task>, shared: &Shared) {
         let Some(budget) = self.start.overrides.vcpu_budget else { return };
-        let Some(shared) = self.shared.upgrade() else { return };
         let used = self.containers.iter().fold(VcpuNanos(0), |sum, one| sum + one.meter.vcpu(shared.measure));
         if used > budget {
-            self.kill(Kill::BudgetExceeded(budget), &shared);
+            self.kill(Kill::BudgetExceeded(budget), shared);
         }
     }
 }

@@ -21,10 +21,15 @@ pub struct ArrivalTimes {
 impl ArrivalTimes {
     /// The arrivals of `load`, the `index`-th of its cluster.
     pub fn new(load: Load, seed: u64, index: u64) -> ArrivalTimes {
+        ArrivalTimes::from(load, seed, index, Timestamp::ZERO)
+    }
+
+    /// The same for a load that is put on a cluster at a moment: nothing of before comes.
+    pub fn from(load: Load, seed: u64, index: u64, now: Timestamp) -> ArrivalTimes {
         // A load's index keeps its arrivals apart from its neighbours' without a stream for each.
         let rng = RandomStream::new(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15), Stream::Arrivals);
         let mut arrivals = ArrivalTimes { load, rng, next: None };
-        arrivals.next = arrivals.after(Timestamp::ZERO);
+        arrivals.next = arrivals.after(now);
         arrivals
     }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
+use super::apply::{DeploymentEnd, InForce};
+use super::event_bridge::{ClusterEvent, EventBridge};
 use super::load::ArrivalTimes;
 use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
@@ -20,8 +22,9 @@ use crate::data_plane::DataPlane;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::jobs::JobQueue;
 use crate::metering::meter::Meter;
+use crate::model::arn::ArnForm;
 use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledRunTask};
-use crate::model::ids::{RequestId, TaskId};
+use crate::model::ids::{DeploymentId, RequestId, TaskId};
 use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::units::Timestamp;
@@ -40,14 +43,19 @@ const LATENESSES_KEPT: usize = 4096;
 
 /// Everything that the control thread owns.
 pub(super) struct ControlLoop {
-    clock: Clock,
+    pub(super) clock: Clock,
     region: Arc<str>,
-    control_plane: ControlPlane,
-    data_plane: Arc<DataPlane>,
+    pub(super) control_plane: ControlPlane,
+    pub(super) data_plane: Arc<DataPlane>,
     meter: Meter,
     events: Receiver<Event>,
     commands: Receiver<Command>,
     watchers: Vec<Sender<Notice>>,
+    event_bridge: EventBridge,
+    event_watchers: Vec<Sender<ClusterEvent>>,
+    /// What the cluster was last made to be.
+    pub(super) in_force: InForce,
+    pub(super) waiting_for_deployments: Vec<(Arc<str>, DeploymentId, Sender<DeploymentEnd>)>,
     answers: BTreeMap<RequestId, Sender<Result<Response, RequestError>>>,
     waiting: BTreeMap<TaskId, Vec<Sender<Task>>>,
     /// Who waits until no standalone task is live.
@@ -55,11 +63,11 @@ pub(super) struct ControlLoop {
     next_request: u64,
     next_usage: Option<Timestamp>,
     /// RunTask calls that are yet to be made, by time.
-    schedule: VecDeque<ScheduledRunTask>,
+    pub(super) schedule: VecDeque<ScheduledRunTask>,
     /// Tasks of such calls that found no room, to be asked for again.
     retries: VecDeque<ScheduledRunTask>,
-    loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
-    run_until: Option<Timestamp>,
+    pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
+    pub(super) run_until: Option<Timestamp>,
     end: End,
     /// Events that follow from carrying out an action.
     outbox: VecDeque<Event>,
@@ -76,6 +84,7 @@ pub(super) struct Parts {
     pub(super) events: Receiver<Event>,
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
+    pub(super) event_watcher: Option<Sender<ClusterEvent>>,
 }
 
 /// Whether tasks of a cluster file are asked for the first time.
@@ -104,9 +113,16 @@ impl ControlLoop {
     pub(super) fn new(spec: &ClusterSpec, end: End, parts: Parts) -> ControlLoop {
         let settings = &spec.settings;
         let samples_usage = settings.usage_period > std::time::Duration::ZERO;
+        let region: Arc<str> = spec.region.as_str().into();
+        let ids = parts.control_plane.ids();
+        let arns = ArnForm { cluster: parts.control_plane.name().clone(), region: region.clone(), ids };
         ControlLoop {
+            event_bridge: EventBridge::new(arns, parts.clock.calendar(Timestamp::ZERO)),
+            event_watchers: parts.event_watcher.into_iter().collect(),
+            in_force: InForce::of_start(spec),
+            waiting_for_deployments: Vec::new(),
             clock: parts.clock,
-            region: spec.region.as_str().into(),
+            region,
             control_plane: parts.control_plane,
             data_plane: parts.data_plane,
             meter: parts.meter,
@@ -150,6 +166,14 @@ impl ControlLoop {
             let job: Arc<str> = load.job.as_str().into();
             let seed = self.control_plane.settings().seed;
             self.loads.push((ArrivalTimes::new(load, seed, index as u64), queue, job));
+        }
+        for alarm in spec.alarms {
+            let what = format!("alarm {}", alarm.name);
+            self.ask_now(&what, Request::PutMetricAlarm(Box::new(alarm)))?;
+        }
+        for script in spec.metric_scripts {
+            let what = format!("metric {}", script.metric);
+            self.ask_now(&what, Request::PutMetricScript(script))?;
         }
         for service in spec.services {
             let what = format!("service {}", service.name);
@@ -223,6 +247,13 @@ impl ControlLoop {
             Command::Ask { request, answer } => self.ask(request, Some(answer)),
             Command::Event(event) => self.apply(event),
             Command::Watch(watcher) => self.watchers.push(watcher),
+            Command::Events(watcher) => self.event_watchers.push(watcher),
+            Command::Apply { spec, answer } => {
+                let _ = answer.send(self.apply_spec(*spec));
+            }
+            Command::WaitForDeployment { service, deployment, answer } => {
+                self.waiting_for_deployments.push((service, deployment, answer));
+            }
             // A reader that has gone needs no answer, here and below.
             Command::Snapshot(answer) => {
                 let _ = answer.send(self.snapshot());
@@ -268,6 +299,7 @@ impl ControlLoop {
                 self.meter.note_usage(sample);
             }
             self.apply(Event::Usage { samples });
+            self.report_jobs();
             self.next_usage = Some(now + self.control_plane.settings().usage_period);
         }
         if self.run_until.is_some_and(|until| until <= now) && self.end == End::WhenDone {
@@ -277,6 +309,9 @@ impl ControlLoop {
         if let Some((at, _)) = self.control_plane.next_deadline().filter(|(at, _)| *at <= now) {
             self.lateness.push(now.since(at));
             self.apply(Event::DeadlineReached);
+        }
+        if !self.waiting_for_deployments.is_empty() {
+            self.tell_of_deployments();
         }
         let state = self.control_plane.state();
         if state.standalone_live_count == 0 {
@@ -292,6 +327,21 @@ impl ControlLoop {
             && state.services.values().all(|service| service.status == ServiceStatus::Inactive);
         if nothing_to_do && self.run_until.is_none() {
             self.ask(Request::DrainCluster, None);
+        }
+    }
+
+    /// Says how many jobs each service has done: the requests that it is scaled by.
+    fn report_jobs(&mut self) {
+        let mut done: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+        for (arrivals, queue, _) in &self.loads {
+            // Several loads of a service share its queue.
+            let service = &arrivals.load().service;
+            if self.control_plane.state().services.contains_key(service) {
+                done.insert(service.clone(), queue.completed());
+            }
+        }
+        for (service, done) in done {
+            self.apply(Event::JobsDone { service, done });
         }
     }
 
@@ -351,7 +401,7 @@ impl ControlLoop {
         }
     }
 
-    fn ask(&mut self, request: Request, answer: Option<Sender<Result<Response, RequestError>>>) {
+    pub(super) fn ask(&mut self, request: Request, answer: Option<Sender<Result<Response, RequestError>>>) {
         self.next_request += 1;
         let request_id = RequestId(self.next_request);
         if let Some(answer) = answer {
@@ -393,6 +443,11 @@ impl ControlLoop {
     }
 
     fn tell(&mut self, at: Timestamp, notification: Notification) {
+        if !self.event_watchers.is_empty()
+            && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, &notification)
+        {
+            self.event_watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
+        }
         if !self.watchers.is_empty() {
             let stopped_task = match notification {
                 Notification::Task { task, last_status: TaskStatus::Stopped, .. } => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::scaling_report::{self, AlarmReport, MetricReport, ScalableTargetReport};
 use super::snapshot::Snapshot;
 use crate::control_plane::state::{Deployment, Service, TaskRecord};
 use crate::metering::bill::{Bill, BillLine, CostAndUse, PaidAndUsed};
@@ -18,7 +19,7 @@ use crate::model::ids::TaskId;
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
 /// A decimal number of any precision, written as it is.
-type Decimal = Box<RawValue>;
+pub(super) type Decimal = Box<RawValue>;
 
 /// A cluster and its bill at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +40,11 @@ pub struct Report {
     pub stopped_tasks_count: u64,
     pub services: Vec<ServiceReport>,
     pub container_instances: Vec<ContainerInstanceReport>,
+    /// Services that are scaled, and then those that were, with what was done.
+    pub scalable_targets: Vec<ScalableTargetReport>,
+    pub alarms: Vec<AlarmReport>,
+    /// Every metric with its last datapoint.
+    pub metrics: Vec<MetricReport>,
     pub bill: BillReport,
 }
 
@@ -258,16 +264,24 @@ impl Report {
                 .values()
                 .map(|instance| instance_report(snapshot, instance))
                 .collect(),
+            scalable_targets: state
+                .scalable_targets
+                .values()
+                .chain(state.deregistered_targets.values())
+                .map(|target| scaling_report::target_report(snapshot, target))
+                .collect(),
+            alarms: state.alarms.values().map(|alarm| scaling_report::alarm_report(snapshot, alarm)).collect(),
+            metrics: scaling_report::metric_reports(snapshot),
             bill: bill_report(&snapshot.bill()),
         }
     }
 }
 
-fn iso(snapshot: &Snapshot, at: Timestamp) -> String {
+pub(super) fn iso(snapshot: &Snapshot, at: Timestamp) -> String {
     format!("{:.3}", snapshot.clock.calendar(at))
 }
 
-fn decimal(text: String) -> Decimal {
+pub(super) fn decimal(text: String) -> Decimal {
     RawValue::from_string(text).expect("a decimal number is JSON")
 }
 

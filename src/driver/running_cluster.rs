@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thiserror::Error;
 
+use super::apply::{Applied, ApplyError, DeploymentEnd};
+use super::event_bridge::ClusterEvent;
 use super::real_time::{ControlLoop, Parts};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
@@ -20,7 +22,7 @@ use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::metering::meter::Meter;
 use crate::model::cluster::ClusterSpec;
-use crate::model::ids::TaskId;
+use crate::model::ids::{DeploymentId, IdForm, TaskId};
 use crate::model::task::Task;
 use crate::model::units::Timestamp;
 
@@ -35,6 +37,8 @@ pub struct HostOptions {
     pub images: ImagePull,
     /// Is told everything from the very start, as by [`RunningCluster::watch`].
     pub watcher: Option<Sender<Notice>>,
+    /// Is told every EventBridge event from the very start, as by [`RunningCluster::events`].
+    pub event_watcher: Option<Sender<ClusterEvent>>,
 }
 
 /// When a cluster's images are built and compiled.
@@ -121,6 +125,9 @@ pub(super) enum Command {
     Ask { request: Request, answer: Sender<Result<Response, RequestError>> },
     Event(Event),
     Watch(Sender<Notice>),
+    Events(Sender<ClusterEvent>),
+    Apply { spec: Box<ClusterSpec>, answer: Sender<Result<Applied, ApplyError>> },
+    WaitForDeployment { service: Arc<str>, deployment: DeploymentId, answer: Sender<DeploymentEnd> },
     Snapshot(Sender<Snapshot>),
     Task { task: TaskId, answer: Sender<Option<Task>> },
     WaitForTask { task: TaskId, answer: Sender<Task> },
@@ -137,20 +144,22 @@ impl RunningCluster {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
-        let settings = spec.settings.clone();
-        let control_plane = ControlPlane::new(&spec.name, settings.clone());
+        let mut settings = spec.settings.clone();
         let data_plane_options = DataPlaneOptions {
             cpu_basis: settings.cpu_basis,
             fuel_rate: settings.fuel_rate,
             cpu_period: settings.cpu_period,
-            id_form: control_plane.ids(),
+            id_form: IdForm { seed: settings.seed },
             ..options.data_plane
         };
         let images = ImageStore::open(&data_plane_options)?;
         if options.images == ImagePull::BeforeStart {
             prepare_images(&images, &spec);
         }
-        let clock = Clock::start_now();
+        let clock = settings.calendar_start.map_or_else(Clock::start_now, Clock::starting_at);
+        // Part of the settings from here on: who replays the events needs it.
+        settings.calendar_start = Some(clock.calendar(Timestamp::ZERO));
+        let control_plane = ControlPlane::new(&spec.name, settings);
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
         let data_plane = Arc::new(data_plane);
@@ -166,6 +175,7 @@ impl RunningCluster {
                 events,
                 commands: inbox,
                 watcher: options.watcher,
+                event_watcher: options.event_watcher,
             },
         );
         control_loop.set_up(spec)?;
@@ -202,6 +212,51 @@ impl RunningCluster {
         let (watcher, notices) = unbounded();
         self.send(Command::Watch(watcher))?;
         Ok(notices)
+    }
+
+    /// Every EventBridge event from here on, in order: task, container instance and deployment state changes, service actions. The
+    /// channel holds what is not read; drop it to stop watching. **Source:** ecs-semantics §10.3.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn events(&self) -> Result<Receiver<ClusterEvent>, ClusterOver> {
+        let (watcher, events) = unbounded();
+        self.send(Command::Events(watcher))?;
+        Ok(events)
+    }
+
+    /// Makes the cluster what another specification says: task definitions that changed become revisions, services are updated,
+    /// created and deleted by ECS' own rules. Deployments that this starts go on after it returns, see
+    /// [`RunningCluster::wait_for_deployment`].
+    ///
+    /// # Errors
+    /// When something in it can't be changed while the cluster runs: then nothing has changed. Or when the cluster is ending.
+    pub fn apply(&self, spec: ClusterSpec) -> Result<Applied, ApplyError> {
+        let (answer, applied) = bounded(1);
+        self.send(Command::Apply { spec: Box::new(spec), answer })?;
+        applied.recv().map_err(|_| ClusterOver)?
+    }
+
+    /// Waits until a deployment is over, whichever way.
+    ///
+    /// # Errors
+    /// When the cluster ends first.
+    pub fn wait_for_deployment(&self, service: &str, deployment: DeploymentId) -> Result<DeploymentEnd, ClusterOver> {
+        self.deployment_end(service, deployment)?.recv().map_err(|_| ClusterOver)
+    }
+
+    /// Where the end of a deployment will be told, whichever way it ends. The channel is closed without it when the cluster ends first.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    pub fn deployment_end(
+        &self,
+        service: &str,
+        deployment: DeploymentId,
+    ) -> Result<Receiver<DeploymentEnd>, ClusterOver> {
+        let (answer, end) = bounded(1);
+        self.send(Command::WaitForDeployment { service: service.into(), deployment, answer })?;
+        Ok(end)
     }
 
     /// The cluster at this moment. Copies its state: meant for eyes, a few times a second.

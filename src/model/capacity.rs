@@ -165,6 +165,8 @@ pub struct ContainerInstance {
     pub empty_since: Option<Timestamp>,
     /// When it ended.
     pub terminated_at: Option<Timestamp>,
+    /// Counts changes of its status and of the tasks on it. **Source:** ecs-semantics §3.2.
+    pub version: u64,
 }
 
 /// Whether the agent of a container instance has contact. **Source:** ecs-semantics §3.2.
@@ -230,6 +232,7 @@ impl ContainerInstance {
             registered_at: None,
             empty_since: None,
             terminated_at: None,
+            version: 0,
         }
     }
 }

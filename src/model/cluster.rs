@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
 use super::fault::Fault;
+use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
 use super::task::TaskOverrides;
@@ -31,6 +33,10 @@ pub struct ClusterSpec {
     pub task_definitions: Vec<TaskDefinition>,
     /// Services.
     pub services: Vec<ServiceSpec>,
+    /// CloudWatch alarms.
+    pub alarms: Vec<MetricAlarm>,
+    /// Metrics whose values are written down beforehand.
+    pub metric_scripts: Vec<MetricScript>,
     /// Standalone tasks.
     pub run_tasks: Vec<ScheduledRunTask>,
     /// Load on services.

@@ -32,9 +32,20 @@ counter_id! {
     DeploymentId
 }
 counter_id! {
+    /// A service deployment: one way of a service from revision to revision. Shown by [`IdForm::service_deployment`].
+    ServiceDeploymentId
+}
+counter_id! {
+    /// A service revision: an immutable snapshot of a service. Shown by [`IdForm::service_revision`].
+    ServiceRevisionId
+}
+counter_id! {
     /// A request put to the control plane; its response carries the same id. Chosen by the caller.
     RequestId
 }
+
+/// 9 * 10^18 numbers of 19 digits fit an u64; mixes are reduced into them.
+const FIRST_OF_19_DIGITS: u64 = 1_000_000_000_000_000_000;
 
 /// How a cluster shows its ids: a pure function of its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +72,27 @@ impl IdForm {
 
     /// `ecs-svc/` and 19 digits. **Source:** ecs-semantics §1.1.
     pub fn deployment(self, id: DeploymentId) -> String {
-        // 9 * 10^18 numbers of 19 digits fit an u64; the mix is reduced into them.
-        const FIRST: u64 = 1_000_000_000_000_000_000;
-        format!("ecs-svc/{}", FIRST + self.mix(6, id.0) % (8 * FIRST))
+        format!("ecs-svc/{}", FIRST_OF_19_DIGITS + self.mix(6, id.0) % (8 * FIRST_OF_19_DIGITS))
+    }
+
+    /// 21 characters, as ECS shows a service deployment. *Ours:* hexadecimal digits only.
+    pub fn service_deployment(self, id: ServiceDeploymentId) -> String {
+        format!("{:05x}{:016x}", self.mix(7, id.0) >> 44, self.mix(8, id.0))
+    }
+
+    /// 19 digits, as ECS shows a service revision.
+    pub fn service_revision(self, id: ServiceRevisionId) -> String {
+        format!("{}", FIRST_OF_19_DIGITS + self.mix(9, id.0) % (8 * FIRST_OF_19_DIGITS))
+    }
+
+    /// A UUID of version 4, as EventBridge shows the `n`-th event of a cluster. **Source:** ecs-semantics §10.3.
+    pub fn event(self, n: u64) -> String {
+        uuid(self.mix(7, n), self.mix(8, n))
+    }
+
+    /// A UUID of version 4, as ECS shows a container: the `index`-th of its task. **Source:** ecs-semantics §1.2.
+    pub fn container(self, task: TaskId, index: u64) -> String {
+        uuid(self.mix(9, task.0), self.mix(10, task.0.rotate_left(16) ^ index))
     }
 
     /// SplitMix64's finaliser over the counter in a stream of its own: a bijection for each seed and kind.
@@ -73,5 +102,41 @@ impl IdForm {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+/// Two words as a UUID, with the bits that say that it is of version 4.
+fn uuid(high: u64, low: u64) -> String {
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0b11 << 62) | 0b10 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The form of a UUID, the same for the same seed and counter, another for every other.
+    #[test]
+    fn events_and_containers_have_uuids() {
+        let ids = IdForm { seed: 7 };
+        let mut seen = std::collections::BTreeSet::new();
+        for n in 0..1000 {
+            for id in [ids.event(n), ids.container(TaskId(n / 10), n % 10)] {
+                let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+                assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
+                assert!(&id[14..15] == "4" && "89ab".contains(&id[19..20]), "{id}");
+                assert!(seen.insert(id));
+            }
+        }
+        assert_eq!(ids.event(3), ids.event(3));
+        assert_ne!(ids.event(3), IdForm { seed: 8 }.event(3));
     }
 }

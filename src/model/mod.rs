@@ -4,13 +4,18 @@
 //! It never sees a clock, a thread, I/O, the engine or a hash map.
 
 pub mod alarm;
+pub mod arn;
 pub mod auto_scaling_group;
 pub mod capacity;
 pub mod cluster;
+pub mod deployment;
 pub mod fault;
 pub mod ids;
+pub mod metric;
 pub mod recent;
 pub mod rng;
+pub mod scaling;
+pub mod schedule;
 pub mod service;
 pub mod settings;
 pub mod task;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::capacity::LaunchTarget;
+use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
+use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
 
@@ -18,7 +20,7 @@ pub struct ServiceSpec {
     pub desired_count: u32,
     /// Where they run.
     pub launch_target: LaunchTarget,
-    /// The bounds of a rolling deployment.
+    /// How it comes from one revision to the next.
     pub deployment_configuration: DeploymentConfiguration,
     /// Ranking of instances, first strategy first; at most five. Empty is ECS' default of a service.
     pub placement_strategy: Vec<PlacementStrategy>,
@@ -30,20 +32,41 @@ pub struct ServiceSpec {
     pub tags: BTreeMap<String, String>,
     /// Whose tags its tasks get.
     pub propagate_tags: PropagateTags,
+    /// How long after a task's start its health checks are left out of account. **Source:** ecs-semantics §5.4.
+    pub health_check_grace_period: Duration,
 }
 
-/// Bounds of a rolling deployment in percent of the desired count. **Source:** ecs-semantics §5.1, §5.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a service comes from one revision to the next. **Source:** ecs-semantics §5.1, §5.2, §5.7, §5.8.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentConfiguration {
-    /// Healthy tasks that must remain; the count is rounded up.
+    /// Healthy tasks that must remain, in percent of the desired count; the count is rounded up.
     pub minimum_healthy_percent: u32,
-    /// Cap on running and pending tasks; the count is rounded down.
+    /// Cap on running and pending tasks, in percent of the desired count; the count is rounded down.
     pub maximum_percent: u32,
+    /// In which order and with which traffic.
+    pub strategy: DeploymentStrategy,
+    /// Fails it after too many failed tasks; `None`: `enable = false`.
+    pub circuit_breaker: Option<DeploymentCircuitBreaker>,
+    /// Fails it when an alarm goes off; `None`: `enable = false`.
+    pub alarms: Option<DeploymentAlarms>,
+    /// `bakeTimeInMinutes`: how long the target has to hold before the deployment is complete. `None`: the setting `bake_time` where
+    /// alarms watch a rolling deployment, and else nothing.
+    pub bake_time: Option<Duration>,
+    /// Completes a rolling deployment before all its tasks are healthy; `None`: `enable = false`.
+    pub early_success: Option<EarlySuccess>,
 }
 
 impl Default for DeploymentConfiguration {
     fn default() -> DeploymentConfiguration {
-        DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 200 }
+        DeploymentConfiguration {
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            strategy: DeploymentStrategy::Rolling,
+            circuit_breaker: None,
+            alarms: None,
+            bake_time: None,
+            early_success: None,
+        }
     }
 }
 
@@ -93,59 +116,4 @@ pub enum PropagateTags {
     TaskDefinition,
     /// The service's.
     Service,
-}
-
-/// A scalable target and its policies. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AutoScaling {
-    /// The least desired count.
-    pub min_capacity: u32,
-    /// The greatest desired count.
-    pub max_capacity: u32,
-    /// Its target tracking policies.
-    pub target_tracking: Vec<TargetTracking>,
-}
-
-/// A target tracking policy. **Source:** ecs-semantics §7.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TargetTracking {
-    /// What is held at the target.
-    pub metric: PredefinedMetric,
-    /// The target in thousandths of a percent: 50 % is 50,000.
-    pub target_millipercent: u64,
-    /// Time after a scale-out in which only a larger one is made.
-    pub scale_out_cooldown: Duration,
-    /// Time after a scale-in in which no other is made.
-    pub scale_in_cooldown: Duration,
-    /// Whether this policy may scale in.
-    pub scale_in: ScaleIn,
-}
-
-/// Whether a policy removes tasks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ScaleIn {
-    /// It does.
-    #[default]
-    Enabled,
-    /// `disable_scale_in = true`.
-    Disabled,
-}
-
-/// The metrics of target tracking that need no load balancer. **Source:** ecs-semantics §7.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PredefinedMetric {
-    /// `ECSServiceAverageCPUUtilization`.
-    AverageCpuUtilization,
-    /// `ECSServiceAverageMemoryUtilization`.
-    AverageMemoryUtilization,
-}
-
-impl PredefinedMetric {
-    /// ECS' wire value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PredefinedMetric::AverageCpuUtilization => "ECSServiceAverageCPUUtilization",
-            PredefinedMetric::AverageMemoryUtilization => "ECSServiceAverageMemoryUtilization",
-        }
-    }
 }

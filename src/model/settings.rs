@@ -21,6 +21,16 @@ pub enum FuelRate {
     Native,
 }
 
+/// Whether the cluster's Container Insights metrics are kept. **Source:** ecs-semantics §10.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContainerInsights {
+    /// `disabled`.
+    #[default]
+    Disabled,
+    /// `enabled`.
+    Enabled,
+}
+
 /// Settings of a cluster. Each default is ECS' where ECS has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -34,6 +44,11 @@ pub struct Settings {
     pub cpu_period: Duration,
     /// The period of CloudWatch metrics, and so of scaling decisions. **Source:** ecs-semantics §6.3, §7.2, §10.1.
     pub metric_period: Duration,
+    /// The calendar time at which the cluster starts: what scheduled actions count from. `None`: the clock's, or 1970 where there is
+    /// no clock. **Source:** ecs-semantics §7.4.
+    pub calendar_start: Option<jiff::Timestamp>,
+    /// Container Insights metrics.
+    pub container_insights: ContainerInsights,
     /// How often usage is sampled. **Source:** ecs-semantics §3.6.
     pub usage_period: Duration,
     /// How long a task without health checks must run to count as healthy. **Source:** ecs-semantics §5.2.
@@ -42,6 +57,14 @@ pub struct Settings {
     pub restart_delay_first: Duration,
     /// Greatest such delay. **Source:** ecs-semantics §5.6.
     pub restart_delay_max: Duration,
+    /// Tasks that a service may start in a minute. **Source:** ecs-semantics §1.7: 500 in large regions, 125 on Fargate elsewhere.
+    pub service_launches_per_minute: u32,
+    /// Bake time of rolling deployments with alarms that name none. *Ours:* ECS chooses one under five minutes.
+    pub bake_time: Duration,
+    /// How long a deployment may take before it has failed. **Source:** ecs-semantics §5.8.
+    pub deployment_timeout: Duration,
+    /// How long a task is protected from scale-in when no time is named. **Source:** ecs-semantics §2.6.
+    pub task_protection: Duration,
     /// The stop timeout of containers that name none. **Source:** ecs-semantics §1.5.
     pub stop_timeout: Duration,
     /// Boot time of instances that name none. *Ours:* ECS states none.
@@ -72,10 +95,16 @@ impl Default for Settings {
             fuel_rate: FuelRate::PerVcpuSecond(DEFAULT_FUEL_PER_VCPU_SECOND),
             cpu_period: Duration::from_millis(100),
             metric_period: Duration::from_secs(60),
+            calendar_start: None,
+            container_insights: ContainerInsights::Disabled,
             usage_period: Duration::from_secs(10),
             healthy_after: Duration::from_secs(40),
             restart_delay_first: Duration::from_secs(1),
             restart_delay_max: Duration::from_secs(27 * 60),
+            service_launches_per_minute: 500,
+            bake_time: Duration::from_secs(240),
+            deployment_timeout: Duration::from_secs(30 * 24 * 3600),
+            task_protection: Duration::from_secs(120 * 60),
             stop_timeout: Duration::from_secs(30),
             boot_time: Duration::from_secs(30),
             managed_draining_timeout: Duration::from_secs(48 * 3600),

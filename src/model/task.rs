@@ -233,6 +233,10 @@ pub struct Task {
     pub pull_stopped_at: Option<Timestamp>,
     /// When all its containers had started.
     pub started_at: Option<Timestamp>,
+    /// When the data plane took it over. **Source:** ecs-semantics §2.1.
+    pub connectivity_at: Option<Timestamp>,
+    /// When its first essential container ended, or it was asked to stop before. **Source:** ecs-semantics §2.1.
+    pub execution_stopped_at: Option<Timestamp>,
     /// When it was asked to stop.
     pub stopping_at: Option<Timestamp>,
     /// When it was over: the paid interval ends.

@@ -86,7 +86,7 @@ fn shipped_files_are_valid() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["ec2-only", "fargate-spot", "mixed", "quickstart"]);
+    assert_eq!(names, ["ec2-only", "fargate-spot", "mixed", "quickstart", "scaling"]);
 }
 
 /// Claim: the reference has every key. Method: each as code in the part about its table.
@@ -112,9 +112,10 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 35] = [
+    let parents: [(&str, &str); 44] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
+        ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
         ("settings", "[settings]\n"),
         ("capacity_provider_strategy", "[[service]]\n[[service.capacity_provider_strategy]]\n"),
         ("capacity_provider", "[[capacity_provider]]\n"),
@@ -164,6 +165,22 @@ fn every_key_is_read() {
         ("placement_constraints", "[[service]]\n[[service.placement_constraints]]\n"),
         ("service.auto_scaling", "[[service]]\n[service.auto_scaling]\n"),
         ("service.auto_scaling.target_tracking", "[[service]]\n[[service.auto_scaling.target_tracking]]\n"),
+        ("service.auto_scaling.suspended_state", "[[service]]\n[service.auto_scaling.suspended_state]\n"),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [service.auto_scaling.target_tracking.customized_metric_specification]\n",
+        ),
+        ("service.auto_scaling.step_scaling", "[[service]]\n[[service.auto_scaling.step_scaling]]\n"),
+        (
+            "service.auto_scaling.step_scaling.step_adjustments",
+            "[[service]]\n[[service.auto_scaling.step_scaling]]\n\
+             [[service.auto_scaling.step_scaling.step_adjustments]]\n",
+        ),
+        ("service.auto_scaling.scheduled_actions", "[[service]]\n[[service.auto_scaling.scheduled_actions]]\n"),
+        ("alarm", "[[alarm]]\n"),
+        ("metric", "[[metric]]\n"),
+        ("metric.steps", "[[metric]]\n[[metric.steps]]\n"),
         ("run_task", "[[run_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
@@ -240,7 +257,7 @@ jobs_per_second = 2.5
     assert_eq!(service.deployment_configuration.minimum_healthy_percent, 100);
     assert_eq!(service.deployment_configuration.maximum_percent, 200);
     let tracking = &service.auto_scaling.as_ref().unwrap().target_tracking[0];
-    assert_eq!(tracking.target_millipercent, 62_500);
+    assert_eq!(tracking.target_thousandths, 62_500);
     assert_eq!(tracking.scale_out_cooldown, Duration::from_secs(300));
     assert_eq!(tracking.scale_in_cooldown, Duration::from_secs(300));
     let run_task = &spec.run_tasks[0];
@@ -418,7 +435,7 @@ deployment_configuration = { min_healthy_percent = 50 }
             2:2: setings: unknown key `setings`
               help: did you mean `settings`?
             4:1: cluster.colour: unknown key `colour`
-              help: the keys here are name, region and default_capacity_provider_strategy
+              help: the keys here are name, region, default_capacity_provider_strategy and settings
             7:1: service[0].taskDefinition: unknown key `taskDefinition`
               help: did you mean `task_definition`?
             10:1: service[0].load_balancers: `load_balancers` is not available yet
@@ -497,12 +514,12 @@ proptest! {
     /// Claim: no text makes the reader panic, and each error lies within the text. Method: the shipped files, damaged.
     #[test]
     fn damaged_files_are_refused_in_order(
-        which in 0..4usize,
+        which in 0..5usize,
         at in 0..4000usize,
         length in 0..60usize,
         replacement in "[]\\[{}\"'=.,#\n a-z0-9é\u{1F980}-]{0,8}",
     ) {
-        let names = ["quickstart", "ec2-only", "fargate-spot", "mixed"];
+        let names = ["quickstart", "ec2-only", "fargate-spot", "mixed", "scaling"];
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("clusters/{}.toml", names[which]));
         let mut text = fs::read_to_string(&path).unwrap();
         let start = text.floor_char_boundary(at.min(text.len()));

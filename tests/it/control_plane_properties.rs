@@ -10,14 +10,21 @@ use std::sync::Arc;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
-    ContainerStateChange, Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService,
+    ContainerStateChange, Deletion, Event, NewDeployment, PutMetricData, RegisterScalableTarget, Request,
+    TaskStateChange, TaskStep, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
+use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::ManagedTerminationProtection;
 use longshore::model::capacity::{ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::rng::{RandomStream, Stream};
+use longshore::model::scaling::{
+    AdjustmentType, PredefinedMetric, ScalingPolicy, ScheduledAction, StepAdjustment, StepScaling, SuspendedState,
+    TargetTracking, TrackedMetric,
+};
+use longshore::model::schedule::Schedule;
 use longshore::model::service::{
     BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, SpreadField,
 };
@@ -52,6 +59,13 @@ enum Step {
     LoseInstance { instance: u64 },
     TerminateInstance { instance: u64 },
     FailLaunches { count: u32 },
+    PutMetricData { value: i64 },
+    PutAlarm { missing_data: usize, statistic: usize },
+    Register { service: usize, min: Option<u32>, max: Option<u32>, suspended: [bool; 3] },
+    PutPolicy { service: usize, policy: usize, cooldown: u64 },
+    DeletePolicy { service: usize, policy: usize },
+    PutAction { service: usize, minutes: u32, min: Option<u32>, max: Option<u32> },
+    JobsDone { service: usize, done: u64 },
     Drain,
     Hostile(Hostile),
 }
@@ -146,7 +160,83 @@ fn honest_step() -> impl Strategy<Value = Step> {
         1 => any::<u64>().prop_map(|instance| Step::LoseInstance { instance }),
         1 => any::<u64>().prop_map(|instance| Step::TerminateInstance { instance }),
         1 => (1u32..3).prop_map(|count| Step::FailLaunches { count }),
+        4 => scaling_step(),
     ]
+}
+
+/// What is measured, and what Application Auto Scaling and CloudWatch are asked for.
+fn scaling_step() -> impl Strategy<Value = Step> {
+    let service = 0..SERVICES.len();
+    let bound = || prop::option::of(0u32..8);
+    prop_oneof![
+        4 => (-50i64..400).prop_map(|value| Step::PutMetricData { value }),
+        1 => (0usize..4, 0usize..5)
+            .prop_map(|(missing_data, statistic)| Step::PutAlarm { missing_data, statistic }),
+        2 => (service.clone(), bound(), bound(), any::<[bool; 3]>())
+            .prop_map(|(service, min, max, suspended)| Step::Register { service, min, max, suspended }),
+        3 => (service.clone(), 0usize..POLICIES.len(), 0u64..400)
+            .prop_map(|(service, policy, cooldown)| Step::PutPolicy { service, policy, cooldown }),
+        1 => (service.clone(), 0usize..POLICIES.len())
+            .prop_map(|(service, policy)| Step::DeletePolicy { service, policy }),
+        1 => (service.clone(), 1u32..30, bound(), bound())
+            .prop_map(|(service, minutes, min, max)| Step::PutAction { service, minutes, min, max }),
+        2 => (service, 0u64..10_000).prop_map(|(service, done)| Step::JobsDone { service, done }),
+    ]
+}
+
+const POLICIES: [&str; 5] = ["cpu", "requests", "orders", "steps", "percent"];
+
+fn orders() -> MetricId {
+    MetricId::new("Shop", "OrdersWaiting", &[])
+}
+
+fn policy_of(index: usize, cooldown: u64) -> ScalingPolicy {
+    let cooldown = secs(cooldown);
+    let tracking = |metric, target| {
+        ScalingPolicy::TargetTracking(TargetTracking {
+            policy_name: Some(POLICIES[index].into()),
+            scale_out_cooldown: cooldown,
+            scale_in_cooldown: cooldown,
+            ..TargetTracking::of(metric, target)
+        })
+    };
+    let steps = |adjustment_type, adjustment: i32| {
+        ScalingPolicy::StepScaling(StepScaling {
+            policy_name: POLICIES[index].into(),
+            alarm: "orders".into(),
+            adjustment_type,
+            steps: vec![
+                StepAdjustment { lower: None, upper: Some(0), adjustment: -adjustment },
+                StepAdjustment { lower: Some(0), upper: None, adjustment },
+            ],
+            cooldown,
+            ..StepScaling::default()
+        })
+    };
+    match POLICIES[index] {
+        "cpu" => tracking(TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization), 50_000),
+        "requests" => tracking(TrackedMetric::RequestCountPerTarget { resource_label: None }, 100_000),
+        "orders" => tracking(TrackedMetric::Customized { metric: orders(), statistic: Statistic::Average }, 100_000),
+        "steps" => steps(AdjustmentType::ChangeInCapacity, 2),
+        _ => steps(AdjustmentType::PercentChangeInCapacity, 30),
+    }
+}
+
+fn orders_alarm(missing_data: usize, statistic: usize) -> MetricAlarm {
+    let all = [MissingData::Missing, MissingData::Ignore, MissingData::Breaching, MissingData::NotBreaching];
+    let statistics =
+        [Statistic::Average, Statistic::Minimum, Statistic::Maximum, Statistic::Sum, Statistic::SampleCount];
+    MetricAlarm {
+        name: "orders".into(),
+        metric: orders(),
+        statistic: statistics[statistic],
+        period: secs(60),
+        evaluation_periods: 2,
+        datapoints_to_alarm: 1,
+        threshold: 100_000,
+        comparison: Comparison::GreaterThan,
+        missing_data: all[missing_data],
+    }
 }
 
 fn hostile_step() -> impl Strategy<Value = Step> {
@@ -206,7 +296,11 @@ fn take(world: &mut World, step: &Step) {
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetBounds { service, minimum, maximum } => {
-            let bounds = DeploymentConfiguration { minimum_healthy_percent: *minimum, maximum_percent: *maximum };
+            let bounds = DeploymentConfiguration {
+                minimum_healthy_percent: *minimum,
+                maximum_percent: *maximum,
+                ..DeploymentConfiguration::default()
+            };
             let update = UpdateService { deployment_configuration: Some(bounds), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
@@ -215,7 +309,7 @@ fn take(world: &mut World, step: &Step) {
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::DeleteService { service } => {
-            put(world, Request::DeleteService { service: SERVICES[*service].into() });
+            put(world, Request::DeleteService { service: SERVICES[*service].into(), deletion: Deletion::Forced });
         }
         Step::CreateService { service, count } => {
             put(world, Request::CreateService(Box::new(service_of(*service, *count))));
@@ -249,6 +343,44 @@ fn take(world: &mut World, step: &Step) {
             put(world, Request::TerminateInstance(instance));
         }
         Step::FailLaunches { count } => world.launches_to_fail = *count,
+        Step::PutMetricData { value } => {
+            put(world, Request::PutMetricData(PutMetricData { metric: orders(), value: value * 1000 }));
+        }
+        Step::PutAlarm { missing_data, statistic } => {
+            put(world, Request::PutMetricAlarm(Box::new(orders_alarm(*missing_data, *statistic))));
+        }
+        Step::Register { service, min, max, suspended } => {
+            let [dynamic_scaling_in, dynamic_scaling_out, scheduled_scaling] = *suspended;
+            let register = RegisterScalableTarget {
+                service: SERVICES[*service].into(),
+                min_capacity: *min,
+                max_capacity: *max,
+                suspended_state: Some(SuspendedState { dynamic_scaling_in, dynamic_scaling_out, scheduled_scaling }),
+            };
+            put(world, Request::RegisterScalableTarget(register));
+        }
+        Step::PutPolicy { service, policy, cooldown } => {
+            let policy = Box::new(policy_of(*policy, *cooldown));
+            put(world, Request::PutScalingPolicy { service: SERVICES[*service].into(), policy });
+        }
+        Step::DeletePolicy { service, policy } => {
+            let policy = POLICIES[*policy].into();
+            put(world, Request::DeleteScalingPolicy { service: SERVICES[*service].into(), policy });
+        }
+        Step::PutAction { service, minutes, min, max } => {
+            let action = Box::new(ScheduledAction {
+                name: "now and then".into(),
+                schedule: Schedule::parse(&format!("cron(0/{minutes} * * * ? *)"), None).unwrap(),
+                start_time: None,
+                end_time: None,
+                min_capacity: *min,
+                max_capacity: *max,
+            });
+            put(world, Request::PutScheduledAction { service: SERVICES[*service].into(), action });
+        }
+        Step::JobsDone { service, done } => {
+            world.apply(Event::JobsDone { service: SERVICES[*service].into(), done: *done });
+        }
         Step::Drain => put(world, Request::DrainCluster),
         Step::Hostile(hostile) => {
             if let Some(event) = made_up(world, hostile) {
@@ -375,7 +507,7 @@ fn assert_converged(world: &World) {
     if let Some(api) = state.services.get("api").filter(|service| service.status == ServiceStatus::Active) {
         let missing = api.primary().placed_count() < api.spec.desired_count;
         let placed = api.running_count() + api.pending_count();
-        let upper = Bounds::of(api.spec.desired_count, api.spec.deployment_configuration).upper;
+        let upper = Bounds::of(api.spec.desired_count, &api.spec.deployment_configuration).upper;
         let room = has_room(&api.primary().reservation, None);
         assert!(!(missing && placed < upper && room), "service api waits though there is room");
     }

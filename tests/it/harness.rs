@@ -23,6 +23,7 @@ use longshore::model::capacity::{
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
+use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::ServiceSpec;
 use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
@@ -137,6 +138,12 @@ impl World {
         }
         for definition in &spec.task_definitions {
             world.done(Request::RegisterTaskDefinition(Box::new(definition.clone())));
+        }
+        for alarm in &spec.alarms {
+            world.done(Request::PutMetricAlarm(Box::new(alarm.clone())));
+        }
+        for script in &spec.metric_scripts {
+            world.done(Request::PutMetricScript(script.clone()));
         }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
@@ -496,6 +503,39 @@ impl World {
         lines.collect()
     }
 
+    /// What was told of tasks, instances, services and deployments for EventBridge, with versions.
+    pub fn notifications(&self) -> String {
+        let mut lines = String::new();
+        for ((at, _), actions) in self.journal.iter().zip(&self.actions) {
+            for action in actions {
+                let Action::Notify(notification) = action else { continue };
+                let _ = match notification {
+                    Notification::Task { task, last_status, desired_status, stop_code, version } => {
+                        let code = stop_code.map(|code| format!(" {}", code.as_str())).unwrap_or_default();
+                        let desired = desired_status.as_str();
+                        writeln!(lines, "{at} task T{task} v{version} {last_status} (desired {desired}){code}")
+                    }
+                    Notification::ContainerInstance { instance, status, version } => {
+                        writeln!(lines, "{at} instance I{instance} v{version} {}", status.as_str())
+                    }
+                    Notification::InstanceTasks { instance, version } => {
+                        writeln!(lines, "{at} instance I{instance} v{version} tasks")
+                    }
+                    Notification::ServiceAction { service, event, reason } => {
+                        let (name, kind) = event.name_and_type();
+                        writeln!(lines, "{at} service {service} {kind} {name} {}", reason.as_deref().unwrap_or("-"))
+                    }
+                    Notification::DeploymentStateChange { service, deployment, event, reason } => {
+                        let (name, kind) = event.name_and_type();
+                        writeln!(lines, "{at} deployment {deployment} of {service} {kind} {name} {reason}")
+                    }
+                    _ => Ok(()),
+                };
+            }
+        }
+        self.shorten(&lines)
+    }
+
     /// What the Auto Scaling groups did and why.
     pub fn group_activities(&self) -> String {
         let mut lines = String::new();
@@ -552,6 +592,8 @@ pub struct Checker {
     terminations_asked: BTreeSet<ContainerInstanceId>,
     /// By instance and the number of its start.
     metered_instances: BTreeMap<(ContainerInstanceId, u32), Interval>,
+    task_versions: BTreeMap<TaskId, u64>,
+    instance_versions: BTreeMap<ContainerInstanceId, u64>,
 }
 
 /// What the meter was told of something.
@@ -589,11 +631,16 @@ impl Checker {
                     self.keeps_healthy(plane, *task);
                 }
                 Action::Meter(fact) => self.meter(now, fact),
-                Action::Respond { .. } | Action::Notify(_) => {}
+                Action::Notify(notification) => self.versions(plane, notification),
+                Action::Respond { .. } => {}
             }
         }
+        self.all_told(plane);
         self.statuses(plane);
         self.instances(plane);
+        if *event == Event::DeadlineReached {
+            self.scaling(plane, now);
+        }
         if let Some((deadline, wakeup)) = plane.next_deadline() {
             assert!(deadline > now, "{wakeup:?} is due at {deadline}, which is not after {now}");
         }
@@ -617,6 +664,35 @@ impl Checker {
         }
     }
 
+    /// Each notification of a thing has a version above the one before, and the thing is there to be looked at.
+    /// **Source:** ecs-semantics §10.3.
+    fn versions(&mut self, plane: &ControlPlane, notification: &Notification) {
+        match notification {
+            Notification::Task { task, version, .. } => {
+                assert!(plane.state().tasks.contains_key(task), "task {task} is told of and not listed");
+                let before = self.task_versions.insert(*task, *version);
+                assert!(before.is_none_or(|before| before < *version), "task {task} is told of in an older version");
+            }
+            Notification::ContainerInstance { instance, version, .. }
+            | Notification::InstanceTasks { instance, version } => {
+                let before = self.instance_versions.insert(*instance, *version);
+                assert!(
+                    before.is_none_or(|before| before < *version),
+                    "instance {instance} is told of in an older version"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Whoever listens knows the last version of every container instance.
+    fn all_told(&self, plane: &ControlPlane) {
+        for instance in plane.state().container_instances.values() {
+            let told = self.instance_versions.get(&instance.id);
+            assert_eq!(told, Some(&instance.version), "instance {} changed and nobody was told", instance.id);
+        }
+    }
+
     fn start(&mut self, plane: &ControlPlane, start: &Arc<TaskStart>) {
         let task = start.task;
         assert!(self.started.insert(task, start.clone()).is_none(), "task {task} is started twice");
@@ -634,7 +710,7 @@ impl Checker {
         let by_scheduler = found.stop_code == Some(StopCode::ServiceSchedulerInitiated);
         if let (Some(name), true) = (&found.service, by_scheduler && self.healthy_before.contains(&task)) {
             let service = &plane.state().services[name];
-            let lower = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration).lower;
+            let lower = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).lower;
             let healthy = service.healthy_count();
             assert!(healthy >= lower, "service {name} stopped a healthy task and has {healthy} of {lower} left");
         }
@@ -676,7 +752,7 @@ impl Checker {
             let before = self.statuses.insert(*id, is);
             if let (None, Some(name)) = (before, &task.service) {
                 let service = &plane.state().services[name];
-                let upper = Bounds::of(service.spec.desired_count, service.spec.deployment_configuration).upper;
+                let upper = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).upper;
                 let placed = service.running_count() + service.pending_count();
                 assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
             }
@@ -701,6 +777,20 @@ impl Checker {
             }
             if task.last_status == TaskStatus::Stopped {
                 assert!(task.stopped_at.is_some() && task.stopped_reason.is_some(), "task {id} ended without a reason");
+            }
+        }
+    }
+
+    /// What policies and scheduled actions do at a deadline stays within the bounds, and is the service's desired count.
+    fn scaling(&self, plane: &ControlPlane, now: Timestamp) {
+        for (name, target) in &plane.state().scalable_targets {
+            let Some(last) = target.activities.iter().rev().find(|activity| activity.from != activity.to) else {
+                continue;
+            };
+            if last.started_at == now && last.status == ActivityStatus::InProgress {
+                let bounds = target.settings.min_capacity..=target.settings.max_capacity;
+                assert!(bounds.contains(&last.to), "service {name} is scaled to {} beyond its bounds", last.to);
+                assert_eq!(plane.state().services[name].spec.desired_count, last.to, "service {name} is not scaled");
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
+mod apply;
 mod cluster_file;
 mod command_line;
 mod control_plane_properties;
+mod deploy_command;
 mod guests;
 mod harness;
 mod metering;

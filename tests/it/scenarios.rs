@@ -8,15 +8,15 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use longshore::control_plane::action::Action;
 use longshore::control_plane::event::{
-    ContainerStateChange, Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService,
+    ContainerStateChange, Deletion, Event, NewDeployment, Request, TaskStateChange, TaskStep, UpdateService,
 };
 use longshore::control_plane::state::RolloutState;
 use longshore::model::capacity::{FARGATE, FARGATE_SPOT, LaunchTarget, ManagedScaling};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::scaling::{AutoScaling, PredefinedMetric, TargetTracking, TrackedMetric};
 use longshore::model::service::{
-    AutoScaling, BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, PredefinedMetric,
-    ScaleIn, ServiceSpec, SpreadField, TargetTracking,
+    BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus};
@@ -43,7 +43,8 @@ fn web(count: u32) -> ClusterSpec {
 
 /// A service `web` with bounds, on Fargate.
 fn web_within(count: u32, minimum_healthy_percent: u32, maximum_percent: u32) -> ClusterSpec {
-    let deployment_configuration = DeploymentConfiguration { minimum_healthy_percent, maximum_percent };
+    let deployment_configuration =
+        DeploymentConfiguration { minimum_healthy_percent, maximum_percent, ..DeploymentConfiguration::default() };
     ClusterSpec { services: vec![ServiceSpec { deployment_configuration, ..service("web", count) }], ..web(count) }
 }
 
@@ -220,7 +221,11 @@ fn rolling_deployment_is_stuck_at_100_100() {
     );
     check(&world.counts("web"), &expect!["desired 2 running 2 pending 0 healthy 2"]);
     // Room above lets it go on.
-    let room = DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 150 };
+    let room = DeploymentConfiguration {
+        minimum_healthy_percent: 100,
+        maximum_percent: 150,
+        ..DeploymentConfiguration::default()
+    };
     let service = UpdateService { service: "web".into(), ..UpdateService::default() };
     update(&mut world, UpdateService { deployment_configuration: Some(room), ..service });
     check(
@@ -564,14 +569,10 @@ fn managed_scale_out_waits_for_the_warm_up() {
 /// ecs-semantics §7.2: out after three periods above the target, in after fifteen below nine tenths of it.
 #[test]
 fn target_tracking_follows_the_load() {
-    let tracking = TargetTracking {
-        metric: PredefinedMetric::AverageCpuUtilization,
-        target_millipercent: 50_000,
-        scale_out_cooldown: secs(300),
-        scale_in_cooldown: secs(300),
-        scale_in: ScaleIn::Enabled,
-    };
-    let auto_scaling = Some(AutoScaling { min_capacity: 1, max_capacity: 10, target_tracking: vec![tracking] });
+    let metric = TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization);
+    let target_tracking = vec![TargetTracking::of(metric, 50_000)];
+    let auto_scaling =
+        Some(AutoScaling { min_capacity: 1, max_capacity: 10, target_tracking, ..AutoScaling::default() });
     let spec = ClusterSpec { services: vec![ServiceSpec { auto_scaling, ..service("web", 2) }], ..web(2) };
     let mut world = World::new(&spec);
     world.behave("web", Behaviour { cpu_percent: 90, ..Behaviour::default() });
@@ -978,10 +979,13 @@ fn drain_ends_everything() {
 fn deleted_service_ends_and_its_name_is_free() {
     let mut world = World::new(&web(2));
     world.run_until(100);
-    let delete = Request::DeleteService { service: "web".into() };
+    let delete = Request::DeleteService { service: "web".into(), deletion: Deletion::Forced };
     world.done(delete.clone());
     let again = world.request(Request::CreateService(Box::new(service("web", 1))));
-    check(&again.expect_err("it is draining").to_string(), &expect!["Creation of service was not idempotent."]);
+    check(
+        &again.expect_err("it is draining").to_string(),
+        &expect!["Unable to Start a service that is still Draining."],
+    );
     let change = UpdateService { service: "web".into(), desired_count: Some(1), ..UpdateService::default() };
     let refused = world.request(Request::UpdateService(Box::new(change)));
     check(&refused.expect_err("it is draining").to_string(), &expect!["Service was not ACTIVE."]);
@@ -1003,7 +1007,8 @@ fn requests_are_refused_by_rule() {
     let mut world = World::new(&spec);
     let web = |bounds: (u32, u32), launch_target: LaunchTarget| {
         let (minimum_healthy_percent, maximum_percent) = bounds;
-        let deployment_configuration = DeploymentConfiguration { minimum_healthy_percent, maximum_percent };
+        let deployment_configuration =
+            DeploymentConfiguration { minimum_healthy_percent, maximum_percent, ..DeploymentConfiguration::default() };
         let task_definition = latest("memoryless");
         let spec = ServiceSpec { deployment_configuration, launch_target, task_definition, ..service("web", 1) };
         Request::CreateService(Box::new(spec))
@@ -1028,7 +1033,7 @@ fn requests_are_refused_by_rule() {
         Request::CreateCapacityProvider(Box::new(provider("asg", 0, 1))),
         Request::CreateCapacityProvider(Box::new(provider("Fargate-like", 0, 1))),
         Request::CreateCapacityProvider(Box::new(provider("turned", 2, 1))),
-        Request::DeleteService { service: "web".into() },
+        Request::DeleteService { service: "web".into(), deletion: Deletion::Forced },
         Request::TerminateInstance(ContainerInstanceId(9)),
     ];
     let answers = requests.map(|request| {
@@ -1108,3 +1113,6 @@ fn a_cluster_file_is_a_scenario() {
         "#]],
     );
 }
+
+mod events;
+mod scaling;

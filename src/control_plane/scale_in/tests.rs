@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::capacity::{InstanceResources, InstanceType};
 use crate::model::rng::Stream;
-use crate::model::task::{DesiredStatus, TaskStatus};
+use crate::model::task::TaskStatus;
 use crate::model::task_definition::{CpuArchitecture, Reservation, TaskDefinition};
 use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 

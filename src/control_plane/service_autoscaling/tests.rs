@@ -1,32 +1,23 @@
 //! Tests of target tracking: each rule of ecs-semantics §7.2 by itself, then a load curve and random inputs.
 
 use super::*;
+use crate::model::alarm::AlarmState;
 use crate::model::rng::{RandomStream, Stream};
-use crate::model::units::Duration;
+use crate::model::scaling::{PredefinedMetric, StepAdjustment, TargetTracking};
 
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// A policy with ECS' cooldowns of 300 s.
-fn policy(metric: PredefinedMetric, target_millipercent: u64) -> TargetTracking {
-    TargetTracking {
-        metric,
-        target_millipercent,
-        scale_out_cooldown: Duration::from_secs(300),
-        scale_in_cooldown: Duration::from_secs(300),
-        scale_in: ScaleIn::Enabled,
-    }
-}
-
 fn cpu_50() -> TargetTracking {
-    policy(PredefinedMetric::AverageCpuUtilization, 50_000)
+    TargetTracking::of(TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization), 50_000)
 }
 
 fn memory_50() -> TargetTracking {
-    policy(PredefinedMetric::AverageMemoryUtilization, 50_000)
+    TargetTracking::of(TrackedMetric::Predefined(PredefinedMetric::AverageMemoryUtilization), 50_000)
 }
 
 /// A scaler and a service whose counts the test sets.
 struct Harness {
+    settings: AutoScaling,
     scaler: ServiceScaler,
     now: Timestamp,
     desired: u32,
@@ -36,9 +27,14 @@ struct Harness {
 
 impl Harness {
     fn new(min_capacity: u32, max_capacity: u32, target_tracking: &[TargetTracking]) -> Harness {
-        let settings = AutoScaling { min_capacity, max_capacity, target_tracking: target_tracking.to_vec() };
+        let target_tracking = target_tracking.to_vec();
+        Harness::of(AutoScaling { min_capacity, max_capacity, target_tracking, ..AutoScaling::default() })
+    }
+
+    fn of(settings: AutoScaling) -> Harness {
         Harness {
             scaler: ServiceScaler::new("service/demo/web".into(), &settings),
+            settings,
             now: Timestamp::ZERO,
             desired: 2,
             running: 2,
@@ -53,11 +49,27 @@ impl Harness {
     }
 
     /// One period; the desired count becomes what was decided, the running count is left to the test.
-    fn period(&mut self, cpu: impl Into<Option<u64>>, memory: impl Into<Option<u64>>) -> Option<ScalingActivity> {
+    fn period(&mut self, cpu: impl Into<Option<i64>>, memory: impl Into<Option<i64>>) -> Option<ScalingActivity> {
+        self.period_with_calls(cpu.into(), memory.into(), &[])
+    }
+
+    fn period_with_calls(
+        &mut self,
+        cpu: Option<i64>,
+        memory: Option<i64>,
+        calls: &[StepCall],
+    ) -> Option<ScalingActivity> {
         self.now = self.now + PERIOD;
+        let reading = |policy: &TargetTracking| match policy.name() {
+            "ECSServiceAverageCPUUtilization" => cpu,
+            _ => memory,
+        };
+        let readings: Vec<Option<i64>> = self.settings.target_tracking.iter().map(reading).collect();
         let activity = self.scaler.on_period(ScalingInputs {
             now: self.now,
-            datapoints: &Datapoints { cpu_millipercent: cpu.into(), memory_millipercent: memory.into() },
+            settings: &self.settings,
+            readings: &readings,
+            calls,
             desired_count: self.desired,
             running_count: self.running,
             deployment: self.deployment,
@@ -66,12 +78,12 @@ impl Harness {
         activity
     }
 
-    fn cpu(&mut self, millipercent: u64) -> Option<u32> {
+    fn cpu(&mut self, millipercent: i64) -> Option<u32> {
         self.period(millipercent, None).map(|activity| activity.desired_count)
     }
 
     #[track_caller]
-    fn quiet(&mut self, periods: u32, cpu: u64) {
+    fn quiet(&mut self, periods: u32, cpu: i64) {
         for period in 1..=periods {
             assert_eq!(self.cpu(cpu), None, "period {period} of {periods}");
         }
@@ -93,7 +105,7 @@ fn scales_out_after_three_periods() {
         ScalingActivity {
             desired_count: 4,
             direction: ScalingDirection::Out,
-            metric: PredefinedMetric::AverageCpuUtilization,
+            policy_name: "ECSServiceAverageCPUUtilization".to_owned(),
             description: "Setting desired count to 4.".to_owned(),
             cause: "monitor alarm TargetTracking-service/demo/web-AlarmHigh in state ALARM triggered policy \
                 ECSServiceAverageCPUUtilization: 100% against a target of 50%"
@@ -311,7 +323,7 @@ fn any_policy_scales_out() {
         assert_eq!(service.period(100_000, 150_000), None);
     }
     let activity = service.period(100_000, 150_000).unwrap();
-    assert_eq!((activity.desired_count, activity.metric), (6, PredefinedMetric::AverageMemoryUtilization));
+    assert_eq!((activity.desired_count, &*activity.policy_name), (6, "ECSServiceAverageMemoryUtilization"));
 
     let mut service = Harness::new(1, 100, &[cpu_50(), memory_50()]).with_tasks(10);
     for period in 1..=14 {
@@ -319,7 +331,7 @@ fn any_policy_scales_out() {
     }
     // In the fifteenth period one wants out for the first time and the other wants in.
     let activity = service.period(60_000, 1_000).unwrap();
-    assert_eq!((activity.desired_count, activity.metric), (12, PredefinedMetric::AverageCpuUtilization));
+    assert_eq!((activity.desired_count, &*activity.policy_name), (12, "ECSServiceAverageCPUUtilization"));
     // The out of one that cannot be carried out still keeps the other from going in.
     for _ in 0..20 {
         assert_eq!(service.period(60_000, 1_000), None);
@@ -343,7 +355,7 @@ fn all_policies_scale_in() {
         assert_eq!(service.period(10_000, 30_000), None);
     }
     let activity = service.period(10_000, 30_000).unwrap();
-    assert_eq!((activity.desired_count, activity.metric), (6, PredefinedMetric::AverageMemoryUtilization));
+    assert_eq!((activity.desired_count, &*activity.policy_name), (6, "ECSServiceAverageMemoryUtilization"));
 
     let mut service = Harness::new(1, 100, &[cpu_50(), memory_50()]).with_tasks(10);
     service.quiet(30, 10_000);
@@ -399,7 +411,7 @@ fn follows_a_load_curve() {
             31..=46 => 60_000,
             _ => 0,
         };
-        let cpu = (load / u64::from(service.running)).min(100_000);
+        let cpu = (load / i64::from(service.running)).min(100_000);
         let running_next = service.desired;
         if let Some(activity) = service.period(cpu, None) {
             activities.push((period, activity.desired_count));
@@ -435,7 +447,7 @@ fn keeps_its_promises_under_random_inputs() {
         let mut service = Harness::new(min, max, &[cpu_50(), memory_50()][..1 + draw(2) as usize]);
         let (mut outs, mut ins) = (0, 0);
         for _ in 0..60 {
-            let level = u64::from(draw(120_000));
+            let level = i64::from(draw(120_000));
             for _ in 0..draw(30) {
                 let before = service.desired;
                 service.deployment =
@@ -461,4 +473,152 @@ fn keeps_its_promises_under_random_inputs() {
         }
         assert!(outs > 0 && ins > 0, "seed {seed} decided nothing");
     }
+}
+
+/// A step scaling policy that adds two from the threshold up, three from 10 above it, and removes one below it.
+fn steps() -> AutoScaling {
+    let step = |lower: Option<i64>, upper: Option<i64>, adjustment| StepAdjustment { lower, upper, adjustment };
+    let steps = vec![step(None, Some(0), -1), step(Some(0), Some(10_000), 2), step(Some(10_000), None, 3)];
+    let policy = StepScaling {
+        policy_name: "by-queue".into(),
+        alarm: "queue-long".into(),
+        steps,
+        cooldown: Duration::from_secs(300),
+        ..StepScaling::default()
+    };
+    AutoScaling { min_capacity: 1, max_capacity: 20, step_scaling: vec![policy], ..AutoScaling::default() }
+}
+
+impl Harness {
+    /// A period at whose end the alarm calls the policy: the threshold is 50.
+    fn call(&mut self, value: i64) -> Option<u32> {
+        let call = StepCall { policy_index: 0, value: value * 1000, threshold: 50_000 };
+        self.period_with_calls(None, None, &[call]).map(|activity| activity.desired_count)
+    }
+}
+
+/// ecs-semantics §7.3: in the cooldown a larger step goes through less what was added: first +2, then +3 adds one. After the
+/// cooldown the same step is made again.
+#[test]
+fn steps_in_a_cooldown() {
+    let mut service = Harness::of(steps());
+    assert_eq!(service.call(55), Some(4));
+    assert_eq!([service.call(55), service.call(60), service.call(60)], [None, Some(5), None]);
+    service.running = 5;
+    // The cooldown of five periods began anew with the last change, one period ago.
+    service.quiet_calls(3, 55);
+    assert_eq!(service.call(55), Some(7));
+    let activity = Harness::of(steps()).period_with_calls(
+        None,
+        None,
+        &[StepCall { policy_index: 0, value: 61_500, threshold: 50_000 }],
+    );
+    assert_eq!(
+        activity.unwrap().cause,
+        "monitor alarm queue-long in state ALARM triggered policy by-queue: 61.5 against a threshold of 50"
+    );
+}
+
+/// ecs-semantics §7.3: a step below the threshold removes, once a cooldown; a scale-out in it happens at once.
+#[test]
+fn steps_scale_in() {
+    let mut service = Harness::of(steps()).with_tasks(10);
+    assert_eq!(service.call(49), Some(9));
+    service.running = 9;
+    assert_eq!([service.call(40), service.call(40)], [None, None]);
+    assert_eq!(service.call(50), Some(11));
+    service.running = 11;
+    assert_eq!(service.call(40), Some(10));
+    service.running = 10;
+    service.deployment = DeploymentProgress::InProgress;
+    assert_eq!((0..9).filter_map(|_| service.call(40)).count(), 0, "a deployment is under way");
+    service.deployment = DeploymentProgress::Steady;
+    assert_eq!(service.call(40), Some(9));
+}
+
+/// ecs-semantics §7.1: a suspended process does not take place, the other one does.
+#[test]
+fn suspended_processes_rest() {
+    let mut service = Harness::of(steps()).with_tasks(10);
+    service.settings.suspended_state.dynamic_scaling_out = true;
+    assert_eq!(service.call(70), None);
+    assert_eq!(service.call(40), Some(9));
+    service.running = 9;
+    service.settings.suspended_state = SuspendedState { dynamic_scaling_in: true, ..SuspendedState::default() };
+    service.quiet_calls(9, 40);
+    assert_eq!(service.call(70), Some(12));
+}
+
+impl Harness {
+    #[track_caller]
+    fn quiet_calls(&mut self, periods: u32, value: i64) {
+        for period in 1..=periods {
+            assert_eq!(self.call(value), None, "period {period} of {periods}");
+        }
+    }
+}
+
+/// *Ours:* an exact capacity is what it says, in a cooldown too, and within the bounds.
+#[test]
+fn exact_capacity_is_exact() {
+    let mut settings = steps();
+    settings.step_scaling[0].adjustment_type = crate::model::scaling::AdjustmentType::ExactCapacity;
+    settings.step_scaling[0].steps = vec![
+        StepAdjustment { lower: Some(0), upper: Some(10_000), adjustment: 6 },
+        StepAdjustment { lower: Some(10_000), upper: None, adjustment: 50 },
+    ];
+    let mut service = Harness::of(settings);
+    assert_eq!([service.call(50), service.call(55), service.call(60)], [Some(6), None, Some(20)]);
+    service.running = 20;
+    assert_eq!(service.call(50), Some(6));
+}
+
+/// ecs-semantics §7.2: of several policies of both kinds the largest count wins; a step policy that wants out keeps target tracking
+/// from going in.
+#[test]
+fn policies_of_both_kinds() {
+    let both = AutoScaling { target_tracking: vec![cpu_50()], ..steps() };
+    let call = |value: i64| [StepCall { policy_index: 0, value: value * 1000, threshold: 50_000 }];
+    let mut service = Harness::of(both.clone()).with_tasks(4);
+    service.quiet(2, 100_000);
+    let activity = service.period_with_calls(Some(100_000), None, &call(55)).unwrap();
+    assert_eq!((activity.desired_count, &*activity.policy_name), (8, "ECSServiceAverageCPUUtilization"));
+
+    let mut service = Harness::of(both).with_tasks(4);
+    service.quiet(14, 10_000);
+    let activity = service.period_with_calls(Some(10_000), None, &call(55)).unwrap();
+    assert_eq!((activity.desired_count, &*activity.policy_name), (6, "by-queue"));
+    // Both want in: the smaller reduction.
+    service.running = 6;
+    let activity = service.period_with_calls(Some(10_000), None, &call(40)).unwrap();
+    assert_eq!((activity.desired_count, &*activity.policy_name), (5, "by-queue"));
+}
+
+/// ecs-semantics §7.2: a custom metric may bring a service to zero tasks and, two datapoints later, back.
+#[test]
+fn custom_metric_scales_to_zero() {
+    let metric = crate::model::alarm::MetricId::new("Shop", "OrdersPerTask", &[]);
+    let metric = TrackedMetric::Customized { metric, statistic: crate::model::alarm::Statistic::Average };
+    let mut service = Harness::new(0, 10, &[TargetTracking::of(metric, 100_000)]);
+    let mut period = |value: i64, running: u32| {
+        service.running = running;
+        service.period(None, value).map(|activity| activity.desired_count)
+    };
+    assert_eq!((0..15).filter_map(|_| period(0, 2)).collect::<Vec<_>>(), [0]);
+    assert_eq!([period(500_000, 0), period(500_000, 0), period(500_000, 0)], [None, None, Some(1)]);
+}
+
+/// A policy that is put again as it was keeps what its alarms have counted; another target begins anew.
+#[test]
+fn changed_policies_begin_anew() {
+    let mut service = Harness::new(1, 10, &[cpu_50()]);
+    service.quiet(2, 100_000);
+    service.settings.max_capacity = 3;
+    service.scaler.take_over(&service.settings);
+    assert_eq!(service.cpu(100_000), Some(3));
+    service.settings.max_capacity = 10;
+    service.settings.target_tracking[0].target_thousandths = 40_000;
+    service.scaler.take_over(&service.settings);
+    service.quiet(2, 100_000);
+    assert_eq!(service.cpu(100_000), Some(5));
 }

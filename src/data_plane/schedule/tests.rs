@@ -170,3 +170,17 @@ fn debts_are_carried() {
     }
     assert_eq!(schedule.pick(4 * PERIOD), Pick::Run(key));
 }
+
+/// Whoever has waited longest goes first among equals: short tasks that keep coming, in the places of those that have ended, starve
+/// nobody.
+#[test]
+fn newcomers_do_not_overtake() {
+    let mut schedule = Schedule::new(PERIOD, None);
+    let mut waiting: std::collections::VecDeque<ContainerKey> = (0..8).map(|_| add(&mut schedule, 256, None)).collect();
+    for now in 0..100 {
+        let Pick::Run(key) = schedule.pick(now) else { panic!("somebody waits") };
+        assert_eq!(Some(key), waiting.pop_front(), "turn {now}");
+        schedule.charge_and_remove(key, 0, now);
+        waiting.push_back(add(&mut schedule, 256, None));
+    }
+}

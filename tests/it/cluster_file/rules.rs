@@ -522,9 +522,8 @@ desired_count = 1
             14:48: service[2].deployment_configuration.maximum_percent: maximum_percent and minimum_healthy_percent cannot both be 100, as this would block deployments
             20:18: service[3].auto_scaling.min_capacity: min_capacity 5 is greater than max_capacity 2
             23:66: service[3].auto_scaling.target_tracking[0].target_value: target_value must be greater than 0
-            24:16: service[3].auto_scaling.target_tracking[1].metric: "ECSServiceAverageCPUUtilisation" is not valid here: "ECSServiceAverageCPUUtilization" or "ECSServiceAverageMemoryUtilization"
+            24:16: service[3].auto_scaling.target_tracking[1].metric: "ECSServiceAverageCPUUtilisation" is not valid here: "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget" or "CustomizedMetricSpecification"
               help: did you mean "ECSServiceAverageCPUUtilization"?
-            25:16: service[3].auto_scaling.target_tracking[2].metric: "ALBRequestCountPerTarget" is not available yet, only "ECSServiceAverageCPUUtilization" and "ECSServiceAverageMemoryUtilization"
             26:69: service[3].auto_scaling.target_tracking[3].target_value: 50.12345 has more than three digits after the point
             26:99: service[3].auto_scaling.target_tracking[3].scale_in_cooldown: 60 has no unit: durations are strings with their unit
               help: write "60s" for seconds, or another of ns, us, ms, m, h, d
@@ -691,5 +690,209 @@ launch_type = "FARGATE"
             4:40: capacity_provider[0].auto_scaling_group.instance_type: instance type "m7i.huge" is not in the catalog
               help: did you mean "m7i.large"?
             7:7: task_definition[0].cpu: "much" is not a task's cpu: write CPU units as in "256", or vCPUs as in ".25 vCPU""#]],
+    );
+}
+
+/// Claim: policies keep the rules of Application Auto Scaling. Method: each rule of target tracking and step scaling broken once.
+#[test]
+fn scaling_policy_rules() {
+    check(
+        r#"
+[[alarm]]
+alarm_name = "queue-long"
+namespace = "Shop"
+metric_name = "Depth"
+evaluation_periods = 1
+threshold = 100
+comparison_operator = "GreaterThanThreshold"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[service.auto_scaling]
+min_capacity = 1
+max_capacity = 10
+suspended_state = { dynamic_scaling_in = true }
+target_tracking = [
+    { metric = "CustomizedMetricSpecification", target_value = 1 },
+    { metric = "ECSServiceAverageCPUUtilization", target_value = 50, resource_label = "x", customized_metric_specification = { namespace = "A", metric_name = "B", statistic = "Sum" } },
+    { metric = "ALBRequestCountPerTarget", target_value = 1000, resource_label = "app/lb/targetgroup/tg" },
+    { metric = "ECSServiceAverageCPUUtilizationHighResolution", target_value = 50 },
+    { metric = "CustomizedMetricSpecification", target_value = 1, customized_metric_specification = { namespace = "", metric_name = "B", statistic = "p99" } },
+]
+[[service.auto_scaling.step_scaling]]
+policy_name = "ECSServiceAverageCPUUtilization"
+alarm = "queue-lnog"
+adjustment_type = "ChangeInCapacity"
+min_adjustment_magnitude = 2
+step_adjustments = [{ metric_interval_lower_bound = 0, metric_interval_upper_bound = 10, scaling_adjustment = 1 }, { metric_interval_lower_bound = 12, scaling_adjustment = 2 }]
+[[service.auto_scaling.step_scaling]]
+policy_name = "overlap"
+alarm = "queue-long"
+adjustment_type = "PercentChangeInCapacity"
+metric_aggregation_type = "Sum"
+step_adjustments = [{ metric_interval_lower_bound = -10, metric_interval_upper_bound = 5, scaling_adjustment = 1 }, { metric_interval_lower_bound = 0.5, metric_interval_upper_bound = 10, scaling_adjustment = 2 }]
+[[service.auto_scaling.step_scaling]]
+policy_name = "bounds"
+alarm = "queue-long"
+adjustment_type = "ExactCapacity"
+step_adjustments = [{ scaling_adjustment = 1 }, { metric_interval_lower_bound = 3, metric_interval_upper_bound = 2, scaling_adjustment = -2 }]
+[[service.auto_scaling.step_scaling]]
+policy_name = "none"
+alarm = "queue-long"
+adjustment_type = "ExactCapacity"
+step_adjustments = []
+"#,
+        expect![[r#"
+            16:21: service[0].auto_scaling.suspended_state.dynamic_scaling_in: unknown key `dynamic_scaling_in`
+              help: did you mean `dynamic_scaling_in_suspended`?
+            18:5: service[0].auto_scaling.target_tracking[0].customized_metric_specification: `customized_metric_specification` is missing: it says which metric
+            19:87: service[0].auto_scaling.target_tracking[1].resource_label: resource_label is for metric = "ALBRequestCountPerTarget"
+            19:126: service[0].auto_scaling.target_tracking[1].customized_metric_specification: customized_metric_specification is for metric = "CustomizedMetricSpecification"
+            20:82: service[0].auto_scaling.target_tracking[2].resource_label: resource_label "app/lb/targetgroup/tg" is not valid: write it as in "app/LB/ID/targetgroup/TG/ID"
+            21:16: service[0].auto_scaling.target_tracking[3].metric: "ECSServiceAverageCPUUtilizationHighResolution" is not available yet, only "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget" and "CustomizedMetricSpecification"
+            22:115: service[0].auto_scaling.target_tracking[4].customized_metric_specification.namespace: "" is not 1 to 255 characters long
+            22:150: service[0].auto_scaling.target_tracking[4].customized_metric_specification.statistic: "p99" is not valid here: "Average", "Minimum", "Maximum", "Sum" or "SampleCount"
+            25:15: service[0].auto_scaling.step_scaling[0].policy_name: policy "ECSServiceAverageCPUUtilization" is defined twice
+            26:9: service[0].auto_scaling.step_scaling[0].alarm: alarm "queue-lnog" is not defined in this file
+              help: did you mean "queue-long"?
+            28:28: service[0].auto_scaling.step_scaling[0].min_adjustment_magnitude: min_adjustment_magnitude is for PercentChangeInCapacity only
+            29:116: service[0].auto_scaling.step_scaling[0].step_adjustments[1]: there is a gap between the intervals of two steps
+            34:27: service[0].auto_scaling.step_scaling[1].metric_aggregation_type: "Sum" is not valid here: "Average", "Minimum" or "Maximum"
+            35:20: service[0].auto_scaling.step_scaling[1].step_adjustments: where a step has a negative lower bound, one step must be without a lower bound
+            35:20: service[0].auto_scaling.step_scaling[1].step_adjustments: where a step has a positive upper bound, one step must be without an upper bound
+            35:117: service[0].auto_scaling.step_scaling[1].step_adjustments[1]: the intervals of two steps overlap
+            40:21: service[0].auto_scaling.step_scaling[2].step_adjustments[0]: a step needs a lower or an upper bound
+            40:49: service[0].auto_scaling.step_scaling[2].step_adjustments[1]: the lower bound of a step must be less than its upper bound
+            40:49: service[0].auto_scaling.step_scaling[2].step_adjustments[1]: the adjustment of ExactCapacity must not be negative
+            45:20: service[0].auto_scaling.step_scaling[3].step_adjustments: a step scaling policy needs at least one step adjustment"#]],
+    );
+}
+
+/// Claim: schedules are those of Application Auto Scaling. Method: each form broken, zones, times and bounds.
+#[test]
+fn scheduled_action_rules() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[service.auto_scaling]
+min_capacity = 1
+max_capacity = 10
+[[service.auto_scaling.scheduled_actions]]
+scheduled_action_name = "a"
+schedule = "cron(0 8 * * ?)"
+min_capacity = 1
+[[service.auto_scaling.scheduled_actions]]
+scheduled_action_name = "b"
+schedule = "rate(1 minutes)"
+min_capacity = 5
+max_capacity = 4
+[[service.auto_scaling.scheduled_actions]]
+scheduled_action_name = "c"
+schedule = "at(2026-01-31T08:30:00)"
+timezone = "Europe/Berlinn"
+[[service.auto_scaling.scheduled_actions]]
+scheduled_action_name = "d"
+schedule = "rate(5 minutes)"
+start_time = "2026-01-31T08:30:00Z"
+end_time = 2026-01-31T08:00:00Z
+max_capacity = 4
+[[service.auto_scaling.scheduled_actions]]
+scheduled_action_name = "d"
+schedule = "rate(5 minutes)"
+start_time = "tomorrow"
+max_capacity = 4
+"#,
+        expect![[r#"
+            11:12: service[0].auto_scaling.scheduled_actions[0].schedule: "cron(0 8 * * ?)" has 5 fields, not six: minutes hours day-of-month month day-of-week year
+            15:12: service[0].auto_scaling.scheduled_actions[1].schedule: "rate(1 minutes)": write rate(1 minute)
+            16:16: service[0].auto_scaling.scheduled_actions[1].min_capacity: min_capacity 5 is greater than max_capacity 4
+            18:1: service[0].auto_scaling.scheduled_actions[2].min_capacity: min_capacity or max_capacity is missing
+            21:12: service[0].auto_scaling.scheduled_actions[2].timezone: "Europe/Berlinn" is not a time zone of the IANA database
+            26:12: service[0].auto_scaling.scheduled_actions[3].end_time: end_time must be after start_time
+            29:25: service[0].auto_scaling.scheduled_actions[4].scheduled_action_name: scheduled action "d" is defined twice
+            31:14: service[0].auto_scaling.scheduled_actions[4].start_time: "tomorrow" is not a time in UTC, written as in "2026-01-31T08:30:00Z""#]],
+    );
+}
+
+/// Claim: alarms and metrics keep CloudWatch's rules, and an alarm on the cluster's own metrics names what there is. Method: each
+/// rule broken once.
+#[test]
+fn alarm_rules() {
+    check(
+        r#"
+[cluster]
+name = "shop"
+settings = [{ name = "containerInsight", value = "enhanced" }]
+[settings]
+calendar_start = 5
+[[alarm]]
+alarm_name = "a"
+namespace = "AWS/ECS"
+metric_name = "CPUUtilization"
+dimensions = { ClusterName = "shop", ServiceName = "wbe" }
+period = "90s"
+evaluation_periods = 2
+datapoints_to_alarm = 3
+threshold = "high"
+comparison_operator = "Above"
+treat_missing_data = "bad"
+[[alarm]]
+alarm_name = "a"
+namespace = "AWS/ECS"
+metric_name = "CPUUtilization"
+dimensions = { ClusterName = "shop", ServiceName = "wbe" }
+evaluation_periods = 2
+threshold = -0.5
+comparison_operator = "LessThanThreshold"
+[[alarm]]
+alarm_name = "b"
+namespace = "ECS/ContainerInsights"
+metric_name = "TaskCount"
+dimensions = { ClusterName = "shap" }
+evaluation_periods = 2
+threshold = -0.0005
+comparison_operator = "LessThanThreshold"
+[[alarm]]
+alarm_name = "c"
+namespace = "AWS/ECS"
+metric_name = "CPUReservation"
+evaluation_periods = 2
+threshold = 5
+comparison_operator = "LessThanThreshold"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[[metric]]
+namespace = "AWS/Shop"
+metric_name = "Depth"
+steps = [{ at = "5s", value = 1 }, { at = "5s" }, { at = "6s", value = "x" }]
+[[metric]]
+namespace = "Shop"
+metric_name = "Depth"
+"#,
+        expect![[r#"
+            4:22: cluster.settings[0].name: "containerInsight" is not valid here: "containerInsights"
+              help: did you mean "containerInsights"?
+            4:50: cluster.settings[0].value: "enhanced" is not available yet, only "disabled" and "enabled"
+            6:18: settings.calendar_start: expected a time as in "2026-01-31T08:30:00Z", found the integer 5
+            12:10: alarm[0].period: period "90s" is not a multiple of metric_period 1m
+            14:23: alarm[0].datapoints_to_alarm: datapoints_to_alarm 3 is greater than evaluation_periods 2
+            15:13: alarm[0].threshold: expected a number, found the string "high"
+            16:23: alarm[0].comparison_operator: "Above" is not valid here: "GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold" or "LessThanOrEqualToThreshold"
+            17:22: alarm[0].treat_missing_data: "bad" is not valid here: "missing", "ignore", "breaching" or "notBreaching"
+            19:14: alarm[1].alarm_name: alarm "a" is defined twice
+            22:14: alarm[1].dimensions: service "wbe" is not defined in this file
+              help: did you mean "web"?
+            32:13: alarm[2].threshold: -0.0005 is not a number with up to three digits after the point
+            34:1: alarm[3].dimensions: a metric of AWS/ECS needs ClusterName
+            46:13: metric[0].namespace: a namespace that begins with "AWS/" is one of AWS' own
+            48:43: metric[0].steps[1].at: each step must begin later than the one before it
+            48:72: metric[0].steps[2].value: expected a number, found the string "x"
+            49:1: metric[1].steps: `steps` is missing"#]],
     );
 }

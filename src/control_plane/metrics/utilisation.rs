@@ -1,4 +1,4 @@
-//! What a service's tasks use of what they reserve: one datapoint a metric and metric period.
+//! What tasks use of what they reserve: one datapoint a metric and metric period.
 //!
 //! Usage comes as totals per task at sample times. Between two samples of a task lies an interval of known length with
 //! a known use; a period is the sum over the intervals whose end was reported in it. An interval that reaches over the
@@ -12,51 +12,64 @@
 use std::collections::BTreeMap;
 
 use crate::model::ids::TaskId;
-use crate::model::units::{CpuUnits, MemoryMib, Timestamp, VcpuNanos};
+use crate::model::metric::StatisticSet;
+use crate::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
 
-/// A service's datapoints of one metric period, in thousandths of a percent: 50 % is 50,000.
+/// The datapoints of one metric period, in thousandths of a percent: 50 % is 50,000. A sample is a task: the average is what all of
+/// them used of what all reserved, the least and the greatest are those of single tasks.
 ///
 /// May exceed 100,000: tasks on EC2 burst beyond their CPU units. `None` is missing data, which is not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Datapoints {
     /// `CPUUtilization`.
-    pub cpu_millipercent: Option<u64>,
+    pub cpu: Option<StatisticSet>,
     /// `MemoryUtilization`.
-    pub memory_millipercent: Option<u64>,
+    pub memory: Option<StatisticSet>,
 }
 
-/// The utilisation of one service.
+/// What was used and reserved in all over a metric period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// CPU units times nanoseconds.
+    pub cpu_used: u128,
+    /// CPU units times nanoseconds.
+    pub cpu_reserved: u128,
+    /// MiB times nanoseconds.
+    pub memory_used: u128,
+    /// MiB times nanoseconds.
+    pub memory_reserved: u128,
+}
+
+/// What the end of a metric period yields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClosedPeriod {
+    /// Used of reserved.
+    pub datapoints: Datapoints,
+    /// What was used and reserved.
+    pub sums: Sums,
+}
+
+/// The utilisation of a group of tasks: those of a service, or those on the cluster's instances.
 #[derive(Clone, Debug, Default)]
-pub struct ServiceMetrics {
-    tasks: BTreeMap<TaskId, LastSample>,
-    period: Period,
-    /// The datapoints of the period before, if they came from samples.
-    before: Option<Datapoints>,
+pub struct TaskMetrics {
+    tasks: BTreeMap<TaskId, TaskPeriod>,
+    /// Of tasks that are not RUNNING any more: what they used in this period.
+    gone: Vec<Sums>,
+    /// The period before, if it came from samples.
+    before: Option<ClosedPeriod>,
 }
 
-/// Where a task's next interval begins.
+/// Where a task's next interval begins, and its sums over the period so far.
 #[derive(Clone, Copy, Debug)]
-struct LastSample {
+struct TaskPeriod {
     at: Timestamp,
     vcpu: VcpuNanos,
     memory_mib_millis: u64,
+    sums: Sums,
 }
 
-/// Sums over the intervals of a period.
-#[derive(Clone, Copy, Debug, Default)]
-struct Period {
-    /// CPU units times nanoseconds.
-    cpu_used: u128,
-    /// CPU units times nanoseconds.
-    cpu_reserved: u128,
-    /// MiB times nanoseconds.
-    memory_used: u128,
-    /// MiB times nanoseconds.
-    memory_reserved: u128,
-}
-
-impl ServiceMetrics {
+impl TaskMetrics {
     /// Adds what a `RUNNING` task has used in all up to `at`, and what it reserves.
     ///
     /// The first call for a task, when it has become `RUNNING`, only begins its first interval. A sample that is not
@@ -64,30 +77,32 @@ impl ServiceMetrics {
     /// has no CPU utilisation: it adds neither to the used nor to the reserved, so that a service of such tasks alone
     /// has no CPU datapoints; the same goes for memory.
     pub fn add_sample(&mut self, task: TaskId, at: Timestamp, usage: &TaskUsage, cpu: CpuUnits, memory: MemoryMib) {
-        let sample = LastSample { at, vcpu: usage.vcpu, memory_mib_millis: usage.memory_mib_millis };
+        let (vcpu, memory_mib_millis) = (usage.vcpu, usage.memory_mib_millis);
         let Some(last) = self.tasks.get_mut(&task) else {
-            self.tasks.insert(task, sample);
+            self.tasks.insert(task, TaskPeriod { at, vcpu, memory_mib_millis, sums: Sums::default() });
             return;
         };
-        if at <= last.at || sample.vcpu < last.vcpu || sample.memory_mib_millis < last.memory_mib_millis {
+        if at <= last.at || vcpu < last.vcpu || memory_mib_millis < last.memory_mib_millis {
             return;
         }
         let nanos = at.since(last.at).as_nanos();
         if cpu.0 > 0 {
-            self.period.cpu_used += u128::from((sample.vcpu - last.vcpu).0) * u128::from(CpuUnits::PER_VCPU);
-            self.period.cpu_reserved += nanos * u128::from(cpu.0);
+            last.sums.cpu_used += u128::from((vcpu - last.vcpu).0) * u128::from(CpuUnits::PER_VCPU);
+            last.sums.cpu_reserved += nanos * u128::from(cpu.0);
         }
         if memory.0 > 0 {
             const NANOS_PER_MILLI: u128 = 1_000_000;
-            self.period.memory_used += u128::from(sample.memory_mib_millis - last.memory_mib_millis) * NANOS_PER_MILLI;
-            self.period.memory_reserved += nanos * u128::from(memory.0);
+            last.sums.memory_used += u128::from(memory_mib_millis - last.memory_mib_millis) * NANOS_PER_MILLI;
+            last.sums.memory_reserved += nanos * u128::from(memory.0);
         }
-        *last = sample;
+        *last = TaskPeriod { at, vcpu, memory_mib_millis, sums: last.sums };
     }
 
     /// Notes that a task is not `RUNNING` any more. What it used in this period stays in it.
     pub fn task_gone(&mut self, task: TaskId) {
-        self.tasks.remove(&task);
+        if let Some(gone) = self.tasks.remove(&task) {
+            self.gone.push(gone.sums);
+        }
     }
 
     /// Ends the metric period and begins the next.
@@ -95,57 +110,88 @@ impl ServiceMetrics {
     /// Where tasks are running and none of them was sampled, the datapoints of the period before stand once more, so
     /// that a sample that comes a moment late does not look like missing data. *Ours:* ECS samples three times a
     /// period.
-    pub fn close_period(&mut self) -> Datapoints {
-        let period = std::mem::take(&mut self.period);
-        if period.cpu_reserved == 0 && period.memory_reserved == 0 {
-            let before = self.before.take();
-            return if self.tasks.is_empty() { Datapoints::default() } else { before.unwrap_or_default() };
+    pub fn close_period(&mut self) -> ClosedPeriod {
+        let mut parts = std::mem::take(&mut self.gone);
+        parts.extend(self.tasks.values_mut().map(|task| std::mem::take(&mut task.sums)));
+        let mut sums = Sums::default();
+        for part in &parts {
+            sums.cpu_used += part.cpu_used;
+            sums.cpu_reserved += part.cpu_reserved;
+            sums.memory_used += part.memory_used;
+            sums.memory_reserved += part.memory_reserved;
         }
-        let datapoints = Datapoints {
-            cpu_millipercent: millipercent(period.cpu_used, period.cpu_reserved),
-            memory_millipercent: millipercent(period.memory_used, period.memory_reserved),
+        if sums.cpu_reserved == 0 && sums.memory_reserved == 0 {
+            let before = self.before.take();
+            return if self.tasks.is_empty() { ClosedPeriod::default() } else { before.unwrap_or_default() };
+        }
+        let of_tasks = |used: fn(&Sums) -> u128, reserved: fn(&Sums) -> u128| {
+            let single = parts.iter().filter_map(|part| millipercent(used(part), reserved(part)));
+            statistics(single, millipercent(used(&sums), reserved(&sums))?)
         };
-        self.before = Some(datapoints);
-        datapoints
+        let datapoints = Datapoints {
+            cpu: of_tasks(|sums| sums.cpu_used, |sums| sums.cpu_reserved),
+            memory: of_tasks(|sums| sums.memory_used, |sums| sums.memory_reserved),
+        };
+        let closed = ClosedPeriod { datapoints, sums };
+        self.before = Some(closed);
+        closed
     }
 }
 
-/// Thousandths of a percent as people read them: 72,500 is `72.5%`.
-pub fn percent_text(millipercent: u64) -> String {
-    let text = format!("{}.{:03}", millipercent / 1000, millipercent % 1000);
-    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+impl Sums {
+    /// What was used on average over a period: CPU units and MiB, in thousandths.
+    pub fn used_over(&self, period: Duration) -> (StatisticSet, StatisticSet) {
+        let average = |used: u128| {
+            let thousandths = (used * 1000).checked_div(period.as_nanos()).unwrap_or_default();
+            StatisticSet::of(i64::try_from(thousandths).unwrap_or(i64::MAX))
+        };
+        (average(self.cpu_used), average(self.memory_used))
+    }
+}
+
+/// The utilisations of single tasks with what all of them come to as the average.
+fn statistics(mut single: impl Iterator<Item = i64>, all: i64) -> Option<StatisticSet> {
+    let mut found = StatisticSet::of(single.next()?);
+    for value in single {
+        found.add(&StatisticSet::of(value));
+    }
+    // Tasks count by the time that they ran, which a plain average of them would not.
+    found.sum = i128::from(all) * i128::from(found.sample_count);
+    Some(found)
 }
 
 /// Used over reserved in thousandths of a percent, rounded down.
-fn millipercent(used: u128, reserved: u128) -> Option<u64> {
+fn millipercent(used: u128, reserved: u128) -> Option<i64> {
     let ratio = used.saturating_mul(100_000).checked_div(reserved)?;
-    Some(u64::try_from(ratio).unwrap_or(u64::MAX))
+    Some(i64::try_from(ratio).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::units::Duration;
+    use crate::model::alarm::Statistic;
 
     fn usage(vcpu_millis: u64, memory_mib_millis: u64) -> TaskUsage {
         TaskUsage { vcpu: VcpuNanos(vcpu_millis * 1_000_000), memory_mib_millis, ..TaskUsage::default() }
     }
 
     /// Samples a task of 256 CPU units and 512 MiB.
-    fn sample(metrics: &mut ServiceMetrics, task: u64, at_secs: u64, vcpu_millis: u64, memory_mib_millis: u64) {
+    fn sample(metrics: &mut TaskMetrics, task: u64, at_secs: u64, vcpu_millis: u64, memory_mib_millis: u64) {
         let at = Timestamp::ZERO + Duration::from_secs(at_secs);
         metrics.add_sample(TaskId(task), at, &usage(vcpu_millis, memory_mib_millis), CpuUnits(256), MemoryMib(512));
     }
 
     #[track_caller]
-    fn check(metrics: &mut ServiceMetrics, cpu: Option<u64>, memory: Option<u64>) {
-        assert_eq!(metrics.close_period(), Datapoints { cpu_millipercent: cpu, memory_millipercent: memory });
+    fn check(metrics: &mut TaskMetrics, cpu: Option<i64>, memory: Option<i64>) {
+        let found = metrics.close_period().datapoints;
+        let averages = [found.cpu, found.memory].map(|set| set.map(|set| set.statistic(Statistic::Average)));
+        assert_eq!(averages, [cpu, memory]);
     }
 
     /// ecs-semantics §7.6: used over reserved. A quarter vCPU for 60 s is 15 vCPU-seconds; 7.5 used is 50 %.
     #[test]
     fn is_used_over_reserved() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         sample(&mut metrics, 1, 0, 0, 0);
         for step in 1..=6 {
             sample(&mut metrics, 1, step * 10, step * 1_250, step * 10_000 * 128);
@@ -156,7 +202,7 @@ mod tests {
     /// Two tasks are averaged by the time each ran: 60 s at 100 % and 20 s at 0 % are 75 %.
     #[test]
     fn weighs_tasks_by_the_time_they_ran() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         sample(&mut metrics, 1, 0, 0, 0);
         sample(&mut metrics, 2, 40, 0, 0);
         sample(&mut metrics, 1, 60, 15_000, 60_000 * 512);
@@ -167,7 +213,7 @@ mod tests {
     /// ecs-semantics §7.6: no RUNNING task, no datapoint; a task that ran for a part of the period still counts in it.
     #[test]
     fn has_no_datapoint_without_tasks() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         check(&mut metrics, None, None);
         sample(&mut metrics, 1, 60, 0, 0);
         check(&mut metrics, None, None);
@@ -182,7 +228,7 @@ mod tests {
     /// reported at last counts in full.
     #[test]
     fn bridges_one_late_sample() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         sample(&mut metrics, 1, 0, 0, 0);
         sample(&mut metrics, 1, 60, 15_000, 0);
         check(&mut metrics, Some(100_000), Some(0));
@@ -195,7 +241,7 @@ mod tests {
     /// Late samples, repeated samples and totals that shrink change nothing.
     #[test]
     fn ignores_samples_out_of_order() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         sample(&mut metrics, 1, 0, 0, 0);
         sample(&mut metrics, 1, 40, 5_000, 100);
         sample(&mut metrics, 1, 40, 9_000, 100);
@@ -209,7 +255,7 @@ mod tests {
     /// A task without CPU units has no CPU utilisation and does not dilute that of others.
     #[test]
     fn leaves_out_tasks_without_cpu_units() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         let at = |secs| Timestamp::ZERO + Duration::from_secs(secs);
         metrics.add_sample(TaskId(9), at(0), &usage(0, 0), CpuUnits(0), MemoryMib(64));
         metrics.add_sample(TaskId(9), at(60), &usage(60_000, 60_000 * 16), CpuUnits(0), MemoryMib(64));
@@ -220,19 +266,27 @@ mod tests {
         check(&mut metrics, Some(10_000), Some(0));
     }
 
-    /// Percentages lose the zeros that say nothing.
+    /// ecs-semantics §7.6: the least and the greatest are of single tasks, one that is gone included.
     #[test]
-    fn writes_percentages() {
-        assert_eq!(
-            [0, 5, 50_000, 72_500, 100_000, 33_333].map(percent_text),
-            ["0%", "0.005%", "50%", "72.5%", "100%", "33.333%"]
-        );
+    fn has_statistics_over_tasks() {
+        let mut metrics = TaskMetrics::default();
+        for task in 1..=3 {
+            sample(&mut metrics, task, 0, 0, 0);
+            sample(&mut metrics, task, 60, task * 3_000, 0);
+        }
+        metrics.task_gone(TaskId(3));
+        let closed = metrics.close_period();
+        let cpu = closed.datapoints.cpu.unwrap();
+        let all = [Statistic::Minimum, Statistic::Average, Statistic::Maximum, Statistic::SampleCount];
+        assert_eq!(all.map(|what| cpu.statistic(what)), [20_000, 40_000, 60_000, 3_000]);
+        // 18 vCPU-seconds in a minute are 307.2 CPU units.
+        assert_eq!(closed.sums.used_over(Duration::from_secs(60)).0, StatisticSet::of(307_200));
     }
 
     /// More than 100 % is possible: EC2 tasks burst.
     #[test]
     fn goes_beyond_a_hundred_percent() {
-        let mut metrics = ServiceMetrics::default();
+        let mut metrics = TaskMetrics::default();
         sample(&mut metrics, 1, 0, 0, 0);
         sample(&mut metrics, 1, 60, 60_000, 0);
         check(&mut metrics, Some(400_000), Some(0));

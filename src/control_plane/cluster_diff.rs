@@ -1,0 +1,438 @@
+//! From one cluster file to the next: what to ask for so that a running cluster becomes what the edited file says.
+//!
+//! The intuition: the difference of two specifications is a list of ECS' own requests. A task definition that changed is registered
+//! as a revision, a service that changed is updated, and ECS' rules then decide what a deployment is needed for. What ECS has no
+//! request for is a refusal that names the key. Nothing is looked up in the running cluster but which revisions it has: a desired
+//! count that auto scaling has moved stays as it is until the file's own count is edited.
+//!
+//! **Source:** ecs-semantics §5.5. *Ours:* ECS knows no cluster file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::event::{Deletion, Request, UpdateService};
+use crate::model::alarm::MetricAlarm;
+use crate::model::capacity::{FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
+use crate::model::service::ServiceSpec;
+use crate::model::settings::Settings;
+use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+
+/// Which revisions the task definitions of a file have been registered as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revisions(BTreeMap<String, FamilyRevisions>);
+
+/// The revisions of one family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct FamilyRevisions {
+    /// By the position in the file among the definitions of the family.
+    by_position: Vec<u32>,
+    /// The last that was registered: what the family alone means.
+    highest: u32,
+}
+
+impl Revisions {
+    /// The revisions of a cluster that has just been set up from a specification: 1, 2, ... in each family.
+    pub fn of_start(spec: &ClusterSpec) -> Revisions {
+        let mut revisions = Revisions::default();
+        for definition in &spec.task_definitions {
+            let family = revisions.0.entry(definition.family.clone()).or_default();
+            family.highest += 1;
+            family.by_position.push(family.highest);
+        }
+        revisions
+    }
+
+    /// Takes in that somebody else has registered revisions up to this one.
+    pub fn see(&mut self, family: &str, highest: u32) {
+        if let Some(found) = self.0.get_mut(family) {
+            found.highest = found.highest.max(highest);
+        } else {
+            self.0.insert(family.to_owned(), FamilyRevisions { by_position: Vec::new(), highest });
+        }
+    }
+
+    /// The registered revision that a reference of the file means.
+    fn resolve(&self, reference: &TaskDefinitionRef) -> Option<u32> {
+        let family = self.0.get(&reference.family)?;
+        match reference.revision {
+            None => family.by_position.last().copied(),
+            Some(position) => family.by_position.get(usize::try_from(position.checked_sub(1)?).ok()?).copied(),
+        }
+    }
+
+    /// A reference of the file as one that the cluster understands: the family alone stays what it is, the n-th of the file becomes
+    /// the revision that it was registered as.
+    pub fn registered(&self, reference: &TaskDefinitionRef) -> TaskDefinitionRef {
+        let revision = reference.revision.and_then(|_| self.resolve(reference));
+        TaskDefinitionRef { family: reference.family.clone(), revision }
+    }
+}
+
+/// What a request of a diff is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A capacity provider, by name.
+    CapacityProvider(Arc<str>),
+    /// The default capacity provider strategy.
+    DefaultStrategy,
+    /// A container instance that is registered by hand.
+    ContainerInstance,
+    /// A task definition: a revision of its family.
+    TaskDefinition(String),
+    /// An alarm, by name.
+    Alarm(Arc<str>),
+    /// A service, by name.
+    Service(Arc<str>),
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Item::CapacityProvider(name) => write!(f, "capacity provider {name}"),
+            Item::DefaultStrategy => f.write_str("default capacity provider strategy"),
+            Item::ContainerInstance => f.write_str("container instance"),
+            Item::TaskDefinition(family) => write!(f, "task definition {family}"),
+            Item::Alarm(name) => write!(f, "alarm {name}"),
+            Item::Service(name) => write!(f, "service {name}"),
+        }
+    }
+}
+
+/// One request and what it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What it is about.
+    pub item: Item,
+    /// What to ask for.
+    pub request: Request,
+}
+
+/// Something that an edited file asks for and a running cluster can't become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The key, as in `settings.seed` or `service web: launch_type`.
+    pub key: String,
+    /// Why not, and what to do about it.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.reason)
+    }
+}
+
+/// All that lies between two specifications.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterDiff {
+    /// Requests in the order in which every reference is there before it is used.
+    pub steps: Vec<Step>,
+    /// RunTask calls that the file before did not have: each entry counts as often as it is there.
+    pub run_tasks_added: Vec<ScheduledRunTask>,
+    /// RunTask calls that are no longer in the file: they are not made if their time has not come.
+    pub run_tasks_removed: Vec<ScheduledRunTask>,
+    /// The loads, if they are others.
+    pub loads: Option<Vec<Load>>,
+    /// The revisions once the steps are done.
+    pub revisions: Revisions,
+    /// What can't be done. Nothing is to be done then.
+    pub refusals: Vec<Refusal>,
+}
+
+const RESTART: &str = "cannot be changed while the cluster runs: run the file anew";
+
+impl ClusterDiff {
+    /// Whether there is nothing to do and nothing to refuse.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+            && self.run_tasks_added.is_empty()
+            && self.run_tasks_removed.is_empty()
+            && self.loads.is_none()
+            && self.refusals.is_empty()
+    }
+
+    /// What lies between the specification that a cluster runs and another. **Source:** ecs-semantics §5.5.
+    pub fn between(before: &ClusterSpec, after: &ClusterSpec, revisions: &Revisions) -> ClusterDiff {
+        let mut diff = ClusterDiff { revisions: revisions.clone(), ..ClusterDiff::default() };
+        diff.whole(before, after);
+        diff.settings(&before.settings, &after.settings);
+        diff.capacity_providers(before, after);
+        if before.default_strategy != after.default_strategy {
+            diff.step(Item::DefaultStrategy, Request::PutDefaultStrategy(after.default_strategy.clone()));
+        }
+        diff.container_instances(&before.container_instances, &after.container_instances);
+        diff.task_definitions(&before.task_definitions, &after.task_definitions);
+        // Policies name alarms, and deployments watch them.
+        diff.alarms(&before.alarms, &after.alarms);
+        diff.services(before, after, revisions);
+        diff.alarms_removed(&before.alarms, &after.alarms);
+        diff.run_tasks_added = beyond(&after.run_tasks, &before.run_tasks);
+        diff.run_tasks_removed = beyond(&before.run_tasks, &after.run_tasks);
+        diff.loads = (before.loads != after.loads).then(|| after.loads.clone());
+        diff
+    }
+
+    fn step(&mut self, item: Item, request: Request) {
+        self.steps.push(Step { item, request });
+    }
+
+    fn refuse(&mut self, key: impl Into<String>, reason: &'static str) {
+        self.refusals.push(Refusal { key: key.into(), reason });
+    }
+
+    fn whole(&mut self, before: &ClusterSpec, after: &ClusterSpec) {
+        if before.name != after.name {
+            self.refuse("cluster.name", RESTART);
+        }
+        if before.region != after.region {
+            self.refuse("cluster.region", RESTART);
+        }
+        // Whatever is compared nowhere here.
+        let mut rest = after.clone();
+        rest.name = before.name.clone();
+        rest.region = before.region.clone();
+        rest.settings = before.settings.clone();
+        rest.default_strategy = before.default_strategy.clone();
+        rest.capacity_providers = before.capacity_providers.clone();
+        rest.container_instances = before.container_instances.clone();
+        rest.task_definitions = before.task_definitions.clone();
+        rest.services = before.services.clone();
+        rest.alarms = before.alarms.clone();
+        rest.run_tasks = before.run_tasks.clone();
+        rest.loads = before.loads.clone();
+        if rest != *before {
+            self.refuse("a table of the file", RESTART);
+        }
+    }
+
+    /// Settings are the cluster's nature, but for when it ends.
+    fn settings(&mut self, before: &Settings, after: &Settings) {
+        let mut rest = Settings { run_for: before.run_for, ..after.clone() };
+        macro_rules! compare {
+            ($($field:ident: $key:literal),* $(,)?) => {
+                $(if rest.$field != before.$field {
+                    self.refuse(concat!("settings.", $key), RESTART);
+                    rest.$field = before.$field.clone();
+                })*
+            };
+        }
+        compare! {
+            seed: "seed",
+            cpu_basis: "cpu_basis",
+            fuel_rate: "fuel_per_vcpu_second",
+            cpu_period: "cpu_period",
+            metric_period: "metric_period",
+            usage_period: "usage_period",
+            healthy_after: "healthy_after",
+            restart_delay_first: "restart_delay_first",
+            restart_delay_max: "restart_delay_max",
+            stop_timeout: "stop_timeout",
+            boot_time: "boot_time",
+            stopped_task_retention: "stopped_task_retention",
+            stopped_task_limit: "stopped_task_limit",
+        }
+        if rest != *before {
+            self.refuse("settings", RESTART);
+        }
+    }
+
+    fn capacity_providers(&mut self, before: &ClusterSpec, after: &ClusterSpec) {
+        for provider in &before.capacity_providers {
+            if !after.capacity_providers.iter().any(|other| other.name == provider.name) {
+                let key = format!("capacity provider {}", provider.name);
+                self.refuse(key, "cannot be removed while the cluster runs: give its group max_size = 0");
+            }
+        }
+        for provider in &after.capacity_providers {
+            let item = Item::CapacityProvider(provider.name.clone());
+            match before.capacity_providers.iter().find(|other| other.name == provider.name) {
+                None => self.step(item, Request::CreateCapacityProvider(Box::new(provider.clone()))),
+                Some(same) if same == provider => {}
+                Some(_) => self.step(item, Request::UpdateCapacityProvider(Box::new(provider.clone()))),
+            }
+        }
+    }
+
+    fn container_instances(&mut self, before: &[InstanceLaunch], after: &[InstanceLaunch]) {
+        if !beyond(before, after).is_empty() {
+            let reason = "cannot be removed or changed while the cluster runs: terminate it, or run the file anew";
+            self.refuse("container_instance", reason);
+        }
+        for launch in beyond(after, before) {
+            self.step(Item::ContainerInstance, Request::LaunchInstance(Arc::new(launch)));
+        }
+    }
+
+    /// A definition that is not what stood at its place becomes a revision of its family, and the last of a family is always its
+    /// highest revision, because that is what the family alone means. **Source:** ecs-semantics §1.4.
+    fn task_definitions(&mut self, before: &[TaskDefinition], after: &[TaskDefinition]) {
+        let of_family = |definitions: &[TaskDefinition]| {
+            let mut families: BTreeMap<String, Vec<TaskDefinition>> = BTreeMap::new();
+            for definition in definitions {
+                families.entry(definition.family.clone()).or_default().push(definition.clone());
+            }
+            families
+        };
+        let before = of_family(before);
+        for (family, wanted) in of_family(after) {
+            let had = before.get(&family).map_or(&[][..], Vec::as_slice);
+            let known = self.revisions.0.remove(&family).unwrap_or_default();
+            let mut revisions = FamilyRevisions { by_position: Vec::new(), highest: known.highest };
+            let last = wanted.len() - 1;
+            for (position, definition) in wanted.into_iter().enumerate() {
+                let same = had.get(position).filter(|other| **other == definition);
+                let revision = same.and(known.by_position.get(position).copied());
+                let revision = revision.filter(|revision| position < last || *revision == revisions.highest);
+                revisions.by_position.push(revision.unwrap_or_else(|| {
+                    revisions.highest += 1;
+                    let request = Request::RegisterTaskDefinition(Box::new(definition));
+                    self.steps.push(Step { item: Item::TaskDefinition(family.clone()), request });
+                    revisions.highest
+                }));
+            }
+            self.revisions.0.insert(family, revisions);
+        }
+    }
+
+    fn alarms(&mut self, before: &[MetricAlarm], after: &[MetricAlarm]) {
+        for alarm in beyond(after, before) {
+            self.step(Item::Alarm(alarm.name.clone()), Request::PutMetricAlarm(Box::new(alarm)));
+        }
+    }
+
+    fn alarms_removed(&mut self, before: &[MetricAlarm], after: &[MetricAlarm]) {
+        for alarm in before.iter().filter(|alarm| !after.iter().any(|other| other.name == alarm.name)) {
+            let request = Request::DeleteAlarm { alarm: alarm.name.clone() };
+            self.step(Item::Alarm(alarm.name.clone()), request);
+        }
+    }
+
+    fn services(&mut self, before: &ClusterSpec, after: &ClusterSpec, revisions: &Revisions) {
+        for service in &before.services {
+            if !after.services.iter().any(|other| other.name == service.name) {
+                let request = Request::DeleteService { service: service.name.clone(), deletion: Deletion::Forced };
+                self.step(Item::Service(service.name.clone()), request);
+            }
+        }
+        for service in &after.services {
+            match before.services.iter().find(|other| other.name == service.name) {
+                None => {
+                    let task_definition = self.revisions.registered(&service.task_definition);
+                    let spec = ServiceSpec { task_definition, ..service.clone() };
+                    self.step(Item::Service(service.name.clone()), Request::CreateService(Box::new(spec)));
+                }
+                Some(was) => self.service(was, service, after, revisions),
+            }
+        }
+    }
+
+    /// What UpdateService can change of a service, and what it can't. **Source:** ecs-semantics §5.5, §11.6.
+    fn service(&mut self, was: &ServiceSpec, is: &ServiceSpec, after: &ClusterSpec, revisions: &Revisions) {
+        fn changed<T: Clone + PartialEq>(was: &T, is: &T) -> Option<T> {
+            (was != is).then(|| is.clone())
+        }
+        let (ran, runs) = (revisions.resolve(&was.task_definition), self.revisions.resolve(&is.task_definition));
+        let other_definition = was.task_definition.family != is.task_definition.family || ran != runs;
+        let update = UpdateService {
+            service: is.name.clone(),
+            desired_count: changed(&was.desired_count, &is.desired_count),
+            task_definition: other_definition
+                .then(|| TaskDefinitionRef { family: is.task_definition.family.clone(), revision: runs }),
+            deployment_configuration: changed(&was.deployment_configuration, &is.deployment_configuration),
+            placement_strategy: changed(&was.placement_strategy, &is.placement_strategy),
+            placement_constraints: changed(&was.placement_constraints, &is.placement_constraints),
+            capacity_provider_strategy: self.strategy(was, is, after),
+            health_check_grace_period: changed(&was.health_check_grace_period, &is.health_check_grace_period),
+            propagate_tags: changed(&was.propagate_tags, &is.propagate_tags),
+            ..UpdateService::default()
+        };
+        if update != (UpdateService { service: is.name.clone(), ..UpdateService::default() }) {
+            self.step(Item::Service(is.name.clone()), Request::UpdateService(Box::new(update)));
+        }
+        if was.auto_scaling != is.auto_scaling {
+            let auto_scaling = is.auto_scaling.clone().map(Box::new);
+            let request = Request::SetAutoScaling { service: is.name.clone(), auto_scaling };
+            self.step(Item::Service(is.name.clone()), request);
+        }
+        if was.tags != is.tags {
+            self.refuse(format!("service {}: tags", is.name), RESTART);
+        }
+        // Whatever is compared nowhere here.
+        let mut rest = is.clone();
+        rest.name = was.name.clone();
+        rest.task_definition = was.task_definition.clone();
+        rest.desired_count = was.desired_count;
+        rest.launch_target = was.launch_target.clone();
+        rest.deployment_configuration = was.deployment_configuration.clone();
+        rest.placement_strategy = was.placement_strategy.clone();
+        rest.placement_constraints = was.placement_constraints.clone();
+        rest.auto_scaling = was.auto_scaling.clone();
+        rest.tags = was.tags.clone();
+        rest.propagate_tags = was.propagate_tags;
+        rest.health_check_grace_period = was.health_check_grace_period;
+        if rest != *was {
+            self.refuse(format!("service {}: a key", is.name), RECREATE);
+        }
+    }
+
+    /// The strategy to ask for, if the target is another. A launch type can't be changed: it is the one thing of a target that
+    /// UpdateService does not take. **Source:** ecs-semantics §5.5, §11.6.
+    fn strategy(
+        &mut self,
+        was: &ServiceSpec,
+        is: &ServiceSpec,
+        after: &ClusterSpec,
+    ) -> Option<Vec<crate::model::capacity::CapacityProviderStrategyItem>> {
+        if was.launch_target == is.launch_target {
+            return None;
+        }
+        let target = match &is.launch_target {
+            LaunchTarget::ClusterDefault if after.default_strategy.is_empty() => {
+                LaunchTarget::LaunchType(LaunchType::Ec2)
+            }
+            LaunchTarget::ClusterDefault => LaunchTarget::Strategy(after.default_strategy.clone()),
+            given => given.clone(),
+        };
+        match target {
+            LaunchTarget::Strategy(items) => return Some(items),
+            LaunchTarget::LaunchType(launch_type) if launch_type_of(&was.launch_target) == Some(launch_type) => {
+                return Some(Vec::new());
+            }
+            LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => {}
+        }
+        self.refuse(format!("service {}: launch_type", is.name), RECREATE);
+        None
+    }
+}
+
+const RECREATE: &str = "cannot be changed: give the service another name, so that it is created anew";
+
+/// The launch type of a target that says one.
+fn launch_type_of(target: &LaunchTarget) -> Option<LaunchType> {
+    match target {
+        LaunchTarget::LaunchType(launch_type) => Some(*launch_type),
+        LaunchTarget::Strategy(items) => {
+            let is_fargate = |provider: &str| provider == FARGATE || provider == FARGATE_SPOT;
+            let on_fargate = items.iter().any(|item| is_fargate(&item.capacity_provider));
+            Some(if on_fargate { LaunchType::Fargate } else { LaunchType::Ec2 })
+        }
+        LaunchTarget::ClusterDefault => None,
+    }
+}
+
+/// The items of `these` that `those` do not have, each as often as there are too few of it.
+fn beyond<T: Clone + PartialEq>(these: &[T], those: &[T]) -> Vec<T> {
+    let mut left: Vec<&T> = those.iter().collect();
+    let mut more = Vec::new();
+    for item in these {
+        match left.iter().position(|other| *other == item) {
+            Some(found) => {
+                left.swap_remove(found);
+            }
+            None => more.push(item.clone()),
+        }
+    }
+    more
+}

@@ -1,0 +1,288 @@
+//! What is measured of the cluster: usage samples and jobs as they come, and every metric's datapoint when its period ends.
+//!
+//! Nothing is decided here: the datapoints go to the metric store, which alarms and policies read.
+//!
+//! **Source:** ecs-semantics §7.6, §10.1, §10.2.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::Response;
+use super::event::PutMetricData;
+use super::metrics::names::{self, AWS_ECS, CONTAINER_INSIGHTS};
+use super::metrics::reservation::{ClusterSums, percent};
+use super::metrics::utilisation::{ClosedPeriod, TaskMetrics};
+use super::request_error::RequestError;
+use super::state::{ClusterState, Service, ServiceStatus};
+use crate::model::alarm::MetricId;
+use crate::model::capacity::ContainerInstanceStatus;
+use crate::model::ids::TaskId;
+use crate::model::metric::{MetricScript, StatisticSet};
+use crate::model::settings::ContainerInsights;
+use crate::model::task::TaskStatus;
+use crate::model::units::Timestamp;
+
+/// What comes together over a metric period.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measures {
+    /// The tasks of each service.
+    services: BTreeMap<Arc<str>, TaskMetrics>,
+    /// All tasks on EC2 instances.
+    on_instances: TaskMetrics,
+    /// Jobs that services have done.
+    jobs: BTreeMap<Arc<str>, JobCount>,
+    /// Metrics whose values are written down beforehand.
+    scripts: Vec<MetricScript>,
+}
+
+/// Jobs of a service that were done in all.
+#[derive(Clone, Copy, Debug, Default)]
+struct JobCount {
+    done: u64,
+    /// Up to the last metric period.
+    counted: u64,
+}
+
+impl Measures {
+    /// A service of this name begins without a past.
+    pub(super) fn begin_service(&mut self, name: &Arc<str>) {
+        self.services.insert(name.clone(), TaskMetrics::default());
+    }
+}
+
+impl ControlPlane {
+    /// Adds what a RUNNING task has used so far. The first time only begins its first interval.
+    pub(super) fn measure_task(&mut self, id: TaskId) {
+        let Some(record) = self.state.tasks.get(&id) else { return };
+        let task = &record.task;
+        let (cpu, memory) = (task.reservation.cpu, task.reservation.memory);
+        if let Some(metrics) = task.service.as_ref().and_then(|name| self.measures.services.get_mut(name)) {
+            metrics.add_sample(id, self.now, &task.usage, cpu, memory);
+        }
+        if task.container_instance.is_some() {
+            self.measures.on_instances.add_sample(id, self.now, &task.usage, cpu, memory);
+        }
+    }
+
+    /// A task is over. What it used up to its end still counts, if it ran.
+    pub(super) fn measured_task_over(&mut self, id: TaskId) {
+        let Some(record) = self.state.tasks.get(&id) else { return };
+        let service = record.task.service.clone();
+        if record.task.started_at.is_some() {
+            self.measure_task(id);
+        }
+        if let Some(metrics) = service.and_then(|name| self.measures.services.get_mut(&name)) {
+            metrics.task_gone(id);
+        }
+        self.measures.on_instances.task_gone(id);
+    }
+
+    /// Takes in how many jobs a service has done in all. Fewer than before came late. **Source:** ecs-semantics §7.2. *Ours:* jobs
+    /// are the requests of a target group.
+    pub(super) fn take_jobs_done(&mut self, service: &Arc<str>, done: u64) {
+        let is_known = self.state.services.contains_key(service);
+        let jobs = self.measures.jobs.entry(service.clone()).or_default();
+        if is_known && done >= jobs.done {
+            jobs.done = done;
+        } else {
+            self.state.ignored_events += 1;
+            if jobs.done == 0 && !is_known {
+                self.measures.jobs.remove(service);
+            }
+        }
+    }
+
+    /// PutMetricData: a sample of a metric of the user's own. **Source:** CloudWatch, PutMetricData.
+    pub(super) fn put_metric_data(&mut self, data: &PutMetricData) -> Result<Response, RequestError> {
+        let metric = &data.metric;
+        if metric.namespace.starts_with("AWS/") || *metric.namespace == *CONTAINER_INSIGHTS {
+            return Err(RequestError::Validation(format!(
+                "The value {} for parameter Namespace is invalid: it is one of AWS' own",
+                metric.namespace
+            )));
+        }
+        if metric.namespace.is_empty() || metric.name.is_empty() || metric.dimensions.len() > DIMENSIONS_MAX {
+            return Err(RequestError::Validation(format!(
+                "a metric needs a namespace, a name and at most {DIMENSIONS_MAX} dimensions"
+            )));
+        }
+        self.state.metrics.put(metric, self.now, StatisticSet::of(data.value)).map_err(|_| {
+            RequestError::Validation(format!(
+                "there are {} metrics already, which is the limit",
+                super::metrics::store::SERIES_MAX
+            ))
+        })?;
+        Ok(Response::Done)
+    }
+
+    /// Takes up a metric whose values are written down beforehand. *Ours.*
+    pub(super) fn put_metric_script(&mut self, script: MetricScript) -> Response {
+        self.measures.scripts.retain(|other| other.metric != script.metric);
+        self.measures.scripts.push(script);
+        Response::Done
+    }
+
+    /// Puts the datapoints of the metric period that began at `from` into the store.
+    pub(super) fn measure_period(&mut self, from: Timestamp) {
+        let mut found: Vec<(MetricId, StatisticSet)> = Vec::new();
+        let scripted = self.measures.scripts.iter();
+        found.extend(
+            scripted.filter_map(|script| Some((script.metric.clone(), StatisticSet::of(script.value_at(from)?)))),
+        );
+        let (cluster, state) = (&self.name, &self.state);
+        self.measures.services.retain(|name, _| state.services.contains_key(name));
+        self.measures.jobs.retain(|name, _| state.services.contains_key(name));
+        for (name, metrics) in &mut self.measures.services {
+            let closed = metrics.close_period();
+            let service = &state.services[name];
+            found.extend(service_metrics(cluster, name, &closed));
+            if let Some(jobs) = self.measures.jobs.get_mut(name) {
+                let done = jobs.done - std::mem::replace(&mut jobs.counted, jobs.done);
+                found.extend(request_metrics(name, done, service.running_count()));
+            }
+            if self.settings.container_insights == ContainerInsights::Enabled && service.status == ServiceStatus::Active
+            {
+                found.extend(service_insights(cluster, service, &closed, self.settings.metric_period));
+            }
+        }
+        let closed = self.measures.on_instances.close_period();
+        found.extend(cluster_metrics(cluster, &cluster_sums(state), &closed, self.settings.metric_period));
+        if self.settings.container_insights == ContainerInsights::Enabled {
+            found.extend(cluster_insights(cluster, state));
+        }
+        self.put_all(from, found);
+    }
+
+    /// Puts `CapacityProviderReservation` of the period that began at `from`. **Source:** ecs-semantics §6.3.
+    pub(super) fn measure_groups(&mut self, from: Timestamp) {
+        let providers = self.state.capacity_providers.iter();
+        let found = providers.filter_map(|(name, provider)| {
+            let value = i64::try_from(provider.reservation_millipercent?).unwrap_or(i64::MAX);
+            Some((names::capacity_provider_reservation(&self.name, name), StatisticSet::of(value)))
+        });
+        let found: Vec<_> = found.collect();
+        self.put_all(from, found);
+    }
+
+    fn put_all(&mut self, from: Timestamp, found: Vec<(MetricId, StatisticSet)>) {
+        for (metric, samples) in found {
+            if self.state.metrics.put(&metric, from, samples).is_err() {
+                self.state.ignored_events += 1;
+            }
+        }
+    }
+}
+
+/// CloudWatch's limit of dimensions.
+const DIMENSIONS_MAX: usize = 30;
+
+/// **Source:** ecs-semantics §7.6.
+fn service_metrics(
+    cluster: &str,
+    service: &str,
+    closed: &ClosedPeriod,
+) -> impl Iterator<Item = (MetricId, StatisticSet)> + use<> {
+    let id = |name| names::of_service(AWS_ECS, name, cluster, service);
+    let cpu = closed.datapoints.cpu.map(|samples| (id("CPUUtilization"), samples));
+    let memory = closed.datapoints.memory.map(|samples| (id("MemoryUtilization"), samples));
+    cpu.into_iter().chain(memory)
+}
+
+/// **Source:** ecs-semantics §7.2. Without a running task there is no target, and so no datapoint.
+fn request_metrics(service: &str, done: u64, running_count: u32) -> Vec<(MetricId, StatisticSet)> {
+    if running_count == 0 {
+        return Vec::new();
+    }
+    let per_target = done.saturating_mul(1000) / u64::from(running_count);
+    let per_target = StatisticSet::of(i64::try_from(per_target).unwrap_or(i64::MAX));
+    vec![
+        (names::of_target_group("RequestCount", service), StatisticSet::of_count(done)),
+        (names::of_target_group("RequestCountPerTarget", service), per_target),
+    ]
+}
+
+/// **Source:** ecs-semantics §10.1: RUNNING tasks against what ACTIVE and DRAINING instances have registered.
+fn cluster_sums(state: &ClusterState) -> ClusterSums {
+    let mut sums = ClusterSums::default();
+    let counted = [ContainerInstanceStatus::Active, ContainerInstanceStatus::Draining];
+    for instance in state.container_instances.values().filter(|instance| counted.contains(&instance.status)) {
+        sums.add_instance(instance.registered.cpu, instance.registered.memory);
+    }
+    for id in state.tasks_by_instance.values().flatten() {
+        let task = &state.tasks[id].task;
+        if task.last_status == TaskStatus::Running {
+            sums.add_task(task.reservation.cpu, task.reservation.memory);
+        }
+    }
+    sums
+}
+
+/// **Source:** ecs-semantics §10.1.
+fn cluster_metrics(
+    cluster: &str,
+    sums: &ClusterSums,
+    closed: &ClosedPeriod,
+    period: std::time::Duration,
+) -> Vec<(MetricId, StatisticSet)> {
+    let (cpu_reservation, memory_reservation) = sums.reservation();
+    let is_measured = closed.sums.cpu_reserved > 0 || closed.sums.memory_reserved > 0;
+    let used = |part: u128, registered: u64| {
+        let whole = u128::from(registered) * period.as_nanos();
+        percent(part, whole).filter(|_| is_measured && sums.running_count > 0)
+    };
+    let found = [
+        ("CPUReservation", cpu_reservation),
+        ("MemoryReservation", memory_reservation),
+        ("CPUUtilization", used(closed.sums.cpu_used, sums.cpu_registered)),
+        ("MemoryUtilization", used(closed.sums.memory_used, sums.memory_registered)),
+    ];
+    let named = found
+        .into_iter()
+        .filter_map(|(name, samples)| samples.map(|samples| (names::of_cluster(AWS_ECS, name, cluster), samples)));
+    named.collect()
+}
+
+/// **Source:** ecs-semantics §10.2.
+fn service_insights(
+    cluster: &str,
+    service: &Service,
+    closed: &ClosedPeriod,
+    period: std::time::Duration,
+) -> Vec<(MetricId, StatisticSet)> {
+    let reservation = &service.primary().reservation;
+    let running = u64::from(service.running_count());
+    let (cpu_used, memory_used) = closed.sums.used_over(period);
+    let count = StatisticSet::of_count;
+    let deployments = u64::try_from(service.deployments.len()).unwrap_or(u64::MAX);
+    let found = [
+        ("DesiredTaskCount", count(service.spec.desired_count.into())),
+        ("PendingTaskCount", count(service.pending_count().into())),
+        ("RunningTaskCount", count(running)),
+        ("DeploymentCount", count(deployments)),
+        ("CpuReserved", count(running * u64::from(reservation.cpu.0))),
+        ("CpuUtilized", cpu_used),
+        ("MemoryReserved", count(running * u64::from(reservation.memory.0))),
+        ("MemoryUtilized", memory_used),
+    ];
+    let id = |name| names::of_service(CONTAINER_INSIGHTS, name, cluster, &service.spec.name);
+    found.into_iter().map(|(name, samples)| (id(name), samples)).collect()
+}
+
+/// **Source:** ecs-semantics §10.2.
+fn cluster_insights(cluster: &str, state: &ClusterState) -> Vec<(MetricId, StatisticSet)> {
+    let count = |number: usize| StatisticSet::of_count(u64::try_from(number).unwrap_or(u64::MAX));
+    let running = state.tasks.values().filter(|record| record.task.last_status == TaskStatus::Running).count();
+    let services = state.services.values().filter(|service| service.status == ServiceStatus::Active).count();
+    let instances = state.container_instances.values();
+    let instances = instances
+        .filter(|instance| {
+            matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining)
+        })
+        .count();
+    let found = [("TaskCount", running), ("ServiceCount", services), ("ContainerInstanceCount", instances)];
+    found
+        .into_iter()
+        .map(|(name, number)| (names::of_cluster(CONTAINER_INSIGHTS, name, cluster), count(number)))
+        .collect()
+}

@@ -1,0 +1,436 @@
+//! The course of a rolling deployment: it begins, is watched, and ends one way or another.
+//!
+//! The intuition: a deployment is in progress until all its tasks are healthy and the older ones' are gone (COMPLETED), or until
+//! something says that this will not come about (FAILED): too many failed tasks, an alarm, a client, time. A failed one launches
+//! nothing any more. Either the most recent completed deployment becomes the target again, or the service keeps what it has.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::{DeploymentEvent, Notification, Response, ServiceActionEvent};
+use super::request_error::RequestError;
+use super::requests::Answer;
+use super::service_autoscaling::DeploymentProgress;
+use super::state::{
+    BreakerStage, Deployment, DeploymentStatus, Registered, RollbackTarget, RolloutState, Service, ServiceStatus,
+    Steadiness,
+};
+use super::timers::Wakeup;
+use crate::model::alarm::AlarmState;
+use crate::model::deployment::{MonitorStatus, OnFailure, ServiceDeploymentStatus, SourceCleanup, StopType};
+use crate::model::ids::ServiceDeploymentId;
+use crate::model::units::Duration;
+
+/// Why a deployment fails. The first of them to come about decides. **Source:** ecs-semantics §5.7, §5.8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FailureCause {
+    /// Too many tasks failed.
+    CircuitBreaker(BreakerStage),
+    /// Alarms went off.
+    Alarms(BTreeSet<Arc<str>>),
+    /// It took longer than a deployment may.
+    TimedOut,
+    /// A client stopped it.
+    Stopped(StopType),
+}
+
+impl FailureCause {
+    /// What follows the deployment in a service event. *Ours:* the texts for all but tasks that failed to start.
+    fn event_text(&self) -> String {
+        match self {
+            FailureCause::CircuitBreaker(BreakerStage::Starting) => "tasks failed to start.".to_owned(),
+            FailureCause::CircuitBreaker(BreakerStage::Running) => "tasks failed to become healthy.".to_owned(),
+            FailureCause::Alarms(_) => "alarm detected.".to_owned(),
+            FailureCause::TimedOut => "it took longer than a deployment may.".to_owned(),
+            FailureCause::Stopped(_) => "it was stopped by a user.".to_owned(),
+        }
+    }
+
+    /// How a reason begins. **Source:** ecs-semantics §10.3.
+    fn reason(&self) -> String {
+        match self {
+            FailureCause::CircuitBreaker(BreakerStage::Starting) => {
+                "ECS deployment circuit breaker: task failed to start.".to_owned()
+            }
+            FailureCause::CircuitBreaker(BreakerStage::Running) => {
+                "ECS deployment circuit breaker: task failed to become healthy.".to_owned()
+            }
+            FailureCause::Alarms(alarms) => {
+                let names: Vec<&str> = alarms.iter().map(|name| &**name).collect();
+                format!("ECS deployment alarms: {} in ALARM.", names.join(", "))
+            }
+            FailureCause::TimedOut => "ECS deployment timed out.".to_owned(),
+            FailureCause::Stopped(_) => "ECS deployment stopped by a user.".to_owned(),
+        }
+    }
+
+    /// How a reason for a rollback begins. **Source:** ecs-semantics §10.3.
+    fn mechanism(&self) -> &'static str {
+        match self {
+            FailureCause::CircuitBreaker(_) => "ECS deployment circuit breaker",
+            FailureCause::Alarms(_) => "ECS deployment alarms",
+            FailureCause::TimedOut | FailureCause::Stopped(_) => "ECS deployment",
+        }
+    }
+
+    /// What to change so that the next deployment does better.
+    fn advice(&self) -> &'static str {
+        match self {
+            FailureCause::CircuitBreaker(_) => {
+                "Update the service with a task definition whose tasks start and stay healthy."
+            }
+            FailureCause::Alarms(_) => "Update the service with a task definition that does not set the alarms off.",
+            FailureCause::TimedOut | FailureCause::Stopped(_) => "Update the service to start another deployment.",
+        }
+    }
+}
+
+impl ControlPlane {
+    /// The primary deployment begins: its record is opened and its watches are set. **Source:** ecs-semantics §5.7, §5.8.
+    pub(super) fn begin_rollout(&mut self, name: &Arc<str>) {
+        self.ignore_alarms_that_are_on(name);
+        self.open_record(name);
+        let now = self.now;
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        if let Some(record) = service.current_service_deployment_mut() {
+            record.become_status(now, ServiceDeploymentStatus::InProgress, None);
+        }
+        let primary = &mut service.deployments[0];
+        primary.rollout_state_reason = format!("ECS deployment {} in progress.", primary.shown_id).into();
+        self.deployment_changed(name, DeploymentEvent::InProgress);
+        self.watch_deployment(name);
+    }
+
+    /// An alarm that is on when a deployment starts says nothing about it. **Source:** ecs-semantics §5.7.
+    fn ignore_alarms_that_are_on(&mut self, name: &Arc<str>) {
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        let watched = service.spec.deployment_configuration.alarms.iter().flat_map(|alarms| &alarms.alarm_names);
+        let on =
+            watched.filter(|name| self.state.alarms.get(*name).is_some_and(|found| found.state == AlarmState::Alarm));
+        service.deployments[0].ignored_alarms = on.cloned().collect();
+    }
+
+    /// Says what has become of the primary deployment, with its reason. **Source:** ecs-semantics §10.3.
+    fn deployment_changed(&mut self, name: &Arc<str>, event: DeploymentEvent) {
+        let primary = self.state.services[name].primary();
+        let (deployment, reason) = (primary.id, primary.rollout_state_reason.clone());
+        self.notify(Notification::DeploymentStateChange { service: name.clone(), deployment, event, reason });
+    }
+
+    /// Wakes when the primary deployment has baked or has taken too long.
+    pub(super) fn watch_deployment(&mut self, name: &Arc<str>) {
+        let Some(service) = self.state.services.get(name) else { return };
+        let primary = service.primary();
+        let watched = service.status == ServiceStatus::Active && primary.rollout_state == RolloutState::InProgress;
+        if watched {
+            let timeout = primary.created_at + self.settings.deployment_timeout;
+            let baked = primary.bake_until.filter(|until| *until > self.now);
+            self.timers.set(baked.map_or(timeout, |baked| baked.min(timeout)), Wakeup::Deployment(name.clone()));
+        } else {
+            self.timers.cancel(Wakeup::Deployment(name.clone()));
+        }
+    }
+
+    /// Ends the primary deployment when something says that it will not come about. The circuit breaker is held against the desired
+    /// count of the moment. **Source:** ecs-semantics §5.7, §5.8.
+    pub(super) fn judge_deployment(&mut self, name: &Arc<str>) {
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        let primary = &service.deployments[0];
+        if service.status != ServiceStatus::Active || primary.rollout_state != RolloutState::InProgress {
+            return;
+        }
+        let (failed_tasks, stage) = (primary.failed_tasks, primary.breaker_stage);
+        let configuration = &service.spec.deployment_configuration;
+        let threshold = configuration.circuit_breaker.map(|found| found.threshold.failures(service.spec.desired_count));
+        let watched = configuration.alarms.iter().flat_map(|alarms| &alarms.alarm_names);
+        let alarms: BTreeSet<Arc<str>> = watched
+            .filter(|name| !primary.ignored_alarms.contains(*name))
+            .filter(|name| self.state.alarms.get(*name).is_some_and(|found| found.state == AlarmState::Alarm))
+            .cloned()
+            .collect();
+        let timed_out = self.now >= primary.created_at + self.settings.deployment_timeout;
+        if let Some(record) = service.current_service_deployment_mut() {
+            record.circuit_breaker.failure_count = failed_tasks;
+            record.circuit_breaker.threshold = threshold.unwrap_or_default();
+        }
+        let cause = if threshold.is_some_and(|threshold| failed_tasks >= threshold) {
+            FailureCause::CircuitBreaker(stage)
+        } else if !alarms.is_empty() {
+            FailureCause::Alarms(alarms)
+        } else if timed_out {
+            FailureCause::TimedOut
+        } else {
+            return;
+        };
+        self.fail_deployment(name, &cause);
+    }
+
+    /// The primary deployment has failed: nothing of it is launched any more, and if whatever failed it says so the service goes back.
+    /// **Source:** ecs-semantics §5.7.
+    pub(super) fn fail_deployment(&mut self, name: &Arc<str>, cause: &FailureCause) {
+        let now = self.now;
+        let stuck = (*cause == FailureCause::TimedOut).then(|| self.why_stuck(name));
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        let configuration = &service.spec.deployment_configuration;
+        let on_failure = match cause {
+            FailureCause::CircuitBreaker(_) => configuration.circuit_breaker.map(|breaker| breaker.on_failure),
+            FailureCause::Alarms(_) => configuration.alarms.as_ref().map(|alarms| alarms.on_failure),
+            FailureCause::Stopped(StopType::Rollback) => Some(OnFailure::Rollback),
+            FailureCause::TimedOut | FailureCause::Stopped(StopType::Abort) => None,
+        };
+        let wants_rollback = on_failure == Some(OnFailure::Rollback);
+        let target = if wants_rollback { service.rollback_target.take() } else { None };
+        let mut reason = cause.reason();
+        if target.is_none() {
+            if wants_rollback {
+                reason += " There is no completed deployment to roll back to.";
+            }
+            reason += " ";
+            reason += stuck.as_deref().unwrap_or(cause.advice());
+        }
+        let reason: Arc<str> = reason.into();
+        let primary = &mut service.deployments[0];
+        primary.rollout_state = RolloutState::Failed;
+        primary.rollout_state_reason = reason.clone();
+        primary.updated_at = now;
+        let text = format!("(deployment {}) deployment failed: {}", primary.shown_id, cause.event_text());
+        if let Some(record) = service.current_service_deployment_mut() {
+            match cause {
+                FailureCause::CircuitBreaker(_) => record.circuit_breaker.status = MonitorStatus::Triggered,
+                FailureCause::Alarms(alarms) => {
+                    record.alarms.status = MonitorStatus::Triggered;
+                    record.alarms.triggered = alarms.clone();
+                }
+                FailureCause::TimedOut | FailureCause::Stopped(_) => {}
+            }
+            if target.is_none() {
+                record.stop(now, &reason);
+            }
+        }
+        self.deployment_changed(name, DeploymentEvent::Failed);
+        self.service_event(name, &text);
+        // What starts from here on is of another task definition. Source: ecs-semantics §5.6.
+        self.reset_throttle(name);
+        match target {
+            Some(target) => self.roll_back(name, target, cause),
+            None => self.watch_deployment(name),
+        }
+    }
+
+    /// A completed deployment becomes the target again, under its own id, in progress until it has completed anew.
+    /// **Source:** ecs-semantics §5.7.
+    fn roll_back(&mut self, name: &Arc<str>, target: RollbackTarget, cause: &FailureCause) {
+        let now = self.now;
+        let shown_id: Arc<str> = self.ids.deployment(target.id).into();
+        let reason: Arc<str> = format!("{}: rolling back to deploymentId {shown_id}.", cause.mechanism()).into();
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        for other in &mut service.deployments {
+            other.status = DeploymentStatus::Active;
+        }
+        let known = service.deployments.iter().position(|found| found.id == target.id);
+        let mut deployment = match known {
+            Some(index) => service.deployments.remove(index),
+            None => Deployment::new(target.id, shown_id.clone(), target.registered, target.revision.clone(), now),
+        };
+        deployment.status = DeploymentStatus::Primary;
+        deployment.rollout_state = RolloutState::InProgress;
+        deployment.rollout_state_reason = reason.clone();
+        deployment.failed_tasks = 0;
+        deployment.breaker_stage =
+            if deployment.running_count() > 0 { BreakerStage::Running } else { BreakerStage::Starting };
+        deployment.bake_until = None;
+        deployment.created_at = now;
+        deployment.updated_at = now;
+        service.deployments.insert(0, deployment);
+        if let Some(record) = service.current_service_deployment_mut() {
+            record.rollback = Some(super::deployment_records::RollbackRecord {
+                reason: cause.reason().into(),
+                started_at: now,
+                revision: target.revision,
+            });
+            record.become_status(now, ServiceDeploymentStatus::RollbackInProgress, Some(reason));
+        }
+        service.steadiness = Steadiness::Changing;
+        self.ignore_alarms_that_are_on(name);
+        self.deployment_changed(name, DeploymentEvent::InProgress);
+        self.service_event(name, &format!("rolling back to deployment {shown_id}."));
+        self.watch_deployment(name);
+        self.dirty.insert(name.clone());
+    }
+
+    /// What kept a deployment from its end, as far as can be seen, and what to change.
+    fn why_stuck(&self, name: &Arc<str>) -> String {
+        let service = &self.state.services[name];
+        let primary = service.primary();
+        let now = self.now;
+        let older = &service.deployments[1..];
+        let held = |deployment: &Deployment| {
+            let protected = service.protected.iter().filter(|task| self.state.tasks[task].task.is_protected(now));
+            protected.filter(|task| self.state.tasks[task].task.deployment == Some(deployment.id)).count() > 0
+        };
+        if self.waiting.contains(name)
+            || primary.starting.iter().any(|task| self.state.tasks[task].task.container_instance.is_none())
+        {
+            "No container instance had room for its tasks: add capacity or let them reserve less.".to_owned()
+        } else if primary.placed_count() < service.spec.desired_count && primary.failed_tasks > 0 {
+            "Its tasks failed to start: update the service with a task definition that starts.".to_owned()
+        } else if primary.placed_count() < service.spec.desired_count {
+            "Its bounds let no task start or stop: update the minimumHealthyPercent or maximumPercent value.".to_owned()
+        } else if primary.healthy_count() < service.spec.desired_count {
+            "Its tasks did not become healthy: update the task definition or its health check.".to_owned()
+        } else if older.iter().any(held) {
+            "Protected tasks of an older deployment could not be stopped: end their protection.".to_owned()
+        } else {
+            "Update the service to start another deployment.".to_owned()
+        }
+    }
+
+    /// StopServiceDeployment: the service goes back, or stays as it is. **Source:** ecs-semantics §5.8, §12.1.
+    pub(super) fn stop_service_deployment(&mut self, id: ServiceDeploymentId, stop_type: StopType) -> Answer {
+        let found = self.state.services.iter().find_map(|(name, service)| {
+            Some((name.clone(), service.service_deployments.iter().find(|found| found.id == id)?))
+        });
+        let (name, record) = found.ok_or(RequestError::ServiceDeploymentNotFound)?;
+        let stoppable = matches!(record.status, ServiceDeploymentStatus::Pending | ServiceDeploymentStatus::InProgress);
+        if !stoppable {
+            return Err(RequestError::InvalidParameter(format!(
+                "a service deployment that is {} can't be stopped",
+                record.status.as_str()
+            )));
+        }
+        let now = self.now;
+        let service = self.state.services.get_mut(&name).expect("it was found above");
+        if let (StopType::Rollback, Some(record)) = (stop_type, service.current_service_deployment_mut()) {
+            record.become_status(now, ServiceDeploymentStatus::RollbackRequested, None);
+        }
+        self.fail_deployment(&name, &FailureCause::Stopped(stop_type));
+        self.dirty.insert(name);
+        Ok(Response::Done)
+    }
+
+    /// Completes the primary deployment, drops those that are over, and says when the service is steady.
+    /// **Source:** ecs-semantics §5.7, §11.5.
+    pub(super) fn conclude(&mut self, name: &Arc<str>) {
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        let mut index = 0;
+        service.deployments.retain(|deployment| {
+            index += 1;
+            index == 1 || deployment.placed_count() > 0 || !deployment.stopping.is_empty()
+        });
+        if service.status == ServiceStatus::Draining {
+            if service
+                .deployments
+                .iter()
+                .all(|deployment| deployment.placed_count() + super::state::count(deployment.stopping.len()) == 0)
+            {
+                service.status = ServiceStatus::Inactive;
+                self.waiting.remove(name);
+                for wakeup in [Wakeup::Deployment, Wakeup::LaunchRate, Wakeup::ProtectionEnds] {
+                    self.timers.cancel(wakeup(name.clone()));
+                }
+            }
+            return;
+        }
+        if self.has_arrived(name) {
+            self.complete_deployment(name);
+        }
+        let service = self.state.services.get_mut(name).expect("it was found above");
+        // Ours: a task that is to give way stands for all that ECS names: it is unhealthy, on an instance that drains, or too many.
+        let none_leaves = service.deployments.iter().all(|deployment| deployment.giving_way.is_empty());
+        let steady = service.holds_desired_count() && service.older_placed_count() == 0 && none_leaves;
+        let became_steady = steady && service.steadiness == Steadiness::Changing;
+        service.steadiness = if steady { Steadiness::Steady } else { Steadiness::Changing };
+        if became_steady {
+            if let Some(controller) = self.controllers.get_mut(name) {
+                controller.complaint = None;
+                controller.explained_at = None;
+            }
+            self.service_event(name, "has reached a steady state.");
+            self.service_action(name, ServiceActionEvent::SteadyState, None);
+        }
+    }
+
+    /// Whether the primary deployment in progress is complete: its tasks are healthy (with early success a share of them), older ones
+    /// are gone (unless that is deferred), and that has been so for the bake time. **Source:** ecs-semantics §5.7.
+    fn has_arrived(&mut self, name: &Arc<str>) -> bool {
+        let (now, default_bake_time) = (self.now, self.settings.bake_time);
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        if service.primary().rollout_state != RolloutState::InProgress {
+            return false;
+        }
+        let desired = service.spec.desired_count;
+        let configuration = &service.spec.deployment_configuration;
+        let healthy = service.primary().healthy_count();
+        let early = configuration.early_success;
+        let enough =
+            service.holds_desired_count() || early.is_some_and(|early| healthy >= early.healthy_tasks(desired));
+        let deferred = early.is_some_and(|early| early.source_cleanup == SourceCleanup::Deferred);
+        if !enough || !(deferred || service.older_placed_count() == 0) {
+            return false;
+        }
+        let bake_time = match (configuration.bake_time, &configuration.alarms) {
+            (Some(bake_time), _) => bake_time,
+            (None, Some(_)) => default_bake_time,
+            (None, None) => Duration::ZERO,
+        };
+        let primary = &mut service.deployments[0];
+        let until = *primary.bake_until.get_or_insert(now + bake_time);
+        if now < until {
+            self.watch_deployment(name);
+        }
+        now >= until
+    }
+
+    fn complete_deployment(&mut self, name: &Arc<str>) {
+        let now = self.now;
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        let primary = &mut service.deployments[0];
+        primary.rollout_state = RolloutState::Completed;
+        primary.rollout_state_reason = format!("ECS deployment {} completed.", primary.shown_id).into();
+        primary.updated_at = now;
+        let shown_id = primary.shown_id.clone();
+        service.rollback_target = Some(RollbackTarget {
+            id: primary.id,
+            registered: Registered {
+                definition: primary.task_definition.clone(),
+                reservation: primary.reservation.clone(),
+            },
+            revision: primary.revision.clone(),
+        });
+        if let Some(record) = service.current_service_deployment_mut() {
+            let end = match record.status {
+                ServiceDeploymentStatus::RollbackInProgress => ServiceDeploymentStatus::RollbackSuccessful,
+                _ => ServiceDeploymentStatus::Successful,
+            };
+            record.become_status(now, end, None);
+        }
+        self.deployment_changed(name, DeploymentEvent::Completed);
+        self.service_event(name, &format!("(deployment {shown_id}) deployment completed."));
+        self.watch_deployment(name);
+    }
+
+    /// Whether a deployment of the service is under way: it holds scale-in off. One that failed does not.
+    /// **Source:** ecs-semantics §7.2.
+    pub(super) fn deployment_progress(service: &Service) -> DeploymentProgress {
+        let under_way = match service.primary().rollout_state {
+            RolloutState::InProgress => true,
+            RolloutState::Completed => service.deployments.len() > 1,
+            RolloutState::Failed => false,
+        };
+        if under_way { DeploymentProgress::InProgress } else { DeploymentProgress::Steady }
+    }
+}
+
+impl Service {
+    /// Whether the primary deployment has as many tasks as desired and they are all healthy.
+    fn holds_desired_count(&self) -> bool {
+        let primary = self.primary();
+        primary.healthy_count() == self.spec.desired_count && primary.placed_count() == self.spec.desired_count
+    }
+
+    /// Tasks of older deployments that run or are to run.
+    fn older_placed_count(&self) -> u32 {
+        self.deployments.iter().skip(1).map(Deployment::placed_count).sum()
+    }
+}

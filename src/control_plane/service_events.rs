@@ -1,0 +1,61 @@
+//! What a service says: its event list, complaints that are not repeated, tasks as events name them.
+
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::Notification;
+use super::state::ServiceEvent;
+use crate::model::ids::TaskId;
+use crate::model::units::Duration;
+
+/// Service events kept. **Source:** ecs-semantics §5.11.
+const EVENTS_KEPT: usize = 100;
+/// Tasks that one service event names.
+const TASKS_LISTED: usize = 10;
+/// How long a repeated complaint is kept back. **Source:** ecs-semantics §5.11.
+const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
+
+/// What a service complains about. The text may name another instance each time; the trouble is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    NoRoom(&'static str),
+    ProvisioningLimit,
+    BlockedByBounds,
+}
+
+impl ControlPlane {
+    /// A complaint: said once, and again only when it was resolved between or after six hours.
+    /// **Source:** ecs-semantics §5.11.
+    pub(super) fn complain(&mut self, name: &Arc<str>, about: Complaint, text: &str) {
+        let now = self.now;
+        let Some(controller) = self.controllers.get_mut(name) else { return };
+        let repeated = controller.complaint.is_some_and(|(last, at)| last == about && now.since(at) < REPEAT_AFTER);
+        if !repeated {
+            controller.complaint = Some((about, now));
+            self.service_event(name, text);
+        }
+    }
+
+    /// Adds a line to a service's events. **Source:** ecs-semantics §5.11.
+    pub(super) fn service_event(&mut self, name: &Arc<str>, text: &str) {
+        let message: Arc<str> = format!("(service {name}) {text}").into();
+        if let Some(service) = self.state.services.get_mut(name) {
+            if service.events.len() == EVENTS_KEPT {
+                service.events.pop_front();
+            }
+            service.events.push_back(ServiceEvent { at: self.now, message: message.clone() });
+        }
+        self.notify(Notification::Service { service: name.clone(), message });
+    }
+
+    /// `(task T1) (task T2)`, as ECS lists tasks in events. *Ours:* no more than ten of them, ECS writes one more event for each ten.
+    pub(super) fn task_list(&self, tasks: &[TaskId]) -> String {
+        let shown: Vec<String> =
+            tasks.iter().take(TASKS_LISTED).map(|task| format!("(task {})", self.ids.task(*task))).collect();
+        let more = match tasks.len().saturating_sub(TASKS_LISTED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        shown.join(" ") + &more
+    }
+}

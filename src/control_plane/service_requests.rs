@@ -1,0 +1,187 @@
+//! CreateService, UpdateService and DeleteService: what starts a deployment, and what only changes how the service is kept.
+
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::{Notification, Response, ServiceActionEvent};
+use super::auto_scaling_requests::check_settings;
+use super::event::{Deletion, NewDeployment, UpdateService};
+use super::request_error::RequestError;
+use super::requests::Answer;
+use super::services::ServiceController;
+use super::state::{Service, ServiceStatus, Steadiness};
+use crate::model::capacity::LaunchTarget;
+use crate::model::deployment::BreakerThreshold;
+use crate::model::service::{DeploymentConfiguration, ServiceSpec};
+use crate::model::task_definition::TaskDefinitionRef;
+
+impl ControlPlane {
+    /// **Source:** ecs-semantics §5.5.
+    pub(super) fn create_service(&mut self, mut spec: ServiceSpec) -> Answer {
+        let name = spec.name.clone();
+        match self.state.services.get(&name).map(|service| service.status) {
+            Some(ServiceStatus::Active) => {
+                return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
+            }
+            Some(ServiceStatus::Draining) => {
+                return Err(RequestError::InvalidParameter("Unable to Start a service that is still Draining.".into()));
+            }
+            Some(ServiceStatus::Inactive) | None => {}
+        }
+        check_configuration(&spec.deployment_configuration)?;
+        spec.auto_scaling.as_ref().map_or(Ok(()), check_settings)?;
+        let registered = self.resolve(&spec.task_definition)?;
+        spec.launch_target = self.effective_target(&spec.launch_target);
+        self.check_target(&spec.launch_target, &registered.definition)?;
+        let deployment = self.new_deployment(&spec, registered);
+        let id = deployment.id;
+        let controller = ServiceController::new(&self.settings);
+        let auto_scaling = spec.auto_scaling.clone();
+        self.controllers.insert(name.clone(), controller);
+        self.state.services.insert(
+            name.clone(),
+            Service {
+                group: format!("service:{name}").into(),
+                spec,
+                status: ServiceStatus::Active,
+                deployments: vec![deployment],
+                created_at: self.now,
+                events: Default::default(),
+                steadiness: Steadiness::Changing,
+                service_deployments: Default::default(),
+                rollback_target: None,
+                protected: Default::default(),
+            },
+        );
+        self.measures.begin_service(&name);
+        if auto_scaling.is_some() {
+            self.set_auto_scaling(&name, auto_scaling)?;
+        }
+        self.begin_rollout(&name);
+        self.dirty.insert(name);
+        Ok(Response::Service { deployment: id })
+    }
+
+    /// A changed task definition and force start a deployment; nothing else that can be changed does.
+    /// **Source:** ecs-semantics §5.5.
+    pub(super) fn update_service(&mut self, update: UpdateService) -> Answer {
+        let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
+        if service.status != ServiceStatus::Active {
+            return Err(RequestError::ServiceNotActive);
+        }
+        update.deployment_configuration.as_ref().map_or(Ok(()), check_configuration)?;
+        let current = service.primary().task_definition.clone();
+        let target = match &update.capacity_provider_strategy {
+            Some(items) if items.is_empty() => LaunchTarget::LaunchType(service.launch_type()),
+            Some(items) => LaunchTarget::Strategy(items.clone()),
+            None => service.spec.launch_target.clone(),
+        };
+        let wanted = update.task_definition.as_ref().map(|reference| self.resolve(reference)).transpose()?;
+        self.check_target(&target, wanted.as_ref().map_or(&current, |wanted| &wanted.definition))?;
+        let changed = wanted.filter(|wanted| {
+            wanted.definition.revision != current.revision || wanted.definition.family != current.family
+        });
+        let next = match (changed, update.new_deployment) {
+            (Some(registered), _) => Some(registered),
+            (None, NewDeployment::Forced) => {
+                let revision = Some(current.revision);
+                Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
+            }
+            (None, NewDeployment::WhenChanged) => None,
+        };
+        let name = update.service.clone();
+        let before = self.change_spec(update, target);
+        let after = self.state.services[&name].spec.desired_count;
+        if before != after {
+            self.service_action(&name, ServiceActionEvent::DesiredCountUpdated, None);
+        }
+        if let Some(registered) = next {
+            self.start_deployment(&name, registered);
+        }
+        let deployment = self.state.services[&name].primary().id;
+        self.dirty.insert(name);
+        Ok(Response::Service { deployment })
+    }
+
+    /// Takes over what an update changes and returns the desired count of before.
+    fn change_spec(&mut self, update: UpdateService, target: LaunchTarget) -> u32 {
+        let service = self.state.services.get_mut(&update.service).expect("the caller has the service");
+        let spec = &mut service.spec;
+        let before = spec.desired_count;
+        spec.launch_target = target;
+        spec.desired_count = update.desired_count.unwrap_or(before);
+        if let Some(configuration) = update.deployment_configuration {
+            spec.deployment_configuration = configuration;
+        }
+        if let Some(strategy) = update.placement_strategy {
+            spec.placement_strategy = strategy;
+        }
+        if let Some(constraints) = update.placement_constraints {
+            spec.placement_constraints = constraints;
+        }
+        if let Some(period) = update.health_check_grace_period {
+            spec.health_check_grace_period = period;
+        }
+        if let Some(source) = update.propagate_tags {
+            spec.propagate_tags = source;
+        }
+        before
+    }
+
+    /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.
+    pub(super) fn delete_service(&mut self, name: &Arc<str>, deletion: Deletion) -> Answer {
+        let found = self.state.services.get_mut(name).filter(|service| service.status != ServiceStatus::Inactive);
+        let service = found.ok_or(RequestError::ServiceNotFound)?;
+        if service.status == ServiceStatus::Active {
+            if deletion == Deletion::WhenScaledToZero && service.spec.desired_count > 0 {
+                return Err(RequestError::InvalidParameter(
+                    "The service cannot be stopped while it is scaled above 0.".into(),
+                ));
+            }
+            service.status = ServiceStatus::Draining;
+            service.spec.desired_count = 0;
+            // Ours: protection is from scale-in, not from the service's own end.
+            service.protected.clear();
+            let now = self.now;
+            if let Some(record) = service.current_service_deployment_mut() {
+                record.stop(now, &"The service was deleted.".into());
+            }
+            self.forget_target(name);
+            self.dirty.insert(name.clone());
+        }
+        Ok(Response::Done)
+    }
+
+    pub(super) fn service_action(&mut self, name: &Arc<str>, event: ServiceActionEvent, reason: Option<Arc<str>>) {
+        self.notify(Notification::ServiceAction { service: name.clone(), event, reason });
+    }
+}
+
+/// What a deployment needs to come to an end, and ranges. *Ours:* the texts, and that bounds end at 100: ECS' are in no document.
+/// **Source:** ecs-semantics §5.2, §5.7.
+fn check_configuration(configuration: &DeploymentConfiguration) -> Result<(), RequestError> {
+    let refuse = |text: &str| Err(RequestError::InvalidParameter(text.into()));
+    if configuration.minimum_healthy_percent > 100 || configuration.maximum_percent < 100 {
+        return refuse("minimumHealthyPercent must be at most 100 and maximumPercent at least 100");
+    }
+    if let Some(breaker) = configuration.circuit_breaker {
+        match breaker.threshold {
+            BreakerThreshold::BoundedPercent(percent) | BreakerThreshold::UnboundedPercent(percent)
+                if !(1..=100).contains(&percent) =>
+            {
+                return refuse("the circuit breaker's threshold must be from 1 to 100 percent");
+            }
+            BreakerThreshold::Count(0) => return refuse("the circuit breaker's threshold must be at least 1"),
+            _ => {}
+        }
+    }
+    if configuration.alarms.as_ref().is_some_and(|alarms| alarms.alarm_names.is_empty()) {
+        return refuse("deployment alarms need the name of an alarm");
+    }
+    if let Some(early) = configuration.early_success
+        && !(configuration.minimum_healthy_percent..=100).contains(&early.healthy_percent)
+    {
+        return refuse("early success' healthyPercent must be from minimumHealthyPercent to 100");
+    }
+    Ok(())
+}

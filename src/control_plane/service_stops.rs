@@ -1,0 +1,96 @@
+//! Stops of a service's tasks by its scheduler: which of a deployment's tasks go.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
+use super::state::{ClusterState, Deployment, Service};
+use crate::model::capacity::LaunchTarget;
+use crate::model::ids::TaskId;
+use crate::model::task::StopCode;
+use crate::model::task_definition::LaunchType;
+
+/// Which tasks of a deployment may be stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Victims {
+    HealthyOnly,
+    NotHealthyOnly,
+    LeastUsefulFirst,
+}
+
+impl ClusterState {
+    /// The healthy tasks of one deployment, of which some are to go, among all tasks of the service.
+    fn scale_in_inputs<'a>(
+        &'a self,
+        service: &'a Service,
+        deployment: &Deployment,
+        going: &[TaskId],
+    ) -> ScaleInInputs<'a> {
+        let placed = |id: &TaskId| {
+            let task = &self.tasks[id].task;
+            let instance = task.container_instance.and_then(|id| self.container_instances.get(&id));
+            PlacedTask { task, instance }
+        };
+        let others = service.deployments.iter().flat_map(|other| {
+            let healthy = (other.id != deployment.id).then_some(&other.healthy).into_iter().flatten();
+            other.starting.iter().chain(&other.unproven).chain(healthy)
+        });
+        let going: BTreeSet<&TaskId> = going.iter().collect();
+        let (leaving, staying): (Vec<&TaskId>, Vec<&TaskId>) = others.partition(|id| going.contains(id));
+        let stopping = service.deployments.iter().flat_map(|other| &other.stopping);
+        ScaleInInputs {
+            candidates: deployment.healthy.iter().map(placed).collect(),
+            staying: staying.into_iter().map(placed).collect(),
+            leaving: stopping.chain(leaving).map(placed).collect(),
+            providers: match &service.spec.launch_target {
+                LaunchTarget::Strategy(items) => items,
+                LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => &[],
+            },
+            strategies: &service.spec.placement_strategy,
+        }
+    }
+}
+
+impl ControlPlane {
+    /// Stops tasks of one deployment of a service. **Source:** ecs-semantics §4.2 (last column), §5.3.
+    pub(super) fn stop_some(&mut self, name: &Arc<str>, deployment_index: usize, wanted: u32, victims: Victims) {
+        let service = &self.state.services[name];
+        let deployment = &service.deployments[deployment_index];
+        let reason: Arc<str> = format!("Scaling activity initiated by (deployment {})", deployment.shown_id).into();
+        let wanted = wanted as usize;
+        let not_healthy = || deployment.starting.iter().rev().chain(deployment.unproven.iter().rev());
+        let youngest = || deployment.healthy.iter().rev();
+        let chosen: Vec<TaskId> = match victims {
+            Victims::NotHealthyOnly => not_healthy().take(wanted).copied().collect(),
+            // Ours: they all go in the end, and the youngest first is the way they came.
+            Victims::HealthyOnly => youngest().take(wanted).copied().collect(),
+            // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
+            Victims::LeastUsefulFirst => {
+                let mut chosen: Vec<TaskId> = not_healthy().take(wanted).copied().collect();
+                let missing = wanted - chosen.len();
+                match service.spec.launch_target {
+                    // They are nowhere in particular.
+                    LaunchTarget::LaunchType(LaunchType::Fargate) => chosen.extend(youngest().take(missing)),
+                    _ if missing >= deployment.healthy.len() => chosen.extend(&deployment.healthy),
+                    _ if missing > 0 => {
+                        let inputs = self.state.scale_in_inputs(service, deployment, &chosen);
+                        chosen.extend(choose_victims(&inputs, missing, &mut self.rng));
+                    }
+                    _ => {}
+                }
+                chosen
+            }
+        };
+        for task in &chosen {
+            self.stop_task(*task, StopCode::ServiceSchedulerInitiated, &reason);
+        }
+        if !chosen.is_empty() {
+            self.disturb(name);
+            self.service_event(
+                name,
+                &format!("has stopped {} running tasks: {}.", chosen.len(), self.task_list(&chosen)),
+            );
+        }
+    }
+}

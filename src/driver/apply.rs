@@ -1,0 +1,267 @@
+//! Makes a running cluster what another specification says: a diff, then its requests, one after the other in one turn of the loop.
+//!
+//! Nothing is done when something in the specification is beyond a running cluster. A request that the control plane refuses leaves its
+//! thing as it was, and the next specification is held against that.
+
+use std::collections::VecDeque;
+
+use crossbeam_channel::bounded;
+use thiserror::Error;
+
+use super::load::ArrivalTimes;
+use super::real_time::ControlLoop;
+use super::running_cluster::ClusterOver;
+use crate::control_plane::action::Response;
+use crate::control_plane::cluster_diff::{ClusterDiff, Item, Refusal, Revisions};
+use crate::control_plane::event::Request;
+use crate::control_plane::request_error::RequestError;
+use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
+use crate::model::deployment::ServiceDeploymentStatus;
+use crate::model::ids::DeploymentId;
+use crate::model::task_definition::TaskDefinitionRef;
+use crate::model::units::Timestamp;
+
+/// What came of applying a specification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// One for each request that was made, in their order.
+    pub changes: Vec<Change>,
+    /// Standalone tasks that are asked for from here on.
+    pub tasks_added: u32,
+    /// Standalone tasks whose time had not come and that are not asked for any more.
+    pub tasks_withdrawn: u32,
+    /// Whether the load is another.
+    pub load: LoadChange,
+}
+
+/// Whether applying a specification changed the load on services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadChange {
+    /// It goes on.
+    #[default]
+    Same,
+    /// It is what the specification says.
+    Changed,
+}
+
+/// One thing that was changed, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub item: Item,
+    /// What was asked for, in a word: `register`, `create`, `launch`, `put`, `update`, `delete`.
+    pub verb: &'static str,
+    /// What came of it.
+    pub outcome: Result<Outcome, RequestError>,
+}
+
+/// What came of a request that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// A task definition was registered.
+    Revision(u32),
+    /// A service's deployment was started.
+    Deployment(DeploymentId),
+}
+
+/// Why a specification was not applied.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ApplyError {
+    /// Something in it is beyond a running cluster. Nothing has changed.
+    #[error("{}", list(.0))]
+    Refused(Vec<Refusal>),
+    /// The cluster takes nothing new: it is draining.
+    #[error("the cluster is draining")]
+    Draining,
+    /// There is no cluster any more.
+    #[error(transparent)]
+    Over(#[from] ClusterOver),
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// How a deployment ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentEnd {
+    /// Successful, or stopped or rolled back.
+    pub status: ServiceDeploymentStatus,
+    /// Why, in ECS' words.
+    pub reason: Option<std::sync::Arc<str>>,
+}
+
+/// The specification that a cluster runs.
+#[derive(Debug)]
+pub(super) struct InForce {
+    pub(super) spec: ClusterSpec,
+    pub(super) revisions: Revisions,
+}
+
+impl InForce {
+    pub(super) fn of_start(spec: &ClusterSpec) -> InForce {
+        InForce { spec: spec.clone(), revisions: Revisions::of_start(spec) }
+    }
+}
+
+impl ControlLoop {
+    /// Makes the cluster what `after` says.
+    ///
+    /// # Errors
+    /// When something in it is beyond a running cluster, or the cluster is draining.
+    pub(super) fn apply_spec(&mut self, after: ClusterSpec) -> Result<Applied, ApplyError> {
+        if self.control_plane.state().draining {
+            return Err(ApplyError::Draining);
+        }
+        let mut known = self.in_force.revisions.clone();
+        for (family, registered) in &self.control_plane.state().task_definitions {
+            known.see(family, registered.keys().next_back().copied().unwrap_or_default());
+        }
+        let diff = ClusterDiff::between(&self.in_force.spec, &after, &known);
+        if !diff.refusals.is_empty() {
+            return Err(ApplyError::Refused(diff.refusals));
+        }
+        let mut in_force = after;
+        let mut applied = Applied::default();
+        for step in diff.steps {
+            let change = self.take_step(step.item, step.request);
+            if change.outcome.is_err() {
+                keep(&mut in_force, &self.in_force.spec, &change.item);
+            }
+            applied.changes.push(change);
+        }
+        applied.tasks_withdrawn = self.withdraw(&diff.run_tasks_removed);
+        applied.tasks_added = self.add_run_tasks(diff.run_tasks_added, &diff.revisions);
+        if let Some(loads) = diff.loads {
+            self.put_loads(loads);
+            applied.load = LoadChange::Changed;
+        }
+        self.run_until = in_force.settings.run_for.map(|time| Timestamp::ZERO + time);
+        self.in_force = InForce { spec: in_force, revisions: diff.revisions };
+        Ok(applied)
+    }
+
+    fn take_step(&mut self, item: Item, request: Request) -> Change {
+        let verb = match &request {
+            Request::RegisterTaskDefinition(_) => "register",
+            Request::CreateCapacityProvider(_) | Request::CreateService(_) => "create",
+            Request::PutMetricAlarm(_) => "put",
+            Request::LaunchInstance(_) => "launch",
+            Request::DeleteService { .. } | Request::DeleteAlarm { .. } => "delete",
+            _ => "update",
+        };
+        let primary = |control_loop: &ControlLoop| match &item {
+            Item::Service(name) => {
+                control_loop.control_plane.state().services.get(name).map(|service| service.primary().id)
+            }
+            _ => None,
+        };
+        let before = primary(self);
+        let (answer, response) = bounded(1);
+        self.ask(request, Some(answer));
+        let outcome = match response.try_recv() {
+            Ok(Ok(Response::TaskDefinition(definition))) => Ok(Outcome::Revision(definition.revision)),
+            Ok(Ok(Response::Service { deployment })) if verb == "create" || before != Some(deployment) => {
+                Ok(Outcome::Deployment(deployment))
+            }
+            Ok(Ok(_)) => Ok(Outcome::Done),
+            Ok(Err(error)) => Err(error),
+            Err(_) => unreachable!("a request is answered in the same call"),
+        };
+        Change { item, verb, outcome }
+    }
+
+    /// Takes RunTask calls out of the schedule whose time has not come; says how many tasks that are.
+    fn withdraw(&mut self, removed: &[ScheduledRunTask]) -> u32 {
+        let mut count = 0;
+        for run_task in removed {
+            let wanted = registered(run_task.clone(), &self.in_force.revisions);
+            if let Some(found) = self.schedule.iter().position(|scheduled| *scheduled == wanted) {
+                self.schedule.remove(found);
+                count += run_task.spec.count;
+            }
+        }
+        count
+    }
+
+    /// Adds RunTask calls to the schedule; one whose time is past is made at once.
+    fn add_run_tasks(&mut self, added: Vec<ScheduledRunTask>, revisions: &Revisions) -> u32 {
+        let count = added.iter().map(|run_task| run_task.spec.count).sum();
+        let mut schedule: Vec<ScheduledRunTask> = std::mem::take(&mut self.schedule).into();
+        schedule.extend(added.into_iter().map(|run_task| registered(run_task, revisions)));
+        schedule.sort_by_key(|run_task| run_task.at);
+        self.schedule = VecDeque::from(schedule);
+        count
+    }
+
+    /// Puts other loads in the place of those that are. One that is not changed goes on; another begins with its next job.
+    fn put_loads(&mut self, loads: Vec<Load>) {
+        let now = self.clock.now();
+        let seed = self.control_plane.settings().seed;
+        let mut before = std::mem::take(&mut self.loads);
+        for (index, load) in loads.into_iter().enumerate() {
+            let same = before.iter().position(|(arrivals, ..)| *arrivals.load() == load);
+            if let Some(found) = same {
+                self.loads.push(before.swap_remove(found));
+                continue;
+            }
+            self.data_plane.attach_load(&load.service, load.container.clone());
+            let queue = self.data_plane.job_queue(&load.service);
+            let job = load.job.as_str().into();
+            self.loads.push((ArrivalTimes::from(load, seed, index as u64, now), queue, job));
+        }
+    }
+
+    /// Answers those who wait for a deployment that is over.
+    pub(super) fn tell_of_deployments(&mut self) {
+        let state = self.control_plane.state();
+        self.waiting_for_deployments.retain(|(service, deployment, answer)| {
+            let records = state.services.get(service).map(|service| &service.service_deployments);
+            let record = records.into_iter().flatten().find(|record| record.deployment == *deployment);
+            let end = match record {
+                Some(record) if record.status.is_final() => {
+                    DeploymentEnd { status: record.status, reason: record.status_reason.clone() }
+                }
+                Some(_) => return true,
+                // A service that was deleted and created anew has other deployments.
+                None => DeploymentEnd { status: ServiceDeploymentStatus::Stopped, reason: None },
+            };
+            // A reader that has gone needs no answer.
+            let _ = answer.send(end);
+            false
+        });
+    }
+}
+
+/// A RunTask call of the file as one that the cluster understands.
+fn registered(mut run_task: ScheduledRunTask, revisions: &Revisions) -> ScheduledRunTask {
+    let reference: TaskDefinitionRef = revisions.registered(&run_task.spec.task_definition);
+    run_task.spec.task_definition = reference;
+    run_task
+}
+
+/// Keeps a thing as it was before in what is in force, because it could not be changed.
+fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
+    match item {
+        Item::CapacityProvider(name) => {
+            in_force.capacity_providers.retain(|provider| provider.name != *name);
+            in_force
+                .capacity_providers
+                .extend(before.capacity_providers.iter().filter(|provider| provider.name == *name).cloned());
+        }
+        Item::Service(name) => {
+            in_force.services.retain(|service| service.name != *name);
+            in_force.services.extend(before.services.iter().filter(|service| service.name == *name).cloned());
+        }
+        Item::Alarm(name) => {
+            in_force.alarms.retain(|alarm| alarm.name != *name);
+            in_force.alarms.extend(before.alarms.iter().filter(|alarm| alarm.name == *name).cloned());
+        }
+        Item::DefaultStrategy => in_force.default_strategy.clone_from(&before.default_strategy),
+        Item::ContainerInstance => in_force.container_instances.clone_from(&before.container_instances),
+        // A revision that is not there is registered under the next number.
+        Item::TaskDefinition(family) => in_force.task_definitions.retain(|definition| definition.family != *family),
+    }
+}

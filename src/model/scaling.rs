@@ -1,0 +1,397 @@
+//! Application Auto Scaling's settings of a service: bounds, policies, scheduled actions, and what is suspended.
+//!
+//! Plain data and the rules of its form. What follows from it is decided by the control plane.
+//!
+//! **Source:** ecs-semantics §7.
+
+use std::sync::Arc;
+
+use super::alarm::{MetricId, Statistic};
+use super::schedule::Schedule;
+use super::units::{Duration, Timestamp};
+
+/// The cooldown of a policy that names none. **Source:** ecs-semantics §7.2, §7.3.
+pub const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
+
+/// A scalable target and its policies. **Source:** ecs-semantics §7.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AutoScaling {
+    /// The least desired count.
+    pub min_capacity: u32,
+    /// The greatest desired count.
+    pub max_capacity: u32,
+    /// What does not take place for the time being.
+    pub suspended_state: SuspendedState,
+    /// Its target tracking policies.
+    pub target_tracking: Vec<TargetTracking>,
+    /// Its step scaling policies.
+    pub step_scaling: Vec<StepScaling>,
+    /// Its scheduled actions.
+    pub scheduled_actions: Vec<ScheduledAction>,
+}
+
+/// Processes of a scalable target that are suspended: each `false` by default. **Source:** ecs-semantics §7.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SuspendedState {
+    /// Policies do not scale in.
+    pub dynamic_scaling_in: bool,
+    /// Policies do not scale out.
+    pub dynamic_scaling_out: bool,
+    /// Scheduled actions are left out.
+    pub scheduled_scaling: bool,
+}
+
+/// A policy of either kind, as PutScalingPolicy takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScalingPolicy {
+    /// `TargetTrackingScaling`.
+    TargetTracking(TargetTracking),
+    /// `StepScaling`.
+    StepScaling(StepScaling),
+}
+
+impl ScalingPolicy {
+    /// Its name, unique at its target.
+    pub fn name(&self) -> &str {
+        match self {
+            ScalingPolicy::TargetTracking(policy) => policy.name(),
+            ScalingPolicy::StepScaling(policy) => &policy.policy_name,
+        }
+    }
+}
+
+/// A target tracking policy. **Source:** ecs-semantics §7.2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTracking {
+    /// Its name; `None` is the metric's.
+    pub policy_name: Option<Arc<str>>,
+    /// What is held at the target.
+    pub metric: TrackedMetric,
+    /// The target in thousandths of the metric's unit: 50 % is 50,000.
+    pub target_thousandths: u64,
+    /// Time after a scale-out in which only a larger one is made.
+    pub scale_out_cooldown: Duration,
+    /// Time after a scale-in in which no other is made.
+    pub scale_in_cooldown: Duration,
+    /// Whether this policy may scale in.
+    pub scale_in: ScaleIn,
+}
+
+impl TargetTracking {
+    /// A policy with ECS' defaults.
+    pub fn of(metric: TrackedMetric, target_thousandths: u64) -> TargetTracking {
+        TargetTracking {
+            policy_name: None,
+            metric,
+            target_thousandths,
+            scale_out_cooldown: DEFAULT_COOLDOWN,
+            scale_in_cooldown: DEFAULT_COOLDOWN,
+            scale_in: ScaleIn::Enabled,
+        }
+    }
+
+    /// The policy's name.
+    pub fn name(&self) -> &str {
+        self.policy_name.as_deref().unwrap_or_else(|| self.metric.name())
+    }
+}
+
+/// Whether a policy removes tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScaleIn {
+    /// It does.
+    #[default]
+    Enabled,
+    /// `disable_scale_in = true`.
+    Disabled,
+}
+
+/// What a target tracking policy holds at its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackedMetric {
+    /// One of ECS' own.
+    Predefined(PredefinedMetric),
+    /// `ALBRequestCountPerTarget`: requests a task in a metric period. *Ours:* a request is a job that was done, and the label of
+    /// the target group may be left out.
+    RequestCountPerTarget {
+        /// As in `app/LB/ID/targetgroup/TG/ID`.
+        resource_label: Option<Arc<str>>,
+    },
+    /// `CustomizedMetricSpecification`. It must fall as the number of tasks grows.
+    Customized {
+        /// The metric.
+        metric: MetricId,
+        /// What is made of a period's samples.
+        statistic: Statistic,
+    },
+}
+
+impl TrackedMetric {
+    /// The wire value of a predefined metric, or the metric's own name.
+    pub fn name(&self) -> &str {
+        match self {
+            TrackedMetric::Predefined(metric) => metric.as_str(),
+            TrackedMetric::RequestCountPerTarget { .. } => "ALBRequestCountPerTarget",
+            TrackedMetric::Customized { metric, .. } => &metric.name,
+        }
+    }
+
+    /// The unit of its values, as it is written behind them.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            TrackedMetric::Predefined(_) => "%",
+            TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Customized { .. } => "",
+        }
+    }
+}
+
+/// The metrics of target tracking that need no load balancer. **Source:** ecs-semantics §7.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PredefinedMetric {
+    /// `ECSServiceAverageCPUUtilization`.
+    AverageCpuUtilization,
+    /// `ECSServiceAverageMemoryUtilization`.
+    AverageMemoryUtilization,
+}
+
+impl PredefinedMetric {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PredefinedMetric::AverageCpuUtilization => "ECSServiceAverageCPUUtilization",
+            PredefinedMetric::AverageMemoryUtilization => "ECSServiceAverageMemoryUtilization",
+        }
+    }
+}
+
+/// A step scaling policy. **Source:** ecs-semantics §7.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepScaling {
+    /// Its name.
+    pub policy_name: Arc<str>,
+    /// The alarm that calls it. *Ours:* CloudWatch's alarms name their policies; here a policy names its alarm.
+    pub alarm: Arc<str>,
+    /// What an adjustment is.
+    pub adjustment_type: AdjustmentType,
+    /// The steps, in any order.
+    pub steps: Vec<StepAdjustment>,
+    /// The smallest change of `PercentChangeInCapacity`.
+    pub min_adjustment_magnitude: Option<u32>,
+    /// Time after a change in which only a larger scale-out is made, or no scale-in.
+    pub cooldown: Duration,
+    /// What is made of the samples of the alarm's period.
+    pub metric_aggregation_type: Statistic,
+}
+
+/// What an adjustment of a step means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AdjustmentType {
+    /// `ChangeInCapacity`: so many more, or fewer.
+    #[default]
+    ChangeInCapacity,
+    /// `ExactCapacity`: so many.
+    ExactCapacity,
+    /// `PercentChangeInCapacity`: so many percent more, or fewer.
+    PercentChangeInCapacity,
+}
+
+/// One step: for a metric within an interval, an adjustment. Bounds are offsets from the alarm's threshold in thousandths;
+/// `None` is infinite. **Source:** ecs-semantics §7.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepAdjustment {
+    /// `MetricIntervalLowerBound`.
+    pub lower: Option<i64>,
+    /// `MetricIntervalUpperBound`.
+    pub upper: Option<i64>,
+    /// `ScalingAdjustment`.
+    pub adjustment: i32,
+}
+
+impl StepAdjustment {
+    /// Whether a metric that is so far from the threshold falls into this step. From the threshold up the lower bound belongs to
+    /// it and the upper does not; below it is the other way round. **Source:** ecs-semantics §7.3.
+    pub fn holds(&self, offset: i64) -> bool {
+        if offset >= 0 {
+            self.lower.is_none_or(|lower| lower <= offset) && self.upper.is_none_or(|upper| offset < upper)
+        } else {
+            self.lower.is_none_or(|lower| lower < offset) && self.upper.is_none_or(|upper| offset <= upper)
+        }
+    }
+}
+
+/// A rule that a step scaling policy breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepProblem {
+    /// There is no step.
+    #[error("a step scaling policy needs at least one step adjustment")]
+    NoSteps,
+    /// Both bounds of a step are infinite.
+    #[error("a step needs a lower or an upper bound")]
+    NoBound,
+    /// A step is empty.
+    #[error("the lower bound of a step must be less than its upper bound")]
+    Empty,
+    /// Two steps have no lower bound.
+    #[error("no more than one step may be without a lower bound")]
+    TwoWithoutLower,
+    /// Two steps have no upper bound.
+    #[error("no more than one step may be without an upper bound")]
+    TwoWithoutUpper,
+    /// A metric could fall into two steps.
+    #[error("the intervals of two steps overlap")]
+    Overlap,
+    /// A metric between two steps falls into none.
+    #[error("there is a gap between the intervals of two steps")]
+    Gap,
+    /// Below the lowest step is nothing.
+    #[error("where a step has a negative lower bound, one step must be without a lower bound")]
+    NoLowest,
+    /// Above the highest step is nothing.
+    #[error("where a step has a positive upper bound, one step must be without an upper bound")]
+    NoHighest,
+    /// An exact capacity below zero.
+    #[error("the adjustment of ExactCapacity must not be negative")]
+    NegativeCapacity,
+    /// A magnitude without percent.
+    #[error("min_adjustment_magnitude is for PercentChangeInCapacity only")]
+    MagnitudeWithoutPercent,
+    /// A statistic that does not aggregate.
+    #[error("metric_aggregation_type must be Average, Minimum or Maximum")]
+    Aggregation,
+}
+
+impl StepScaling {
+    /// Every rule of its form that it breaks, and the step that does, if it is one. **Source:** ecs-semantics §7.3.
+    pub fn problems(&self) -> Vec<(Option<usize>, StepProblem)> {
+        let mut problems = Vec::new();
+        if self.steps.is_empty() {
+            problems.push((None, StepProblem::NoSteps));
+        }
+        let magnitude_is_for_percent = self.adjustment_type == AdjustmentType::PercentChangeInCapacity;
+        if self.min_adjustment_magnitude.is_some() && !magnitude_is_for_percent {
+            problems.push((None, StepProblem::MagnitudeWithoutPercent));
+        }
+        if matches!(self.metric_aggregation_type, Statistic::Sum | Statistic::SampleCount) {
+            problems.push((None, StepProblem::Aggregation));
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let mut broken = |problem| problems.push((Some(index), problem));
+            match (step.lower, step.upper) {
+                (None, None) => broken(StepProblem::NoBound),
+                (Some(lower), Some(upper)) if lower >= upper => broken(StepProblem::Empty),
+                _ => {}
+            }
+            if self.adjustment_type == AdjustmentType::ExactCapacity && step.adjustment < 0 {
+                broken(StepProblem::NegativeCapacity);
+            }
+        }
+        // How steps go together is a question only where each of them is one.
+        if !problems.iter().any(|(_, problem)| matches!(problem, StepProblem::NoBound | StepProblem::Empty)) {
+            problems.extend(interval_problems(&self.steps));
+        }
+        problems
+    }
+}
+
+fn interval_problems(steps: &[StepAdjustment]) -> Vec<(Option<usize>, StepProblem)> {
+    let mut problems = Vec::new();
+    let without_lower: Vec<usize> = (0..steps.len()).filter(|index| steps[*index].lower.is_none()).collect();
+    let without_upper: Vec<usize> = (0..steps.len()).filter(|index| steps[*index].upper.is_none()).collect();
+    problems.extend(without_lower.iter().skip(1).map(|index| (Some(*index), StepProblem::TwoWithoutLower)));
+    problems.extend(without_upper.iter().skip(1).map(|index| (Some(*index), StepProblem::TwoWithoutUpper)));
+    if !problems.is_empty() {
+        // Which of the two is the one too many is for the author to say; nothing more follows from them.
+        return problems;
+    }
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|index| (steps[*index].lower.unwrap_or(i64::MIN), steps[*index].upper.unwrap_or(i64::MAX)));
+    for pair in order.windows(2) {
+        let (below, above) = (&steps[pair[0]], &steps[pair[1]]);
+        match (below.upper, above.lower) {
+            (Some(upper), Some(lower)) if upper < lower => problems.push((Some(pair[1]), StepProblem::Gap)),
+            (Some(upper), Some(lower)) if upper == lower => {}
+            _ => problems.push((Some(pair[1]), StepProblem::Overlap)),
+        }
+    }
+    if without_lower.is_empty() && steps.iter().any(|step| step.lower.is_some_and(|lower| lower < 0)) {
+        problems.push((None, StepProblem::NoLowest));
+    }
+    if without_upper.is_empty() && steps.iter().any(|step| step.upper.is_some_and(|upper| upper > 0)) {
+        problems.push((None, StepProblem::NoHighest));
+    }
+    problems
+}
+
+/// An action at given times: other bounds for the scalable target. **Source:** ecs-semantics §7.4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledAction {
+    /// Its name, unique at its target.
+    pub name: Arc<str>,
+    /// When.
+    pub schedule: Schedule,
+    /// Nothing takes place before.
+    pub start_time: Option<jiff::Timestamp>,
+    /// Nothing takes place after.
+    pub end_time: Option<jiff::Timestamp>,
+    /// The target's least desired count from then on.
+    pub min_capacity: Option<u32>,
+    /// The target's greatest desired count from then on.
+    pub max_capacity: Option<u32>,
+}
+
+/// Statuses of a scaling activity. **Source:** ecs-semantics §7.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivityStatus {
+    /// `Pending`: decided and not begun. Longshore begins at once, so that nobody sees it.
+    Pending,
+    /// `InProgress`: the desired count is set and the tasks are not there yet.
+    InProgress,
+    /// `Successful`: as many tasks run as were desired.
+    Successful,
+    /// `Overridden`: a newer activity, or somebody by hand, set another count.
+    Overridden,
+    /// `Unfulfilled`: the tasks did not come, or not all of them went, in a long time.
+    Unfulfilled,
+    /// `Failed`: the target was deregistered meanwhile, or a scheduled action contradicts its bounds.
+    Failed,
+}
+
+impl ActivityStatus {
+    /// The wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ActivityStatus::Pending => "Pending",
+            ActivityStatus::InProgress => "InProgress",
+            ActivityStatus::Successful => "Successful",
+            ActivityStatus::Overridden => "Overridden",
+            ActivityStatus::Unfulfilled => "Unfulfilled",
+            ActivityStatus::Failed => "Failed",
+        }
+    }
+}
+
+/// A change of a service's desired count, as DescribeScalingActivities has it. **Source:** ecs-semantics §7.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityRecord {
+    /// Counted from 1 at its target.
+    pub id: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended, if it has.
+    pub ended_at: Option<Timestamp>,
+    /// How far it is.
+    pub status: ActivityStatus,
+    /// AWS' text of how far it is.
+    pub status_message: Arc<str>,
+    /// The desired count before.
+    pub from: u32,
+    /// The desired count after.
+    pub to: u32,
+    /// What was done.
+    pub description: Arc<str>,
+    /// Why: the alarm and the policy, or the scheduled action.
+    pub cause: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests;
