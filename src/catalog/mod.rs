@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::metering::price::{FargateRate, FargateRates, PriceBook};
-use crate::model::capacity::{Burst, InstanceType};
+use crate::model::capacity::InstanceType;
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{CpuUnits, MemoryMib, NanoUsd};
 
@@ -152,23 +152,7 @@ fn parse_instance_type(row: &str) -> InstanceType {
             "arm64" => CpuArchitecture::Arm64,
             other => panic!("{other:?} is not an architecture in catalog row {row:?}"),
         },
-        burst: parse_burst(row),
     }
-}
-
-/// The credits of a burstable type; the percentage is of one vCPU.
-fn parse_burst(row: &str) -> Option<Burst> {
-    let mut cells = row.split(',').skip(7);
-    let (baseline_percent, credits_per_hour) = (cell(&mut cells, row), cell(&mut cells, row));
-    let thousandths = |text: &str, nanos: i64| {
-        let value = parse_usd(text).unwrap_or_else(|| panic!("{text:?} is not a number in catalog row {row:?}"));
-        u32::try_from(value.0 / nanos).unwrap_or_else(|_| panic!("{text:?} is too large in catalog row {row:?}"))
-    };
-    // A percent is ten thousandths; the reader of dollars counts billionths.
-    (!baseline_percent.is_empty()).then(|| Burst {
-        baseline_permille: thousandths(baseline_percent, 100_000_000),
-        credits_per_hour_millis: thousandths(credits_per_hour, 1_000_000),
-    })
 }
 
 /// What Spot saves, in percent: the catalog's tenth column.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::keys::{INSTANCE_MAINTENANCE_POLICY, LIFECYCLE_HOOK, WARM_POOL};
 use super::reader::{Table, Value, Words, quoted};
 use crate::model::auto_scaling_group::{
-    CreditSpecification, InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition,
-    ScaleInProtection, TerminationPolicy, WarmPool, WarmPoolState,
+    InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition, ScaleInProtection,
+    TerminationPolicy, WarmPool, WarmPoolState,
 };
 use crate::model::capacity::{AutoScalingGroup, SpotDraining};
 use crate::model::units::Duration;
@@ -48,11 +48,6 @@ const RESULTS: Words<LifecycleActionResult> = Words {
 const PURCHASE_OPTIONS: Words<PurchaseOption> =
     Words { available: &[("ON_DEMAND", PurchaseOption::OnDemand), ("SPOT", PurchaseOption::Spot)], planned: &[] };
 
-const CREDIT_SPECIFICATIONS: Words<CreditSpecification> = Words {
-    available: &[("standard", CreditSpecification::Standard), ("unlimited", CreditSpecification::Unlimited)],
-    planned: &[],
-};
-
 /// **Source:** ecs-semantics §9.2: hooks of a group.
 const HOOKS_MAX: usize = 50;
 
@@ -67,7 +62,6 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
             Some(true) => SpotDraining::Enabled,
             _ => SpotDraining::Disabled,
         },
-        credit_specification: read_credit_specification(at),
         termination_policies: read_termination_policies(at),
         new_instances_protected: match is_protected {
             true => ScaleInProtection::Protected,
@@ -87,10 +81,6 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
 
 pub(super) fn read_purchase_option(at: &Table<'_>) -> PurchaseOption {
     at.word("purchase_option", &PURCHASE_OPTIONS).unwrap_or_default()
-}
-
-pub(super) fn read_credit_specification(at: &Table<'_>) -> Option<CreditSpecification> {
-    at.word("credit_specification", &CREDIT_SPECIFICATIONS)
 }
 
 fn read_termination_policies(at: &Table<'_>) -> Vec<TerminationPolicy> {

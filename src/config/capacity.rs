@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::auto_scaling_group::{read_credit_specification, read_group_rules, read_purchase_option};
+use super::auto_scaling_group::{read_group_rules, read_purchase_option};
 use super::document::{Context, Read};
 use super::keys::{AUTO_SCALING_GROUP, CAPACITY_PROVIDER, CONTAINER_INSTANCE, MANAGED_SCALING};
 use super::reader::{Soundness, Table, Value, Words, did_you_mean, quoted};
@@ -172,7 +172,6 @@ pub(super) fn read_instances<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec
                 boot_time: at.duration("boot_time").unwrap_or(context.boot_time),
                 attributes: read_attributes(&at),
                 purchase_option: read_purchase_option(&at),
-                credit_specification: read_credit_specification(&at),
                 ..InstanceLaunch::default()
             };
             (0..count).map(|_| launch.clone()).collect()
@@ -204,7 +203,7 @@ pub(super) fn find_instance_type(value: &Value<'_>, context: &Context<'_>) -> Op
 
 /// Stands for a type that could not be read; nothing is derived from it.
 fn unknown_type() -> Arc<InstanceType> {
-    Arc::new(InstanceType { name: String::new(), vcpus: 0, memory: MemoryMib(0), ..InstanceType::default() })
+    Arc::new(InstanceType { name: String::new(), vcpus: 0, memory: MemoryMib(0), architecture: Default::default() })
 }
 
 /// The zones of a group: three of the region where the file names none.

@@ -134,7 +134,6 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "image_id",
         "purchase_option",
         "ecs_enable_spot_instance_draining",
-        "credit_specification",
         "termination_policies",
         "new_instances_protected_from_scale_in",
         "max_instance_lifetime",
@@ -144,7 +143,7 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "warm_pool",
         "warm_start_time",
     ],
-    planned: &["mixed_instances_policy"],
+    planned: &["credit_specification", "mixed_instances_policy"],
 };
 
 pub(super) const WARM_POOL: TableKeys = TableKeys {
@@ -207,15 +206,7 @@ pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
 
 pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
     table: "container_instance",
-    keys: &[
-        "instance_type",
-        "availability_zone",
-        "count",
-        "boot_time",
-        "attributes",
-        "purchase_option",
-        "credit_specification",
-    ],
+    keys: &["instance_type", "availability_zone", "count", "boot_time", "attributes", "purchase_option"],
     planned: &["tags"],
 };
 

@@ -248,7 +248,6 @@ impl ControlPlane {
             spot_draining: spec.spot_draining,
             launch_template_version: template.version,
             image_id: template.image_id.clone(),
-            credit_specification: spec.credit_specification,
         }
     }
 

@@ -22,6 +22,7 @@ pub mod deployment;
 pub mod deployment_records;
 mod draining;
 pub mod event;
+pub mod faults;
 pub mod instance_refresh;
 mod lifecycle_hooks;
 mod measuring;

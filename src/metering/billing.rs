@@ -190,7 +190,6 @@ pub(super) fn compute(ledger: &Ledger, book: &PriceBook, now: Timestamp, running
     };
     billing.bill_fargate();
     billing.bill_instances(ledger, now);
-    billing.bill_surplus_credits(ledger);
     billing.list_tasks_on_ec2(ledger);
     billing.sum_use();
     let running_instances = ledger.instances().filter(|instance| instance.is_running()).count();
@@ -288,33 +287,6 @@ impl Billing<'_> {
             cost.nano_usd += part;
         }
         amount
-    }
-
-    /// A line for each family of burstable types. It stays with the idle cost of the capacity provider: no one task caused it.
-    fn bill_surplus_credits(&mut self, ledger: &Ledger) {
-        let mut by_family: BTreeMap<String, (NanoUsd, u128, BTreeMap<Option<Arc<str>>, u128>)> = BTreeMap::new();
-        for instance in ledger.instances() {
-            let Some((instance_type, total)) = &instance.surplus else { continue };
-            let usage_type = self.book.surplus_credit_usage_type(&instance_type.name);
-            let rate = self.book.surplus_credit_rate(&instance_type.name);
-            let sum = by_family.entry(usage_type).or_insert_with(|| (rate, 0, BTreeMap::new()));
-            let provider = instance.started.as_ref().and_then(|start| start.capacity_provider.clone());
-            sum.1 += u128::from(*total);
-            *sum.2.entry(provider).or_default() += u128::from(*total);
-        }
-        for (usage_type, (rate, total, by_provider)) in by_family {
-            let quantity = Quantity::new(total, NANOS_PER_SECOND * SECONDS_PER_HOUR);
-            let amount = quantity.times(rate);
-            let description = "Surplus CPU credits of burstable instances".to_owned();
-            let unit = BillUnit::VcpuHours;
-            self.lines.push(BillLine { usage_type, description, quantity, unit, rate, amount });
-            let amount: u128 = amount.0.unsigned_abs().into();
-            self.ec2.vcpu_nano_usd += amount;
-            let weights: Vec<u128> = by_provider.values().copied().collect();
-            for (provider, part) in by_provider.into_keys().zip(apportion(amount, &weights)) {
-                self.idle.entry(provider).or_default().add(&CostSum { nano_usd: part, ..CostSum::default() });
-            }
-        }
     }
 
     /// A line for each instance type. **Source:** ecs-semantics §8.3: an instance is billed while it runs, busy or idle.

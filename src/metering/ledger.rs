@@ -74,8 +74,6 @@ pub(super) struct Instance {
     pub started: Option<InstanceStart>,
     /// Its starts by number: when it entered `running` and left it. Either may be stated first.
     pub runs: BTreeMap<u32, Run>,
-    /// Surplus credits that are billed, and the type that they are billed for.
-    pub surplus: Option<(Arc<InstanceType>, u64)>,
     /// What each group reserved on it, by the group's index.
     pub reserved: BTreeMap<usize, ReservedSum>,
 }

@@ -158,11 +158,6 @@ impl Meter {
                 let known = self.ledger.instance_mut(*instance);
                 known.runs.entry(*start).or_default().stopped_at.get_or_insert(*at);
             }
-            MeteringFact::SurplusCredits { instance, instance_type, vcpu_total } => {
-                let known = self.ledger.instance_mut(*instance);
-                let before = known.surplus.as_ref().map_or(0, |(_, total)| *total);
-                known.surplus = Some((Arc::clone(instance_type), before.max(vcpu_total.0)));
-            }
         }
     }
 

@@ -82,18 +82,6 @@ impl PriceBook {
         }
     }
 
-    /// The rate of a vCPU-hour of surplus CPU credits. **Source:** the EC2 user guide (2023-06): 0.05 dollars, and 0.04 for T4g; the same in
-    /// every region of the catalog.
-    pub fn surplus_credit_rate(&self, instance_type: &str) -> NanoUsd {
-        if instance_type.starts_with("t4g.") { NanoUsd(40_000_000) } else { NanoUsd(50_000_000) }
-    }
-
-    /// The usage type of surplus credits, as in `CPUCredits:t3`.
-    pub fn surplus_credit_usage_type(&self, instance_type: &str) -> String {
-        let family = instance_type.split('.').next().unwrap_or(instance_type);
-        format!("{}CPUCredits:{family}", self.ec2_prefix)
-    }
-
     /// The usage types of a Fargate task's vCPU-hours and GB-hours, as in `USE1-Fargate-vCPU-Hours:perCPU`.
     ///
     /// **Source:** the AmazonECS price list (see `catalog/data/README.md`); the name of ARM Spot GB-hours is inferred from its three siblings.

@@ -358,12 +358,3 @@ pub struct InstanceRefreshSpec {
     /// How.
     pub preferences: RefreshPreferences,
 }
-
-/// What a burstable instance does without credits. **Source:** the EC2 user guide on burstable performance instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CreditSpecification {
-    /// It is slowed down to its baseline.
-    Standard,
-    /// It goes on, and what it uses beyond is paid for.
-    Unlimited,
-}

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::auto_scaling_group::{
-    CreditSpecification, InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState,
-    ManagedDraining, ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
+    InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
+    ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
 };
 use super::ids::ContainerInstanceId;
 use super::task_definition::{CpuArchitecture, HostPort};
@@ -23,18 +23,6 @@ pub struct InstanceType {
     pub memory: MemoryMib,
     /// The architecture.
     pub architecture: CpuArchitecture,
-    /// CPU credits, for a burstable type.
-    pub burst: Option<Burst>,
-}
-
-/// CPU credits of a burstable type. A credit is a vCPU for a minute.
-/// **Source:** the EC2 user guide on burstable performance instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Burst {
-    /// What each vCPU may use for ever, in thousandths of a vCPU.
-    pub baseline_permille: u32,
-    /// What an instance earns in an hour, in thousandths of a credit.
-    pub credits_per_hour_millis: u32,
 }
 
 impl InstanceType {
@@ -65,8 +53,6 @@ pub struct InstanceLaunch {
     pub launch_template_version: u32,
     /// Its machine image.
     pub image_id: Option<Arc<str>>,
-    /// What it does without CPU credits; `None` is its type's default.
-    pub credit_specification: Option<CreditSpecification>,
 }
 
 /// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
@@ -157,8 +143,6 @@ pub struct ContainerInstance {
     pub start_count: u32,
     /// When a Spot instance is taken back, once that has been announced.
     pub reclaimed_at: Option<Timestamp>,
-    /// CPU credits, on a burstable type.
-    pub credits: Option<CreditBalance>,
     /// When it registered.
     pub registered_at: Option<Timestamp>,
     /// Since when it has held no task.
@@ -177,31 +161,6 @@ pub enum AgentConnection {
     Connected,
     /// It has not: nothing is placed there.
     Disconnected,
-}
-
-/// The CPU credits of an instance, in vCPU-nanoseconds: a credit is sixty billion of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CreditBalance {
-    /// Earned and not spent.
-    pub balance: u64,
-    /// Spent beyond, by an unlimited instance, and not yet paid for or paid back.
-    pub surplus: u64,
-    /// Up to when that is worked out.
-    pub as_of: Timestamp,
-    /// What its tasks have used up to then, of those that are not over.
-    pub used_by_tasks: u64,
-    /// Whether it is slowed down to its baseline.
-    pub pace: CpuPace,
-}
-
-/// How fast a burstable instance may go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CpuPace {
-    /// As fast as its vCPUs.
-    #[default]
-    Full,
-    /// At its baseline: it is a standard one without credits.
-    Baseline,
 }
 
 impl ContainerInstance {
@@ -228,7 +187,6 @@ impl ContainerInstance {
             running_since: None,
             start_count: 0,
             reclaimed_at: None,
-            credits: None,
             registered_at: None,
             empty_since: None,
             terminated_at: None,
@@ -273,8 +231,6 @@ pub struct AutoScalingGroup {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
     pub spot_draining: SpotDraining,
-    /// What burstable instances do without credits; `None` is the type's default.
-    pub credit_specification: Option<CreditSpecification>,
     /// Which instances go first; empty is `Default`.
     pub termination_policies: Vec<TerminationPolicy>,
     /// Whether scale-in leaves an instance alone from its launch on.

@@ -79,3 +79,19 @@ pub enum FaultKind {
         count: u32,
     },
 }
+
+impl FaultKind {
+    /// For how long it lasts; `None`: it is over at once.
+    pub fn duration(&self) -> Option<Duration> {
+        match self {
+            FaultKind::AvailabilityZoneOutage { duration, .. }
+            | FaultKind::CapacityRefused { duration, .. }
+            | FaultKind::SlowBoot { duration, .. }
+            | FaultKind::AgentDisconnected { duration, .. } => Some(*duration),
+            FaultKind::InstanceFailure { .. }
+            | FaultKind::InstanceImpaired { .. }
+            | FaultKind::SpotInterruption { .. }
+            | FaultKind::Drain { .. } => None,
+        }
+    }
+}

@@ -91,15 +91,6 @@ pub enum MeteringFact {
         /// When.
         at: Timestamp,
     },
-    /// A burstable instance used more than it had earned, and it is paid for.
-    SurplusCredits {
-        /// The instance.
-        instance: ContainerInstanceId,
-        /// Its type.
-        instance_type: Arc<InstanceType>,
-        /// Everything of the kind that it was ever billed for, this included, in vCPU-nanoseconds.
-        vcpu_total: VcpuNanos,
-    },
 }
 
 /// Whom a task's use and cost are put down to.

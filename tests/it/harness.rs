@@ -14,6 +14,7 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
+use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
@@ -98,6 +99,7 @@ pub struct World {
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Instances that can't be launched, counted down.
     pub launches_to_fail: u32,
+    plan: FaultPlan,
     queue: BTreeMap<(Timestamp, u64), Event>,
     sequence: u64,
     next_request: u64,
@@ -121,6 +123,7 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
+            plan: FaultPlan::new(spec.faults.clone()),
             queue: BTreeMap::new(),
             sequence: 0,
             next_request: 1,
@@ -147,6 +150,10 @@ impl World {
         }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
+        }
+        for scheduled in &spec.instance_refreshes {
+            let request = Request::StartInstanceRefresh(Box::new(scheduled.spec.clone()));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         for scheduled in &spec.run_tasks {
             let request = Request::RunTask(Box::new(scheduled.spec.clone()));
@@ -244,6 +251,14 @@ impl World {
         match action {
             Action::LaunchInstance { instance, launch } => {
                 let instance = *instance;
+                let launch = match self.plan.fate_of(launch) {
+                    LaunchFate::Launched(launch) => launch,
+                    LaunchFate::Refused(reason) => {
+                        let event = Event::InstanceLaunchFailed { instance, reason: reason.into() };
+                        self.schedule_in(secs(0), event);
+                        return;
+                    }
+                };
                 let event = if self.launches_to_fail > 0 {
                     self.launches_to_fail -= 1;
                     Event::InstanceLaunchFailed { instance, reason: "InsufficientInstanceCapacity".into() }
@@ -379,6 +394,20 @@ impl World {
 
     /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.
     pub fn step(&mut self, end: Timestamp) -> bool {
+        if let Some(at) = self.plan.next() {
+            let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let deadline = self.plane.next_deadline().map(|(at, _)| at);
+            if at <= end && [queued, deadline].into_iter().flatten().all(|other| at <= other) {
+                self.now = at;
+                for event in self.plan.take_due(at, self.plane.state()) {
+                    match event {
+                        Event::Request { request, .. } => drop(self.request(request)),
+                        event => drop(self.apply(event)),
+                    }
+                }
+                return true;
+            }
+        }
         let queued = self.queue.first_key_value().map(|(key, _)| *key);
         let deadline = self.plane.next_deadline().map(|(at, _)| at);
         match (queued, deadline) {
@@ -733,7 +762,6 @@ impl Checker {
                 let before = self.metered_instances.insert((*instance, *start), Interval { from: *at, to: None });
                 assert!(before.is_none(), "instance {instance} starts twice for the meter");
             }
-            MeteringFact::SurplusCredits { .. } => {}
             MeteringFact::InstanceStopped { instance, start, at } => {
                 let interval =
                     self.metered_instances.get_mut(&(*instance, *start)).expect("the meter has heard of its start");
@@ -893,7 +921,6 @@ fn instance_type() -> Arc<InstanceType> {
         vcpus: 2,
         memory: MemoryMib(4096),
         architecture: CpuArchitecture::X86_64,
-        ..InstanceType::default()
     })
 }
 

@@ -146,7 +146,6 @@ impl Plane {
             vcpus,
             memory: MemoryMib(4096),
             architecture: CpuArchitecture::X86_64,
-            ..InstanceType::default()
         };
         self.plane.launch_instance(
             instance,
