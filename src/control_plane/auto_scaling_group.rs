@@ -11,7 +11,7 @@ use super::ControlPlane;
 use super::action::{Notification, Response};
 use super::cluster_autoscaling::asg_wants;
 use super::event::UpdateAutoScalingGroup;
-use super::replacement::{self, Candidate, HealthyBounds, Readiness, ReplacementInputs, ReplacementPlan, Standing};
+use super::rolling_replacement::{self, Candidate, HealthyBounds, Readiness, ReplacementInputs, ReplacementPlan, Standing};
 use super::request_error::RequestError;
 use super::scaling::instance_states;
 use super::state::{ProviderState, ZoneBalance};
@@ -101,7 +101,7 @@ impl ControlPlane {
         }
         candidates.sort_by_key(|(has_tasks, candidate)| (*has_tasks, candidate.id));
         let instances: Vec<Candidate> = candidates.into_iter().map(|(_, candidate)| candidate).collect();
-        let plan = replacement::plan(&ReplacementInputs {
+        let plan = rolling_replacement::plan(&ReplacementInputs {
             desired: group.desired_capacity,
             bounds: replacement.bounds,
             instances: &instances,

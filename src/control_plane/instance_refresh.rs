@@ -2,7 +2,7 @@
 //!
 //! This is how an operating system is patched: a new version of the launch template, a refresh, and managed draining under it, so
 //! that the tasks of an instance that is to go are replaced first. A refresh pauses at its checkpoints, fails when it has got
-//! nowhere for an hour, and may roll itself back then. Which instances may go at which moment is `replacement`'s.
+//! nowhere for an hour, and may roll itself back then. Which instances may go at which moment is `rolling_replacement`'s.
 //!
 //! **Source:** ecs-semantics §9.4.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Response;
-use super::replacement::HealthyBounds;
+use super::rolling_replacement::HealthyBounds;
 use super::request_error::RequestError;
 use super::state::{ClusterState, ProviderState};
 use crate::model::auto_scaling_group::{

@@ -29,7 +29,7 @@ mod measuring;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
-pub mod replacement;
+pub mod rolling_replacement;
 pub mod request_error;
 mod requests;
 mod rollout;
