@@ -148,6 +148,7 @@ fn request<'a>(group: &'a Arc<str>, reservation: &'a Reservation, ranking: &'a R
         capacity_provider: None,
         strategies: &ranking.strategies,
         constraints: &[],
+        required_attributes: &[],
         kind: ranking.kind,
     }
 }

@@ -56,7 +56,6 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
     let is_protected = at.boolean("new_instances_protected_from_scale_in").unwrap_or(false);
     AutoScalingGroup {
         launch_template_version: at.u32("launch_template_version", 1..=u32::MAX).unwrap_or(1),
-        image_id: at.get("image_id").and_then(|value| value.string()).map(Arc::from),
         purchase_option: read_purchase_option(at),
         spot_draining: match at.boolean("ecs_enable_spot_instance_draining") {
             Some(true) => SpotDraining::Enabled,

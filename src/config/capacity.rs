@@ -1,11 +1,12 @@
 //! `[[capacity_provider]]` and `[[container_instance]]`: the capacity that EC2 tasks run on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::auto_scaling_group::{read_group_rules, read_purchase_option};
 use super::document::{Context, Read};
 use super::keys::{AUTO_SCALING_GROUP, CAPACITY_PROVIDER, CONTAINER_INSTANCE, MANAGED_SCALING};
-use super::reader::{Soundness, Table, Value, Words, did_you_mean, quoted};
+use super::reader::{Entry, Soundness, Table, Value, Words, did_you_mean, quoted};
 use super::suggest::nearest;
 use super::tags::read_attributes;
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
@@ -122,9 +123,34 @@ fn read_group(group: Option<&Table<'_>>, context: &Context<'_>) -> AutoScalingGr
         availability_zones: read_zones(group, context),
         boot_time: group.duration("boot_time").unwrap_or(context.boot_time),
         attributes: read_attributes(group),
+        image_id: read_id(group, "image_id", "ami-"),
+        vpc_id: read_id(group, "vpc_id", "vpc-"),
+        subnets: read_subnets(group),
         ..AutoScalingGroup::default()
     };
     read_group_rules(group, sized)
+}
+
+/// The subnet of each zone.
+fn read_subnets(group: &Table<'_>) -> BTreeMap<Arc<str>, Arc<str>> {
+    let entries = group.get("subnets").map(|value| value.entries()).unwrap_or_default();
+    let subnet = |entry: Entry<'_>| Some((Arc::from(entry.key), read_id_of(&entry.value, "subnet-")?));
+    entries.into_iter().filter_map(subnet).collect()
+}
+
+/// An id of EC2's, as in `ami-0123abcd`.
+pub(super) fn read_id(at: &Table<'_>, key: &'static str, prefix: &str) -> Option<Arc<str>> {
+    read_id_of(&at.get(key)?, prefix)
+}
+
+fn read_id_of(value: &Value<'_>, prefix: &str) -> Option<Arc<str>> {
+    let id = value.string()?;
+    let digits = id.strip_prefix(prefix).unwrap_or_default();
+    let is_valid = (1..=17).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_valid {
+        value.reject(format!("{} is not an id: {prefix} and up to 17 letters and digits", quoted(id)));
+    }
+    is_valid.then(|| Arc::from(id))
 }
 
 /// **Source:** ecs-semantics §6.2. *Ours:* a table without a status turns managed scaling on, as ECS' console does.
@@ -172,13 +198,30 @@ pub(super) fn read_instances<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec
                 boot_time: at.duration("boot_time").unwrap_or(context.boot_time),
                 attributes: read_attributes(&at),
                 purchase_option: read_purchase_option(&at),
+                name: at.has("name").then(|| at.name("name")).flatten().map(Arc::from),
+                image_id: read_id(&at, "image_id", "ami-"),
+                vpc_id: read_id(&at, "vpc_id", "vpc-"),
+                subnet_id: read_id(&at, "subnet_id", "subnet-"),
                 ..InstanceLaunch::default()
             };
+            if count > 1 && launch.name.is_some() {
+                at.reject("name", format!("a name is for one instance, and count is {count}"));
+            }
             (0..count).map(|_| launch.clone()).collect()
         });
         Read { item, at, soundness }
     };
-    root.tables("container_instance", &CONTAINER_INSTANCE).into_iter().map(read).collect()
+    let instances: Vec<Read<'a, Vec<InstanceLaunch>>> =
+        root.tables("container_instance", &CONTAINER_INSTANCE).into_iter().map(read).collect();
+    let name_of = |read: &Read<'_, Vec<InstanceLaunch>>| read.item.first().and_then(|launch| launch.name.clone());
+    for (index, instance) in instances.iter().enumerate() {
+        if let Some(name) = name_of(instance)
+            && instances[..index].iter().any(|earlier| name_of(earlier).as_ref() == Some(&name))
+        {
+            instance.at.reject("name", format!("container instance \"{name}\" is defined twice"));
+        }
+    }
+    instances
 }
 
 fn read_instance_type(at: &Table<'_>, context: &Context<'_>) -> Arc<InstanceType> {

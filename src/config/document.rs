@@ -15,12 +15,13 @@ use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
 use super::services::read_services;
 use super::settings::{DEFAULT_REGION, read_cluster, read_container_insights, read_settings};
+use super::start_tasks::read_start_tasks;
 use super::task_definitions::read_task_definitions;
 use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
 use crate::model::alarm::MetricAlarm;
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
 use crate::model::fault::Fault;
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinition;
@@ -77,6 +78,7 @@ pub(super) struct Draft<'a> {
     pub(super) alarms: Vec<Read<'a, MetricAlarm>>,
     pub(super) cluster_name: String,
     pub(super) run_tasks: Vec<Asked<'a, ScheduledRunTask>>,
+    pub(super) start_tasks: Vec<Read<'a, ScheduledStartTask>>,
     pub(super) loads: Vec<Read<'a, Load>>,
     pub(super) faults: Vec<Read<'a, Option<Fault>>>,
     pub(super) instance_refreshes: Vec<Read<'a, ScheduledInstanceRefresh>>,
@@ -122,6 +124,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         alarms: read_alarms(root, settings.metric_period),
         cluster_name: cluster.name.clone(),
         run_tasks: read_run_tasks(root),
+        start_tasks: read_start_tasks(root),
         loads: read_loads(root),
     };
     if syntax == Syntax::Sound {
@@ -139,6 +142,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         alarms: items(draft.alarms),
         metric_scripts,
         run_tasks: draft.run_tasks.into_iter().map(|asked| asked.read.item).collect(),
+        start_tasks: items(draft.start_tasks),
         loads: items(draft.loads),
         faults: items(draft.faults).into_iter().flatten().collect(),
         instance_refreshes: items(draft.instance_refreshes),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::capacity::{find_instance_type, read_zone};
+use super::capacity::{find_instance_type, read_id, read_zone};
 use super::document::{Context, Read};
 use super::keys::{FAULT, INSTANCE_REFRESH, REFRESH_PREFERENCES};
 use super::reader::{Table, Words};
@@ -141,7 +141,7 @@ fn read_instance_refresh(
     let group = providers.iter().map(|read| &read.item).find(|provider| &*provider.name == name);
     let before = group.map(|provider| provider.auto_scaling_group.launch_template()).unwrap_or_default();
     let version = at.u32("launch_template_version", 1..=u32::MAX);
-    let image_id = at.get("image_id").and_then(|value| value.string()).map(Arc::from);
+    let image_id = read_id(at, "image_id", "ami-");
     let instance_type = at.get("instance_type").and_then(|value| find_instance_type(&value, context));
     if version.is_none() {
         for key in ["image_id", "instance_type"] {

@@ -50,6 +50,7 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC,
     &METRIC_STEP,
     &RUN_TASK,
+    &START_TASK,
     &OVERRIDES,
     &CONTAINER_OVERRIDE,
     &LOAD,
@@ -71,6 +72,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "alarm",
         "metric",
         "run_task",
+        "start_task",
         "load",
         "fault",
         "instance_refresh",
@@ -131,7 +133,6 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "boot_time",
         "attributes",
         "launch_template_version",
-        "image_id",
         "purchase_option",
         "ecs_enable_spot_instance_draining",
         "termination_policies",
@@ -142,6 +143,9 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "instance_maintenance_policy",
         "warm_pool",
         "warm_start_time",
+        "image_id",
+        "vpc_id",
+        "subnets",
     ],
     planned: &["credit_specification", "mixed_instances_policy"],
 };
@@ -206,7 +210,18 @@ pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
 
 pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
     table: "container_instance",
-    keys: &["instance_type", "availability_zone", "count", "boot_time", "attributes", "purchase_option"],
+    keys: &[
+        "name",
+        "instance_type",
+        "availability_zone",
+        "count",
+        "boot_time",
+        "attributes",
+        "purchase_option",
+        "image_id",
+        "vpc_id",
+        "subnet_id",
+    ],
     planned: &["tags"],
 };
 
@@ -222,6 +237,7 @@ pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
         "ephemeral_storage",
         "tags",
         "volumes",
+        "placement_constraints",
         "container",
     ],
     planned: &[
@@ -230,7 +246,6 @@ pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
         "inference_accelerators",
         "ipc_mode",
         "pid_mode",
-        "placement_constraints",
         "proxy_configuration",
         "task_role_arn",
     ],
@@ -328,12 +343,12 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "deployment_configuration",
         "placement_strategy",
         "placement_constraints",
+        "availability_zone_rebalancing",
         "auto_scaling",
         "tags",
         "propagate_tags",
     ],
     planned: &[
-        "availability_zone_rebalancing",
         "deployment_controller",
         "enable_ecs_managed_tags",
         "enable_execute_command",
@@ -358,7 +373,7 @@ pub(super) const PLACEMENT_STRATEGY: TableKeys =
     TableKeys { table: "placement_strategy", keys: &["type", "field"], planned: &[] };
 
 pub(super) const PLACEMENT_CONSTRAINT: TableKeys =
-    TableKeys { table: "placement_constraints", keys: &["type"], planned: &["expression"] };
+    TableKeys { table: "placement_constraints", keys: &["type", "expression"], planned: &[] };
 
 pub(super) const AUTO_SCALING: TableKeys = TableKeys {
     table: "service.auto_scaling",
@@ -464,6 +479,27 @@ pub(super) const RUN_TASK: TableKeys = TableKeys {
         "enable_execute_command",
         "network_configuration",
         "platform_version",
+        "reference_id",
+        "volume_configurations",
+    ],
+};
+
+pub(super) const START_TASK: TableKeys = TableKeys {
+    table: "start_task",
+    keys: &[
+        "task_definition",
+        "container_instances",
+        "group",
+        "started_by",
+        "at",
+        "overrides",
+        "tags",
+        "propagate_tags",
+    ],
+    planned: &[
+        "enable_ecs_managed_tags",
+        "enable_execute_command",
+        "network_configuration",
         "reference_id",
         "volume_configurations",
     ],

@@ -3,11 +3,16 @@
 //!
 //! Whether a strategy's providers exist is decided in [`super::references`].
 
+use std::sync::Arc;
+
 use super::document::Read;
 use super::keys::{PLACEMENT_CONSTRAINT, PLACEMENT_STRATEGY, STRATEGY_ITEM};
 use super::reader::{Table, Words};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
-use crate::model::service::{BinpackField, PlacementConstraint, PlacementStrategy, PropagateTags, SpreadField};
+use crate::model::cluster_query::ClusterQuery;
+use crate::model::service::{
+    BinpackField, PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, PropagateTags, SpreadField,
+};
 use crate::model::task_definition::LaunchType;
 
 /// ECS' launch types. **Source:** ecs-semantics §11.6.
@@ -32,7 +37,16 @@ const STRATEGY_TYPES: Words<StrategyType> = Words {
     planned: &[],
 };
 
-const CONSTRAINT_TYPES: Words<()> = Words { available: &[("distinctInstance", ())], planned: &["memberOf"] };
+#[derive(Clone, Copy)]
+enum ConstraintType {
+    DistinctInstance,
+    MemberOf,
+}
+
+const CONSTRAINT_TYPES: Words<ConstraintType> = Words {
+    available: &[("distinctInstance", ConstraintType::DistinctInstance), ("memberOf", ConstraintType::MemberOf)],
+    planned: &[],
+};
 
 /// Where tasks are to run, and the items of the strategy if there is one.
 pub(super) struct Launch<'a> {
@@ -159,11 +173,41 @@ fn read_one_strategy(item: &Table<'_>) -> Option<PlacementStrategy> {
 /// Reads `placement_constraints`: up to ten. **Source:** ecs-semantics §4.1, §4.3.
 pub(super) fn read_placement_constraints(table: &Table<'_>) -> Vec<PlacementConstraint> {
     let items = table.tables("placement_constraints", &PLACEMENT_CONSTRAINT);
-    if items.len() > 10 {
+    if items.len() > PLACEMENT_CONSTRAINTS_MAX {
         table.reject("placement_constraints", format!("{} constraints are too many: at most 10", items.len()));
     }
-    let constraint_type = |item: &Table<'_>| item.need("type").and_then(|value| value.word(&CONSTRAINT_TYPES));
-    items.iter().filter_map(constraint_type).map(|()| PlacementConstraint::DistinctInstance).collect()
+    items.iter().filter_map(read_one_constraint).collect()
+}
+
+/// Reads the constraints of a task definition: `memberOf` only. **Source:** ecs-semantics §4.3.
+pub(super) fn read_definition_constraints(table: &Table<'_>) -> Vec<PlacementConstraint> {
+    for item in table.tables("placement_constraints", &PLACEMENT_CONSTRAINT) {
+        if item.get("type").is_some_and(|value| value.text() == "\"distinctInstance\"") {
+            item.reject("type", "distinctInstance is for services and run_task: a task definition takes memberOf only");
+        }
+    }
+    read_placement_constraints(table)
+}
+
+fn read_one_constraint(item: &Table<'_>) -> Option<PlacementConstraint> {
+    match item.need("type").and_then(|value| value.word(&CONSTRAINT_TYPES))? {
+        ConstraintType::DistinctInstance => {
+            if item.has("expression") {
+                item.reject("expression", "distinctInstance takes no expression");
+            }
+            Some(PlacementConstraint::DistinctInstance)
+        }
+        ConstraintType::MemberOf => {
+            let value = item.need("expression")?;
+            match ClusterQuery::parse(value.string()?) {
+                Ok(query) => Some(PlacementConstraint::MemberOf(Arc::new(query))),
+                Err(error) => {
+                    value.reject_within(error.span, error.message, error.help);
+                    None
+                }
+            }
+        }
+    }
 }
 
 /// Whose tags a service's tasks get. **Source:** ecs-semantics §2.5.

@@ -31,7 +31,7 @@ fn read_run_task(at: Table<'_>) -> Asked<'_, ScheduledRunTask> {
             count: at.u32("count", 1..=u32::MAX).unwrap_or(1),
             launch_target: launch.target,
             group: at.get("group").and_then(|value| read_group(&value)),
-            started_by: at.get("started_by").and_then(|value| read_started_by(&value)),
+            started_by: at.get("started_by").and_then(|value| read_started_by(&value, 128)),
             overrides: Arc::new(read_overrides(&at)),
             placement_strategy: read_placement_strategy(&at),
             placement_constraints: read_placement_constraints(&at),
@@ -42,7 +42,7 @@ fn read_run_task(at: Table<'_>) -> Asked<'_, ScheduledRunTask> {
     Asked { read: Read { item, at, soundness }, strategy: launch.items }
 }
 
-fn read_group(value: &Value<'_>) -> Option<Arc<str>> {
+pub(super) fn read_group(value: &Value<'_>) -> Option<Arc<str>> {
     let group = value.string()?;
     if group.starts_with("service:") {
         value.reject(format!("group {} begins with \"service:\", which is for the tasks of services", quoted(group)));
@@ -53,18 +53,19 @@ fn read_group(value: &Value<'_>) -> Option<Arc<str>> {
     Some(Arc::from(group))
 }
 
-fn read_started_by(value: &Value<'_>) -> Option<Arc<str>> {
+pub(super) fn read_started_by(value: &Value<'_>, most: usize) -> Option<Arc<str>> {
     let started_by = value.string()?;
-    let is_valid = (1..=128).contains(&started_by.len())
+    let is_valid = (1..=most).contains(&started_by.len())
         && started_by.chars().all(|letter| letter.is_ascii_alphanumeric() || "-/_".contains(letter));
     if !is_valid {
-        value.reject(format!("started_by {} is not valid: 1 to 128 letters, digits, -, / and _", quoted(started_by)));
+        value
+            .reject(format!("started_by {} is not valid: 1 to {most} letters, digits, -, / and _", quoted(started_by)));
     }
     Some(Arc::from(started_by))
 }
 
 /// **Source:** ecs-semantics §2.5: an override names its container; that there is one is checked with the references.
-fn read_overrides(at: &Table<'_>) -> TaskOverrides {
+pub(super) fn read_overrides(at: &Table<'_>) -> TaskOverrides {
     let mut containers: BTreeMap<String, ContainerOverride> = BTreeMap::new();
     for table in override_tables(at) {
         let name = table.need("name").and_then(|value| value.string());

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::model::cluster::ClusterSpec;
+use crate::model::suggest;
 
 mod alarms;
 mod auto_scaling;
@@ -29,10 +30,11 @@ mod loads;
 mod paths;
 mod reader;
 mod references;
+mod scheduling;
 mod services;
 mod settings;
 mod sizes;
-mod suggest;
+mod start_tasks;
 mod tags;
 mod task_definitions;
 

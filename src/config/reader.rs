@@ -131,6 +131,13 @@ impl<'a> Value<'a> {
         self.reader.reject(self.span.clone(), &self.path, message.into(), help);
     }
 
+    /// Notes that a part of this string, in bytes of its value, breaks a rule.
+    pub(super) fn reject_within(&self, part: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        let start = self.span.start + written_offset(self.text(), part.start);
+        let end = self.span.start + written_offset(self.text(), part.end);
+        self.reader.reject(start..end.max(start), &self.path, message.into(), help);
+    }
+
     fn reject_type(&self, expected: &str) {
         let help = match self.value {
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) if expected == "a string" => {
@@ -546,6 +553,44 @@ impl<'a> Table<'a> {
         }
         is_valid.then_some(name)
     }
+}
+
+/// Where the byte of a string's value stands in the string as it is written, quotes and escapes included.
+fn written_offset(written: &str, offset: usize) -> usize {
+    let quote = written.chars().next().filter(|letter| ['"', '\''].contains(letter)).unwrap_or('"');
+    let is_long = written.starts_with(&quote.to_string().repeat(3));
+    let mut at = if is_long { 3 } else { 1 };
+    if is_long {
+        // A line end right behind the opening quotes is no part of the value.
+        at += written[at..].len() - written[at..].trim_start_matches('\r').len();
+        at += usize::from(written[at..].starts_with('\n'));
+    }
+    let mut value_length = 0;
+    while value_length < offset {
+        let Some(letter) = written[at..].chars().next() else { break };
+        if letter != '\\' || quote == '\'' {
+            at += letter.len_utf8();
+            value_length += letter.len_utf8();
+            continue;
+        }
+        let escape = written[at + 1..].chars().next().unwrap_or(' ');
+        let digits = match escape {
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            _ if escape.is_whitespace() => {
+                // The line end and all white space behind it are left out.
+                let rest = &written[at + 1..];
+                at += 1 + rest.len() - rest.trim_start().len();
+                continue;
+            }
+            _ => 0,
+        };
+        let code = written.get(at + 2..at + 2 + digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        value_length += code.and_then(char::from_u32).map_or(1, char::len_utf8);
+        at += 2 + digits;
+    }
+    at.min(written.len())
 }
 
 /// `a`, `a or b`, `a, b or c`.

@@ -9,8 +9,11 @@ use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
 use crate::catalog::Catalog;
-use crate::model::capacity::{CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget};
-use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
+use crate::model::capacity::{
+    CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget, reserved_ports,
+};
+use crate::model::cluster::ScheduledStartTask;
+use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 
 /// Resolves every reference.
@@ -44,6 +47,9 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
         if let Some(task_definition) = ask.task_definition {
             check_overrides(at, &task_definition.item);
         }
+    }
+    for start_task in &draft.start_tasks {
+        check_start_task(draft, start_task);
     }
     check_loads(draft);
     check_alarms(draft);
@@ -142,7 +148,40 @@ enum Ground<'d> {
     Providers(&'d [CapacityProviderStrategyItem]),
 }
 
+/// The instances are named, and what runs there is known. **Source:** ecs-semantics §4.5.
+fn check_start_task(draft: &Draft<'_>, start_task: &Read<'_, ScheduledStartTask>) {
+    let at = &start_task.at;
+    if let Some(task_definition) = find_task_definition(draft, at, &start_task.item.spec.task_definition) {
+        check_overrides(at, &task_definition.item);
+    }
+    let known =
+        || draft.container_instances.iter().flat_map(|read| &read.item).filter_map(|launch| launch.name.as_deref());
+    for item in at.get("container_instances").and_then(|value| value.list("a list of strings")).unwrap_or_default() {
+        let Some(name) = item.string() else { continue };
+        if !known().any(|other| other == name) {
+            let message = format!("no container_instance of this file is named {}", quoted(name));
+            item.reject_with_help(message, nearest(name, known()).map(did_you_mean));
+        }
+    }
+}
+
+/// **Source:** ecs-semantics §4.1: a task has at most ten constraints, its definition's among them.
+fn check_constraints(ask: &Ask<'_, '_>) {
+    let of_definition = ask.task_definition.map_or(0, |read| read.item.placement_constraints.len());
+    let (own, together) = (ask.placement_constraints.len(), ask.placement_constraints.len() + of_definition);
+    if own <= PLACEMENT_CONSTRAINTS_MAX
+        && of_definition <= PLACEMENT_CONSTRAINTS_MAX
+        && together > PLACEMENT_CONSTRAINTS_MAX
+    {
+        ask.at.reject(
+            "placement_constraints",
+            format!("{together} constraints are too many: at most 10, with the {of_definition} of the task definition"),
+        );
+    }
+}
+
 fn check_ask(draft: &Draft<'_>, catalog: &Catalog, ask: &Ask<'_, '_>) {
+    check_constraints(ask);
     let default: Vec<CapacityProviderStrategyItem> = super::launch::strategy_items(&draft.default_strategy);
     let ground = match ask.target {
         LaunchTarget::LaunchType(LaunchType::Fargate) => Ground::Fargate,
@@ -221,6 +260,14 @@ fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[Capacit
     let fits = |instance_type: &&InstanceType| {
         reservation.cpu <= instance_type.cpu_units() && reservation.memory <= instance_type.memory
     };
+    let reserved = reserved_ports();
+    if let Some(port) = reservation.ports.intersection(&reserved).next() {
+        let family = &task_definition.item.family;
+        let message = format!("host port {} of \"{family}\" is taken on every container instance", port.port);
+        let taken: Vec<String> = reserved.iter().map(|port| port.port.to_string()).collect();
+        ask.at.reject_with_help("task_definition", message, Some(format!("taken are {}", taken.join(", "))));
+        return;
+    }
     if types.iter().any(fits) {
         return;
     }

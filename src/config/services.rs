@@ -6,13 +6,12 @@ use super::auto_scaling::read_auto_scaling;
 use super::document::{Asked, Read};
 use super::keys::{DEPLOYMENT_CONFIGURATION, SERVICE};
 use super::launch::{SERVICE_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
-use super::reader::{Table, Words};
+use super::reader::Table;
+use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
 use super::tags::read_tags;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::units::Duration;
-
-const SCHEDULING_STRATEGIES: Words<()> = Words { available: &[("REPLICA", ())], planned: &["DAEMON"] };
 
 /// Reads the services.
 pub(super) fn read_services<'a>(root: &Table<'a>) -> Vec<Asked<'a, ServiceSpec>> {
@@ -33,22 +32,25 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
     let (item, soundness) = at.watched(|| {
         let name = at.name("name").unwrap_or_default();
         let task_definition = read_task_definition_ref(&at);
-        let desired_count = at.need("desired_count").and_then(|value| value.u32(0..=u32::MAX));
-        // The only value that there is so far decides nothing.
-        let _: Option<()> = at.word("scheduling_strategy", &SCHEDULING_STRATEGIES);
-        ServiceSpec {
+        let scheduling_strategy = read_scheduling_strategy(&at);
+        let desired_count = read_desired_count(&at, scheduling_strategy);
+        let mut spec = ServiceSpec {
             name: Arc::from(name),
             task_definition,
-            desired_count: desired_count.unwrap_or_default(),
+            desired_count,
             launch_target: launch.target,
             deployment_configuration: read_deployment_configuration(&at),
             placement_strategy: read_placement_strategy(&at),
             placement_constraints: read_placement_constraints(&at),
+            scheduling_strategy,
+            availability_zone_rebalancing: Default::default(),
             auto_scaling: read_auto_scaling(&at),
             tags: read_tags(&at),
             health_check_grace_period: Duration::ZERO,
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
-        }
+        };
+        apply_scheduling(&at, &mut spec);
+        spec
     });
     Asked { read: Read { item, at, soundness }, strategy: launch.items }
 }

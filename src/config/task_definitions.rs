@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::containers::read_containers;
 use super::document::{Context, Read};
 use super::keys::{EPHEMERAL_STORAGE, RUNTIME_PLATFORM, TASK_DEFINITION, VOLUME, VOLUME_HOST};
-use super::launch::LAUNCH_TYPES;
+use super::launch::{LAUNCH_TYPES, read_definition_constraints};
 use super::paths::resolve_folder;
 use super::reader::{Table, Words};
 use super::sizes::{fargate_size_problem, parse_task_cpu, parse_task_memory};
@@ -51,15 +51,16 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
     let volumes = at.tables("volumes", &VOLUME);
     let platform = at.table("runtime_platform", &RUNTIME_PLATFORM);
     let storage = at.table("ephemeral_storage", &EPHEMERAL_STORAGE);
+    let architecture = platform.and_then(|platform| platform.word("cpu_architecture", &ARCHITECTURES));
     let task_definition = TaskDefinition {
         family: family.to_owned(),
         revision: 0,
         cpu: read_cpu(at, &requires_compatibilities),
         memory: read_memory(at),
         network_mode,
-        cpu_architecture: platform
-            .and_then(|platform| platform.word("cpu_architecture", &ARCHITECTURES))
-            .unwrap_or_default(),
+        cpu_architecture: architecture.unwrap_or_default(),
+        required_architecture: architecture,
+        placement_constraints: read_definition_constraints(at),
         ephemeral_storage_gib: storage.and_then(|storage| storage.need("size_in_gib")?.u32(21..=200)),
         volumes: read_volumes(&volumes, context),
         containers: Vec::new(),

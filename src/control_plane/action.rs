@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::event::InstanceAttribute;
 use super::request_error::RequestError;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
@@ -103,7 +104,9 @@ pub enum Response {
         /// Failures.
         failures: Vec<TaskFailure>,
     },
-    /// RunTask: tasks that were placed or are waiting, and why the others were not. **Source:** ecs-semantics §4.5.
+    /// PutAttributes, DeleteAttributes: what was set or deleted.
+    Attributes(Vec<InstanceAttribute>),
+    /// RunTask and StartTask: tasks that were placed or are waiting, and why the others were not. **Source:** ecs-semantics §4.5.
     RunTask {
         /// Tasks.
         tasks: Vec<TaskId>,
@@ -248,6 +251,10 @@ pub enum ServiceActionEvent {
     TaskConfigurationFailure,
     /// `SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED`.
     DaemonPlacementConstraintViolated,
+    /// `SERVICE_REBALANCING_STARTED`.
+    RebalancingStarted,
+    /// `SERVICE_REBALANCING_STOPPED`.
+    RebalancingStopped,
 }
 
 impl ServiceActionEvent {
@@ -261,6 +268,8 @@ impl ServiceActionEvent {
             ServiceActionEvent::TaskStartImpaired => ("SERVICE_TASK_START_IMPAIRED", "WARN"),
             ServiceActionEvent::TaskPlacementFailure => ("SERVICE_TASK_PLACEMENT_FAILURE", "ERROR"),
             ServiceActionEvent::TaskConfigurationFailure => ("SERVICE_TASK_CONFIGURATION_FAILURE", "ERROR"),
+            ServiceActionEvent::RebalancingStarted => ("SERVICE_REBALANCING_STARTED", "INFO"),
+            ServiceActionEvent::RebalancingStopped => ("SERVICE_REBALANCING_STOPPED", "INFO"),
             ServiceActionEvent::DaemonPlacementConstraintViolated => {
                 ("SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED", "ERROR")
             }

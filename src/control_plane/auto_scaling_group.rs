@@ -11,8 +11,10 @@ use super::ControlPlane;
 use super::action::{Notification, Response};
 use super::cluster_autoscaling::asg_wants;
 use super::event::UpdateAutoScalingGroup;
-use super::rolling_replacement::{self, Candidate, HealthyBounds, Readiness, ReplacementInputs, ReplacementPlan, Standing};
 use super::request_error::RequestError;
+use super::rolling_replacement::{
+    self, Candidate, HealthyBounds, Readiness, ReplacementInputs, ReplacementPlan, Standing,
+};
 use super::scaling::instance_states;
 use super::state::{ProviderState, ZoneBalance};
 use super::termination_policy::{TerminationCandidate, choose_instances_to_terminate};
@@ -240,14 +242,9 @@ impl ControlPlane {
         let (spec, template) = (&group.provider.auto_scaling_group, group.current_template());
         InstanceLaunch {
             instance_type: template.instance_type.clone(),
-            availability_zone: zone,
-            boot_time: spec.boot_time,
-            attributes: spec.attributes.clone(),
-            capacity_provider: Some(name.clone()),
-            purchase_option: spec.purchase_option,
-            spot_draining: spec.spot_draining,
             launch_template_version: template.version,
             image_id: template.image_id.clone(),
+            ..spec.launch_in(&zone, name)
         }
     }
 
@@ -286,13 +283,16 @@ impl ControlPlane {
         match group.provider.managed_termination_protection {
             ManagedTerminationProtection::Disabled => instance.protection,
             ManagedTerminationProtection::Enabled => {
-                let holds_tasks = self.state.tasks_by_instance.get(&id).is_some_and(|tasks| !tasks.is_empty());
-                if holds_tasks { ScaleInProtection::Protected } else { ScaleInProtection::Unprotected }
+                if self.state.is_busy(id) {
+                    ScaleInProtection::Protected
+                } else {
+                    ScaleInProtection::Unprotected
+                }
             }
         }
     }
 
-    /// A task has been placed on an instance that had none. **Source:** ecs-semantics §6.4.
+    /// A task that is no daemon has been placed on an instance. **Source:** ecs-semantics §6.4.
     pub(super) fn protect_occupied(&mut self, id: ContainerInstanceId) {
         self.set_managed_protection(id, ScaleInProtection::Protected);
     }
@@ -308,13 +308,18 @@ impl ControlPlane {
         }
     }
 
-    /// The last task of an instance is over: its protection is dropped, and what waits for that goes on.
-    /// **Source:** ecs-semantics §3.3, §6.4.
+    /// The last task of an instance that is no daemon is over: its protection is dropped. When the daemons have gone too, what waits
+    /// for that goes on. **Source:** ecs-semantics §3.3, §6.4.
     pub(super) fn instance_emptied(&mut self, id: ContainerInstanceId) {
-        if self.state.tasks_by_instance.get(&id).is_some_and(|tasks| !tasks.is_empty()) {
+        if self.state.is_busy(id) {
             return;
         }
         self.set_managed_protection(id, ScaleInProtection::Unprotected);
+        if self.state.tasks_by_instance.get(&id).is_some_and(|tasks| !tasks.is_empty()) {
+            let instance = self.state.container_instances.get(&id);
+            self.groups_to_keep.extend(instance.and_then(|instance| instance.launch.capacity_provider.clone()));
+            return;
+        }
         if let Some(waits) = self.waits.get_mut(&id) {
             waits.drained_until = None;
             self.wake_for_instance(id);

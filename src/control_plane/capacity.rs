@@ -333,18 +333,15 @@ impl ControlPlane {
             instance.remaining.clone_from(remaining);
             self.instances_with_other_tasks.insert(id);
         }
-        let was_empty = instance.empty_since.is_some();
         instance.empty_since = match (holds_tasks, instance.empty_since) {
             (true, _) => None,
             (false, Some(since)) => Some(since),
             (false, None) => Some(self.now),
         };
-        match (was_empty, holds_tasks) {
-            (true, true) => self.protect_occupied(id),
-            (false, false) => {
-                self.emptied.insert(id);
-            }
-            _ => {}
+        if self.state.is_busy(id) {
+            self.protect_occupied(id);
+        } else {
+            self.emptied.insert(id);
         }
     }
 
@@ -375,6 +372,7 @@ impl ControlPlane {
         instance.version += 1;
         let (status, version) = (instance.status, instance.version);
         self.notify(Notification::ContainerInstance { instance: id, status, version });
+        self.dirty.extend(self.daemons.iter().cloned());
     }
 
     /// Tells of the instances whose tasks have changed, each once. **Source:** ecs-semantics §10.3.

@@ -16,6 +16,9 @@ use crate::model::capacity::{AgentConnection, ContainerInstanceStatus};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
 
+/// Why an instance without contact takes no task. **Source:** ecs-semantics §4.5.
+pub(super) const AGENT: &str = "AGENT";
+
 /// Instances of one UpdateContainerInstancesState. **Source:** ecs-semantics §3.2.
 const INSTANCES_AT_ONCE: usize = 10;
 
@@ -82,6 +85,10 @@ impl ControlPlane {
         for task in self.tasks_to_run_on(id) {
             let record = &self.state.tasks[&task];
             let Some(service) = record.task.service.clone() else { continue };
+            if self.state.is_daemon_task(task) {
+                // Its service takes it away when it is the last.
+                continue;
+            }
             if record.task.last_status < TaskStatus::Running {
                 let shown = self.state.services.get(&service).map(|service| service.primary().shown_id.clone());
                 let by = shown.unwrap_or_default();
@@ -101,7 +108,7 @@ impl ControlPlane {
             return;
         }
         instance.status = ContainerInstanceStatus::Active;
-        if instance.agent == AgentConnection::Connected {
+        if instance.takes_tasks() {
             self.placement.insert_instance(instance);
         }
         self.instance_changed(id);
@@ -171,7 +178,7 @@ impl ControlPlane {
         let Some(instance) = self.live_instance(id) else { return };
         if instance.agent == AgentConnection::Disconnected {
             instance.agent = AgentConnection::Connected;
-            if instance.status == ContainerInstanceStatus::Active {
+            if instance.takes_tasks() {
                 let instance = &self.state.container_instances[&id];
                 self.placement.insert_instance(instance);
             }
@@ -190,7 +197,7 @@ impl ControlPlane {
         instances
             .map(|instance| Failure {
                 instance: Some(instance.id),
-                reason: "AGENT",
+                reason: AGENT,
                 detail: "its agent is disconnected".to_owned(),
             })
             .collect()

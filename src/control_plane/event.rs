@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
-use crate::model::cluster::RunTaskSpec;
+use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::deployment::StopType;
 use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
-use crate::model::service::ServiceSpec;
+use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::units::{Duration, Timestamp};
@@ -254,6 +254,12 @@ pub enum Request {
     },
     /// RunTask.
     RunTask(Box<RunTaskSpec>),
+    /// StartTask: a task on each of the named instances.
+    StartTask(Box<StartTaskSpec>),
+    /// PutAttributes: at most ten at once.
+    PutAttributes(Vec<InstanceAttribute>),
+    /// DeleteAttributes: at most ten at once. An attribute that an instance does not have is left out.
+    DeleteAttributes(Vec<InstanceAttribute>),
     /// StopTask.
     StopTask {
         /// The task.
@@ -392,8 +398,21 @@ pub struct UpdateService {
     pub health_check_grace_period: Option<Duration>,
     /// Whose tags tasks get that are started from here on.
     pub propagate_tags: Option<crate::model::service::PropagateTags>,
+    /// Whether tasks are kept in balance over zones.
+    pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
     /// `forceNewDeployment`.
     pub new_deployment: NewDeployment,
+}
+
+/// A custom attribute of a container instance. **Source:** ecs-semantics §3.5.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceAttribute {
+    /// The instance.
+    pub instance: ContainerInstanceId,
+    /// The name: 1 to 128 letters, digits and `-_/\.`
+    pub name: String,
+    /// The value: up to 128 of the same, `@`, `:` and spaces inside. `None` on deletion: whatever it is.
+    pub value: Option<String>,
 }
 
 /// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.

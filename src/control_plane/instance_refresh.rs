@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Response;
-use super::rolling_replacement::HealthyBounds;
 use super::request_error::RequestError;
+use super::rolling_replacement::HealthyBounds;
 use super::state::{ClusterState, ProviderState};
 use crate::model::auto_scaling_group::{
     AutoRollback, InstanceRefreshSpec, LaunchTemplate, LifecycleState, ProtectedInstances, RefreshPreferences,

@@ -11,6 +11,7 @@
 pub mod action;
 mod alarm_evaluation;
 mod alarms;
+mod attributes;
 mod auto_scaling_group;
 mod auto_scaling_requests;
 pub mod backoff;
@@ -18,20 +19,26 @@ mod capacity;
 pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
+mod constraints;
+mod daemon;
 pub mod deployment;
 pub mod deployment_records;
 mod draining;
 pub mod event;
+pub mod explain;
 pub mod faults;
 pub mod instance_refresh;
+mod launch_rate;
 mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
 mod provider_update;
-pub mod rolling_replacement;
+mod rebalancing;
+mod replacement;
 pub mod request_error;
 mod requests;
+pub mod rolling_replacement;
 mod rollout;
 pub mod scalable_target;
 mod scale_in;
@@ -39,12 +46,15 @@ mod scaling;
 mod scheduled_scaling;
 pub mod service_autoscaling;
 mod service_events;
+mod service_replacements;
 mod service_requests;
 mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod start_task;
 pub mod state;
+mod task_health;
 mod task_protection;
 mod tasks;
 pub mod termination_policy;
@@ -66,7 +76,8 @@ use event::Event;
 use lifecycle_hooks::InstanceWaits;
 use measuring::Measures;
 use metrics::store::MetricStore;
-use placement::PlacementIndex;
+use placement::{Calendar, PlacementIndex};
+use rebalancing::LastMove;
 use services::ServiceController;
 use state::ClusterState;
 use timers::{Timers, Wakeup};
@@ -90,6 +101,10 @@ pub struct ControlPlane {
     scalers: BTreeMap<Arc<str>, ManagedScaler>,
     /// Tasks in PROVISIONING, by provider.
     queues: BTreeMap<Arc<str>, WaitingTasks>,
+    /// Services of the scheduling strategy DAEMON.
+    daemons: BTreeSet<Arc<str>>,
+    /// Services whose tasks are on the move between zones.
+    rebalancing: BTreeMap<Arc<str>, LastMove>,
     /// Services to look at before the call returns.
     dirty: BTreeSet<Arc<str>>,
     /// Services that could not place a task and wait for room on an instance.
@@ -137,12 +152,14 @@ impl ControlPlane {
             ids,
             now: Timestamp::ZERO,
             state: ClusterState { metrics, ..ClusterState::default() },
-            placement: PlacementIndex::default(),
+            placement: PlacementIndex::new(Calendar { ids, start: calendar_start }),
             timers,
             rng,
             controllers: BTreeMap::new(),
             scalers: BTreeMap::new(),
             queues: BTreeMap::new(),
+            daemons: BTreeSet::new(),
+            rebalancing: BTreeMap::new(),
             dirty: BTreeSet::new(),
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
@@ -235,7 +252,7 @@ impl ControlPlane {
     fn reach_deadlines(&mut self) {
         while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
-                Wakeup::TaskHealthy(task) => self.task_proved_healthy(task),
+                Wakeup::TaskHealthy(task) => self.health_is_due(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended(due);
                     // Periods keep to their grid; those that nobody woke for are left out.
@@ -258,7 +275,11 @@ impl ControlPlane {
     /// Lets every consequence of an event take place before the call returns.
     fn settle(&mut self) {
         loop {
-            if let Some(provider) = self.freed.pop_first() {
+            // Daemons come before whatever else wants the room. Source: ecs-semantics §5.1.
+            if let Some(daemon) = self.next_daemon() {
+                self.dirty.remove(&daemon);
+                self.reconcile(&daemon);
+            } else if let Some(provider) = self.freed.pop_first() {
                 self.place_waiting_tasks(&provider);
             } else if let Some(service) = self.dirty.pop_first() {
                 self.reconcile(&service);

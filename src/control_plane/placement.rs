@@ -7,13 +7,16 @@
 //! Nothing here looks at all instances in turn. [`PlacementIndex`] keeps them in search trees by what they have left,
 //! parted by capacity provider, by zone and by whatever else strategies spread over, so that the price of a
 //! placement does not grow with the number of instances (`benches/placement.rs`). It grows with the number of
-//! capacity providers and of values of the attributes that are spread over. Three things may take a pass over the
-//! instances that have room: wanting a host port, a random choice when only a few in a hundred have room, and, once for
-//! a service that has grown, counting its tasks on each instance.
+//! capacity providers and of values of the attributes that are spread over. What `memberOf` asks of instances alone parts them
+//! too, so that it is asked once of each. Four things may take a pass over the instances that have room: wanting a host port, a
+//! query about the tasks on an instance, a random choice when only a few in a hundred have room, and, once for a service that has
+//! grown, counting its tasks on each instance.
 //!
 //! Fargate tasks have no instance and do not come here.
 
 mod chain;
+mod conditions;
+mod decision;
 mod failure;
 mod forest;
 mod partition;
@@ -25,23 +28,27 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use decision::{Rank, rank_names};
 pub use failure::{
-    DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_MEMORY,
-    RESOURCE_PORTS,
+    ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, MEMBER_OF, NO_ACTIVE_INSTANCES, PlacementFailure,
+    RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PORTS, Rule, RuleVerdict,
 };
 use thiserror::Error;
 
-use self::chain::Chain;
+use self::chain::{Chain, Criterion};
+use self::conditions::{Conditions, GroupNames, LastingConditions};
 use self::forest::SlotIndex;
 use self::partition::{Limits, Partition};
 use self::search::{Search, counts_tasks_on_instances};
 use self::slot::{GroupIndex, Slot, Standing};
-use crate::model::capacity::{ContainerInstance, InstanceResources};
-use crate::model::ids::ContainerInstanceId;
+use super::action::Failure;
+use crate::model::capacity::{ContainerInstance, InstanceLaunch, InstanceResources, RequiredAttribute};
+use crate::model::cluster_query::Moment;
+use crate::model::ids::{ContainerInstanceId, IdForm};
 use crate::model::rng::RandomStream;
 use crate::model::service::{PlacementConstraint, PlacementStrategy};
 use crate::model::task_definition::Reservation;
-use crate::model::units::{CpuUnits, MemoryMib};
+use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 
 /// What a task wants of an instance.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +63,8 @@ pub struct PlacementRequest<'a> {
     pub strategies: &'a [PlacementStrategy],
     /// What excludes candidates.
     pub constraints: &'a [PlacementConstraint],
+    /// Attributes that it must have. **Source:** ecs-semantics §4.1.
+    pub required_attributes: &'a [RequiredAttribute],
     /// What the task is, for the ranking when there is no strategy.
     pub kind: TaskKind,
 }
@@ -89,6 +98,30 @@ pub struct PlacementIndex {
     partitions: Vec<Partition>,
     placement_count: u64,
     limits: Limits,
+    names: GroupNames,
+    calendar: Calendar,
+}
+
+/// How an instance's id and times are shown to queries.
+#[derive(Clone, Copy, Debug)]
+pub struct Calendar {
+    /// The form of ids.
+    pub ids: IdForm,
+    /// The calendar time of the cluster's start.
+    pub start: jiff::Timestamp,
+}
+
+impl Default for Calendar {
+    fn default() -> Calendar {
+        Calendar { ids: IdForm { seed: 0 }, start: jiff::Timestamp::UNIX_EPOCH }
+    }
+}
+
+impl Calendar {
+    fn moment(&self, at: Timestamp) -> Option<Moment> {
+        let elapsed = jiff::SignedDuration::from_nanos(i64::try_from(at.0).ok()?);
+        self.start.checked_add(elapsed).ok().map(Moment::of)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -99,22 +132,37 @@ struct Group {
 }
 
 impl PlacementIndex {
+    /// An index without instances.
+    pub fn new(calendar: Calendar) -> PlacementIndex {
+        PlacementIndex { calendar, ..PlacementIndex::default() }
+    }
+
     /// Takes in an active instance, or what has changed of one: its resources and attributes. Tasks that were
     /// reserved on it stay counted; what they take must be missing from `instance.remaining`.
     pub fn insert_instance(&mut self, instance: &ContainerInstance) {
         self.set_aside(instance.id);
         let launch = Arc::clone(&instance.launch);
         let remaining = instance.remaining.clone();
+        let registered_at = instance.registered_at.and_then(|at| self.calendar.moment(at));
         let slot = match self.slot_by_id.get(&instance.id) {
             Some(slot) => {
                 let held = &mut self.slots[*slot as usize];
                 held.launch = launch;
                 held.remaining = remaining;
+                held.registered_at = registered_at;
                 held.standing = Standing::Active;
                 *slot
             }
             None => {
-                let held = Slot { id: instance.id, launch, remaining, standing: Standing::Active, tasks: Vec::new() };
+                let held = Slot {
+                    id: instance.id,
+                    launch,
+                    ec2_instance_id: self.calendar.ids.ec2_instance(instance.id).into(),
+                    registered_at,
+                    remaining,
+                    standing: Standing::Active,
+                    tasks: Vec::new(),
+                };
                 let slot = match self.vacant.pop() {
                     Some(slot) => {
                         self.slots[slot as usize] = held;
@@ -168,6 +216,7 @@ impl PlacementIndex {
                 let index = GroupIndex(self.group_count);
                 self.group_count += 1;
                 self.groups.insert(Arc::clone(group), Group { index, task_count: 1 });
+                self.names.insert(index, Arc::clone(group));
                 index
             }
         };
@@ -205,6 +254,7 @@ impl PlacementIndex {
         }
         if is_last {
             self.groups.remove(group);
+            self.names.remove(&index);
             for partition in &mut self.partitions {
                 partition.forget_group(index);
             }
@@ -232,14 +282,15 @@ impl PlacementIndex {
         self.placement_count += 1;
         let chain = Chain::new(request.strategies, request.kind);
         let group = self.group(request.group);
-        let index = self.partition_by(&chain.attributes);
+        let conditions = Conditions::of(request);
+        let index = self.partition_by(&chain.attributes, &conditions);
         let partition = &mut self.partitions[index];
         partition.used_at = self.placement_count;
         partition.prepare_order(chain.order, &self.slots);
         if let Some(group) = group.filter(|_| counts_tasks_on_instances(&chain, request)) {
             partition.prepare_view(group, chain.order, &self.slots, self.placement_count);
         }
-        let mut search = Search::new(&self.slots, partition, request, &chain, group);
+        let mut search = Search::new(&self.slots, partition, request, &chain, group, (&conditions, &self.names));
         let chosen = search.choose(rng);
         let walked = search.walked;
         if let Some(group) = group.filter(|_| walked > 0) {
@@ -256,7 +307,72 @@ impl PlacementIndex {
             held.is_active()
                 && request.capacity_provider.is_none_or(|wanted| held.launch.capacity_provider.as_ref() == Some(wanted))
         });
-        failure::explain(candidates, request, self.group(request.group))
+        failure::explain(candidates, request, self.group(request.group), &self.names)
+    }
+
+    /// What each rule says of an instance that takes tasks; `None` for any other.
+    pub fn verdicts(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> Option<Vec<RuleVerdict>> {
+        let held = self.slot(self.active(instance)?);
+        Some(failure::verdicts(held, request, self.group(request.group), &self.names))
+    }
+
+    /// Why an instance that takes tasks does not take this one. **Source:** ecs-semantics §4.5.
+    pub fn refusal(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> Option<Failure> {
+        let held = self.slot(self.active(instance)?);
+        failure::refusal(held, request, self.group(request.group), &self.names)
+    }
+
+    /// Whether an instance takes tasks, has the required attributes and fulfils the queries, its room apart.
+    pub fn is_eligible(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> bool {
+        let conditions = Conditions::of(request);
+        self.active(instance)
+            .map(|slot| self.slot(slot))
+            .is_some_and(|held| LastingConditions::of(&conditions).are_met(held) && conditions.pass(held, &self.names))
+    }
+
+    /// How many such tasks an instance has room for, its conditions apart. *Ours:* wanting a host port or an instance each is one at
+    /// most.
+    pub fn room_for(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> u32 {
+        let Some(held) = self.active(instance).map(|slot| self.slot(slot)) else { return 0 };
+        if failure::refusal(held, request, self.group(request.group), &self.names).is_some() {
+            return 0;
+        }
+        let (left, needed) = (&held.remaining, request.reservation);
+        if is_distinct(request.constraints) || !needed.ports.is_empty() {
+            return 1;
+        }
+        let of = |left: u32, needed: u32| left.checked_div(needed).unwrap_or(u32::MAX);
+        of(left.cpu.0, needed.cpu.0).min(of(left.memory.0, needed.memory.0))
+    }
+
+    /// What the choice of an instance went by: its numbers in the order of the strategies, before the task is reserved.
+    pub fn ranks(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> Vec<u32> {
+        let chain = Chain::new(request.strategies, request.kind);
+        let conditions = Conditions::of(request);
+        let known =
+            |partition: &&Partition| partition.attributes == chain.attributes && partition.conditions.are(&conditions);
+        let Some(slot) = self.active(instance) else { return Vec::new() };
+        let partition = self.partitions.iter().find(known);
+        let (held, group) = (self.slot(slot), self.group(request.group));
+        let in_bucket = |group: GroupIndex, attribute: usize| match partition {
+            Some(partition) => partition.tasks_in_bucket(group, attribute, partition.cell_of(slot)),
+            // Nobody has asked this way before.
+            None => {
+                let name = chain.attributes[attribute];
+                let same = self
+                    .slots
+                    .iter()
+                    .filter(|other| other.is_active() && other.attribute(name) == held.attribute(name));
+                same.map(|other| other.task_count(group)).sum()
+            }
+        };
+        let rank = |criterion: &Criterion| match criterion {
+            Criterion::TasksInBucket(attribute) => group.map_or(0, |group| in_bucket(group, *attribute)),
+            Criterion::TasksOnInstance => group.map_or(0, |group| held.task_count(group)),
+            Criterion::Cpu => held.remaining.cpu.0,
+            Criterion::Memory => held.remaining.memory.0,
+        };
+        chain.strategies().iter().map(rank).collect()
     }
 
     fn slot(&self, slot: SlotIndex) -> &Slot {
@@ -274,9 +390,11 @@ impl PlacementIndex {
         self.groups.get(group).map(|known| known.index)
     }
 
-    /// The partition by some attributes, built if need be.
-    fn partition_by(&mut self, attributes: &[&str]) -> usize {
-        let known = self.partitions.iter().position(|partition| partition.attributes == attributes);
+    /// The partition by some attributes and conditions, built if need be.
+    fn partition_by(&mut self, attributes: &[&str], conditions: &Conditions<'_>) -> usize {
+        let is_wanted =
+            |partition: &Partition| partition.attributes == attributes && partition.conditions.are(conditions);
+        let known = self.partitions.iter().position(is_wanted);
         if let Some(known) = known {
             return known;
         }
@@ -285,7 +403,7 @@ impl PlacementIndex {
             let (idle, _) = idle.expect("there are as many partitions as may be");
             self.partitions.swap_remove(idle);
         }
-        self.partitions.push(Partition::new(attributes, &self.slots, self.limits));
+        self.partitions.push(Partition::new(attributes, conditions, &self.slots, self.limits));
         self.partitions.len() - 1
     }
 
@@ -311,6 +429,21 @@ impl PlacementIndex {
             self.vacant.push(slot);
         }
     }
+}
+
+/// Whether an instance that is not there yet would have the required attributes and fulfil the queries, without a task on it.
+pub(super) fn would_meet(launch: &Arc<InstanceLaunch>, request: &PlacementRequest<'_>) -> bool {
+    let held = Slot {
+        id: ContainerInstanceId(0),
+        launch: launch.clone(),
+        ec2_instance_id: "".into(),
+        registered_at: None,
+        remaining: InstanceResources::default(),
+        standing: Standing::SetAside,
+        tasks: Vec::new(),
+    };
+    let conditions = Conditions::of(request);
+    LastingConditions::of(&conditions).are_met(&held) && conditions.pass(&held, &GroupNames::new())
 }
 
 /// Whether each task of the group is to have an instance of its own. **Source:** ecs-semantics §4.3.

@@ -26,6 +26,17 @@ pub enum RequestError {
     /// `ObjectNotFoundException` of Application Auto Scaling. **Source:** ecs-semantics §7.1.
     #[error("{0}")]
     ObjectNotFound(String),
+    /// `AttributeLimitExceededException`.
+    #[error("a container instance has at most {most} custom attributes, and {instance} would have {wanted}", most = crate::model::capacity::CUSTOM_ATTRIBUTES_MAX)]
+    AttributeLimitExceeded {
+        /// The instance, as it is shown.
+        instance: String,
+        /// How many it would have.
+        wanted: usize,
+    },
+    /// `TargetNotFoundException`.
+    #[error("The specified target wasn't found.")]
+    TargetNotFound,
     /// The cluster is draining and takes nothing new.
     #[error("the cluster is draining")]
     Draining,
@@ -42,6 +53,8 @@ impl RequestError {
             RequestError::ServiceNotActive => "ServiceNotActiveException",
             RequestError::Validation(_) => "ValidationException",
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
+            RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
+            RequestError::TargetNotFound => "TargetNotFoundException",
             RequestError::Draining => "ClientException",
         }
     }

@@ -33,7 +33,10 @@ impl ControlPlane {
             return Err(RequestError::Draining);
         }
         match request {
-            Request::RegisterTaskDefinition(definition) => Ok(self.register_task_definition(*definition)),
+            Request::RegisterTaskDefinition(definition) => {
+                super::constraints::check_definition(&definition)?;
+                Ok(self.register_task_definition(*definition))
+            }
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
             Request::PutDefaultStrategy(strategy) => {
@@ -70,7 +73,10 @@ impl ControlPlane {
             }
             Request::UpdateTaskProtection { tasks, protection } => self.update_task_protection(&tasks, protection),
             Request::RunTask(spec) => self.run_task(&spec),
+            Request::StartTask(spec) => self.request_start(&spec),
             Request::StopTask { task, reason } => self.request_stop(task, reason),
+            Request::PutAttributes(attributes) => self.put_attributes(attributes),
+            Request::DeleteAttributes(attributes) => self.delete_attributes(attributes),
             Request::PutMetricAlarm(alarm) => self.put_metric_alarm(*alarm),
             Request::SetAlarmState { alarm, state, reason } => self.set_alarm_state(&alarm, state, &reason),
             Request::DeleteAlarm { alarm } => self.delete_alarm(&alarm),
@@ -232,20 +238,17 @@ impl ControlPlane {
         let registered = self.resolve(&spec.task_definition)?;
         let target = self.effective_target(&spec.launch_target);
         self.check_target(&target, &registered.definition)?;
-        if spec.group.as_ref().is_some_and(|group| group.starts_with("service:")) {
-            return Err(RequestError::InvalidParameter("a task's group can't begin with service:".into()));
-        }
-        let group = spec.group.clone().unwrap_or_else(|| format!("family:{}", registered.definition.family).into());
+        let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
         let mut tags = match spec.propagate_tags {
             PropagateTags::TaskDefinition => registered.definition.tags.clone(),
             PropagateTags::None | PropagateTags::Service => Default::default(),
         };
         tags.extend(spec.tags.clone());
         let tags = Arc::new(tags);
-        let placement = Arc::new(PlacementRules {
-            strategies: spec.placement_strategy.clone(),
-            constraints: spec.placement_constraints.clone(),
-        });
+        let placement =
+            PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
+        placement.check()?;
+        let placement = Arc::new(placement);
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut tasks = Vec::new();
         let mut failures: Vec<Failure> = Vec::new();
@@ -270,6 +273,7 @@ impl ControlPlane {
                 deployment: None,
                 tags: tags.clone(),
                 placement: placement.clone(),
+                replaces: None,
             };
             match self.create_task(&new) {
                 Ok(task) => {

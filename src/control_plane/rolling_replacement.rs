@@ -92,7 +92,8 @@ pub fn plan(inputs: &ReplacementInputs<'_>) -> ReplacementPlan {
             spare -= 1;
         }
     }
-    ReplacementPlan { surge: up.min(old), retire }
+    // Whoever goes needs nobody launched for it beforehand any more.
+    ReplacementPlan { surge: up.min(old - count(retire.len())), retire }
 }
 
 /// How many instances may be missing and how many may be too many.

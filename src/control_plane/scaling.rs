@@ -13,7 +13,7 @@ use super::metrics::names;
 use super::service_autoscaling::{ScalingInputs, StepCall};
 use super::state::{ClusterState, ProviderState};
 use crate::model::alarm::AlarmState;
-use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources};
+use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources, reserved_ports};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::scaling::TargetTracking;
 use crate::model::service::PlacementConstraint;
@@ -33,6 +33,7 @@ impl ControlPlane {
         while let Some(service) = self.dirty.pop_first() {
             self.reconcile(&service);
         }
+        self.rebalance_services();
         let providers: Vec<Arc<str>> = self.scalers.keys().cloned().collect();
         for name in providers {
             self.scale_group(&name);
@@ -114,8 +115,9 @@ impl ControlPlane {
             })
             .collect();
         let instance_type = &provider.current_template().instance_type;
-        let fresh_instance =
-            InstanceResources { cpu: instance_type.cpu_units(), memory: instance_type.memory, ports: BTreeSet::new() };
+        let mut fresh_instance =
+            InstanceResources { cpu: instance_type.cpu_units(), memory: instance_type.memory, ports: reserved_ports() };
+        self.without_daemons(name, &mut fresh_instance);
         let scaler = self.scalers.get_mut(name).expect("only scaled providers are listed");
         let result = scaler.on_period(ReservationInputs {
             now: self.now,
@@ -160,7 +162,8 @@ pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderSt
         .iter()
         .map(|id| {
             let instance = &state.container_instances[id];
-            let busy = state.tasks_by_instance.get(id).is_some_and(|tasks| !tasks.is_empty());
+            // A daemon alone leaves it empty. Source: ecs-semantics §6.3.
+            let busy = state.is_busy(*id);
             InstanceState {
                 id: *id,
                 availability_zone: &instance.launch.availability_zone,

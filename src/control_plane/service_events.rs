@@ -21,19 +21,28 @@ pub(super) enum Complaint {
     NoRoom(&'static str),
     ProvisioningLimit,
     BlockedByBounds,
+    BlockedByProtection,
+}
+
+/// Whether a complaint was made, or had been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Aloud,
+    Before,
 }
 
 impl ControlPlane {
     /// A complaint: said once, and again only when it was resolved between or after six hours.
     /// **Source:** ecs-semantics §5.11.
-    pub(super) fn complain(&mut self, name: &Arc<str>, about: Complaint, text: &str) {
+    pub(super) fn complain(&mut self, name: &Arc<str>, about: Complaint, text: &str) -> Said {
         let now = self.now;
-        let Some(controller) = self.controllers.get_mut(name) else { return };
+        let Some(controller) = self.controllers.get_mut(name) else { return Said::Before };
         let repeated = controller.complaint.is_some_and(|(last, at)| last == about && now.since(at) < REPEAT_AFTER);
         if !repeated {
             controller.complaint = Some((about, now));
             self.service_event(name, text);
         }
+        if repeated { Said::Before } else { Said::Aloud }
     }
 
     /// Adds a line to a service's events. **Source:** ecs-semantics §5.11.

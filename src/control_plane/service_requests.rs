@@ -31,13 +31,16 @@ impl ControlPlane {
         check_configuration(&spec.deployment_configuration)?;
         spec.auto_scaling.as_ref().map_or(Ok(()), check_settings)?;
         let registered = self.resolve(&spec.task_definition)?;
-        spec.launch_target = self.effective_target(&spec.launch_target);
+        spec.launch_target = self.target_of_service(&spec);
+        super::daemon::check_scheduling(&mut spec)?;
+        spec.placement_rules(&registered.definition).check()?;
         self.check_target(&spec.launch_target, &registered.definition)?;
         let deployment = self.new_deployment(&spec, registered);
         let id = deployment.id;
         let controller = ServiceController::new(&self.settings);
         let auto_scaling = spec.auto_scaling.clone();
         self.controllers.insert(name.clone(), controller);
+        self.note_scheduling(&spec);
         self.state.services.insert(
             name.clone(),
             Service {
@@ -78,6 +81,8 @@ impl ControlPlane {
         };
         let wanted = update.task_definition.as_ref().map(|reference| self.resolve(reference)).transpose()?;
         self.check_target(&target, wanted.as_ref().map_or(&current, |wanted| &wanted.definition))?;
+        super::daemon::check_update(service, &update)?;
+        super::constraints::check_update(service, &update, wanted.as_ref())?;
         let changed = wanted.filter(|wanted| {
             wanted.definition.revision != current.revision || wanted.definition.family != current.family
         });
@@ -118,6 +123,9 @@ impl ControlPlane {
         }
         if let Some(constraints) = update.placement_constraints {
             spec.placement_constraints = constraints;
+        }
+        if let Some(rebalancing) = update.availability_zone_rebalancing {
+            spec.availability_zone_rebalancing = rebalancing;
         }
         if let Some(period) = update.health_check_grace_period {
             spec.health_check_grace_period = period;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::deployment::Bounds;
+use super::action::ServiceActionEvent;
 use super::requests::launch_type_of;
-use super::service_events::Complaint;
-use super::state::{PlacementRules, Registered};
+use super::service_events::{Complaint, Said};
+use super::state::Registered;
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
@@ -15,13 +15,20 @@ use crate::model::service::PropagateTags;
 use crate::model::task_definition::LaunchType;
 
 impl ControlPlane {
-    /// Starts tasks of the primary deployment until one can't be placed or starts are throttled.
-    pub(super) fn start_some(&mut self, name: &Arc<str>, wanted: u32) {
+    /// Starts tasks of a deployment until one can't be placed, starts are throttled or a minute has seen enough of them; they may take
+    /// the place of one that gives way. Returns those that were started. **Source:** ecs-semantics §1.7, §5.3, §5.6.
+    pub(super) fn start_some(
+        &mut self,
+        name: &Arc<str>,
+        deployment_index: usize,
+        wanted: u32,
+        replaces: Option<TaskId>,
+    ) -> Vec<TaskId> {
         let service = &self.state.services[name];
-        let primary = service.primary();
-        let (deployment, shown_id) = (primary.id, primary.shown_id.clone());
+        let launching = &service.deployments[deployment_index];
+        let (deployment, shown_id) = (launching.id, launching.shown_id.clone());
         let registered =
-            Registered { definition: primary.task_definition.clone(), reservation: primary.reservation.clone() };
+            Registered { definition: launching.task_definition.clone(), reservation: launching.reservation.clone() };
         let spec = &service.spec;
         let tags = Arc::new(match spec.propagate_tags {
             PropagateTags::None => Default::default(),
@@ -29,23 +36,22 @@ impl ControlPlane {
             PropagateTags::Service => spec.tags.clone(),
         });
         let (group, target) = (service.group.clone(), spec.launch_target.clone());
-        let placement = Arc::new(PlacementRules {
-            strategies: spec.placement_strategy.clone(),
-            constraints: spec.placement_constraints.clone(),
-        });
+        let placement = Arc::new(spec.placement_rules(&registered.definition));
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
-            return;
+            return Vec::new();
         }
-        let mut started: Vec<TaskId> = Vec::new();
-        let mut no_room = None;
-        let bounds = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration);
+        let bounds = service.bounds();
         let placed = service.running_count() + service.pending_count();
         assert!(placed + wanted <= bounds.upper, "service {name} is about to start more tasks than its bounds allow");
-        for _ in 0..wanted {
+        let controller = self.controllers.get_mut(name);
+        let allowed = controller.map_or(wanted, |controller| controller.rate.allowance(self.now).min(wanted));
+        let mut started: Vec<TaskId> = Vec::new();
+        let mut no_room = None;
+        for _ in 0..allowed {
             let (launch_type, capacity_provider) = match &target {
                 LaunchTarget::Strategy(items) => {
-                    let counts = &self.state.services[name].primary().tasks_by_provider;
+                    let counts = &self.state.services[name].deployments[deployment_index].tasks_by_provider;
                     let count_of = |provider: &str| counts.get(provider).copied().unwrap_or(0);
                     let provider = super::capacity_strategy::next_provider(items, count_of).clone();
                     (launch_type_of(&provider), Some(provider))
@@ -64,6 +70,7 @@ impl ControlPlane {
                 deployment: Some(deployment),
                 tags: tags.clone(),
                 placement: placement.clone(),
+                replaces,
             };
             match self.create_task(&new) {
                 Ok(task) => started.push(task),
@@ -71,6 +78,14 @@ impl ControlPlane {
                     no_room = Some((unplaced, new));
                     break;
                 }
+            }
+        }
+        if let Some(controller) = self.controllers.get_mut(name) {
+            controller.rate.launched(self.now, super::state::count(started.len()));
+            if allowed < wanted
+                && let Some(next) = controller.rate.next_at()
+            {
+                self.timers.set(next, Wakeup::LaunchRate(name.clone()));
             }
         }
         if !started.is_empty() {
@@ -89,15 +104,17 @@ impl ControlPlane {
                 self.waiting.insert(name.clone());
                 match unplaced {
                     Unplaced::NoRoom => self.explain_no_room(name, &new),
-                    Unplaced::ProvisioningLimit => self.complain(
-                        name,
-                        Complaint::ProvisioningLimit,
-                        "was unable to place tasks in your cluster because the tasks provisioning capacity limit was \
-                         exceeded.",
-                    ),
+                    Unplaced::ProvisioningLimit => {
+                        let text = "was unable to place tasks in your cluster because the tasks provisioning capacity \
+                                    limit was exceeded.";
+                        if self.complain(name, Complaint::ProvisioningLimit, text) == Said::Aloud {
+                            self.service_action(name, ServiceActionEvent::TaskPlacementFailure, None);
+                        }
+                    }
                 }
             }
         }
+        started
     }
 
     /// Says why no instance takes a task. *Ours:* asks the instances once a metric period at most, because a service that waits
@@ -111,7 +128,11 @@ impl ControlPlane {
             None => {
                 controller.explained_at = Some(now);
                 let failure = self.placement.explain(&new.placement_request());
-                self.complain(name, Complaint::NoRoom(failure.reason()), &failure.service_event_reason(self.ids));
+                let said =
+                    self.complain(name, Complaint::NoRoom(failure.reason()), &failure.service_event_reason(self.ids));
+                if said == Said::Aloud {
+                    self.service_action(name, ServiceActionEvent::TaskPlacementFailure, Some(failure.reason().into()));
+                }
             }
         }
     }

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlPlane;
+use super::action::ServiceActionEvent;
 use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
 use super::state::{ClusterState, Deployment, Service};
 use crate::model::capacity::LaunchTarget;
 use crate::model::ids::TaskId;
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
+use crate::model::units::Timestamp;
 
 /// Which tasks of a deployment may be stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,12 +22,13 @@ pub(super) enum Victims {
 }
 
 impl ClusterState {
-    /// The healthy tasks of one deployment, of which some are to go, among all tasks of the service.
+    /// The healthy tasks of one deployment, of which some are to go, among all tasks of the service; protected ones stay.
     fn scale_in_inputs<'a>(
         &'a self,
         service: &'a Service,
         deployment: &Deployment,
         going: &[TaskId],
+        now: Timestamp,
     ) -> ScaleInInputs<'a> {
         let placed = |id: &TaskId| {
             let task = &self.tasks[id].task;
@@ -39,9 +42,11 @@ impl ClusterState {
         let going: BTreeSet<&TaskId> = going.iter().collect();
         let (leaving, staying): (Vec<&TaskId>, Vec<&TaskId>) = others.partition(|id| going.contains(id));
         let stopping = service.deployments.iter().flat_map(|other| &other.stopping);
+        let is_protected = |id: &&TaskId| self.tasks[*id].task.is_protected(now);
+        let (protected, free): (Vec<&TaskId>, Vec<&TaskId>) = deployment.healthy.iter().partition(is_protected);
         ScaleInInputs {
-            candidates: deployment.healthy.iter().map(placed).collect(),
-            staying: staying.into_iter().map(placed).collect(),
+            candidates: free.into_iter().map(placed).collect(),
+            staying: staying.into_iter().chain(protected).map(placed).collect(),
             leaving: stopping.chain(leaving).map(placed).collect(),
             providers: match &service.spec.launch_target {
                 LaunchTarget::Strategy(items) => items,
@@ -59,12 +64,24 @@ impl ControlPlane {
         let deployment = &service.deployments[deployment_index];
         let reason: Arc<str> = format!("Scaling activity initiated by (deployment {})", deployment.shown_id).into();
         let wanted = wanted as usize;
-        let not_healthy = || deployment.starting.iter().rev().chain(deployment.unproven.iter().rev());
-        let youngest = || deployment.healthy.iter().rev();
+        let now = self.now;
+        let is_free = |task: &&TaskId| !self.state.tasks[*task].task.is_protected(now);
+        let not_healthy = || deployment.starting.iter().rev().chain(deployment.unproven.iter().rev()).filter(is_free);
+        let youngest = || deployment.healthy.iter().rev().filter(is_free);
+        // What gives way anyway goes first.
+        let gives_way = |task: &&TaskId| deployment.giving_way.contains(*task);
         let chosen: Vec<TaskId> = match victims {
-            Victims::NotHealthyOnly => not_healthy().take(wanted).copied().collect(),
+            Victims::NotHealthyOnly => {
+                let loose = not_healthy().filter(|task| !self.state.is_kept(task));
+                let leaving = not_healthy().filter(gives_way);
+                let replacing = not_healthy().filter(|task| self.state.is_kept(task) && !gives_way(task));
+                loose.chain(leaving).chain(replacing).take(wanted).copied().collect()
+            }
             // Ours: they all go in the end, and the youngest first is the way they came.
-            Victims::HealthyOnly => youngest().take(wanted).copied().collect(),
+            Victims::HealthyOnly => {
+                let staying = youngest().filter(|task| !gives_way(task));
+                youngest().filter(gives_way).chain(staying).take(wanted).copied().collect()
+            }
             // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
             Victims::LeastUsefulFirst => {
                 let mut chosen: Vec<TaskId> = not_healthy().take(wanted).copied().collect();
@@ -72,9 +89,11 @@ impl ControlPlane {
                 match service.spec.launch_target {
                     // They are nowhere in particular.
                     LaunchTarget::LaunchType(LaunchType::Fargate) => chosen.extend(youngest().take(missing)),
-                    _ if missing >= deployment.healthy.len() => chosen.extend(&deployment.healthy),
+                    _ if missing >= deployment.healthy.len() => {
+                        chosen.extend(deployment.healthy.iter().filter(is_free))
+                    }
                     _ if missing > 0 => {
-                        let inputs = self.state.scale_in_inputs(service, deployment, &chosen);
+                        let inputs = self.state.scale_in_inputs(service, deployment, &chosen, now);
                         chosen.extend(choose_victims(&inputs, missing, &mut self.rng));
                     }
                     _ => {}
@@ -87,6 +106,7 @@ impl ControlPlane {
         }
         if !chosen.is_empty() {
             self.disturb(name);
+            self.service_action(name, ServiceActionEvent::TasksStopped, None);
             self.service_event(
                 name,
                 &format!("has stopped {} running tasks: {}.", chosen.len(), self.task_list(&chosen)),

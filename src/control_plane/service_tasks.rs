@@ -3,40 +3,58 @@
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::state::Deployment;
+use super::action::ServiceActionEvent;
+use super::state::{BreakerStage, Deployment, ReplaceCause, TaskHealth};
 use super::timers::Wakeup;
 use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::task::StopCode;
 
 impl ControlPlane {
-    /// A task of a service has reached RUNNING: its deployment can start tasks. **Source:** ecs-semantics §5.6, §5.7.
+    /// A task of a service has reached RUNNING: its deployment can start tasks, and its circuit breaker counts anew what becomes of
+    /// them. **Source:** ecs-semantics §5.6, §5.7.
     pub(super) fn service_task_ran(&mut self, name: &Arc<str>, task: TaskId) {
         let task = &self.state.tasks[&task].task;
         let deployment = task.deployment;
         if let Some(controller) = self.controllers.get_mut(name) {
             controller.throttle.task_ran();
         }
-        if let Some(deployment) = self.deployment_mut(name, deployment) {
+        if let Some(deployment) = self.deployment_mut(name, deployment)
+            && deployment.breaker_stage == BreakerStage::Starting
+        {
+            deployment.breaker_stage = BreakerStage::Running;
             deployment.failed_tasks = 0;
         }
     }
 
     /// A task of a service is over. One that never ran, and that nobody stopped, slows the next start down.
-    /// **Source:** ecs-semantics §5.6.
+    ///
+    /// For the circuit breaker a task has failed that ended by itself and never counted as healthy. *Ours:* ECS looks at health checks
+    /// alone once a task has run, so that a deployment of tasks that start and then exit never ends there.
+    /// **Source:** ecs-semantics §5.6, §5.7.
     pub(super) fn service_task_over(&mut self, name: &Arc<str>, id: TaskId) {
-        let task = &self.state.tasks[&id].task;
+        let record = &self.state.tasks[&id];
+        let task = &record.task;
         let (created_at, deployment) = (task.created_at, task.deployment);
-        let failed = task.started_at.is_none()
-            && matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited));
-        if failed && let Some(controller) = self.controllers.get_mut(name) {
+        let ended_by_itself =
+            matches!(task.stop_code, Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited));
+        let failed_to_start = ended_by_itself && task.started_at.is_none();
+        // One that was unhealthy has counted when it became so.
+        let failed =
+            ended_by_itself && record.health == TaskHealth::Unproven && record.replace != Some(ReplaceCause::Unhealthy);
+        if failed_to_start && let Some(controller) = self.controllers.get_mut(name) {
             let failure = controller.throttle.task_failed_to_start(self.now, created_at);
             self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
             if let Some(message) = failure.message {
                 self.service_event(name, message);
+                self.service_action(name, ServiceActionEvent::TaskStartImpaired, None);
             }
         }
         if failed && let Some(deployment) = self.deployment_mut(name, deployment) {
             deployment.failed_tasks += 1;
+        }
+        let protected = self.state.services.get_mut(name).is_some_and(|service| service.protected.remove(&id));
+        if protected {
+            self.protection_ended(name);
         }
     }
 

@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use super::ControlPlane;
+use super::action::ServiceActionEvent;
 use super::backoff::RestartThrottle;
-use super::deployment::{Blocked, Bounds, PlanInputs, Tally, plan};
-use super::service_events::Complaint;
+use super::deployment::{Blocked, Bounds, Launching, PlanInputs, Tally, plan};
+use super::launch_rate::LaunchRate;
+use super::service_events::{Complaint, Said};
 use super::service_stops::Victims;
-use super::state::{Deployment, DeploymentStatus, Registered, ServiceStatus, Steadiness};
+use super::state::{
+    ClusterState, Deployment, DeploymentStatus, Registered, RolloutState, Service, ServiceStatus, Steadiness,
+};
+
 use super::timers::Wakeup;
-use crate::model::service::ServiceSpec;
+use crate::model::ids::TaskId;
+use crate::model::service::{SchedulingStrategy, ServiceSpec};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 
@@ -17,6 +23,7 @@ use crate::model::units::Timestamp;
 #[derive(Debug)]
 pub(super) struct ServiceController {
     pub throttle: RestartThrottle,
+    pub rate: LaunchRate,
     /// The last complaint and when it was made.
     pub complaint: Option<(Complaint, Timestamp)>,
     /// When it was last worked out why no instance takes a task.
@@ -27,9 +34,64 @@ impl ServiceController {
     pub(super) fn new(settings: &Settings) -> ServiceController {
         ServiceController {
             throttle: RestartThrottle::new(settings.restart_delay_first, settings.restart_delay_max),
+            rate: LaunchRate::new(settings.service_launches_per_minute),
             complaint: None,
             explained_at: None,
         }
+    }
+}
+
+impl Service {
+    /// The bounds of the moment.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds::of(self.spec.desired_count, &self.spec.deployment_configuration)
+    }
+
+    /// Which deployment's tasks are started: the primary's, unless it failed; then those of the newest older one that did not.
+    /// *Ours:* the latter, so that a deployment that failed takes nothing from the service that was there before it.
+    /// **Source:** ecs-semantics §5.7.
+    pub(super) fn launching(&self) -> Launching {
+        let stalled = self.status == ServiceStatus::Active && self.primary().rollout_state == RolloutState::Failed;
+        if !stalled {
+            return Launching::Primary;
+        }
+        let older = self.deployments[1..].iter().position(|older| older.rollout_state != RolloutState::Failed);
+        older.map_or(Launching::Nobody, Launching::Older)
+    }
+}
+
+impl ClusterState {
+    /// A deployment's tasks by what they are.
+    pub(super) fn tally(&self, service: &Service, index: usize, now: Timestamp) -> Tally {
+        let deployment = &service.deployments[index];
+        let is_protected = |task: &TaskId| self.tasks[task].task.is_protected(now);
+        let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
+        let protected = || service.protected.iter().filter(|task| is_protected(task));
+        // Of the primary nothing goes for not being healthy alone, so that nobody asks.
+        let kept = if index == 0 {
+            0
+        } else {
+            let not_healthy = deployment.starting.iter().chain(&deployment.unproven);
+            let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
+            super::state::count(not_healthy.filter(is_kept).count())
+        };
+        Tally {
+            starting: deployment.pending_count(),
+            unproven: super::state::count(deployment.unproven.len()),
+            healthy: deployment.healthy_count(),
+            kept,
+            beside: super::state::count(deployment.replacements.len()),
+            protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
+            protected_healthy: super::state::count(
+                protected().filter(|task| deployment.healthy.contains(task)).count(),
+            ),
+        }
+    }
+
+    /// Whether a task that is not healthy waits to be replaced or takes another's place.
+    pub(super) fn is_kept(&self, task: &TaskId) -> bool {
+        let record = &self.tasks[task];
+        record.replace.is_some() || record.replaces.is_some()
     }
 }
 
@@ -70,18 +132,22 @@ impl ControlPlane {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         self.judge_deployment(name);
+        if is_daemon {
+            self.reconcile_daemon(name);
+            return;
+        }
         let service = &self.state.services[name];
-        let tally = |deployment: &Deployment| Tally {
-            starting: deployment.pending_count(),
-            unproven: super::state::count(deployment.unproven.len()),
-            healthy: deployment.healthy_count(),
-        };
-        let older: Vec<Tally> = service.deployments.iter().skip(1).map(tally).collect();
+        let primary = self.state.tally(service, 0, self.now);
+        let older: Vec<Tally> =
+            (1..service.deployments.len()).map(|index| self.state.tally(service, index, self.now)).collect();
+        let launching = service.launching();
         let plan = plan(&PlanInputs {
             desired_count: service.spec.desired_count,
-            bounds: Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration),
-            primary: tally(service.primary()),
+            bounds: service.bounds(),
+            launching,
+            primary,
             older: &older,
         });
         if plan.stop_primary > 0 {
@@ -95,17 +161,16 @@ impl ControlPlane {
                 self.stop_some(name, index + 1, stop.healthy, Victims::HealthyOnly);
             }
         }
-        if plan.start > 0 {
-            self.start_some(name, plan.start);
+        let launched = match launching {
+            Launching::Primary => Some(0),
+            Launching::Older(index) => Some(index + 1),
+            Launching::Nobody => None,
+        };
+        if let Some(index) = launched.filter(|_| plan.start > 0) {
+            self.start_some(name, index, plan.start, None);
         }
-        if plan.blocked == Blocked::ByConfiguration {
-            self.complain(
-                name,
-                Complaint::BlockedByBounds,
-                "was unable to stop or start tasks during a deployment because of the service deployment \
-                 configuration. Update the minimumHealthyPercent or maximumPercent value and try again.",
-            );
-        }
+        self.say_what_blocks(name, plan.blocked);
+        self.replace_some(name);
         let stopped_any =
             plan.stop_primary > 0 || plan.stop_older.iter().any(|stop| stop.not_healthy + stop.healthy > 0);
         if stopped_any {
@@ -113,6 +178,32 @@ impl ControlPlane {
             self.dirty.insert(name.clone());
         }
         self.conclude(name);
+    }
+
+    /// **Source:** ecs-semantics §2.6, §5.2, §5.11.
+    pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, blocked: Blocked) {
+        match blocked {
+            Blocked::No => {}
+            Blocked::ByConfiguration => {
+                let said = self.complain(
+                    name,
+                    Complaint::BlockedByBounds,
+                    "was unable to stop or start tasks during a deployment because of the service deployment \
+                     configuration. Update the minimumHealthyPercent or maximumPercent value and try again.",
+                );
+                if said == Said::Aloud {
+                    self.service_action(name, ServiceActionEvent::TaskConfigurationFailure, None);
+                }
+            }
+            Blocked::ByProtection => {
+                let text = format!(
+                    "was unable to reach steady state because task set ({}) was unable to scale in. Reason: The number \
+                     of protected tasks are more than the desired count of tasks",
+                    self.state.services[name].primary().shown_id
+                );
+                self.complain(name, Complaint::BlockedByProtection, &text);
+            }
+        }
     }
 
     /// Whatever a service does, it is steady only when it has said so again. **Source:** ecs-semantics §5.7.
@@ -128,6 +219,7 @@ impl ControlPlane {
         let before = service.spec.desired_count;
         service.spec.desired_count = desired_count;
         service.steadiness = Steadiness::Changing;
+        self.service_action(name, ServiceActionEvent::DesiredCountUpdated, Some(cause.into()));
         self.service_event(name, &format!("desired count changed from {before} to {desired_count}: {cause}"));
         self.dirty.insert(name.clone());
     }
@@ -145,5 +237,6 @@ impl ControlPlane {
             self.freed.insert(provider);
         }
         self.dirty.append(&mut self.waiting);
+        self.daemons_may_leave(instance);
     }
 }

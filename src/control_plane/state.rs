@@ -13,7 +13,7 @@ use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::auto_scaling_group::{LaunchTemplate, LifecycleState, RefreshStatus};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
-    LaunchTarget,
+    LaunchTarget, RequiredAttribute,
 };
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
@@ -89,8 +89,56 @@ pub struct Registered {
 pub struct PlacementRules {
     /// Ranking of instances, first strategy first.
     pub strategies: Vec<PlacementStrategy>,
-    /// What an instance must fulfil.
+    /// What an instance must fulfil: the task definition's constraints, then the service's or the request's.
     pub constraints: Vec<PlacementConstraint>,
+    /// The attributes that it must have.
+    pub required_attributes: Vec<RequiredAttribute>,
+}
+
+impl PlacementRules {
+    /// The rules of a service or a request for tasks of a definition. **Source:** ecs-semantics §4.1.
+    pub fn of(
+        definition: &TaskDefinition,
+        strategies: &[PlacementStrategy],
+        constraints: &[PlacementConstraint],
+    ) -> PlacementRules {
+        PlacementRules {
+            strategies: strategies.to_vec(),
+            constraints: definition.placement_constraints.iter().chain(constraints).cloned().collect(),
+            required_attributes: definition.required_attributes(),
+        }
+    }
+
+    /// Whether a task somewhere may make an instance fit that did not.
+    pub fn depend_on_tasks(&self) -> bool {
+        self.constraints.iter().any(|constraint| match constraint {
+            PlacementConstraint::MemberOf(query) => query.depends_on_tasks(),
+            PlacementConstraint::DistinctInstance => false,
+        })
+    }
+}
+
+/// How a task came to its instance: what is kept to explain it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacementDecision {
+    /// When.
+    pub at: Timestamp,
+    /// By what.
+    pub basis: DecisionBasis,
+}
+
+/// What decided on an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecisionBasis {
+    /// The strategies, or ECS' default: the numbers that the chosen instance had, in their order.
+    Strategies {
+        /// In the order of [`super::placement::rank_names`].
+        ranks: Vec<u32>,
+    },
+    /// The caller of StartTask.
+    Named,
+    /// A DAEMON service, which has a task on each instance.
+    Daemon,
 }
 
 /// A task and what the control plane alone needs to know of it.
@@ -100,11 +148,15 @@ pub struct TaskRecord {
     pub task: Task,
     /// How its instance is to be chosen, should it wait for one.
     pub placement: Arc<PlacementRules>,
+    /// How its instance was chosen, once it was; `None` on Fargate.
+    pub decision: Option<PlacementDecision>,
     /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
     pub health: TaskHealth,
     /// Why it is to give way to another task of its revision, if it is: the service's scheduler starts that one first where the
     /// bounds have room. **Source:** ecs-semantics §3.3, §5.4, §5.10.
     pub replace: Option<ReplaceCause>,
+    /// The task whose place it was started to take, for one that replaces another.
+    pub replaces: Option<TaskId>,
     /// How far the meter has been told of it.
     pub metered: Metered,
 }
@@ -377,6 +429,8 @@ pub struct Deployment {
     pub healthy: BTreeSet<TaskId>,
     /// Those of its tasks that run or are to run and are to give way to another of its revision.
     pub giving_way: BTreeSet<TaskId>,
+    /// Which task takes whose place while both are there: by the one that gives way.
+    pub replacements: BTreeMap<TaskId, TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
@@ -412,6 +466,7 @@ impl Deployment {
             unproven: BTreeSet::new(),
             healthy: BTreeSet::new(),
             giving_way: BTreeSet::new(),
+            replacements: BTreeMap::new(),
             stopping: BTreeSet::new(),
             tasks_by_provider: BTreeMap::new(),
         }
@@ -545,11 +600,15 @@ impl ClusterState {
             let shown = ids.container_instance(instance.id);
             let mut cpu = 0u64;
             let mut memory = 0u64;
+            let mut ports = BTreeSet::new();
             let (mut running, mut pending, mut holding) = (0, 0, 0);
             for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
                 let task = &self.tasks[task].task;
                 cpu += u64::from(task.reservation.cpu.0);
                 memory += u64::from(task.reservation.memory.0);
+                for port in &task.reservation.ports {
+                    assert!(ports.insert(*port), "instance {shown} has given port {} twice", port.port);
+                }
                 assert!(task.holds_resources(), "instance {shown} lists a task that is over");
                 running += u32::from(task.desired_status == DesiredStatus::Running);
                 pending += u32::from(task.last_status == TaskStatus::Pending);
@@ -570,6 +629,11 @@ impl ClusterState {
                 let warm = self.capacity_providers.get(name).is_some_and(|group| group.warm.contains(&instance.id));
                 assert_eq!(warm, instance.lifecycle.is_warmed(), "instance {shown} and its warm pool disagree");
             }
+            assert_eq!(
+                instance.registered.ports.union(&ports).copied().collect::<BTreeSet<_>>(),
+                instance.remaining.ports,
+                "instance {shown} is wrong about its ports"
+            );
             assert_eq!(
                 (u64::from(instance.remaining.cpu.0) + cpu, u64::from(instance.remaining.memory.0) + memory),
                 (u64::from(instance.registered.cpu.0), u64::from(instance.registered.memory.0)),
@@ -658,6 +722,16 @@ impl Service {
                 if let (true, Some(provider)) = (index < 3, &task.capacity_provider) {
                     *by_provider.entry(provider.clone()).or_default() += 1;
                 }
+            }
+            let placed = || [&deployment.starting, &deployment.unproven, &deployment.healthy].into_iter().flatten();
+            let gives_way = placed().filter(|task| state.tasks[task].replace.is_some());
+            assert!(
+                gives_way.copied().collect::<BTreeSet<TaskId>>() == deployment.giving_way,
+                "service {name} miscounts what gives way"
+            );
+            for (leaver, replacement) in &deployment.replacements {
+                assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");
+                assert!(placed().any(|task| task == replacement), "service {name} has lost replacement {replacement}");
             }
             let counted = deployment.tasks_by_provider.iter().filter(|(_, count)| **count > 0);
             assert!(counted.eq(by_provider.iter()), "service {name} miscounts its tasks by provider");

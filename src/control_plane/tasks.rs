@@ -10,11 +10,13 @@ use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
 use super::placement::{PlacementRequest, TaskKind};
-use super::state::{Deployment, Metered, PlacementRules, Registered, TaskHealth, TaskRecord};
+use super::state::{
+    DecisionBasis, Deployment, Metered, PlacementDecision, PlacementRules, Registered, TaskHealth, TaskRecord,
+};
 use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
-use crate::model::ids::{DeploymentId, TaskId};
+use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use crate::model::task::{Container, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus};
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
@@ -38,6 +40,7 @@ pub(super) struct NewTask {
     pub deployment: Option<DeploymentId>,
     pub tags: Arc<BTreeMap<String, String>>,
     pub placement: Arc<PlacementRules>,
+    pub replaces: Option<TaskId>,
 }
 
 impl NewTask {
@@ -48,6 +51,7 @@ impl NewTask {
             capacity_provider: self.capacity_provider.as_ref(),
             strategies: &self.placement.strategies,
             constraints: &self.placement.constraints,
+            required_attributes: &self.placement.required_attributes,
             kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -97,6 +101,26 @@ impl Deployment {
         }
     }
 
+    /// Notes whether a task gives way, and who takes whose place.
+    fn note_replacement(&mut self, record: &TaskRecord, gives_way: bool, is_placed: bool) {
+        let id = record.task.id;
+        if gives_way {
+            self.giving_way.insert(id);
+        } else {
+            self.giving_way.remove(&id);
+            self.replacements.remove(&id);
+        }
+        match record.replaces {
+            Some(leaver) if is_placed && record.task.version == 0 && self.giving_way.contains(&leaver) => {
+                self.replacements.insert(leaver, id);
+            }
+            Some(leaver) if !is_placed && self.replacements.get(&leaver) == Some(&id) => {
+                self.replacements.remove(&leaver);
+            }
+            _ => {}
+        }
+    }
+
     fn leave(&mut self, slot: Slot, task: TaskId) {
         self.set_of(slot).map(|set| set.remove(&task));
     }
@@ -120,10 +144,13 @@ impl ControlPlane {
     /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
     /// **Source:** ecs-semantics §2.1, §4.5.
     pub(super) fn create_task(&mut self, new: &NewTask) -> Result<TaskId, Unplaced> {
-        let instance = match new.launch_type {
+        let host = match new.launch_type {
             LaunchType::Fargate => None,
             LaunchType::Ec2 => match self.placement.place(&new.placement_request(), &mut self.rng) {
-                Ok(instance) => Some(instance),
+                Ok(instance) => {
+                    let ranks = self.placement.ranks(instance, &new.placement_request());
+                    Some((instance, DecisionBasis::Strategies { ranks }))
+                }
                 Err(_) => {
                     let scaled = new.capacity_provider.as_ref().is_some_and(|name| self.scalers.contains_key(name));
                     if !scaled {
@@ -136,6 +163,11 @@ impl ControlPlane {
                 }
             },
         };
+        Ok(self.add_task(new, host))
+    }
+
+    /// Creates a task on an instance that has what it needs and fulfils what it asks, on Fargate or waiting.
+    pub(super) fn add_task(&mut self, new: &NewTask, host: Option<(ContainerInstanceId, DecisionBasis)>) -> TaskId {
         let id = self.new_task_id();
         let definition = &new.registered.definition;
         let task = Task {
@@ -158,7 +190,17 @@ impl ControlPlane {
         self.state.standalone_live_count += usize::from(task.service.is_none());
         let placement = new.placement.clone();
         let health = TaskHealth::Unproven;
-        let record = TaskRecord { task, placement, health, replace: None, metered: Metered::No };
+        let (instance, basis) = host.unzip();
+        let decision = basis.map(|basis| PlacementDecision { at: self.now, basis });
+        let record = TaskRecord {
+            task,
+            placement,
+            decision,
+            health,
+            replace: None,
+            replaces: new.replaces,
+            metered: Metered::No,
+        };
         self.state.tasks.insert(id, Box::new(record));
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
@@ -174,7 +216,7 @@ impl ControlPlane {
                 self.change_task(id, |_| {});
             }
         }
-        Ok(id)
+        id
     }
 
     fn provisioning_count(&self) -> usize {
@@ -206,6 +248,9 @@ impl ControlPlane {
             }
         });
         self.actions.push(Action::StartTask(start));
+        if let TaskHost::Ec2(_) = host {
+            self.task_came();
+        }
     }
 
     /// Tries again to place the tasks that wait for a provider's capacity, in the order of their creation.
@@ -214,20 +259,24 @@ impl ControlPlane {
         let mut placed = Vec::new();
         queue.offer(provider, |task, request| {
             let Ok(instance) = self.placement.place(request, &mut self.rng) else { return Offer::Refused };
+            let ranks = self.placement.ranks(instance, request);
             // What it takes is missing for the next one.
             self.placement.reserve(instance, request.group, request.reservation);
-            placed.push((task, instance));
+            placed.push((task, instance, ranks));
             Offer::Taken
         });
         let found = self.state.capacity_providers.get_mut(provider).expect("only a provider's tasks wait");
-        for (task, _) in &placed {
+        for (task, ..) in &placed {
             found.provisioning.remove(task);
         }
         debug_assert_eq!(found.provisioning.len(), queue.len(), "the queue and the provider list the same tasks");
         if queue.len() > 0 {
             self.queues.insert(provider.clone(), queue);
         }
-        for (task, instance) in placed {
+        for (task, instance, ranks) in placed {
+            let basis = DecisionBasis::Strategies { ranks };
+            let record = self.state.tasks.get_mut(&task).expect("a task that waits is known");
+            record.decision = Some(PlacementDecision { at: self.now, basis });
             self.hand_over(task, TaskHost::Ec2(instance));
         }
     }
@@ -345,27 +394,16 @@ impl ControlPlane {
             let reason = self.essential_exited.clone();
             self.stop_task(id, StopCode::EssentialContainerExited, &reason);
         }
+        self.look_at_health(id);
     }
 
     fn task_started(&mut self, id: TaskId) {
         self.measure_task(id);
         let task = &self.state.tasks[&id].task;
         if let Some(service) = task.service.clone() {
-            if task.desired_status == DesiredStatus::Running {
-                self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id));
-            }
             self.service_task_ran(&service, id);
+            self.watch_health(id);
             self.dirty.insert(service);
-        }
-    }
-
-    /// A task without health checks counts as healthy after it has run for a while. **Source:** ecs-semantics §5.2.
-    pub(super) fn task_proved_healthy(&mut self, id: TaskId) {
-        let Some(record) = self.state.tasks.get(&id) else { return };
-        if slot_of(record) == Slot::Unproven {
-            let service = record.task.service.clone();
-            self.change_task(id, |record| record.health = TaskHealth::Healthy);
-            self.dirty.extend(service);
         }
     }
 
@@ -436,6 +474,7 @@ impl ControlPlane {
         let instance_before = record.task.container_instance;
         let is_new = record.task.version == 0;
         let containers_before = record.task.containers.clone();
+        let gave_way = before.0.is_placed() && record.replace.is_some();
         change(record);
         let task = &mut record.task;
         if task.desired_status == DesiredStatus::Stopped || task.has_lost_an_essential_container() {
@@ -443,7 +482,17 @@ impl ControlPlane {
         }
         let containers_changed = task.containers != containers_before;
         let after = (slot_of(record), record.task.last_status, record.task.desired_status);
+        let gives_way = after.0.is_placed() && record.replace.is_some();
         debug_assert!(after.1 >= before.1, "a task's status only goes forward");
+        if (gave_way, before.0.is_placed()) != (gives_way, after.0.is_placed()) || is_new {
+            let of_service = record.task.service.as_ref().zip(record.task.deployment);
+            let deployments = of_service.and_then(|(name, id)| Some((self.state.services.get_mut(name)?, id)));
+            let found =
+                deployments.and_then(|(service, id)| service.deployments.iter_mut().find(|found| found.id == id));
+            if let Some(deployment) = found {
+                deployment.note_replacement(record, gives_way, after.0.is_placed());
+            }
+        }
         if before == after && !containers_changed && !is_new {
             return;
         }

@@ -43,6 +43,11 @@ impl WaitingTasks {
         self.kinds.iter().map(|kind| kind.tasks.len()).sum()
     }
 
+    /// Whether any waits for something about the tasks on an instance.
+    pub(super) fn depend_on_tasks(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.rules.depend_on_tasks())
+    }
+
     /// Adds a task.
     pub(super) fn insert(&mut self, record: &TaskRecord) {
         let id = record.task.id;
@@ -68,7 +73,7 @@ impl WaitingTasks {
     }
 
     /// Offers the tasks in the order of their creation; those that `place` takes are out. Of a kind that was refused once no other is
-    /// offered: room only shrinks meanwhile.
+    /// offered: room only shrinks meanwhile. A kind whose constraints ask for tasks is offered again after each that was placed.
     pub(super) fn offer(&mut self, provider: &Arc<str>, mut place: impl FnMut(TaskId, &PlacementRequest<'_>) -> Offer) {
         let mut refused = vec![false; self.kinds.len()];
         loop {
@@ -82,11 +87,16 @@ impl WaitingTasks {
                 capacity_provider: Some(provider),
                 strategies: &kind.rules.strategies,
                 constraints: &kind.rules.constraints,
+                required_attributes: &kind.rules.required_attributes,
                 kind: kind.kind,
             };
             match place(task, &request) {
                 Offer::Taken => {
                     kind.tasks.pop_first();
+                    // Its being there may be what another waits for.
+                    for (refused, kind) in refused.iter_mut().zip(&self.kinds) {
+                        *refused &= !kind.rules.depend_on_tasks();
+                    }
                 }
                 Offer::Refused => refused[index] = true,
             }

@@ -8,7 +8,7 @@ use super::auto_scaling_group::{
     ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
 };
 use super::ids::ContainerInstanceId;
-use super::task_definition::{CpuArchitecture, HostPort};
+use super::task_definition::{CpuArchitecture, HostPort, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 use super::usage::PurchaseOption;
 
@@ -41,7 +41,7 @@ pub struct InstanceLaunch {
     pub availability_zone: Arc<str>,
     /// Time from launch to `running`, when it begins to be paid for and registers with the cluster.
     pub boot_time: Duration,
-    /// Custom attributes.
+    /// Custom attributes. One without a value has an empty one.
     pub attributes: BTreeMap<String, String>,
     /// The capacity provider that launches it; `None` for an instance registered by hand.
     pub capacity_provider: Option<Arc<str>>,
@@ -51,8 +51,14 @@ pub struct InstanceLaunch {
     pub spot_draining: SpotDraining,
     /// The version of the launch template that it comes from; 0 for an instance registered by hand.
     pub launch_template_version: u32,
-    /// Its machine image.
+    /// What the cluster file calls it, for an instance registered by hand. ECS has no such names.
+    pub name: Option<Arc<str>>,
+    /// The Amazon machine image; `None` is one for the architecture.
     pub image_id: Option<Arc<str>>,
+    /// The VPC, where it is known.
+    pub vpc_id: Option<Arc<str>>,
+    /// The subnet, where it is known.
+    pub subnet_id: Option<Arc<str>>,
 }
 
 /// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
@@ -65,20 +71,87 @@ pub enum SpotDraining {
     Enabled,
 }
 
+/// The version of the agent that every instance reports. *Ours:* the pools have no agent; it is that of the rule book's time.
+pub const AGENT_VERSION: &str = "1.100.0";
+
+/// The attribute of the zone, which every instance has. **Source:** ecs-semantics §3.5.
+pub const AVAILABILITY_ZONE: &str = "ecs.availability-zone";
+
+/// Markers without a value for what every instance can do. **Source:** ecs-semantics §3.5. *Ours:* the list: what the pools do.
+pub const CAPABILITIES: &[&str] = &[
+    "com.amazonaws.ecs.capability.docker-remote-api.1.44",
+    "com.amazonaws.ecs.capability.logging-driver.json-file",
+    "ecs.capability.container-health-check",
+    "ecs.capability.container-ordering",
+    "ecs.capability.container-restart-policy",
+    "ecs.capability.env-files.s3",
+    "ecs.capability.task-cpu-mem-limit",
+];
+
+/// TCP ports that are taken on every instance. **Source:** ecs-semantics §3.1.
+pub const RESERVED_PORTS: [u16; 5] = [22, 2375, 2376, 51_678, 51_679];
+
+/// The most host ports that can be taken on an instance, those taken from the start included. **Source:** ecs-semantics §1.7.
+pub const PORTS_MAX: usize = 100;
+
+/// Custom attributes of an instance at most. **Source:** ecs-semantics §1.7.
+pub const CUSTOM_ATTRIBUTES_MAX: usize = 10;
+
+/// The names of built-in attributes that are no capability markers. **Source:** ecs-semantics §3.5.
+pub const BUILT_IN_ATTRIBUTES: &[&str] = &[
+    "ecs.ami-id",
+    AVAILABILITY_ZONE,
+    "ecs.instance-type",
+    "ecs.os-type",
+    "ecs.os-family",
+    "ecs.cpu-architecture",
+    "ecs.vpc-id",
+    "ecs.subnet-id",
+];
+
 impl InstanceLaunch {
-    /// The value of an attribute, built in or custom. **Source:** ecs-semantics §3.5.
+    /// The value of an attribute, built in or custom; an empty one for a marker. **Source:** ecs-semantics §3.5.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         match name {
-            "ecs.availability-zone" => Some(&self.availability_zone),
+            AVAILABILITY_ZONE => Some(&self.availability_zone),
             "ecs.instance-type" => Some(&self.instance_type.name),
             "ecs.os-type" => Some("linux"),
-            "ecs.ami-id" if self.image_id.is_some() => self.image_id.as_deref(),
-            "ecs.cpu-architecture" => Some(match self.instance_type.architecture {
-                CpuArchitecture::X86_64 => "x86_64",
-                CpuArchitecture::Arm64 => "arm64",
-            }),
+            "ecs.os-family" => Some("LINUX"),
+            "ecs.cpu-architecture" => Some(self.instance_type.architecture.attribute_value()),
+            "ecs.ami-id" => Some(self.image_id.as_deref().unwrap_or(match self.instance_type.architecture {
+                CpuArchitecture::X86_64 => "ami-00000000000000086",
+                CpuArchitecture::Arm64 => "ami-00000000000000064",
+            })),
+            "ecs.vpc-id" => self.vpc_id.as_deref(),
+            "ecs.subnet-id" => self.subnet_id.as_deref(),
+            marker if CAPABILITIES.contains(&marker) => Some(""),
             custom => self.attributes.get(custom).map(String::as_str),
         }
+    }
+
+    /// All its attributes with their values, by name.
+    pub fn all_attributes(&self) -> BTreeMap<&str, &str> {
+        let names = BUILT_IN_ATTRIBUTES.iter().chain(CAPABILITIES).copied();
+        names
+            .chain(self.attributes.keys().map(String::as_str))
+            .filter_map(|name| Some((name, self.attribute(name)?)))
+            .collect()
+    }
+}
+
+/// An attribute that an instance must have for a task to run there. **Source:** ecs-semantics §4.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredAttribute {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: &'static str,
+}
+
+impl RequiredAttribute {
+    /// Whether an instance has it.
+    pub fn is_had_by(&self, launch: &InstanceLaunch) -> bool {
+        launch.attribute(self.name) == Some(self.value)
     }
 }
 
@@ -115,7 +188,7 @@ impl ContainerInstanceStatus {
 pub struct ContainerInstance {
     /// Its identity.
     pub id: ContainerInstanceId,
-    /// What it was launched from.
+    /// What it was launched from, with the custom attributes that it has by this moment.
     pub launch: Arc<InstanceLaunch>,
     /// Its status.
     pub status: ContainerInstanceStatus,
@@ -164,12 +237,17 @@ pub enum AgentConnection {
 }
 
 impl ContainerInstance {
+    /// Whether tasks may be placed on it: it is ACTIVE and its agent has contact. **Source:** ecs-semantics §3.2.
+    pub fn takes_tasks(&self) -> bool {
+        self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
+    }
+
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
         let registered = InstanceResources {
             cpu: launch.instance_type.cpu_units(),
             memory: launch.instance_type.memory,
-            ports: BTreeSet::new(),
+            ports: reserved_ports(),
         };
         ContainerInstance {
             id,
@@ -193,6 +271,11 @@ impl ContainerInstance {
             version: 0,
         }
     }
+}
+
+/// The host ports in use on an instance without tasks. **Source:** ecs-semantics §3.1.
+pub fn reserved_ports() -> BTreeSet<HostPort> {
+    RESERVED_PORTS.map(|port| HostPort { port, protocol: Protocol::Tcp }).into()
 }
 
 /// Resources of a container instance. **Source:** ecs-semantics §3.1.
@@ -225,8 +308,6 @@ pub struct AutoScalingGroup {
     pub attributes: BTreeMap<String, String>,
     /// The version of the launch template that it starts with.
     pub launch_template_version: u32,
-    /// The machine image of its instances.
-    pub image_id: Option<Arc<str>>,
     /// How its instances are paid for.
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
@@ -247,9 +328,33 @@ pub struct AutoScalingGroup {
     pub warm_pool: Option<WarmPool>,
     /// Time from the start of a warm pool's instance to `running`; `None` is a third of the boot time.
     pub warm_start_time: Option<Duration>,
+    /// The machine image of its instances; `None` is one for the architecture.
+    pub image_id: Option<Arc<str>>,
+    /// Their VPC, where it is known.
+    pub vpc_id: Option<Arc<str>>,
+    /// Their subnets by zone, where they are known.
+    pub subnets: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl AutoScalingGroup {
+    /// What an instance of the group in a zone is launched from.
+    pub fn launch_in(&self, zone: &Arc<str>, capacity_provider: &Arc<str>) -> InstanceLaunch {
+        InstanceLaunch {
+            instance_type: self.instance_type.clone(),
+            availability_zone: zone.clone(),
+            boot_time: self.boot_time,
+            attributes: self.attributes.clone(),
+            capacity_provider: Some(capacity_provider.clone()),
+            name: None,
+            image_id: self.image_id.clone(),
+            vpc_id: self.vpc_id.clone(),
+            subnet_id: self.subnets.get(zone).cloned(),
+            purchase_option: self.purchase_option,
+            spot_draining: self.spot_draining,
+            launch_template_version: self.launch_template().version,
+        }
+    }
+
     /// What it launches its instances from at its creation.
     pub fn launch_template(&self) -> LaunchTemplate {
         LaunchTemplate {

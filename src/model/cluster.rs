@@ -7,6 +7,7 @@ use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
 use super::fault::Fault;
+use super::ids::ContainerInstanceId;
 use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
@@ -39,6 +40,8 @@ pub struct ClusterSpec {
     pub metric_scripts: Vec<MetricScript>,
     /// Standalone tasks.
     pub run_tasks: Vec<ScheduledRunTask>,
+    /// Standalone tasks on named instances.
+    pub start_tasks: Vec<ScheduledStartTask>,
     /// Load on services.
     pub loads: Vec<Load>,
     /// What goes wrong, and when.
@@ -63,6 +66,36 @@ pub struct ScheduledRunTask {
     pub at: Duration,
     /// What.
     pub spec: RunTaskSpec,
+}
+
+/// Standalone tasks on instances that the caller names, and when to ask for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScheduledStartTask {
+    /// When, since the start.
+    pub at: Duration,
+    /// The names of the instances, one task each.
+    pub container_instances: Vec<Arc<str>>,
+    /// What; its own list of instances is empty.
+    pub spec: StartTaskSpec,
+}
+
+/// The parameters of StartTask. **Source:** ecs-semantics §4.5, §11.6.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartTaskSpec {
+    /// What to run.
+    pub task_definition: TaskDefinitionRef,
+    /// Where: a task on each, at most ten.
+    pub container_instances: Vec<ContainerInstanceId>,
+    /// The group; `None` is `family:FAMILY`.
+    pub group: Option<Arc<str>>,
+    /// A free tag.
+    pub started_by: Option<Arc<str>>,
+    /// Changes to the task definition.
+    pub overrides: Arc<TaskOverrides>,
+    /// Tags of the tasks.
+    pub tags: BTreeMap<String, String>,
+    /// Whether the task definition's tags are added.
+    pub propagate_tags: PropagateTags,
 }
 
 /// The parameters of RunTask. **Source:** ecs-semantics §4.5, §11.6.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::capacity::LaunchTarget;
+use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
@@ -26,6 +27,10 @@ pub struct ServiceSpec {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// What an instance must fulfil.
     pub placement_constraints: Vec<PlacementConstraint>,
+    /// How many tasks there are to be, and where.
+    pub scheduling_strategy: SchedulingStrategy,
+    /// Whether its tasks are moved to zones that have too few of them.
+    pub availability_zone_rebalancing: AvailabilityZoneRebalancing,
     /// Service auto scaling.
     pub auto_scaling: Option<AutoScaling>,
     /// Tags.
@@ -34,6 +39,36 @@ pub struct ServiceSpec {
     pub propagate_tags: PropagateTags,
     /// How long after a task's start its health checks are left out of account. **Source:** ecs-semantics §5.4.
     pub health_check_grace_period: Duration,
+}
+
+/// How many tasks a service has. **Source:** ecs-semantics §5.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SchedulingStrategy {
+    /// As many as desired.
+    #[default]
+    Replica,
+    /// One on each active instance that meets the constraints; the desired count is computed.
+    Daemon,
+}
+
+impl SchedulingStrategy {
+    /// ECS' wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SchedulingStrategy::Replica => "REPLICA",
+            SchedulingStrategy::Daemon => "DAEMON",
+        }
+    }
+}
+
+/// Whether a service's tasks are kept in balance over zones. **Source:** ecs-semantics §5.10.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AvailabilityZoneRebalancing {
+    /// ECS' default on creation.
+    #[default]
+    Enabled,
+    /// Tasks stay where they are.
+    Disabled,
 }
 
 /// How a service comes from one revision to the next. **Source:** ecs-semantics §5.1, §5.2, §5.7, §5.8.
@@ -104,7 +139,12 @@ pub enum SpreadField {
 pub enum PlacementConstraint {
     /// Each task of a group on an instance of its own.
     DistinctInstance,
+    /// Instances of which a query is true.
+    MemberOf(Arc<ClusterQuery>),
 }
+
+/// Constraints of a task at most, its definition's among them. **Source:** ecs-semantics §4.1.
+pub const PLACEMENT_CONSTRAINTS_MAX: usize = 10;
 
 /// Whose tags a task gets at its creation. **Source:** ecs-semantics §2.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::capacity::RequiredAttribute;
+use super::service::PlacementConstraint;
 use super::units::{CpuUnits, Duration, MemoryMib};
 
 /// Where a task runs. **Source:** ecs-semantics §11.6 (`EXTERNAL` and `MANAGED_INSTANCES` are not offered).
@@ -55,6 +57,16 @@ pub enum CpuArchitecture {
     Arm64,
 }
 
+impl CpuArchitecture {
+    /// The value of the attribute `ecs.cpu-architecture`. **Source:** ecs-semantics §3.5.
+    pub fn attribute_value(self) -> &'static str {
+        match self {
+            CpuArchitecture::X86_64 => "x86_64",
+            CpuArchitecture::Arm64 => "arm64",
+        }
+    }
+}
+
 /// A reference to a task definition: `family` (its latest active revision) or `family:revision`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TaskDefinitionRef {
@@ -98,6 +110,10 @@ pub struct TaskDefinition {
     pub volumes: Vec<Volume>,
     /// Tags, passed on to tasks by tag propagation.
     pub tags: BTreeMap<String, String>,
+    /// What its instances must fulfil, beside what a service or a request asks: `memberOf` only. **Source:** ecs-semantics §4.3.
+    pub placement_constraints: Vec<PlacementConstraint>,
+    /// The architecture that its instance must have; `None`: guests are the same on all.
+    pub required_architecture: Option<CpuArchitecture>,
 }
 
 /// What a task takes from an instance. **Source:** ecs-semantics §3.1.
@@ -131,6 +147,12 @@ pub enum Protocol {
 }
 
 impl TaskDefinition {
+    /// The attributes that an instance must have. **Source:** ecs-semantics §4.1.
+    pub fn required_attributes(&self) -> Vec<RequiredAttribute> {
+        let architecture = self.required_architecture.map(CpuArchitecture::attribute_value);
+        architecture.map(|value| RequiredAttribute { name: "ecs.cpu-architecture", value }).into_iter().collect()
+    }
+
     /// What placement subtracts for one task.
     ///
     /// The task-level sizes where they are given, else the sums over containers, in which a memory reservation counts

@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 44] = [
+    let parents: [(&str, &str); 45] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -182,6 +182,7 @@ fn every_key_is_read() {
         ("metric", "[[metric]]\n"),
         ("metric.steps", "[[metric]]\n[[metric.steps]]\n"),
         ("run_task", "[[run_task]]\n"),
+        ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
         ("load", "[[load]]\n"),
@@ -191,7 +192,11 @@ fn every_key_is_read() {
         let (_, header) = parents.iter().find(|(name, _)| *name == table.table).expect("a header for each table");
         for key in table.keys {
             // `field` is read for strategies that have one.
-            let sibling = if *key == "field" { "type = \"spread\"\n" } else { "" };
+            let sibling = match *key {
+                "field" => "type = \"spread\"\n",
+                "expression" => "type = \"memberOf\"\n",
+                _ => "",
+            };
             let text = format!("{header}{sibling}{key} = 1979-05-27\n");
             let errors =
                 ClusterFile::parse(&text, folder.path().join("cluster.toml"), &Catalog::embedded()).unwrap_err();

@@ -21,7 +21,7 @@ use longshore::model::capacity::{
     AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
     InstanceType, LaunchTarget, ManagedScaling,
 };
-use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
@@ -153,6 +153,13 @@ impl World {
         }
         for scheduled in &spec.instance_refreshes {
             let request = Request::StartInstanceRefresh(Box::new(scheduled.spec.clone()));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
+        }
+        for scheduled in &spec.start_tasks {
+            let named = scheduled.container_instances.iter();
+            let instances = named.filter_map(|name| world.plane.state().instance_named(name)).collect();
+            let start = StartTaskSpec { container_instances: instances, ..scheduled.spec.clone() };
+            let request = Request::StartTask(Box::new(start));
             world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         for scheduled in &spec.run_tasks {

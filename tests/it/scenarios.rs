@@ -345,7 +345,7 @@ fn scale_in_of_thousands_keeps_the_balance() {
     let mut spec = web_on_ec2(900, vec![PlacementStrategy::Spread(zones)]);
     spec.task_definitions = vec![task_definition("web", 1, 4)];
     let mut world = with_services_later(spec);
-    world.run_until(100);
+    world.run_until(300);
     set_count(&mut world, 301);
     let mut by_zone = std::collections::BTreeMap::<String, u32>::new();
     for task in &world.plane.state().services["web"].primary().healthy {
@@ -1114,5 +1114,7 @@ fn a_cluster_file_is_a_scenario() {
     );
 }
 
+mod capacity;
 mod events;
+mod placement;
 mod scaling;

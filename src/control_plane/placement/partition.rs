@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::chain::Order;
+use super::conditions::{Conditions, LastingConditions};
 use super::forest::{Forest, Key, SlotIndex, Tree};
 use super::slot::{GroupIndex, Slot};
 
@@ -48,10 +49,13 @@ impl Default for Limits {
             views_max: 64,
             changes_max: 1024,
             vacant_cells_max: 64,
-            partitions_max: 8,
+            partitions_max: 16,
         }
     }
 }
+
+/// Capacity provider, values of attributes, and whether the conditions are met.
+type CellKey = (Option<Arc<str>>, Vec<u32>, bool);
 
 /// Instances that only resources and counts tell apart.
 #[derive(Clone, Debug)]
@@ -60,6 +64,8 @@ pub(super) struct Cell {
     pub(super) capacity_provider: Option<Arc<str>>,
     /// Their values of the partition's attributes, by index into the values met so far.
     pub(super) values: Vec<u32>,
+    /// Whether they fulfil the partition's conditions.
+    pub(super) is_fit: bool,
     /// How many there are.
     instance_count: u32,
 }
@@ -90,13 +96,15 @@ pub(super) struct View {
 pub(super) struct Partition {
     /// The attributes, sorted.
     pub(super) attributes: Vec<String>,
+    /// What its instances may fulfil or not.
+    pub(super) conditions: LastingConditions,
     /// The cells.
     pub(super) cells: Vec<Cell>,
     /// When it was used last, by the index's count of placements.
     pub(super) used_at: u64,
     limits: Limits,
     values: Vec<BTreeMap<Option<String>, u32>>,
-    cell_by_key: BTreeMap<(Option<Arc<str>>, Vec<u32>), CellIndex>,
+    cell_by_key: BTreeMap<CellKey, CellIndex>,
     cell_of: Vec<CellIndex>,
     vacant_cell_count: usize,
     instance_count: u32,
@@ -109,10 +117,11 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// Parts the active instances by some attributes, which are sorted.
-    pub(super) fn new(attributes: &[&str], slots: &[Slot], limits: Limits) -> Partition {
+    /// Parts the active instances by some attributes, which are sorted, and conditions.
+    pub(super) fn new(attributes: &[&str], conditions: &Conditions<'_>, slots: &[Slot], limits: Limits) -> Partition {
         let mut partition = Partition {
             attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+            conditions: LastingConditions::of(conditions),
             cells: Vec::new(),
             used_at: 0,
             limits,
@@ -134,6 +143,17 @@ impl Partition {
             }
         }
         partition
+    }
+
+    /// The cell of an active instance.
+    pub(super) fn cell_of(&self, slot: SlotIndex) -> &Cell {
+        &self.cells[self.cell_of[slot as usize] as usize]
+    }
+
+    /// The group's tasks on all instances with a cell's value of an attribute.
+    pub(super) fn tasks_in_bucket(&self, group: GroupIndex, attribute: usize, of: &Cell) -> u32 {
+        let is_same = |cell: &CellIndex| self.cells[*cell as usize].values[attribute] == of.values[attribute];
+        self.task_counts(group).filter(|(cell, _)| is_same(cell)).map(|(_, count)| count).sum()
     }
 
     /// How many values of an attribute were met so far.
@@ -299,12 +319,17 @@ impl Partition {
             let next = u32::try_from(known.len()).expect("an instance brings one value at most");
             values.push(*known.entry(value).or_insert(next));
         }
-        let key = (held.launch.capacity_provider.clone(), values);
+        let key = (held.launch.capacity_provider.clone(), values, self.conditions.are_met(held));
         if let Some(cell) = self.cell_by_key.get(&key) {
             return *cell;
         }
         let cell = u32::try_from(self.cells.len()).expect("an instance brings one cell at most");
-        self.cells.push(Cell { capacity_provider: key.0.clone(), values: key.1.clone(), instance_count: 0 });
+        self.cells.push(Cell {
+            capacity_provider: key.0.clone(),
+            values: key.1.clone(),
+            is_fit: key.2,
+            instance_count: 0,
+        });
         self.cell_by_key.insert(key, cell);
         self.vacant_cell_count += 1;
         for trees in self.trees.values_mut() {

@@ -11,6 +11,7 @@
 use std::ops::ControlFlow;
 
 use super::chain::{Chain, Criterion, Order, Tie};
+use super::conditions::{Conditions, GroupNames};
 use super::forest::{Forest, Key, SlotIndex, Tree};
 use super::partition::{CellIndex, Partition, View};
 use super::slot::{GroupIndex, Slot};
@@ -32,6 +33,9 @@ pub(super) struct Search<'a> {
     view: Option<&'a View>,
     /// Whether instances that hold the group are out of the question.
     is_distinct: bool,
+    /// What it asks of an instance beside resources, and the names of groups for it.
+    conditions: &'a Conditions<'a>,
+    names: &'a GroupNames,
     /// Enough of the first and of the second resource in the order of the search.
     first: u32,
     second: u32,
@@ -65,6 +69,7 @@ impl<'a> Search<'a> {
         request: &'a PlacementRequest<'a>,
         chain: &'a Chain<'a>,
         group: Option<GroupIndex>,
+        (conditions, names): (&'a Conditions<'a>, &'a GroupNames),
     ) -> Search<'a> {
         let is_distinct = is_distinct(request.constraints);
         let (cpu, memory) = (request.reservation.cpu.0, request.reservation.memory.0);
@@ -81,6 +86,8 @@ impl<'a> Search<'a> {
             group: counted,
             view: counted.and_then(|group| partition.view(group, chain.order)),
             is_distinct,
+            conditions,
+            names,
             first,
             second,
             bucket_counts: bucket_counts(partition, chain, group),
@@ -103,6 +110,7 @@ impl<'a> Search<'a> {
             .zip(&self.partition.cells)
             .filter(|(index, cell)| {
                 self.partition.is_inhabited(*index)
+                    && cell.is_fit
                     && self
                         .request
                         .capacity_provider
@@ -162,7 +170,8 @@ impl<'a> Search<'a> {
     /// The first instance of a tree with enough of everything.
     fn first_in_tree(&self, forest: &Forest, tree: Tree) -> Option<SlotIndex> {
         let found = forest.walk(tree, self.first, self.second, &mut |slot, _| {
-            if self.slots[slot as usize].has_ports(self.request.reservation) {
+            let held = &self.slots[slot as usize];
+            if held.has_ports(self.request.reservation) && self.conditions.pass(held, self.names) {
                 ControlFlow::Break(slot)
             } else {
                 ControlFlow::Continue(())
@@ -261,8 +270,8 @@ impl<'a> Search<'a> {
             }
         };
         for (cell, held) in (0..).zip(&self.partition.cells) {
-            let is_wanted =
-                self.request.capacity_provider.is_none_or(|wanted| held.capacity_provider.as_ref() == Some(wanted));
+            let is_wanted = held.is_fit
+                && self.request.capacity_provider.is_none_or(|wanted| held.capacity_provider.as_ref() == Some(wanted));
             let mut buckets = strategies.iter().filter(|criterion| matches!(criterion, Criterion::TasksInBucket(_)));
             if !is_wanted || !buckets.all(|bucket| self.cell_rank(cell, *bucket) == self.cell_rank(best.cell, *bucket))
             {
@@ -299,6 +308,7 @@ impl<'a> Search<'a> {
         held.remaining.cpu >= self.request.reservation.cpu
             && held.remaining.memory >= self.request.reservation.memory
             && held.has_ports(self.request.reservation)
+            && self.conditions.pass(held, self.names)
             && !(self.is_distinct && candidate.task_count > 0)
     }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::chain::Order;
+use super::conditions::GroupNames;
 use super::forest::Key;
-use crate::model::capacity::{InstanceLaunch, InstanceResources};
+use crate::model::capacity::{InstanceLaunch, InstanceResources, PORTS_MAX};
+use crate::model::cluster_query::{ClusterQuery, InstanceView, Moment};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::Reservation;
 
@@ -30,6 +32,10 @@ pub(super) struct Slot {
     pub(super) id: ContainerInstanceId,
     /// What it was launched from.
     pub(super) launch: Arc<InstanceLaunch>,
+    /// How EC2 shows it.
+    pub(super) ec2_instance_id: Arc<str>,
+    /// When it registered, by the calendar.
+    pub(super) registered_at: Option<Moment>,
     /// What it has left.
     pub(super) remaining: InstanceResources,
     /// Whether it takes tasks.
@@ -78,9 +84,24 @@ impl Slot {
         }
     }
 
-    /// Whether none of the wanted host ports is in use.
+    /// Whether none of the wanted host ports is in use and the instance has that many more. **Source:** ecs-semantics §1.7, §3.1.
     pub(super) fn has_ports(&self, reservation: &Reservation) -> bool {
-        reservation.ports.is_empty() || reservation.ports.is_disjoint(&self.remaining.ports)
+        reservation.ports.is_empty()
+            || reservation.ports.is_disjoint(&self.remaining.ports)
+                && self.remaining.ports.len() + reservation.ports.len() <= PORTS_MAX
+    }
+
+    /// Whether a query is true of it. *Ours:* its tasks are those that hold resources, as `spread` counts them.
+    pub(super) fn is_member(&self, query: &ClusterQuery, names: &GroupNames) -> bool {
+        let groups: Vec<&str> = self.tasks.iter().filter_map(|(group, _)| Some(&**names.get(group)?)).collect();
+        query.is_true_of(&InstanceView {
+            launch: &self.launch,
+            ec2_instance_id: &self.ec2_instance_id,
+            agent_connected: true,
+            registered_at: self.registered_at,
+            running_tasks_count: self.tasks.iter().map(|(_, count)| count).sum(),
+            task_groups: &groups,
+        })
     }
 
     /// The value of an attribute. A built-in one cannot be overridden. **Source:** ecs-semantics §3.5.

@@ -236,6 +236,7 @@ impl Pair {
             capacity_provider: capacity_provider.as_ref(),
             strategies: &wish.strategies,
             constraints: if wish.is_distinct { &[PlacementConstraint::DistinctInstance] } else { &[] },
+            required_attributes: &[],
             kind: wish.kind,
         };
         let choices = self.reference.choices(&request);
@@ -385,6 +386,7 @@ fn check(instances: &[ContainerInstance], strategies: &[PlacementStrategy], coun
         capacity_provider: None,
         strategies,
         constraints: &[],
+        required_attributes: &[],
         kind: TaskKind::Service,
     };
     let mut shown = Vec::new();
@@ -473,6 +475,7 @@ fn each_candidate_has_its_reason() {
         capacity_provider: None,
         strategies: &[],
         constraints: &[PlacementConstraint::DistinctInstance],
+        required_attributes: &[],
         kind: TaskKind::Service,
     };
     assert_eq!(index.place(&request, &mut stream()), Err(Unplaceable));
@@ -511,6 +514,7 @@ fn chance_is_fair() {
             capacity_provider: None,
             strategies: &[],
             constraints: &[],
+            required_attributes: &[],
             kind: TaskKind::Standalone,
         };
         let mut drawn = BTreeMap::new();
@@ -539,6 +543,7 @@ fn removed_instance_comes_back_with_its_tasks() {
         capacity_provider: None,
         strategies: &[],
         constraints: &[PlacementConstraint::DistinctInstance],
+        required_attributes: &[],
         kind: TaskKind::Service,
     };
     assert_eq!(index.explain(&request).reason(), NO_ACTIVE_INSTANCES);

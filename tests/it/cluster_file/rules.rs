@@ -465,9 +465,9 @@ placement_constraints = [{ type = "distinctInstance" }]
             9:3: service[0].placement_strategy[2].field: `field` is missing
             10:30: service[0].placement_strategy[3].field: "zone" is not a field of spread: "instanceId", "host" or "attribute:NAME", as in "attribute:ecs.availability-zone"
             11:30: service[0].placement_strategy[4].field: the random strategy takes no field
-            14:35: service[0].placement_constraints[0].type: "memberOf" is not available yet, only "distinctInstance"
-            14:47: service[0].placement_constraints[0].expression: `expression` is not available yet
-            14:76: service[0].placement_constraints[1].type: "distinctinstance" is not valid here: "distinctInstance"
+            14:61: service[0].placement_constraints[0].expression: expected a subject, found `x`
+              help: write `agentConnected`, `agentVersion`, `attribute:NAME`, `ec2InstanceId`, `registeredAt`, `runningTasksCount` or `task:group`
+            14:76: service[0].placement_constraints[1].type: "distinctinstance" is not valid here: "distinctInstance" or "memberOf"
               help: did you mean "distinctInstance"?
             20:22: service[1].placement_strategy: placement strategies are not supported on Fargate
             21:25: service[1].placement_constraints: placement constraints are not supported on Fargate"#]],
@@ -513,10 +513,11 @@ desired_count = 1
             2:1: service[0].task_definition: `task_definition` is missing
             2:1: service[0].desired_count: `desired_count` is missing
             5:19: service[1].task_definition: "x" is not a revision: write FAMILY or FAMILY:NUMBER
-            7:23: service[1].scheduling_strategy: "DAEMON" is not available yet, only "REPLICA"
+            6:17: service[1].desired_count: a DAEMON service has no desired_count: it runs a task on each instance that meets its constraints
             8:15: service[1].launch_type: "EXTERNAL" is not available yet, only "EC2" and "FARGATE"
             9:56: service[1].deployment_configuration.minimum_healthy_percent: 101 is not within the limits: 0 to 100
             9:79: service[1].deployment_configuration.maximum_percent: 99 is not within the limits: 100 or more
+            9:79: service[1].deployment_configuration.maximum_percent: the maximum_percent of a DAEMON service is 100
             12:19: service[2].task_definition: task definition "app" has no revision 2: this file defines 1 of it
             13:17: service[2].desired_count: -1 is not within the limits: 0 or more
             14:48: service[2].deployment_configuration.maximum_percent: maximum_percent and minimum_healthy_percent cannot both be 100, as this would block deployments

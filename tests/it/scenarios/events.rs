@@ -163,6 +163,7 @@ fn a_service_is_told_of() {
             100.000s service web INFO SERVICE_DESIRED_COUNT_UPDATED -
             100.000s task T2 v3 RUNNING (desired STOPPED) ServiceSchedulerInitiated
             100.000s task T2 v4 STOPPING (desired STOPPED) ServiceSchedulerInitiated
+            100.000s service web INFO TASKS_STOPPED -
             100.000s service web INFO SERVICE_STEADY_STATE -
             101.000s task T2 v5 STOPPING (desired STOPPED) ServiceSchedulerInitiated
             101.000s task T2 v6 STOPPED (desired STOPPED) ServiceSchedulerInitiated

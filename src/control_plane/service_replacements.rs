@@ -1,0 +1,137 @@
+//! Carries out replacements: finds a service's tasks that give way, and does for each what [`super::replacement`] plans.
+
+use std::sync::Arc;
+
+use super::ControlPlane;
+use super::action::ServiceActionEvent;
+use super::deployment::Launching;
+use super::replacement::{
+    GivingWay, Owed, Replacement, ReplacementInputs, ReplacementState, ReplacementStep, Standing, plan_replacements,
+};
+use super::state::{ClusterState, Deployment, ReplaceCause, RolloutState, Service, ServiceStatus, count};
+use crate::model::ids::TaskId;
+use crate::model::task::StopCode;
+
+/// **Source:** ecs-semantics §2.4.
+const FAILED_HEALTH_CHECKS: &str = "Task failed container health checks";
+
+impl Deployment {
+    fn standing(&self, task: TaskId) -> Standing {
+        match (self.healthy.contains(&task), self.unproven.contains(&task)) {
+            (true, _) => Standing::Healthy,
+            (false, true) => Standing::NotHealthy,
+            (false, false) => Standing::Starting,
+        }
+    }
+
+    fn replacement_of(&self, task: TaskId, state: &ClusterState) -> Option<Replacement> {
+        let replacement = *self.replacements.get(&task)?;
+        let state = match state.tasks[&replacement].replace {
+            Some(ReplaceCause::Unhealthy) => ReplacementState::Unhealthy,
+            _ if self.healthy.contains(&replacement) => ReplacementState::Healthy,
+            _ => ReplacementState::Coming,
+        };
+        Some(Replacement { task: replacement, state })
+    }
+}
+
+impl Service {
+    /// The tasks that give way, and whether others are wanted in their places. **Source:** ecs-semantics §5.4.
+    fn tasks_giving_way(&self, state: &ClusterState) -> Vec<GivingWay> {
+        let launching = self.launching();
+        let lower = self.bounds().lower;
+        // Older tasks that are unhealthy are worth replacing as far as the lower bound needs them.
+        let mut lacking = lower.saturating_sub(self.healthy_count());
+        let mut surplus = (self.primary().placed_count() - count(self.primary().replacements.len()))
+            .saturating_sub(self.spec.desired_count);
+        let mut all = Vec::new();
+        for (deployment_index, deployment) in self.deployments.iter().enumerate() {
+            let launches = match launching {
+                Launching::Primary => deployment.rollout_state != RolloutState::Failed || deployment_index > 0,
+                Launching::Older(index) => deployment_index == index + 1,
+                Launching::Nobody => false,
+            };
+            for task in &deployment.giving_way {
+                let cause = state.tasks[task].replace.expect("it is among those that give way");
+                let replacement = deployment.replacement_of(*task, state);
+                let is_wanted = match (deployment_index, launching) {
+                    (0, _) if surplus > 0 && replacement.is_none() => {
+                        surplus -= 1;
+                        false
+                    }
+                    (0, _) | (_, Launching::Older(_) | Launching::Nobody) => true,
+                    (_, Launching::Primary) if cause == ReplaceCause::Unhealthy => {
+                        let is_lacking = lacking > 0;
+                        lacking = lacking.saturating_sub(1);
+                        is_lacking
+                    }
+                    (_, Launching::Primary) => true,
+                };
+                all.push(GivingWay {
+                    task: *task,
+                    deployment_index,
+                    cause,
+                    standing: deployment.standing(*task),
+                    replacement,
+                    owed: if launches && is_wanted { Owed::Replacement } else { Owed::Nothing },
+                });
+            }
+        }
+        all
+    }
+}
+
+impl ControlPlane {
+    /// Replaces tasks that give way as far as the bounds let it. **Source:** ecs-semantics §3.3, §5.4, §5.10.
+    pub(super) fn replace_some(&mut self, name: &Arc<str>) {
+        let service = &self.state.services[name];
+        let is_idle = service.deployments.iter().all(|deployment| deployment.giving_way.is_empty());
+        if is_idle || service.status != ServiceStatus::Active {
+            return;
+        }
+        let giving_way = service.tasks_giving_way(&self.state);
+        let not_healthy = service.running_count() + service.pending_count() - service.healthy_count();
+        let hopeless = giving_way.iter().filter(|giving| giving.standing != Standing::Healthy).count();
+        let inputs = ReplacementInputs {
+            giving_way: &giving_way,
+            bounds: service.bounds(),
+            placed: service.running_count() + service.pending_count(),
+            healthy: service.healthy_count(),
+            in_flight: not_healthy.saturating_sub(count(hopeless)),
+        };
+        let (steps, blocked) = plan_replacements(&inputs, &mut self.rng);
+        for step in steps {
+            match step {
+                ReplacementStep::Stop(task) => self.stop_replaced(name, task),
+                ReplacementStep::Start { deployment_index, instead_of } => {
+                    if self.start_some(name, deployment_index, 1, Some(instead_of)).is_empty() {
+                        break;
+                    }
+                }
+                ReplacementStep::Exchange { deployment_index, task } => {
+                    self.stop_replaced(name, task);
+                    // The primary deployment misses it anyway.
+                    if deployment_index > 0 {
+                        self.start_some(name, deployment_index, 1, Some(task));
+                    }
+                }
+            }
+        }
+        self.say_what_blocks(name, blocked);
+    }
+
+    fn stop_replaced(&mut self, name: &Arc<str>, task: TaskId) {
+        let Some(record) = self.state.tasks.get(&task) else { return };
+        let reason: Arc<str> = match record.replace {
+            Some(ReplaceCause::Unhealthy) => FAILED_HEALTH_CHECKS.into(),
+            _ => {
+                let deployment = record.task.started_by.as_deref().unwrap_or_default();
+                format!("Scaling activity initiated by (deployment {deployment})").into()
+            }
+        };
+        self.stop_task(task, StopCode::ServiceSchedulerInitiated, &reason);
+        self.disturb(name);
+        self.service_action(name, ServiceActionEvent::TasksStopped, None);
+        self.service_event(name, &format!("has stopped 1 running tasks: {}.", self.task_list(&[task])));
+    }
+}
