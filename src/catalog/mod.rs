@@ -30,6 +30,8 @@ pub struct FargateSize {
 pub struct Catalog {
     /// By name, ascending.
     instance_types: Vec<Arc<InstanceType>>,
+    /// Of the types that a saving is known of.
+    spot_saving_percent: Vec<(&'static str, u32)>,
     /// By CPU, ascending.
     fargate_sizes: Vec<FargateSize>,
     /// In the data's order: us-east-1 first.
@@ -85,12 +87,14 @@ impl Catalog {
             .zip(&region.ec2_hourly)
             .filter_map(|(instance_type, rate)| rate.map(|rate| (Arc::from(instance_type.name.as_str()), rate)))
             .collect();
+        let savings = self.spot_saving_percent.iter().map(|(name, percent)| (Arc::from(*name), *percent)).collect();
         Some(PriceBook {
             region: Arc::from(region.name),
             fargate_prefix: Arc::from(region.fargate_prefix),
             ec2_prefix: Arc::from(region.ec2_prefix),
             fargate: region.fargate,
             ec2_hourly: Arc::new(ec2_hourly),
+            ec2_spot_saving_percent: Arc::new(savings),
         })
     }
 
@@ -113,7 +117,13 @@ impl Catalog {
         assert!(instance_types.is_sorted_by(|a, b| a.name < b.name), "instance types are sorted by name, each once");
         let mut regions: Vec<Region> = rows(REGIONS).map(parse_region).collect();
         parse_ec2_prices(&instance_types, &mut regions);
-        Catalog { instance_types, fargate_sizes: rows(FARGATE_SIZES).map(parse_fargate_size).collect(), regions }
+        let spot_saving_percent = rows(INSTANCE_TYPES).filter_map(parse_spot_saving).collect();
+        Catalog {
+            instance_types,
+            spot_saving_percent,
+            fargate_sizes: rows(FARGATE_SIZES).map(parse_fargate_size).collect(),
+            regions,
+        }
     }
 }
 
@@ -143,6 +153,13 @@ fn parse_instance_type(row: &str) -> InstanceType {
             other => panic!("{other:?} is not an architecture in catalog row {row:?}"),
         },
     }
+}
+
+/// What Spot saves, in percent: the catalog's tenth column.
+fn parse_spot_saving(row: &'static str) -> Option<(&'static str, u32)> {
+    let (name, _) = row.split_once(',')?;
+    let percent = row.split(',').nth(9).filter(|text| !text.is_empty())?;
+    Some((name, parse_integer(percent, row)))
 }
 
 fn parse_fargate_size(row: &str) -> FargateSize {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::auto_scaling_group::{read_group_rules, read_purchase_option};
 use super::document::{Context, Read};
 use super::keys::{AUTO_SCALING_GROUP, CAPACITY_PROVIDER, CONTAINER_INSTANCE, MANAGED_SCALING};
 use super::reader::{Entry, Soundness, Table, Value, Words, did_you_mean, quoted};
 use super::suggest::nearest;
 use super::tags::read_attributes;
+use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{AutoScalingGroup, CapacityProvider, InstanceLaunch, InstanceType, ManagedScaling};
 use crate::model::units::{Duration, MemoryMib};
 
@@ -19,6 +21,19 @@ enum ScalingStatus {
 
 const SCALING_STATUSES: Words<ScalingStatus> =
     Words { available: &[("ENABLED", ScalingStatus::Enabled), ("DISABLED", ScalingStatus::Disabled)], planned: &[] };
+
+const TERMINATION_PROTECTIONS: Words<ManagedTerminationProtection> = Words {
+    available: &[
+        ("ENABLED", ManagedTerminationProtection::Enabled),
+        ("DISABLED", ManagedTerminationProtection::Disabled),
+    ],
+    planned: &[],
+};
+
+const DRAININGS: Words<ManagedDraining> = Words {
+    available: &[("ENABLED", ManagedDraining::Enabled), ("DISABLED", ManagedDraining::Disabled)],
+    planned: &[],
+};
 
 /// Reads the capacity providers.
 pub(super) fn read_providers<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Read<'a, CapacityProvider>> {
@@ -41,10 +56,37 @@ fn read_provider(at: &Table<'_>, context: &Context<'_>) -> CapacityProvider {
         at.reject("name", format!("\"{name}\" begins with \"{prefix}\": the name of a capacity provider must not"));
     }
     let group = at.need("auto_scaling_group").and_then(|value| value.table(&AUTO_SCALING_GROUP));
-    CapacityProvider {
+    let provider = CapacityProvider {
         name: Arc::from(name),
         auto_scaling_group: read_group(group.as_ref(), context),
         managed_scaling: at.table("managed_scaling", &MANAGED_SCALING).and_then(|table| read_managed_scaling(&table)),
+        managed_termination_protection: at
+            .word("managed_termination_protection", &TERMINATION_PROTECTIONS)
+            .unwrap_or_default(),
+        managed_draining: at.word("managed_draining", &DRAININGS).unwrap_or_default(),
+    };
+    check_termination_protection(at, &provider);
+    provider
+}
+
+/// **Source:** ecs-semantics §6.2.
+fn check_termination_protection(at: &Table<'_>, provider: &CapacityProvider) {
+    if provider.managed_termination_protection == ManagedTerminationProtection::Disabled {
+        return;
+    }
+    if provider.managed_scaling.is_none() {
+        at.reject_with_help(
+            "managed_termination_protection",
+            "managed termination protection needs managed scaling",
+            Some("add managed_scaling = {}".to_owned()),
+        );
+    }
+    if provider.auto_scaling_group.new_instances_protected == ScaleInProtection::Unprotected {
+        at.reject_with_help(
+            "managed_termination_protection",
+            "managed termination protection needs a group whose new instances are protected from scale-in",
+            Some("add new_instances_protected_from_scale_in = true to auto_scaling_group".to_owned()),
+        );
     }
 }
 
@@ -53,10 +95,6 @@ fn read_group(group: Option<&Table<'_>>, context: &Context<'_>) -> AutoScalingGr
     let Some(group) = group else {
         return AutoScalingGroup {
             instance_type: unknown_type(),
-            min_size: 0,
-            max_size: 0,
-            desired_capacity: None,
-            availability_zones: Vec::new(),
             boot_time: context.boot_time,
             ..AutoScalingGroup::default()
         };
@@ -77,7 +115,7 @@ fn read_group(group: Option<&Table<'_>>, context: &Context<'_>) -> AutoScalingGr
             format!("desired_capacity {desired} is not between min_size {min} and max_size {max}"),
         );
     }
-    AutoScalingGroup {
+    let sized = AutoScalingGroup {
         instance_type: read_instance_type(group, context),
         min_size: min_size.unwrap_or_default(),
         max_size: max_size.unwrap_or_default(),
@@ -88,7 +126,9 @@ fn read_group(group: Option<&Table<'_>>, context: &Context<'_>) -> AutoScalingGr
         image_id: read_id(group, "image_id", "ami-"),
         vpc_id: read_id(group, "vpc_id", "vpc-"),
         subnets: read_subnets(group),
-    }
+        ..AutoScalingGroup::default()
+    };
+    read_group_rules(group, sized)
 }
 
 /// The subnet of each zone.
@@ -99,7 +139,7 @@ fn read_subnets(group: &Table<'_>) -> BTreeMap<Arc<str>, Arc<str>> {
 }
 
 /// An id of EC2's, as in `ami-0123abcd`.
-fn read_id(at: &Table<'_>, key: &'static str, prefix: &str) -> Option<Arc<str>> {
+pub(super) fn read_id(at: &Table<'_>, key: &'static str, prefix: &str) -> Option<Arc<str>> {
     read_id_of(&at.get(key)?, prefix)
 }
 
@@ -157,11 +197,12 @@ pub(super) fn read_instances<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec
                 availability_zone: zone.unwrap_or_else(|| context.zone('a')),
                 boot_time: at.duration("boot_time").unwrap_or(context.boot_time),
                 attributes: read_attributes(&at),
-                capacity_provider: None,
+                purchase_option: read_purchase_option(&at),
                 name: at.has("name").then(|| at.name("name")).flatten().map(Arc::from),
                 image_id: read_id(&at, "image_id", "ami-"),
                 vpc_id: read_id(&at, "vpc_id", "vpc-"),
                 subnet_id: read_id(&at, "subnet_id", "subnet-"),
+                ..InstanceLaunch::default()
             };
             if count > 1 && launch.name.is_some() {
                 at.reject("name", format!("a name is for one instance, and count is {count}"));
@@ -187,7 +228,7 @@ fn read_instance_type(at: &Table<'_>, context: &Context<'_>) -> Arc<InstanceType
     at.need("instance_type").and_then(|value| find_instance_type(&value, context)).unwrap_or_else(unknown_type)
 }
 
-fn find_instance_type(value: &Value<'_>, context: &Context<'_>) -> Option<Arc<InstanceType>> {
+pub(super) fn find_instance_type(value: &Value<'_>, context: &Context<'_>) -> Option<Arc<InstanceType>> {
     let name = value.string()?;
     let Some(instance_type) = context.catalog.instance_type(name) else {
         let help = nearest(name, context.catalog.instance_type_names()).map(did_you_mean);
@@ -229,7 +270,7 @@ fn read_zones(group: &Table<'_>, context: &Context<'_>) -> Vec<Arc<str>> {
 }
 
 /// A zone is the region's name and a letter.
-fn read_zone(value: &Value<'_>, context: &Context<'_>) -> Option<Arc<str>> {
+pub(super) fn read_zone(value: &Value<'_>, context: &Context<'_>) -> Option<Arc<str>> {
     let zone = value.string()?;
     if let Some(region) = &context.region {
         let letter = zone.strip_prefix(region.as_str()).unwrap_or_default();

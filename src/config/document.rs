@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::alarms::{read_alarms, read_metric_scripts};
 use super::capacity::{read_instances, read_providers};
+use super::faults::{read_faults, read_instance_refreshes};
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
 use super::loads::{read_loads, read_run_tasks};
@@ -22,7 +23,8 @@ use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
 use crate::model::alarm::MetricAlarm;
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask, ScheduledStartTask};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
+use crate::model::fault::Fault;
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
@@ -82,6 +84,8 @@ pub(super) struct Draft<'a> {
     pub(super) run_tasks: Vec<Asked<'a, ScheduledRunTask>>,
     pub(super) start_tasks: Vec<Read<'a, ScheduledStartTask>>,
     pub(super) loads: Vec<Read<'a, Load>>,
+    pub(super) faults: Vec<Read<'a, Option<Fault>>>,
+    pub(super) instance_refreshes: Vec<Read<'a, ScheduledInstanceRefresh>>,
 }
 
 /// Reads a cluster file.
@@ -113,9 +117,12 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let period_limits = read_period_limits(root);
     let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time, period_limits };
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
+    let capacity_providers = read_providers(root, &context);
     let draft = Draft {
         default_strategy: default_strategy.unwrap_or_default(),
-        capacity_providers: read_providers(root, &context),
+        faults: read_faults(root, &context),
+        instance_refreshes: read_instance_refreshes(root, &context, &capacity_providers),
+        capacity_providers,
         container_instances: read_instances(root, &context),
         task_definitions: read_task_definitions(root, &context),
         services: read_services(root),
@@ -142,6 +149,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         run_tasks: draft.run_tasks.into_iter().map(|asked| asked.read.item).collect(),
         start_tasks: items(draft.start_tasks),
         loads: items(draft.loads),
+        faults: items(draft.faults).into_iter().flatten().collect(),
+        instance_refreshes: items(draft.instance_refreshes),
     }
 }
 

@@ -20,6 +20,9 @@ pub const TABLES: &[&TableKeys] = &[
     &STRATEGY_ITEM,
     &CAPACITY_PROVIDER,
     &AUTO_SCALING_GROUP,
+    &WARM_POOL,
+    &LIFECYCLE_HOOK,
+    &INSTANCE_MAINTENANCE_POLICY,
     &MANAGED_SCALING,
     &CONTAINER_INSTANCE,
     &TASK_DEFINITION,
@@ -61,6 +64,9 @@ pub const TABLES: &[&TableKeys] = &[
     &CONTAINER_OVERRIDE,
     &LOAD,
     &LOAD_STEP,
+    &FAULT,
+    &INSTANCE_REFRESH,
+    &REFRESH_PREFERENCES,
 ];
 
 pub(super) const ROOT: TableKeys = TableKeys {
@@ -77,6 +83,8 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "run_task",
         "start_task",
         "load",
+        "fault",
+        "instance_refresh",
     ],
     planned: &[],
 };
@@ -109,6 +117,8 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "task_protection",
         "stop_timeout",
         "boot_time",
+        "managed_draining_timeout",
+        "spot_interruption_notice",
         "stopped_task_retention",
         "stopped_task_limit",
         "run_for",
@@ -122,8 +132,8 @@ pub(super) const STRATEGY_ITEM: TableKeys =
 
 pub(super) const CAPACITY_PROVIDER: TableKeys = TableKeys {
     table: "capacity_provider",
-    keys: &["name", "auto_scaling_group", "managed_scaling"],
-    planned: &["managed_draining", "managed_instances_provider", "managed_termination_protection", "tags"],
+    keys: &["name", "auto_scaling_group", "managed_scaling", "managed_termination_protection", "managed_draining"],
+    planned: &["managed_instances_provider", "tags"],
 };
 
 pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
@@ -136,11 +146,68 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "availability_zones",
         "boot_time",
         "attributes",
+        "launch_template_version",
+        "purchase_option",
+        "ecs_enable_spot_instance_draining",
+        "termination_policies",
+        "new_instances_protected_from_scale_in",
+        "max_instance_lifetime",
+        "health_check_grace_period",
+        "lifecycle_hooks",
+        "instance_maintenance_policy",
+        "warm_pool",
+        "warm_start_time",
         "image_id",
         "vpc_id",
         "subnets",
     ],
-    planned: &["health_check_grace_period", "mixed_instances_policy", "termination_policies", "warm_pool"],
+    planned: &["credit_specification", "mixed_instances_policy"],
+};
+
+pub(super) const WARM_POOL: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group.warm_pool",
+    keys: &["min_size", "max_group_prepared_capacity", "pool_state"],
+    planned: &["instance_reuse_policy"],
+};
+
+pub(super) const LIFECYCLE_HOOK: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group.lifecycle_hooks",
+    keys: &["name", "lifecycle_transition", "heartbeat_timeout", "default_result"],
+    planned: &["notification_metadata", "notification_target_arn", "role_arn"],
+};
+
+pub(super) const INSTANCE_MAINTENANCE_POLICY: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group.instance_maintenance_policy",
+    keys: &["min_healthy_percentage", "max_healthy_percentage"],
+    planned: &[],
+};
+
+pub(super) const FAULT: TableKeys = TableKeys {
+    table: "fault",
+    keys: &["at", "kind", "capacity_provider", "service", "count", "duration", "boot_time", "availability_zone"],
+    planned: &[],
+};
+
+pub(super) const INSTANCE_REFRESH: TableKeys = TableKeys {
+    table: "instance_refresh",
+    keys: &["at", "capacity_provider", "launch_template_version", "image_id", "instance_type", "preferences"],
+    planned: &[],
+};
+
+pub(super) const REFRESH_PREFERENCES: TableKeys = TableKeys {
+    table: "instance_refresh.preferences",
+    keys: &[
+        "min_healthy_percentage",
+        "max_healthy_percentage",
+        "instance_warmup",
+        "checkpoint_percentages",
+        "checkpoint_delay",
+        "skip_matching",
+        "auto_rollback",
+        "scale_in_protected_instances",
+        "bake_time",
+    ],
+    planned: &["alarm_specification", "standby_instances"],
 };
 
 pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
@@ -164,6 +231,7 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
         "count",
         "boot_time",
         "attributes",
+        "purchase_option",
         "image_id",
         "vpc_id",
         "subnet_id",

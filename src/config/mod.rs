@@ -18,12 +18,14 @@ use crate::model::suggest;
 
 mod alarms;
 mod auto_scaling;
+mod auto_scaling_group;
 mod capacity;
 mod container_lifecycle;
 mod containers;
 mod deployment;
 mod document;
 mod duration;
+mod faults;
 mod keys;
 mod launch;
 mod loads;

@@ -58,6 +58,35 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     for service in &draft.services {
         check_policies(draft, service);
     }
+    for read in &draft.faults {
+        check_provider_name(draft, &read.at, "capacity_provider");
+        check_service_name(draft, &read.at);
+    }
+    for read in &draft.instance_refreshes {
+        check_provider_name(draft, &read.at, "capacity_provider");
+    }
+}
+
+/// A provider that is named must be defined. Spot interruptions may name Fargate's.
+fn check_provider_name(draft: &Draft<'_>, at: &Table<'_>, key: &'static str) {
+    let Some(value) = at.get(key).filter(|value| value.is_string()) else { return };
+    let name = value.string().unwrap_or_default();
+    let known = || draft.capacity_providers.iter().map(|read| &*read.item.name);
+    let is_spot_fault = name == FARGATE_SPOT && at.has("kind");
+    if !is_spot_fault && !has_nameless(known()) && !known().any(|other| other == name) {
+        let help = nearest(name, known()).map(did_you_mean);
+        value.reject_with_help(format!("capacity provider {} is not defined in this file", quoted(name)), help);
+    }
+}
+
+fn check_service_name(draft: &Draft<'_>, at: &Table<'_>) {
+    let Some(value) = at.get("service").filter(|value| value.is_string()) else { return };
+    let name = value.string().unwrap_or_default();
+    let known = || draft.services.iter().map(|service| &*service.read.item.name);
+    if !has_nameless(known()) && !known().any(|other| other == name) {
+        let help = nearest(name, known()).map(did_you_mean);
+        value.reject_with_help(format!("service {} is not defined in this file", quoted(name)), help);
+    }
 }
 
 /// An alarm on one of the cluster's own metrics must name something that is measured: one that does not would never come to a state.

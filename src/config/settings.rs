@@ -89,6 +89,12 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
         task_protection: period("task_protection", default.task_protection),
         stop_timeout: table.duration("stop_timeout").unwrap_or(default.stop_timeout),
         boot_time: table.duration("boot_time").unwrap_or(default.boot_time),
+        managed_draining_timeout: table
+            .duration("managed_draining_timeout")
+            .unwrap_or(default.managed_draining_timeout),
+        spot_interruption_notice: table
+            .duration("spot_interruption_notice")
+            .unwrap_or(default.spot_interruption_notice),
         stopped_task_retention: table.duration("stopped_task_retention").unwrap_or(default.stopped_task_retention),
         stopped_task_limit: table
             .u32("stopped_task_limit", 0..=u32::MAX)

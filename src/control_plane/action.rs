@@ -83,6 +83,15 @@ pub enum Response {
     TaskDefinition(Arc<TaskDefinition>),
     /// The instance that was launched.
     Instance(ContainerInstanceId),
+    /// UpdateContainerInstancesState: those that were changed, and why others were not.
+    ContainerInstances {
+        /// The instances.
+        instances: Vec<ContainerInstanceId>,
+        /// One for each of the others.
+        failures: Vec<Failure>,
+    },
+    /// The number of the instance refresh that was started, from 1 in its group.
+    InstanceRefresh(u32),
     /// The deployment that was started, if one was.
     Service {
         /// The primary deployment.

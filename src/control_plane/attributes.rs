@@ -77,7 +77,7 @@ impl ControlPlane {
                 continue;
             }
             instance.launch = Arc::new(InstanceLaunch { attributes, ..InstanceLaunch::clone(&instance.launch) });
-            if instance.status == ContainerInstanceStatus::Active {
+            if instance.takes_tasks() {
                 self.placement.insert_instance(instance);
             }
             self.instance_changed(id);

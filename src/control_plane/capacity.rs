@@ -1,17 +1,25 @@
-//! Instances and the Auto Scaling groups that keep them.
+//! An EC2 instance's life: launched, running, in service, going, gone; what happens to it unasked, and to its tasks with it.
+//!
+//! Two things are told apart: what EC2 and the group know of it (its lifecycle state; it is paid for from `running` on) and what
+//! ECS knows (its status; it takes tasks while ACTIVE). When it joins a group, waits or leaves is `auto_scaling_group`'s,
+//! `lifecycle_hooks`' and `warm_pool`'s; what ECS alone does with it is `draining`'s.
 
 use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{Action, Notification};
-use super::cluster_autoscaling::{self, ManagedScaler};
+use super::cluster_autoscaling::ManagedScaler;
+use super::event::OutageChange;
+use super::state::ZoneBalance;
 use super::timers::Wakeup;
+use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState, WarmPoolState};
 use crate::model::capacity::{
-    CapacityProvider, ContainerInstance, ContainerInstanceStatus, InstanceLaunch, ManagedScaling,
+    AgentConnection, CapacityProvider, ContainerInstance, ContainerInstanceStatus, InstanceLaunch, ManagedScaling,
+    SpotDraining,
 };
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
-use crate::model::usage::MeteringFact;
+use crate::model::usage::{MeteringFact, PurchaseOption};
 
 impl ControlPlane {
     /// Launches an EC2 instance; it registers when it runs.
@@ -24,55 +32,92 @@ impl ControlPlane {
         id
     }
 
-    /// **Source:** ecs-semantics §3.2, §8.3 (an instance is paid for from `running` on).
+    /// EC2 `running`: paid for from here on. It comes into service once its launch hooks are done.
+    /// **Source:** ecs-semantics §3.2, §8.3, §9.2.
     pub(super) fn instance_running(&mut self, id: ContainerInstanceId) {
-        let now = self.now;
-        let found = self.state.container_instances.get_mut(&id);
-        let Some(instance) = found.filter(|instance| instance.status == ContainerInstanceStatus::Registering) else {
+        let found = self.state.container_instances.get(&id);
+        let Some(instance) = found.filter(|instance| instance.lifecycle == LifecycleState::Pending) else {
             self.state.ignored_events += 1;
             return;
         };
+        if self.state.zones_out.contains(&instance.launch.availability_zone) {
+            self.lose_instance(id, "its availability zone is down");
+            return;
+        }
+        self.start_paying(id);
+        if !self.begin_launch_hooks(id) {
+            self.enter_service(id);
+        }
+    }
+
+    /// It registers with the cluster and counts in its group.
+    pub(super) fn enter_service(&mut self, id: ContainerInstanceId) {
+        let now = self.now;
+        let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
+        instance.lifecycle = LifecycleState::InService;
         instance.status = ContainerInstanceStatus::Active;
+        instance.health = InstanceHealth::Ok;
         instance.registered_at = Some(now);
         instance.empty_since = Some(now);
-        self.placement.insert_instance(instance);
-        let launch = instance.launch.clone();
+        if instance.agent == AgentConnection::Connected {
+            self.placement.insert_instance(instance);
+        }
+        let provider = instance.launch.capacity_provider.clone();
+        self.groups_to_keep.extend(provider);
+        self.instance_changed(id);
+        self.room_appeared(id);
+    }
+
+    /// EC2 `running` begins. **Source:** ecs-semantics §8.3: each start is billed by itself.
+    pub(super) fn start_paying(&mut self, id: ContainerInstanceId) {
+        let now = self.now;
+        let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
+        if instance.running_since.is_some() {
+            return;
+        }
+        instance.running_since = Some(now);
+        instance.start_count += 1;
+        let (start, launch) = (instance.start_count, instance.launch.clone());
         self.actions.push(Action::Meter(MeteringFact::InstanceStarted {
             instance: id,
+            start,
+            purchase_option: launch.purchase_option,
             at: now,
             instance_type: launch.instance_type.clone(),
             capacity_provider: launch.capacity_provider.clone(),
         }));
-        self.instance_changed(id);
-        self.room_appeared(id);
+    }
+
+    /// EC2 `running` ends.
+    pub(super) fn stop_paying(&mut self, id: ContainerInstanceId) {
+        let now = self.now;
+        let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
+        if instance.running_since.take().is_some() {
+            let start = instance.start_count;
+            self.actions.push(Action::Meter(MeteringFact::InstanceStopped { instance: id, start, at: now }));
+        }
     }
 
     /// The group tries again after a metric period.
     pub(super) fn instance_launch_failed(&mut self, id: ContainerInstanceId, reason: &str) {
         let now = self.now;
         let found = self.state.container_instances.get_mut(&id);
-        let Some(instance) =
-            found.filter(|instance| instance.registered_at.is_none() && instance.terminated_at.is_none())
-        else {
+        let Some(instance) = found.filter(|instance| instance.lifecycle == LifecycleState::Pending) else {
             self.state.ignored_events += 1;
             return;
         };
-        instance.status = ContainerInstanceStatus::Inactive;
-        instance.terminated_at = Some(now);
         let provider = instance.launch.capacity_provider.clone();
+        self.leave_group(id, LifecycleState::Terminated);
+        let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
+        instance.terminated_at = Some(now);
         self.instance_changed(id);
         if let Some(name) = provider {
+            self.group_activity(&name, &format!("an instance could not be launched: {reason}"));
+            let until = now + self.settings.metric_period;
             if let Some(group) = self.state.capacity_providers.get_mut(&name) {
-                group.instances.remove(&id);
-                let desired = group.desired_capacity;
-                self.notify(Notification::AutoScalingGroup {
-                    capacity_provider: name.clone(),
-                    from: desired,
-                    to: desired,
-                    reason: format!("an instance could not be launched: {reason}").into(),
-                });
+                group.launches_blocked_until = Some(until);
             }
-            self.timers.set(now + self.settings.metric_period, Wakeup::LaunchRetry(name));
+            self.groups_to_keep.insert(name);
         }
     }
 
@@ -80,71 +125,108 @@ impl ControlPlane {
     /// **Source:** ecs-semantics §2.4, §3.2, §8.3.
     pub(super) fn terminate_instance(&mut self, id: ContainerInstanceId) {
         let found = self.state.container_instances.get(&id);
-        let Some(instance) = found.filter(|instance| instance.status < ContainerInstanceStatus::Deregistering) else {
+        let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else {
             return;
         };
         let provider = instance.launch.capacity_provider.clone();
-        self.leave_running(id, ContainerInstanceStatus::Deregistering);
+        // What waits in the warm pool has never been started elsewhere.
+        let in_pool = instance.lifecycle.is_warmed();
+        self.leave_group(id, LifecycleState::Terminating);
         self.end_tasks_of(id);
-        self.actions.push(Action::TerminateInstance { instance: id });
-        if let Some(provider) = provider {
-            self.groups_to_keep.insert(provider);
+        if in_pool {
+            self.instance_gone(id);
+        } else {
+            self.actions.push(Action::TerminateInstance { instance: id });
         }
+        self.groups_to_keep.extend(provider);
+    }
+
+    /// An instance ends without having been asked to.
+    pub(super) fn lose_instance(&mut self, id: ContainerInstanceId, reason: &str) {
+        let found = self.state.container_instances.get(&id);
+        let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else { return };
+        let provider = instance.launch.capacity_provider.clone();
+        let counted = instance.lifecycle.is_in_group();
+        self.terminate_instance(id);
+        if let (Some(name), true) = (provider, counted) {
+            self.group_activity(&name, &format!("an instance is replaced: {reason}"));
+        }
+    }
+
+    /// **Source:** ecs-semantics §9.1: a state other than running is acted on at once.
+    pub(super) fn instance_failed(&mut self, id: ContainerInstanceId, reason: &str) {
+        if self.live_instance(id).is_some() {
+            self.lose_instance(id, reason);
+        }
+    }
+
+    /// The instance, unless it is gone or going; else the event is one to ignore.
+    pub(super) fn live_instance(&mut self, id: ContainerInstanceId) -> Option<&mut ContainerInstance> {
+        let found = self.state.container_instances.get_mut(&id);
+        let live = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating);
+        if live.is_none() {
+            self.state.ignored_events += 1;
+        }
+        live
     }
 
     /// An instance is gone, asked for or not.
     pub(super) fn instance_terminated(&mut self, id: ContainerInstanceId, reason: Option<String>) {
-        let now = self.now;
         let found = self.state.container_instances.get(&id);
-        let Some(instance) = found.filter(|instance| instance.status != ContainerInstanceStatus::Inactive) else {
+        let Some(instance) = found.filter(|instance| {
+            // The data plane knows nothing of what waits in the warm pool.
+            instance.lifecycle != LifecycleState::Terminated && !instance.lifecycle.is_warmed()
+        }) else {
             self.state.ignored_events += 1;
             return;
         };
         let provider = instance.launch.capacity_provider.clone();
-        let unasked = instance.status != ContainerInstanceStatus::Deregistering;
+        let unasked = instance.lifecycle < LifecycleState::Terminating;
         if unasked {
-            self.leave_running(id, ContainerInstanceStatus::Deregistering);
+            self.leave_group(id, LifecycleState::Terminating);
             self.end_tasks_of(id);
         }
-        // Nothing that ran there can report any more.
-        let left: Vec<TaskId> = self.state.tasks_by_instance.remove(&id).unwrap_or_default().into_iter().collect();
-        for task in left {
-            self.task_over(task);
-        }
-        let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
-        instance.status = ContainerInstanceStatus::Inactive;
-        instance.terminated_at = Some(now);
-        self.instance_changed(id);
+        self.instance_gone(id);
         if let Some(name) = provider {
-            if let (true, Some(group)) = (unasked, self.state.capacity_providers.get(&name)) {
-                let desired = group.desired_capacity;
+            if unasked {
                 let reason = reason.unwrap_or_else(|| "the instance was lost".into());
-                self.notify(Notification::AutoScalingGroup {
-                    capacity_provider: name.clone(),
-                    from: desired,
-                    to: desired,
-                    reason: format!("an instance is replaced: {reason}").into(),
-                });
+                self.group_activity(&name, &format!("an instance is replaced: {reason}"));
             }
             self.groups_to_keep.insert(name);
         }
     }
 
-    /// Takes an instance out of placement, out of its group and off the bill.
-    fn leave_running(&mut self, id: ContainerInstanceId, status: ContainerInstanceStatus) {
+    fn instance_gone(&mut self, id: ContainerInstanceId) {
         let now = self.now;
+        // Nothing that ran there can report any more.
+        let left: Vec<TaskId> = self.state.tasks_by_instance.remove(&id).unwrap_or_default().into_iter().collect();
+        for task in left {
+            self.task_over(task);
+        }
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
-        let was_running = instance.registered_at.is_some();
-        instance.status = status;
+        instance.lifecycle = LifecycleState::Terminated;
+        instance.status = ContainerInstanceStatus::Inactive;
+        instance.terminated_at = Some(now);
+        self.instance_changed(id);
+    }
+
+    /// Takes an instance out of placement, out of its group and off the bill.
+    fn leave_group(&mut self, id: ContainerInstanceId, lifecycle: LifecycleState) {
+        let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
+        instance.lifecycle = lifecycle;
+        instance.status = instance.status.max(match lifecycle {
+            LifecycleState::Terminated => ContainerInstanceStatus::Inactive,
+            _ => ContainerInstanceStatus::Deregistering,
+        });
         if let Some(group) =
             instance.launch.capacity_provider.as_ref().and_then(|name| self.state.capacity_providers.get_mut(name))
         {
             group.instances.remove(&id);
+            group.warm.remove(&id);
         }
         self.placement.remove_instance(id);
-        if was_running {
-            self.actions.push(Action::Meter(MeteringFact::InstanceStopped { instance: id, at: now }));
-        }
+        self.forget_waits(id);
+        self.stop_paying(id);
         self.instance_changed(id);
     }
 
@@ -169,19 +251,58 @@ impl ControlPlane {
         }
     }
 
-    /// Brings a group to its desired capacity: launches over the emptiest zones, terminates nothing that holds tasks.
-    /// **Source:** ecs-semantics §6.4, §9.1.
-    pub(super) fn keep_group(&mut self, name: &Arc<str>) {
-        let Some(state) = self.state.capacity_providers.get(name) else { return };
-        if self.state.draining {
+    /// The two-minute notice. The instance is taken back when it is over, with whatever is left on it.
+    /// **Source:** ecs-semantics §3.3 (last sentence), §8.4.
+    pub(super) fn instance_spot_interruption(&mut self, id: ContainerInstanceId) {
+        let at = self.now + self.settings.spot_interruption_notice;
+        let Some(instance) = self.live_instance(id) else { return };
+        let is_first = instance.reclaimed_at.is_none() && instance.running_since.is_some();
+        if instance.launch.purchase_option != PurchaseOption::Spot || !is_first {
+            self.state.ignored_events += 1;
             return;
         }
-        let group = state.provider.auto_scaling_group.clone();
-        let instances = super::scaling::instance_states(&self.state, state);
-        for zone in cluster_autoscaling::asg_wants(state.desired_capacity, &instances, &group.availability_zones) {
-            let launch = group.launch_in(&zone, name);
-            let id = self.launch_instance(Arc::new(launch));
-            self.state.capacity_providers.get_mut(name).expect("it was found above").instances.insert(id);
+        instance.reclaimed_at = Some(at);
+        let launch = instance.launch.clone();
+        self.wake_for_instance(id);
+        if let Some(name) = &launch.capacity_provider {
+            let shown = self.ids.ec2_instance(id);
+            self.group_activity(name, &format!("Spot instance {shown} is interrupted, it ends at {at}"));
+        }
+        if launch.spot_draining == SpotDraining::Enabled {
+            self.drain_instance(id);
+        }
+    }
+
+    /// Instances of the zone are lost, launches there fail, and groups launch elsewhere. **Source:** ecs-semantics §9.1.
+    pub(super) fn availability_zone_outage(&mut self, zone: &Arc<str>, change: OutageChange) {
+        let changed = match change {
+            OutageChange::Begins => self.state.zones_out.insert(zone.clone()),
+            OutageChange::Ends => self.state.zones_out.remove(zone),
+        };
+        if !changed {
+            self.state.ignored_events += 1;
+            return;
+        }
+        match change {
+            OutageChange::Begins => {
+                let lost: Vec<ContainerInstanceId> = self
+                    .state
+                    .live_instances()
+                    .filter(|instance| instance.launch.availability_zone == *zone)
+                    .map(|instance| instance.id)
+                    .collect();
+                for id in lost {
+                    self.lose_instance(id, &format!("availability zone {zone} is down"));
+                }
+            }
+            OutageChange::Ends => {
+                for (name, group) in &mut self.state.capacity_providers {
+                    if group.provider.auto_scaling_group.availability_zones.contains(zone) {
+                        group.balance = ZoneBalance::Restoring;
+                        self.groups_to_keep.insert(name.clone());
+                    }
+                }
+            }
         }
     }
 
@@ -217,6 +338,33 @@ impl ControlPlane {
             (false, Some(since)) => Some(since),
             (false, None) => Some(self.now),
         };
+        if self.state.is_busy(id) {
+            self.protect_occupied(id);
+        } else {
+            self.emptied.insert(id);
+        }
+    }
+
+    /// Something that an instance waits for has taken its time.
+    pub(super) fn instance_due(&mut self, id: ContainerInstanceId) {
+        let now = self.now;
+        let Some(instance) = self.state.container_instances.get(&id) else { return };
+        if instance.reclaimed_at.is_some_and(|at| at <= now) {
+            self.lose_instance(id, "its Spot capacity was reclaimed");
+            return;
+        }
+        self.reach_waits(id);
+        self.wake_for_instance(id);
+    }
+
+    /// Sets the deadline of whatever an instance waits for next.
+    pub(super) fn wake_for_instance(&mut self, id: ContainerInstanceId) {
+        let reclaimed_at = self.state.container_instances.get(&id).and_then(|instance| instance.reclaimed_at);
+        let waits = self.waits.get(&id).and_then(super::lifecycle_hooks::InstanceWaits::next);
+        match reclaimed_at.into_iter().chain(waits).min() {
+            Some(at) => self.timers.set(at, Wakeup::Instance(id)),
+            None => self.timers.cancel(Wakeup::Instance(id)),
+        }
     }
 
     pub(super) fn instance_changed(&mut self, id: ContainerInstanceId) {
@@ -235,5 +383,26 @@ impl ControlPlane {
             let version = instance.version;
             self.notify(Notification::InstanceTasks { instance: id, version });
         }
+    }
+
+    /// Something that a group did, for whoever watches.
+    pub(super) fn group_activity(&mut self, name: &Arc<str>, reason: &str) {
+        let Some(group) = self.state.capacity_providers.get(name) else { return };
+        let desired = group.desired_capacity;
+        self.notify(Notification::AutoScalingGroup {
+            capacity_provider: name.clone(),
+            from: desired,
+            to: desired,
+            reason: reason.into(),
+        });
+    }
+}
+
+/// The lifecycle state of a warm pool's instances that are ready.
+pub(super) fn pooled(state: WarmPoolState) -> LifecycleState {
+    match state {
+        WarmPoolState::Stopped => LifecycleState::WarmedStopped,
+        WarmPoolState::Running => LifecycleState::WarmedRunning,
+        WarmPoolState::Hibernated => LifecycleState::WarmedHibernated,
     }
 }

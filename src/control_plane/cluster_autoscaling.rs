@@ -1,18 +1,18 @@
-//! Managed scaling: how many instances an Auto Scaling group should have, where to launch them and which may go.
+//! Managed scaling: how many instances an Auto Scaling group should have, and where to launch them.
 //!
 //! The idea: the group has N instances and the tasks need M. `CapacityProviderReservation = M / N × 100` counts whole
 //! instances, not their fill: an instance with one small task is needed as much as a full one. Target tracking holds
 //! the metric at `target_capacity`: at 100 the group has just what it needs, at 50 as many empty instances again. It
-//! grows after one period, unless an instance is still warming up, and shrinks after fifteen, and only by instances
-//! that are empty: termination protection and draining are taken as on.
+//! grows after one period, unless an instance is still warming up, and shrinks after fifteen. Which instances go then is
+//! the group's business.
 //!
 //! Nothing here places a task, launches or terminates. The estimate for tasks that wait for capacity is a lower bound:
 //! a group of equal tasks is packed by division, the groups do not see each other, and what they need is their maximum,
 //! not their sum. What was estimated too low is seen again once the launched instances have warmed up.
 //!
-//! **Source:** ecs-semantics §6.2, §6.3, §6.4, §9.1, §9.3.
+//! **Source:** ecs-semantics §6.2, §6.3, §6.4, §9.1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::metrics::percent_text;
@@ -49,7 +49,7 @@ pub struct InstanceState<'a> {
 /// Whether an instance has tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occupancy {
-    /// None: it may be terminated.
+    /// None.
     Empty,
     /// At least one that is not over, by whatever launch type it came. **Source:** ecs-semantics §6.4.
     Busy,
@@ -128,6 +128,11 @@ enum Need {
 }
 
 impl ManagedScaler {
+    /// Takes over changed bounds of the group.
+    pub fn set_bounds(&mut self, min_size: u32, max_size: u32) {
+        (self.min_size, self.max_size) = (min_size, max_size);
+    }
+
     /// A scaler without history.
     pub fn new(settings: ManagedScaling, min_size: u32, max_size: u32) -> ManagedScaler {
         ManagedScaler { settings, min_size, max_size, low_periods: 0 }
@@ -314,43 +319,6 @@ fn room_for(group: &ProvisioningGroup<'_>, resources: &InstanceResources) -> u32
 /// A number of instances to add within the step sizes; where they contradict each other the maximum holds.
 fn clamp_step(step: u32, settings: &ManagedScaling) -> u32 {
     step.max(settings.minimum_scaling_step_size).min(settings.maximum_scaling_step_size)
-}
-
-/// Which instances a group with more than it desires lets go, in order.
-///
-/// Only empty ones: they are the ones without termination protection, and if there are too few, fewer go. By zones, the
-/// one with the most instances that has an empty one first; among its empty ones the oldest, then the lowest id.
-/// *Ours:* ECS' default policy goes on with the closest billing hour, which billing by the second leaves without
-/// meaning, and then by chance. **Source:** ecs-semantics §6.4, §9.1, §9.3.
-pub fn choose_instances_to_terminate(instances: &[InstanceState<'_>], desired: u32) -> Vec<ContainerInstanceId> {
-    let surplus = count_u32(instances.len()).saturating_sub(desired);
-    let mut zones: BTreeMap<&str, Zone> = BTreeMap::new();
-    for instance in instances {
-        let zone = zones.entry(instance.availability_zone).or_default();
-        zone.instances += 1;
-        if instance.occupancy == Occupancy::Empty {
-            zone.empty.insert((instance.launched_at, instance.id));
-        }
-    }
-    let mut chosen = Vec::new();
-    for _ in 0..surplus {
-        // `max_by_key` takes the last of equals; reversed, the first zone by name.
-        let Some(zone) =
-            zones.values_mut().rev().filter(|zone| !zone.empty.is_empty()).max_by_key(|zone| zone.instances)
-        else {
-            break;
-        };
-        zone.instances -= 1;
-        chosen.extend(zone.empty.pop_first().map(|(_, id)| id));
-    }
-    chosen
-}
-
-/// The instances of a zone.
-#[derive(Debug, Default)]
-struct Zone {
-    instances: u32,
-    empty: BTreeSet<(Timestamp, ContainerInstanceId)>,
 }
 
 /// The zones in which a group launches instances until it has what it desires: one entry a launch, in order.

@@ -139,6 +139,10 @@ impl ClusterState {
                 let Some(instance) = record.task.container_instance else { continue };
                 if !eligible.contains(&instance) {
                     match self.container_instances[&instance].status {
+                        // An agent that has lost contact is no reason to stop what runs there.
+                        ContainerInstanceStatus::Active
+                            if service.status == ServiceStatus::Active
+                                && !self.container_instances[&instance].takes_tasks() => {}
                         ContainerInstanceStatus::Active if service.status == ServiceStatus::Active => {
                             plan.violating.push(task);
                         }

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
-use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
+use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
+use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::deployment::StopType;
 use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
@@ -46,6 +47,42 @@ pub enum Event {
         /// Why, if nobody asked for it.
         reason: Option<String>,
     },
+    /// An EC2 instance fails: it is gone at once, and its tasks with it.
+    InstanceFailed {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Why.
+        reason: String,
+    },
+    /// The health checks of a container instance have another result. **Source:** ecs-semantics §3.2, §9.1.
+    InstanceHealth {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its health.
+        health: InstanceHealth,
+    },
+    /// EC2 is going to take a Spot instance back: the two-minute notice. **Source:** ecs-semantics §3.3.
+    InstanceSpotInterruption {
+        /// The instance.
+        instance: ContainerInstanceId,
+    },
+    /// The agent of a container instance has lost contact: nothing is placed there. **Source:** ecs-semantics §3.2.
+    AgentDisconnected {
+        /// The instance.
+        instance: ContainerInstanceId,
+    },
+    /// The agent of a container instance has contact again.
+    AgentConnected {
+        /// The instance.
+        instance: ContainerInstanceId,
+    },
+    /// An availability zone goes down, or is back.
+    AvailabilityZoneOutage {
+        /// The zone.
+        availability_zone: Arc<str>,
+        /// Which of the two.
+        change: OutageChange,
+    },
     /// Spot capacity under a Fargate task is reclaimed: the two-minute warning. **Source:** ecs-semantics §8.4.
     SpotInterruption {
         /// The task.
@@ -67,6 +104,15 @@ pub enum Event {
     },
     /// A deadline named by `next_deadline` has come.
     DeadlineReached,
+}
+
+/// Whether an outage begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageChange {
+    /// Instances there are lost and launches there fail.
+    Begins,
+    /// Launches there work.
+    Ends,
 }
 
 /// What the data plane says of a task. Facts that are `None` have not happened yet or were reported before.
@@ -132,6 +178,57 @@ pub enum Request {
     LaunchInstance(Arc<InstanceLaunch>),
     /// EC2's TerminateInstances. Its tasks go with it.
     TerminateInstance(ContainerInstanceId),
+    /// UpdateContainerInstancesState. **Source:** ecs-semantics §3.2, §3.3.
+    UpdateContainerInstancesState {
+        /// At most ten.
+        instances: Vec<ContainerInstanceId>,
+        /// ACTIVE or DRAINING.
+        status: ContainerInstanceStatus,
+    },
+    /// DeregisterContainerInstance. **Source:** ecs-semantics §3.2.
+    DeregisterContainerInstance {
+        /// The instance. EC2 runs it, and bills it, until it is terminated.
+        instance: ContainerInstanceId,
+        /// Whether its tasks may be forgotten.
+        deregistration: Deregistration,
+    },
+    /// Auto Scaling's UpdateAutoScalingGroup and SetDesiredCapacity. **Source:** ecs-semantics §9.1.
+    UpdateAutoScalingGroup(Box<UpdateAutoScalingGroup>),
+    /// Auto Scaling's SetInstanceProtection. **Source:** ecs-semantics §9.1.
+    SetInstanceProtection {
+        /// The instances.
+        instances: Vec<ContainerInstanceId>,
+        /// Whether scale-in leaves them alone.
+        protection: ScaleInProtection,
+    },
+    /// Auto Scaling's CompleteLifecycleAction. **Source:** ecs-semantics §9.2.
+    CompleteLifecycleAction {
+        /// The instance that waits.
+        instance: ContainerInstanceId,
+        /// The hook that it waits for.
+        hook: Arc<str>,
+        /// How it ends.
+        result: LifecycleActionResult,
+    },
+    /// Auto Scaling's RecordLifecycleActionHeartbeat: the hook's timeout begins anew. **Source:** ecs-semantics §9.2.
+    RecordLifecycleActionHeartbeat {
+        /// The instance that waits.
+        instance: ContainerInstanceId,
+        /// The hook that it waits for.
+        hook: Arc<str>,
+    },
+    /// Auto Scaling's StartInstanceRefresh. **Source:** ecs-semantics §9.4.
+    StartInstanceRefresh(Box<InstanceRefreshSpec>),
+    /// Auto Scaling's CancelInstanceRefresh: what was replaced stays replaced.
+    CancelInstanceRefresh {
+        /// The capacity provider.
+        capacity_provider: Arc<str>,
+    },
+    /// Auto Scaling's RollbackInstanceRefresh: what was replaced is replaced back.
+    RollbackInstanceRefresh {
+        /// The capacity provider.
+        capacity_provider: Arc<str>,
+    },
     /// CreateService.
     CreateService(Box<ServiceSpec>),
     /// UpdateService.
@@ -236,6 +333,28 @@ pub enum Request {
     },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,
+}
+
+/// Whether a container instance with tasks is deregistered. **Source:** ecs-semantics §3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deregistration {
+    /// It is refused.
+    WhenEmpty,
+    /// `force`: ECS forgets the tasks, and services start others elsewhere.
+    Forced,
+}
+
+/// The parameters of UpdateAutoScalingGroup; `None` leaves as it is. **Source:** ecs-semantics §9.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpdateAutoScalingGroup {
+    /// The capacity provider whose group it is.
+    pub capacity_provider: Arc<str>,
+    /// The fewest instances.
+    pub min_size: Option<u32>,
+    /// The most instances.
+    pub max_size: Option<u32>,
+    /// The desired capacity.
+    pub desired_capacity: Option<u32>,
 }
 
 /// A sample of a metric.

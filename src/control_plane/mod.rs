@@ -12,6 +12,7 @@ pub mod action;
 mod alarm_evaluation;
 mod alarms;
 mod attributes;
+mod auto_scaling_group;
 mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
@@ -22,9 +23,13 @@ mod constraints;
 mod daemon;
 pub mod deployment;
 pub mod deployment_records;
+mod draining;
 pub mod event;
 pub mod explain;
+pub mod faults;
+pub mod instance_refresh;
 mod launch_rate;
+mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
@@ -33,6 +38,7 @@ mod rebalancing;
 mod replacement;
 pub mod request_error;
 mod requests;
+pub mod rolling_replacement;
 mod rollout;
 pub mod scalable_target;
 mod scale_in;
@@ -51,8 +57,10 @@ pub mod state;
 mod task_health;
 mod task_protection;
 mod tasks;
+pub mod termination_policy;
 pub mod timers;
 mod waiting;
+mod warm_pool;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,6 +73,7 @@ use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use event::Event;
+use lifecycle_hooks::InstanceWaits;
 use measuring::Measures;
 use metrics::store::MetricStore;
 use placement::{Calendar, PlacementIndex};
@@ -104,6 +113,10 @@ pub struct ControlPlane {
     freed: BTreeSet<Arc<str>>,
     /// Groups whose instances are to be compared with their desired capacity.
     groups_to_keep: BTreeSet<Arc<str>>,
+    /// Instances whose last task is over since they were last looked at.
+    emptied: BTreeSet<ContainerInstanceId>,
+    /// What instances wait for before they go on to their next lifecycle state.
+    waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
     /// What comes together over a metric period.
@@ -151,6 +164,8 @@ impl ControlPlane {
             waiting: BTreeSet::new(),
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
+            emptied: BTreeSet::new(),
+            waits: BTreeMap::new(),
             instances_with_other_tasks: BTreeSet::new(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
@@ -183,6 +198,14 @@ impl ControlPlane {
             Event::InstanceRunning { instance } => self.instance_running(instance),
             Event::InstanceLaunchFailed { instance, reason } => self.instance_launch_failed(instance, &reason),
             Event::InstanceTerminated { instance, reason } => self.instance_terminated(instance, reason),
+            Event::InstanceFailed { instance, reason } => self.instance_failed(instance, &reason),
+            Event::InstanceHealth { instance, health } => self.instance_health(instance, health),
+            Event::InstanceSpotInterruption { instance } => self.instance_spot_interruption(instance),
+            Event::AgentDisconnected { instance } => self.agent_disconnected(instance),
+            Event::AgentConnected { instance } => self.agent_connected(instance),
+            Event::AvailabilityZoneOutage { availability_zone, change } => {
+                self.availability_zone_outage(&availability_zone, change);
+            }
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::Usage { samples } => self.take_usage(&samples),
@@ -241,7 +264,8 @@ impl ControlPlane {
                 Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
                     self.dirty.insert(service);
                 }
-                Wakeup::LaunchRetry(provider) => {
+                Wakeup::Instance(instance) => self.instance_due(instance),
+                Wakeup::Group(provider) => {
                     self.groups_to_keep.insert(provider);
                 }
             }
@@ -259,6 +283,8 @@ impl ControlPlane {
                 self.place_waiting_tasks(&provider);
             } else if let Some(service) = self.dirty.pop_first() {
                 self.reconcile(&service);
+            } else if let Some(instance) = self.emptied.pop_first() {
+                self.instance_emptied(instance);
             } else if let Some(provider) = self.groups_to_keep.pop_first() {
                 self.keep_group(&provider);
             } else if self.state.draining && self.drain_instances() {

@@ -24,7 +24,12 @@ impl ControlPlane {
                 "the Auto Scaling group of {name} needs a zone and min_size at most max_size"
             )));
         }
+        super::requests::check_provider(&provider)?;
         let before = &state.provider;
+        let template = group.launch_template();
+        if before.auto_scaling_group.launch_template() != template {
+            state.launch_template = template;
+        }
         let edited =
             group.desired_capacity.filter(|_| before.auto_scaling_group.desired_capacity != group.desired_capacity);
         let desired_capacity = edited.unwrap_or(state.desired_capacity).clamp(group.min_size, group.max_size);

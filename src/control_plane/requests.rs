@@ -8,8 +8,9 @@ use super::event::{Deletion, Request};
 use super::request_error::RequestError;
 use super::state::{PlacementRules, ProviderState, Registered};
 use super::tasks::{NewTask, Unplaced};
+use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget,
+    CapacityProvider, CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget,
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::container_order::dependency_problems;
@@ -45,7 +46,26 @@ impl ControlPlane {
                 self.state.default_strategy = strategy;
                 Ok(Response::Done)
             }
-            Request::LaunchInstance(launch) => Ok(Response::Instance(self.launch_instance(launch))),
+            Request::LaunchInstance(launch) => self.request_launch(launch),
+            Request::UpdateContainerInstancesState { instances, status } => {
+                self.update_container_instances_state(&instances, status)
+            }
+            Request::DeregisterContainerInstance { instance, deregistration } => {
+                self.deregister_container_instance(instance, deregistration)
+            }
+            Request::UpdateAutoScalingGroup(update) => self.update_auto_scaling_group(&update),
+            Request::SetInstanceProtection { instances, protection } => {
+                self.set_instance_protection(&instances, protection)
+            }
+            Request::CompleteLifecycleAction { instance, hook, result } => {
+                self.complete_lifecycle_action(instance, &hook, result)
+            }
+            Request::RecordLifecycleActionHeartbeat { instance, hook } => self.record_heartbeat(instance, &hook),
+            Request::StartInstanceRefresh(spec) => self.start_instance_refresh(*spec),
+            Request::CancelInstanceRefresh { capacity_provider } => self.cancel_instance_refresh(&capacity_provider),
+            Request::RollbackInstanceRefresh { capacity_provider } => {
+                self.rollback_instance_refresh(&capacity_provider)
+            }
             Request::TerminateInstance(instance) => self.request_termination(instance),
             Request::CreateService(spec) => self.create_service(*spec),
             Request::UpdateService(update) => self.update_service(*update),
@@ -112,28 +132,29 @@ impl ControlPlane {
                 "the Auto Scaling group of {name} needs a zone and min_size at most max_size"
             )));
         }
-        let desired_capacity = group.desired_capacity.unwrap_or(group.min_size).clamp(group.min_size, group.max_size);
+        check_provider(&provider)?;
         if let Some(scaling) = provider.managed_scaling {
             let scaler = Self::new_managed_scaler(&provider, scaling);
             self.scalers.insert(name.clone(), scaler);
         }
-        self.state.capacity_providers.insert(
-            name.clone(),
-            ProviderState {
-                provider: Arc::new(provider),
-                desired_capacity,
-                instances: Default::default(),
-                provisioning: Default::default(),
-                reservation_millipercent: None,
-            },
-        );
+        self.state.capacity_providers.insert(name.clone(), ProviderState::new(provider));
         self.groups_to_keep.insert(name);
         Ok(Response::Done)
     }
 
+    fn request_launch(&mut self, launch: Arc<InstanceLaunch>) -> Answer {
+        if self.state.zones_out.contains(&launch.availability_zone) {
+            let zone = &launch.availability_zone;
+            return Err(RequestError::Client(format!(
+                "InsufficientInstanceCapacity: availability zone {zone} is down"
+            )));
+        }
+        Ok(Response::Instance(self.launch_instance(launch)))
+    }
+
     fn request_termination(&mut self, instance: ContainerInstanceId) -> Answer {
         match self.state.container_instances.get(&instance) {
-            Some(found) if found.status != ContainerInstanceStatus::Inactive => {
+            Some(found) if found.lifecycle != LifecycleState::Terminated => {
                 self.terminate_instance(instance);
                 Ok(Response::Done)
             }
@@ -273,6 +294,7 @@ impl ControlPlane {
                 // Nothing changes within a call that would make room for the rest.
                 Err(Unplaced::NoRoom) => {
                     failures = self.placement.explain(&new.placement_request()).failures;
+                    failures.extend(self.disconnected_failures(new.capacity_provider.as_ref()));
                     break;
                 }
                 Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {
@@ -305,6 +327,19 @@ impl ControlPlane {
         }
         Response::Done
     }
+}
+
+/// **Source:** ecs-semantics §6.2.
+pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestError> {
+    let is_protected = provider.auto_scaling_group.new_instances_protected == ScaleInProtection::Protected;
+    if provider.managed_termination_protection == ManagedTerminationProtection::Enabled
+        && (provider.managed_scaling.is_none() || !is_protected)
+    {
+        return Err(RequestError::InvalidParameter(
+            "managed termination protection needs managed scaling and new instances protected from scale in".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// The launch type that a provider stands for.

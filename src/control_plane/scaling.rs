@@ -8,18 +8,16 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::Notification;
 use super::alarms::last_period_end;
-use super::cluster_autoscaling::{
-    InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs, choose_instances_to_terminate,
-};
+use super::cluster_autoscaling::{InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs};
 use super::metrics::names;
 use super::service_autoscaling::{ScalingInputs, StepCall};
 use super::state::{ClusterState, ProviderState};
 use crate::model::alarm::AlarmState;
-use crate::model::capacity::{InstanceResources, reserved_ports};
+use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources, reserved_ports};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::scaling::TargetTracking;
 use crate::model::service::PlacementConstraint;
-use crate::model::units::Timestamp;
+use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 
 impl ControlPlane {
     /// The metric period that ends at `due` is over. **Source:** ecs-semantics §6.3, §7.2.
@@ -116,7 +114,7 @@ impl ControlPlane {
                 },
             })
             .collect();
-        let instance_type = &provider.provider.auto_scaling_group.instance_type;
+        let instance_type = &provider.current_template().instance_type;
         let mut fresh_instance =
             InstanceResources { cpu: instance_type.cpu_units(), memory: instance_type.memory, ports: reserved_ports() };
         self.without_daemons(name, &mut fresh_instance);
@@ -128,10 +126,6 @@ impl ControlPlane {
             fresh_instance: &fresh_instance,
             desired: provider.desired_capacity,
         });
-        let victims = match result.desired {
-            Some(desired) if desired < provider.desired_capacity => choose_instances_to_terminate(&instances, desired),
-            _ => Vec::new(),
-        };
         let from = provider.desired_capacity;
         let provider = self.state.capacity_providers.get_mut(name).expect("it was found above");
         provider.reservation_millipercent = Some(result.reservation_millipercent);
@@ -145,9 +139,6 @@ impl ControlPlane {
             });
             self.groups_to_keep.insert(name.clone());
         }
-        for instance in victims {
-            self.terminate_instance(instance);
-        }
     }
 
     fn instances_of_group(&self, group: &Arc<str>) -> BTreeSet<ContainerInstanceId> {
@@ -159,6 +150,10 @@ impl ControlPlane {
             .collect()
     }
 }
+
+/// What an instance that takes no tasks has for them.
+const NO_ROOM: &InstanceResources =
+    &InstanceResources { cpu: CpuUnits(0), memory: MemoryMib(0), ports: BTreeSet::new() };
 
 /// A group's instances as the scaling decisions see them.
 pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderState) -> Vec<InstanceState<'a>> {
@@ -174,7 +169,11 @@ pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderSt
                 availability_zone: &instance.launch.availability_zone,
                 occupancy: if busy { Occupancy::Busy } else { Occupancy::Empty },
                 launched_at: instance.launched_at,
-                remaining: &instance.remaining,
+                remaining: match (instance.status, instance.agent) {
+                    (ContainerInstanceStatus::Registering, _)
+                    | (ContainerInstanceStatus::Active, AgentConnection::Connected) => &instance.remaining,
+                    _ => NO_ROOM,
+                },
             }
         })
         .collect()

@@ -67,6 +67,9 @@ impl ControlPlane {
         if found.status != ContainerInstanceStatus::Active {
             return failure(INACTIVE, format!("the container instance is {}", found.status.as_str()));
         }
+        if !found.takes_tasks() {
+            return failure(super::draining::AGENT, "its agent is disconnected".to_owned());
+        }
         let request = PlacementRequest { constraints: &[], ..new.placement_request() };
         self.placement.refusal(instance, &request)
     }

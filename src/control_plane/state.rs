@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
+use super::instance_refresh::InstanceRefresh;
 use super::metrics::store::MetricStore;
 use super::scalable_target::ScalableTarget;
 use crate::model::alarm::{AlarmState, MetricAlarm};
+use crate::model::auto_scaling_group::{LaunchTemplate, LifecycleState, RefreshStatus};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
     LaunchTarget, RequiredAttribute,
@@ -44,6 +46,8 @@ pub struct ClusterState {
     pub live_count: usize,
     /// How many tasks have been over in all, those no longer listed included.
     pub stopped_count: u64,
+    /// Availability zones that are down.
+    pub zones_out: BTreeSet<Arc<str>>,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
     /// Every metric's datapoints.
@@ -195,12 +199,68 @@ pub struct ProviderState {
     pub provider: Arc<CapacityProvider>,
     /// The group's desired capacity.
     pub desired_capacity: u32,
-    /// The group's instances that are coming up or running.
+    /// The group's instances that are coming up or in service.
     pub instances: BTreeSet<ContainerInstanceId>,
+    /// Its instances in the warm pool.
+    pub warm: BTreeSet<ContainerInstanceId>,
+    /// What it launches instances from while no refresh says otherwise.
+    pub launch_template: LaunchTemplate,
+    /// How many instances it may have beyond its desired capacity while some are being replaced.
+    pub surge: u32,
+    /// Its instance refreshes, oldest first; the last one may be under way.
+    pub refreshes: Vec<InstanceRefresh>,
+    /// Until when nothing is launched after a launch failed.
+    pub launches_blocked_until: Option<Timestamp>,
+    /// Whether its zones are out of balance since one was down.
+    pub balance: ZoneBalance,
     /// Tasks that wait for its capacity in PROVISIONING, in the order of their creation.
     pub provisioning: BTreeSet<TaskId>,
     /// CapacityProviderReservation of the last period, in thousandths of a percent.
     pub reservation_millipercent: Option<u64>,
+}
+
+/// Whether a group moves instances between zones. **Source:** ecs-semantics §9.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZoneBalance {
+    /// It leaves them where they are.
+    #[default]
+    Kept,
+    /// A zone has come back: until they are balanced.
+    Restoring,
+}
+
+impl ProviderState {
+    /// What a provider begins with.
+    pub fn new(provider: CapacityProvider) -> ProviderState {
+        let group = &provider.auto_scaling_group;
+        let desired = group.desired_capacity.unwrap_or(group.min_size);
+        ProviderState {
+            desired_capacity: desired.clamp(group.min_size, group.max_size),
+            instances: BTreeSet::new(),
+            warm: BTreeSet::new(),
+            launch_template: group.launch_template(),
+            surge: 0,
+            refreshes: Vec::new(),
+            launches_blocked_until: None,
+            balance: ZoneBalance::Kept,
+            provisioning: BTreeSet::new(),
+            reservation_millipercent: None,
+            provider: Arc::new(provider),
+        }
+    }
+
+    /// The refresh that is under way.
+    pub fn refresh(&self) -> Option<&InstanceRefresh> {
+        self.refreshes.last().filter(|refresh| refresh.status.is_under_way())
+    }
+
+    /// What instances are launched from at this moment.
+    pub fn current_template(&self) -> &LaunchTemplate {
+        match self.refresh() {
+            Some(refresh) if refresh.status != RefreshStatus::Cancelling => &refresh.to,
+            _ => &self.launch_template,
+        }
+    }
 }
 
 /// ECS' statuses of a service. **Source:** ecs-semantics §1.1.
@@ -484,17 +544,15 @@ impl ClusterState {
         }
     }
 
-    /// Instances that are neither gone nor going.
+    /// Instances that are neither gone nor going, those in warm pools included.
     pub fn live_instances(&self) -> impl Iterator<Item = &ContainerInstance> {
-        self.container_instances.values().filter(|instance| {
-            !matches!(instance.status, ContainerInstanceStatus::Deregistering | ContainerInstanceStatus::Inactive)
-        })
+        self.container_instances.values().filter(|instance| instance.lifecycle < LifecycleState::Terminating)
     }
 
     /// Whether nothing of the cluster is left: no task, no instance.
     pub fn is_empty(&self) -> bool {
         self.live_count == 0
-            && self.container_instances.values().all(|instance| instance.status == ContainerInstanceStatus::Inactive)
+            && self.container_instances.values().all(|instance| instance.lifecycle == LifecycleState::Terminated)
     }
 
     /// Checks what must hold between the records after every event.
@@ -563,11 +621,13 @@ impl ClusterState {
             );
             let is_empty = instance.registered_at.is_some() && holding == 0;
             assert_eq!(is_empty, instance.empty_since.is_some(), "instance {shown} is wrong about being empty");
+            instance.check_invariants(&shown);
             if let Some(name) = &instance.launch.capacity_provider {
                 let listed =
                     self.capacity_providers.get(name).is_some_and(|group| group.instances.contains(&instance.id));
-                let in_group = instance.status < ContainerInstanceStatus::Deregistering;
-                assert_eq!(listed, in_group, "instance {shown} and its group disagree");
+                assert_eq!(listed, instance.lifecycle.is_in_group(), "instance {shown} and its group disagree");
+                let warm = self.capacity_providers.get(name).is_some_and(|group| group.warm.contains(&instance.id));
+                assert_eq!(warm, instance.lifecycle.is_warmed(), "instance {shown} and its warm pool disagree");
             }
             assert_eq!(
                 instance.registered.ports.union(&ports).copied().collect::<BTreeSet<_>>(),
@@ -579,6 +639,13 @@ impl ClusterState {
                 (u64::from(instance.registered.cpu.0), u64::from(instance.registered.memory.0)),
                 "instance {shown} is over or under its capacity"
             );
+        }
+        for (name, provider) in &self.capacity_providers {
+            let group = &provider.provider.auto_scaling_group;
+            let sizes = group.min_size..=group.max_size;
+            assert!(sizes.contains(&provider.desired_capacity), "group {name} desires what it must not have");
+            let under_way = provider.refreshes.iter().filter(|refresh| refresh.status.is_under_way()).count();
+            assert!(under_way <= 1, "group {name} is refreshed twice at once");
         }
         for service in self.services.values() {
             service.check_invariants(self);
@@ -592,6 +659,40 @@ impl ClusterState {
                 Some(&target.settings),
                 "service {name} shows other settings"
             );
+        }
+    }
+}
+
+impl ContainerInstance {
+    /// What its ECS status, its lifecycle state and its bill say of each other.
+    fn check_invariants(&self, shown: &str) {
+        let is_paid = self.running_since.is_some();
+        match self.lifecycle {
+            LifecycleState::Pending
+            | LifecycleState::WarmedPending
+            | LifecycleState::WarmedStopped
+            | LifecycleState::WarmedHibernated => {
+                // One that was running in the warm pool goes on being paid for.
+                let may_be_paid = self.lifecycle == LifecycleState::Pending && self.start_count > 0;
+                assert!(!is_paid || may_be_paid, "instance {shown} is paid for and does not run");
+                assert_eq!(self.status, ContainerInstanceStatus::Registering, "instance {shown} registered too early");
+            }
+            LifecycleState::PendingWait | LifecycleState::WarmedRunning => {
+                assert!(is_paid, "instance {shown} runs and is not paid for");
+                assert_eq!(self.status, ContainerInstanceStatus::Registering, "instance {shown} registered too early");
+            }
+            LifecycleState::InService | LifecycleState::TerminatingWait => {
+                assert!(is_paid, "instance {shown} runs and is not paid for");
+            }
+            LifecycleState::Terminating => {
+                assert!(!is_paid, "instance {shown} is going and paid for");
+                let going = self.status >= ContainerInstanceStatus::Deregistering;
+                assert!(going, "instance {shown} is going and takes tasks");
+            }
+            LifecycleState::Terminated => {
+                assert!(!is_paid, "instance {shown} is gone and paid for");
+                assert_eq!(self.status, ContainerInstanceStatus::Inactive, "instance {shown} is gone and registered");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::ids::TaskId;
+use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::Timestamp;
 
 /// Why the control plane wants to be woken.
@@ -20,14 +20,17 @@ pub enum Wakeup {
     /// A service may start tasks again after some failed to start, or says anew why it finds no room for them.
     /// **Source:** ecs-semantics §5.6, §5.11.
     Restart(Arc<str>),
+    /// Something that an instance waits for has taken its time: a hook, its tasks, the warm pool's boot, the Spot warning.
+    /// **Source:** ecs-semantics §3.3, §9.2, §9.5.
+    Instance(ContainerInstanceId),
+    /// The Auto Scaling group of a capacity provider has something to do: launch again, go on with a refresh, replace the old.
+    Group(Arc<str>),
     /// A service may start tasks again, of which it started as many as it may in a minute. **Source:** ecs-semantics §1.7, §5.3.
     LaunchRate(Arc<str>),
     /// The protection of a service's task from scale-in ends. **Source:** ecs-semantics §2.6.
     ProtectionEnds(Arc<str>),
     /// A service's deployment has baked, or has taken too long. **Source:** ecs-semantics §5.7, §5.8.
     Deployment(Arc<str>),
-    /// The Auto Scaling group of a capacity provider may launch again after a launch failed.
-    LaunchRetry(Arc<str>),
     /// Scheduled actions of a service take place. **Source:** ecs-semantics §7.4.
     ScheduledAction(Arc<str>),
     /// A metric period ends: datapoints, alarms and scaling. **Source:** ecs-semantics §6.3, §7.2.
@@ -98,13 +101,13 @@ mod tests {
         timers.set(Timestamp(5), Wakeup::Restart("b".into()));
         timers.set(Timestamp(5), Wakeup::Restart("a".into()));
         timers.set(Timestamp(5), Wakeup::TaskHealthy(TaskId(2)));
-        timers.set(Timestamp(3), Wakeup::LaunchRetry("asg".into()));
+        timers.set(Timestamp(3), Wakeup::Group("asg".into()));
         timers.set(Timestamp(9), Wakeup::TaskHealthy(TaskId(1)));
-        assert_eq!(timers.next(), Some((Timestamp(3), Wakeup::LaunchRetry("asg".into()))));
+        assert_eq!(timers.next(), Some((Timestamp(3), Wakeup::Group("asg".into()))));
         assert_eq!(
             drain(&mut timers, 8),
             vec![
-                (3, Wakeup::LaunchRetry("asg".into())),
+                (3, Wakeup::Group("asg".into())),
                 (5, Wakeup::TaskHealthy(TaskId(2))),
                 (5, Wakeup::Restart("a".into())),
                 (5, Wakeup::Restart("b".into())),

@@ -16,6 +16,7 @@ use super::snapshot::Snapshot;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
 use crate::control_plane::event::{Event, Request};
+use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ServiceStatus;
 use crate::data_plane::DataPlane;
@@ -23,7 +24,7 @@ use crate::data_plane::clock::Clock;
 use crate::data_plane::jobs::JobQueue;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
-use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask};
 use crate::model::ids::{DeploymentId, RequestId, TaskId};
 use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
@@ -64,6 +65,10 @@ pub(super) struct ControlLoop {
     next_usage: Option<Timestamp>,
     /// RunTask calls that are yet to be made, by time.
     pub(super) schedule: VecDeque<ScheduledRunTask>,
+    /// What goes wrong by plan.
+    faults: FaultPlan,
+    /// StartInstanceRefresh calls that are yet to be made, by time.
+    refreshes: VecDeque<ScheduledInstanceRefresh>,
     /// Tasks of such calls that found no room, to be asked for again.
     retries: VecDeque<ScheduledRunTask>,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
@@ -135,6 +140,8 @@ impl ControlLoop {
             next_request: 0,
             next_usage: samples_usage.then(|| Timestamp::ZERO + settings.usage_period),
             schedule: VecDeque::new(),
+            faults: FaultPlan::default(),
+            refreshes: VecDeque::new(),
             retries: VecDeque::new(),
             loads: Vec::new(),
             run_until: settings.run_for.map(|time| Timestamp::ZERO + time),
@@ -182,6 +189,10 @@ impl ControlLoop {
         let mut schedule = spec.run_tasks;
         schedule.sort_by_key(|run_task| run_task.at);
         self.schedule = schedule.into();
+        self.faults = FaultPlan::new(spec.faults);
+        let mut refreshes = spec.instance_refreshes;
+        refreshes.sort_by_key(|refresh| refresh.at);
+        self.refreshes = refreshes.into();
         Ok(())
     }
 
@@ -293,6 +304,18 @@ impl ControlLoop {
             let run_task = self.retries.pop_front().expect("it was looked at");
             self.run_scheduled(now, run_task.spec, Attempt::Again);
         }
+        if self.faults.next().is_some_and(|at| at <= now) {
+            for event in self.faults.take_due(now, self.control_plane.state()) {
+                match event {
+                    Event::Request { request, .. } => self.ask(request, None),
+                    event => self.apply(event),
+                }
+            }
+        }
+        while self.refreshes.front().is_some_and(|refresh| Timestamp::ZERO + refresh.at <= now) {
+            let refresh = self.refreshes.pop_front().expect("it was looked at");
+            self.ask(Request::StartInstanceRefresh(Box::new(refresh.spec)), None);
+        }
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
             for sample in &samples {
@@ -386,7 +409,10 @@ impl ControlLoop {
         let by_schedule = next_calls.into_iter().flatten().map(|run_task| Timestamp::ZERO + run_task.at).min();
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
         let run_until = self.run_until.filter(|_| self.end == End::WhenDone);
-        let until = [by_loads, by_schedule, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
+        let by_refreshes = self.refreshes.front().map(|refresh| Timestamp::ZERO + refresh.at);
+        let by_plans = by_refreshes.into_iter().chain(self.faults.next()).min();
+        let until =
+            [by_loads, by_schedule, by_plans, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
         let mut select = Select::new();
         select.recv(&self.events);
         select.recv(&self.commands);
@@ -423,7 +449,12 @@ impl ControlLoop {
 
     fn carry_out(&mut self, now: Timestamp, action: Action) {
         match action {
-            Action::LaunchInstance { instance, launch } => self.data_plane.launch_instance(instance, launch),
+            Action::LaunchInstance { instance, launch } => match self.faults.fate_of(&launch) {
+                LaunchFate::Launched(launch) => self.data_plane.launch_instance(instance, launch),
+                LaunchFate::Refused(reason) => {
+                    self.outbox.push_back(Event::InstanceLaunchFailed { instance, reason: reason.into() });
+                }
+            },
             Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),

@@ -99,6 +99,7 @@ fn seconds_of_unit_nanos(unit_nanos: u128) -> Quantity {
 #[derive(Debug)]
 struct InstanceTypeSum {
     instance_type: Arc<InstanceType>,
+    purchase_option: PurchaseOption,
     billed_seconds: u128,
     /// The groups' weights, in [`InstanceShare`]'s terms times nanoseconds, by group index.
     weights: BTreeMap<usize, u128>,
@@ -291,16 +292,17 @@ impl Billing<'_> {
     /// A line for each instance type. **Source:** ecs-semantics §8.3: an instance is billed while it runs, busy or idle.
     fn bill_instances(&mut self, ledger: &Ledger, now: Timestamp) {
         // Types of one name but different sizes can only come from outside the catalog; their weights are not comparable.
-        let mut by_type: BTreeMap<(&str, u32, u32), InstanceTypeSum> = BTreeMap::new();
+        let mut by_type: BTreeMap<(&str, u32, u32, PurchaseOption), InstanceTypeSum> = BTreeMap::new();
         for instance in ledger.instances() {
             let (Some(start), Some(billed_seconds)) = (&instance.started, instance.billed_seconds(now)) else {
                 continue;
             };
             let instance_type = &start.instance_type;
             by_type
-                .entry((&instance_type.name, instance_type.vcpus, instance_type.memory.0))
+                .entry((&instance_type.name, instance_type.vcpus, instance_type.memory.0, start.purchase_option))
                 .or_insert_with(|| InstanceTypeSum {
                     instance_type: Arc::clone(instance_type),
+                    purchase_option: start.purchase_option,
                     billed_seconds: 0,
                     weights: BTreeMap::new(),
                     idle: BTreeMap::new(),
@@ -314,7 +316,11 @@ impl Billing<'_> {
 
     fn bill_instance_type(&mut self, sum: &InstanceTypeSum) {
         let instance_type = &sum.instance_type;
-        let rate = self.book.ec2_rate(&instance_type.name);
+        let rate = self.book.instance_rate(sum.purchase_option, &instance_type.name);
+        let kind = match sum.purchase_option {
+            PurchaseOption::OnDemand => "On-demand",
+            PurchaseOption::Spot => "Spot",
+        };
         if rate.is_none() {
             self.unpriced_instance_types.push(instance_type.name.clone());
         }
@@ -322,8 +328,8 @@ impl Billing<'_> {
         let amount = quantity.times(rate.unwrap_or_default());
         let note = if rate.is_none() { ", which has no price in this region" } else { "" };
         self.lines.push(BillLine {
-            usage_type: self.book.ec2_usage_type(&instance_type.name),
-            description: format!("On-demand Linux {}{note}", instance_type.name),
+            usage_type: self.book.ec2_usage_type(sum.purchase_option, &instance_type.name),
+            description: format!("{kind} Linux {}{note}", instance_type.name),
             quantity,
             unit: BillUnit::Hours,
             rate: rate.unwrap_or_default(),

@@ -70,19 +70,26 @@ pub(super) struct FargateSum {
 /// An EC2 instance's life and what was reserved on it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Instance {
-    /// Absent until its start is stated: tasks on it may be known before.
+    /// Absent until a start is stated: tasks on it may be known before.
     pub started: Option<InstanceStart>,
-    /// When it left `running`.
-    pub stopped_at: Option<Timestamp>,
+    /// Its starts by number: when it entered `running` and left it. Either may be stated first.
+    pub runs: BTreeMap<u32, Run>,
     /// What each group reserved on it, by the group's index.
     pub reserved: BTreeMap<usize, ReservedSum>,
+}
+
+/// One of an instance's starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Run {
+    pub started_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
 }
 
 /// What the start of an instance says.
 #[derive(Clone, Debug)]
 pub(super) struct InstanceStart {
-    pub at: Timestamp,
     pub instance_type: Arc<InstanceType>,
+    pub purchase_option: PurchaseOption,
     pub capacity_provider: Option<Arc<str>>,
 }
 
@@ -177,13 +184,14 @@ impl Used {
 impl Instance {
     /// Whether it has started and not stopped.
     pub fn is_running(&self) -> bool {
-        self.started.is_some() && self.stopped_at.is_none()
+        self.runs.values().any(|run| run.started_at.is_some() && run.stopped_at.is_none())
     }
 
-    /// The seconds it is billed for up to `now`; `None` while its start is unknown.
+    /// The seconds it is billed for up to `now`, each start by itself; `None` while none is known. **Source:** ecs-semantics §8.3.
     pub fn billed_seconds(&self, now: Timestamp) -> Option<u64> {
-        let started = self.started.as_ref()?;
-        Some(billed_seconds(self.stopped_at.unwrap_or(now).since(started.at)))
+        let runs = self.runs.values().filter_map(|run| Some((run.started_at?, run.stopped_at.unwrap_or(now))));
+        let seconds: Vec<u64> = runs.map(|(from, to)| billed_seconds(to.since(from))).collect();
+        (!seconds.is_empty()).then(|| seconds.into_iter().fold(0, u64::saturating_add))
     }
 }
 

@@ -138,15 +138,25 @@ impl Meter {
         match fact {
             MeteringFact::TaskStarted { task, at, identity } => self.start_task(*task, *at, identity),
             MeteringFact::TaskStopped { task, at, usage } => self.stop_task(*task, *at, usage),
-            MeteringFact::InstanceStarted { instance, at, instance_type, capacity_provider } => {
-                self.ledger.instance_mut(*instance).started.get_or_insert_with(|| InstanceStart {
-                    at: *at,
+            MeteringFact::InstanceStarted {
+                instance,
+                start,
+                purchase_option,
+                at,
+                instance_type,
+                capacity_provider,
+            } => {
+                let known = self.ledger.instance_mut(*instance);
+                known.started.get_or_insert_with(|| InstanceStart {
                     instance_type: Arc::clone(instance_type),
+                    purchase_option: *purchase_option,
                     capacity_provider: capacity_provider.clone(),
                 });
+                known.runs.entry(*start).or_default().started_at.get_or_insert(*at);
             }
-            MeteringFact::InstanceStopped { instance, at } => {
-                self.ledger.instance_mut(*instance).stopped_at.get_or_insert(*at);
+            MeteringFact::InstanceStopped { instance, start, at } => {
+                let known = self.ledger.instance_mut(*instance);
+                known.runs.entry(*start).or_default().stopped_at.get_or_insert(*at);
             }
         }
     }
@@ -200,7 +210,7 @@ impl Meter {
             }
             BilledPlacement::Ec2 { instance } => {
                 let start = self.ledger.instance(instance)?.started.as_ref()?;
-                let rate = wide(self.book.ec2_rate(&start.instance_type.name)?);
+                let rate = wide(self.book.instance_rate(start.purchase_option, &start.instance_type.name)?);
                 let share = billing::InstanceShare::of(&start.instance_type);
                 let weight = share.weight(cpu, memory) * record.interval().as_nanos();
                 let whole = share.whole() * NANOS_PER_SECOND * billing::SECONDS_PER_HOUR;

@@ -22,6 +22,8 @@ pub struct PriceBook {
     pub fargate: FargateRates,
     /// On-demand rate per hour, by instance type. A type that the region does not price is absent.
     pub ec2_hourly: Arc<BTreeMap<Arc<str>, NanoUsd>>,
+    /// What is saved on Spot, in percent of the on-demand rate, by instance type. A type without a known saving is absent.
+    pub ec2_spot_saving_percent: Arc<BTreeMap<Arc<str>, u32>>,
 }
 
 /// Fargate's rates in a region (Linux). **Source:** ecs-semantics §8.2.
@@ -64,6 +66,22 @@ impl PriceBook {
         self.ec2_hourly.get(instance_type).copied()
     }
 
+    /// The rate per hour of an instance type: on Spot the on-demand rate less the saving.
+    ///
+    /// *Ours:* Spot prices float; the catalog has the Spot Advisor's mean saving of us-east-1 for every region, and where it has none,
+    /// [`ASSUMED_SPOT_SAVING_PERCENT`].
+    pub fn instance_rate(&self, purchase_option: PurchaseOption, instance_type: &str) -> Option<NanoUsd> {
+        let rate = self.ec2_rate(instance_type)?;
+        match purchase_option {
+            PurchaseOption::OnDemand => Some(rate),
+            PurchaseOption::Spot => {
+                let saving = self.ec2_spot_saving_percent.get(instance_type).copied();
+                let paid = 100u32.saturating_sub(saving.unwrap_or(ASSUMED_SPOT_SAVING_PERCENT));
+                Some(NanoUsd(rate.0 / 100 * i64::from(paid) + rate.0 % 100 * i64::from(paid) / 100))
+            }
+        }
+    }
+
     /// The usage types of a Fargate task's vCPU-hours and GB-hours, as in `USE1-Fargate-vCPU-Hours:perCPU`.
     ///
     /// **Source:** the AmazonECS price list (see `catalog/data/README.md`); the name of ARM Spot GB-hours is inferred from its three siblings.
@@ -90,11 +108,18 @@ impl PriceBook {
         ["vCPU", "GB"].map(|unit| format!("{}-ECS-EC2-{unit}-Hours", self.fargate_prefix))
     }
 
-    /// The usage type of an on-demand instance, as in `BoxUsage:m7i.large` or `EU-BoxUsage:m7i.large`.
-    pub fn ec2_usage_type(&self, instance_type: &str) -> String {
-        format!("{}BoxUsage:{instance_type}", self.ec2_prefix)
+    /// The usage type of an instance, as in `BoxUsage:m7i.large`, `EU-BoxUsage:m7i.large` or `SpotUsage:m7i.large`.
+    pub fn ec2_usage_type(&self, purchase_option: PurchaseOption, instance_type: &str) -> String {
+        let usage = match purchase_option {
+            PurchaseOption::OnDemand => "BoxUsage",
+            PurchaseOption::Spot => "SpotUsage",
+        };
+        format!("{}{usage}:{instance_type}", self.ec2_prefix)
     }
 }
+
+/// What is saved on Spot where nothing is known of a type. *Ours:* a round number near the mean of the 775 types that are known.
+pub const ASSUMED_SPOT_SAVING_PERCENT: u32 = 60;
 
 /// The seconds that an interval is billed for: every second that it touches, and never fewer than a minute.
 ///

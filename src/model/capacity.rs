@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::auto_scaling_group::{
+    InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
+    ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
+};
 use super::ids::ContainerInstanceId;
 use super::task_definition::{CpuArchitecture, HostPort, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
+use super::usage::PurchaseOption;
 
 /// An EC2 instance type, as the catalog has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +45,12 @@ pub struct InstanceLaunch {
     pub attributes: BTreeMap<String, String>,
     /// The capacity provider that launches it; `None` for an instance registered by hand.
     pub capacity_provider: Option<Arc<str>>,
+    /// How it is paid for. A Spot instance can be taken back.
+    pub purchase_option: PurchaseOption,
+    /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its agent.
+    pub spot_draining: SpotDraining,
+    /// The version of the launch template that it comes from; 0 for an instance registered by hand.
+    pub launch_template_version: u32,
     /// What the cluster file calls it, for an instance registered by hand. ECS has no such names.
     pub name: Option<Arc<str>>,
     /// The Amazon machine image; `None` is one for the architecture.
@@ -48,6 +59,16 @@ pub struct InstanceLaunch {
     pub vpc_id: Option<Arc<str>>,
     /// The subnet, where it is known.
     pub subnet_id: Option<Arc<str>>,
+}
+
+/// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpotDraining {
+    /// Nothing: the tasks go with the instance. ECS' default.
+    #[default]
+    Disabled,
+    /// It sets its instance DRAINING.
+    Enabled,
 }
 
 /// The version of the agent that every instance reports. *Ours:* the pools have no agent; it is that of the rule book's time.
@@ -179,8 +200,22 @@ pub struct ContainerInstance {
     pub running_tasks_count: u32,
     /// Tasks whose last status is PENDING.
     pub pending_tasks_count: u32,
+    /// Its state in its Auto Scaling group.
+    pub lifecycle: LifecycleState,
+    /// Whether its agent has contact: without it takes no tasks.
+    pub agent: AgentConnection,
+    /// Its health.
+    pub health: InstanceHealth,
+    /// Whether scale-in leaves it alone.
+    pub protection: ScaleInProtection,
     /// When it was launched.
     pub launched_at: Timestamp,
+    /// Since when it is paid for; `None` while it is not (EC2 `running`).
+    pub running_since: Option<Timestamp>,
+    /// How often it has entered `running`: a warm pool's instance does so twice. Each start is metered by itself.
+    pub start_count: u32,
+    /// When a Spot instance is taken back, once that has been announced.
+    pub reclaimed_at: Option<Timestamp>,
     /// When it registered.
     pub registered_at: Option<Timestamp>,
     /// Since when it has held no task.
@@ -191,7 +226,22 @@ pub struct ContainerInstance {
     pub version: u64,
 }
 
+/// Whether the agent of a container instance has contact. **Source:** ecs-semantics §3.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AgentConnection {
+    /// It has.
+    #[default]
+    Connected,
+    /// It has not: nothing is placed there.
+    Disconnected,
+}
+
 impl ContainerInstance {
+    /// Whether tasks may be placed on it: it is ACTIVE and its agent has contact. **Source:** ecs-semantics §3.2.
+    pub fn takes_tasks(&self) -> bool {
+        self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
+    }
+
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
         let registered = InstanceResources {
@@ -207,7 +257,14 @@ impl ContainerInstance {
             registered,
             running_tasks_count: 0,
             pending_tasks_count: 0,
+            lifecycle: LifecycleState::Pending,
+            agent: AgentConnection::Connected,
+            health: InstanceHealth::Initializing,
+            protection: ScaleInProtection::Unprotected,
             launched_at: now,
+            running_since: None,
+            start_count: 0,
+            reclaimed_at: None,
             registered_at: None,
             empty_since: None,
             terminated_at: None,
@@ -249,6 +306,28 @@ pub struct AutoScalingGroup {
     pub boot_time: Duration,
     /// Custom attributes of its instances.
     pub attributes: BTreeMap<String, String>,
+    /// The version of the launch template that it starts with.
+    pub launch_template_version: u32,
+    /// How its instances are paid for.
+    pub purchase_option: PurchaseOption,
+    /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
+    pub spot_draining: SpotDraining,
+    /// Which instances go first; empty is `Default`.
+    pub termination_policies: Vec<TerminationPolicy>,
+    /// Whether scale-in leaves an instance alone from its launch on.
+    pub new_instances_protected: ScaleInProtection,
+    /// After which age an instance is replaced; `None`: never.
+    pub max_instance_lifetime: Option<Duration>,
+    /// How long after it came into service an instance's health is not looked at.
+    pub health_check_grace_period: Duration,
+    /// Its lifecycle hooks.
+    pub lifecycle_hooks: Vec<LifecycleHook>,
+    /// Bounds for whatever replaces instances.
+    pub instance_maintenance_policy: Option<InstanceMaintenancePolicy>,
+    /// Instances kept ready.
+    pub warm_pool: Option<WarmPool>,
+    /// Time from the start of a warm pool's instance to `running`; `None` is a third of the boot time.
+    pub warm_start_time: Option<Duration>,
     /// The machine image of its instances; `None` is one for the architecture.
     pub image_id: Option<Arc<str>>,
     /// Their VPC, where it is known.
@@ -270,6 +349,18 @@ impl AutoScalingGroup {
             image_id: self.image_id.clone(),
             vpc_id: self.vpc_id.clone(),
             subnet_id: self.subnets.get(zone).cloned(),
+            purchase_option: self.purchase_option,
+            spot_draining: self.spot_draining,
+            launch_template_version: self.launch_template().version,
+        }
+    }
+
+    /// What it launches its instances from at its creation.
+    pub fn launch_template(&self) -> LaunchTemplate {
+        LaunchTemplate {
+            version: self.launch_template_version.max(1),
+            image_id: self.image_id.clone(),
+            instance_type: self.instance_type.clone(),
         }
     }
 }
@@ -308,6 +399,10 @@ pub struct CapacityProvider {
     pub auto_scaling_group: AutoScalingGroup,
     /// Managed scaling; `None` leaves the group at its desired capacity.
     pub managed_scaling: Option<ManagedScaling>,
+    /// Whether instances with tasks are kept from scale-in.
+    pub managed_termination_protection: ManagedTerminationProtection,
+    /// Whether an instance that is to go waits for its tasks.
+    pub managed_draining: ManagedDraining,
 }
 
 /// The provider of on-demand Fargate capacity.

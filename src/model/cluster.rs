@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::alarm::MetricAlarm;
+use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
+use super::fault::Fault;
 use super::ids::ContainerInstanceId;
 use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
@@ -42,6 +44,19 @@ pub struct ClusterSpec {
     pub start_tasks: Vec<ScheduledStartTask>,
     /// Load on services.
     pub loads: Vec<Load>,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+    /// Instance refreshes and when to start them.
+    pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
+}
+
+/// An instance refresh and when to ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledInstanceRefresh {
+    /// When, since the start.
+    pub at: Duration,
+    /// What.
+    pub spec: InstanceRefreshSpec,
 }
 
 /// Standalone tasks and when to ask for them.

@@ -5,11 +5,13 @@
 
 pub mod alarm;
 pub mod arn;
+pub mod auto_scaling_group;
 pub mod capacity;
 pub mod cluster;
 pub mod cluster_query;
 pub mod container_order;
 pub mod deployment;
+pub mod fault;
 pub mod health_command;
 pub mod ids;
 pub mod metric;

@@ -69,6 +69,10 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// Boot time of instances that name none. *Ours:* ECS states none.
     pub boot_time: Duration,
+    /// How long an instance that is to go waits for its tasks at most. **Source:** ecs-semantics §3.3.
+    pub managed_draining_timeout: Duration,
+    /// The warning before EC2 takes a Spot instance back. **Source:** ecs-semantics §3.3, §8.4.
+    pub spot_interruption_notice: Duration,
     /// How long a stopped task stays listed. **Source:** ecs-semantics §2.1.
     pub stopped_task_retention: Duration,
     /// How many stopped tasks stay listed at most. *Ours:* bounds memory when tasks are short.
@@ -103,6 +107,8 @@ impl Default for Settings {
             task_protection: Duration::from_secs(120 * 60),
             stop_timeout: Duration::from_secs(30),
             boot_time: Duration::from_secs(30),
+            managed_draining_timeout: Duration::from_secs(48 * 3600),
+            spot_interruption_notice: Duration::from_secs(120),
             stopped_task_retention: Duration::from_secs(3600),
             stopped_task_limit: 100_000,
             run_for: None,

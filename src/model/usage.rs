@@ -36,10 +36,11 @@ pub struct UsageSample {
     pub usage: TaskUsage,
 }
 
-/// How a Fargate task's capacity is priced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How a Fargate task's or an instance's capacity is priced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PurchaseOption {
     /// On-demand.
+    #[default]
     OnDemand,
     /// Spot.
     Spot,
@@ -70,6 +71,10 @@ pub enum MeteringFact {
     InstanceStarted {
         /// The instance.
         instance: ContainerInstanceId,
+        /// Its how manieth start this is, from 1: each is billed by itself. **Source:** ecs-semantics §8.3.
+        start: u32,
+        /// On-demand or Spot.
+        purchase_option: PurchaseOption,
         /// When.
         at: Timestamp,
         /// Its type.
@@ -81,6 +86,8 @@ pub enum MeteringFact {
     InstanceStopped {
         /// The instance.
         instance: ContainerInstanceId,
+        /// Which of its starts this ends.
+        start: u32,
         /// When.
         at: Timestamp,
     },

@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 48] = [
+    let parents: [(&str, &str); 54] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -120,6 +120,21 @@ fn every_key_is_read() {
         ("capacity_provider_strategy", "[[service]]\n[[service.capacity_provider_strategy]]\n"),
         ("capacity_provider", "[[capacity_provider]]\n"),
         ("capacity_provider.auto_scaling_group", "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n"),
+        (
+            "capacity_provider.auto_scaling_group.warm_pool",
+            "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n",
+        ),
+        (
+            "capacity_provider.auto_scaling_group.lifecycle_hooks",
+            "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[[capacity_provider.auto_scaling_group.lifecycle_hooks]]\n",
+        ),
+        (
+            "capacity_provider.auto_scaling_group.instance_maintenance_policy",
+            "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.instance_maintenance_policy]\n",
+        ),
+        ("fault", "[[fault]]\n"),
+        ("instance_refresh", "[[instance_refresh]]\n"),
+        ("instance_refresh.preferences", "[[instance_refresh]]\n[instance_refresh.preferences]\n"),
         ("capacity_provider.managed_scaling", "[[capacity_provider]]\n[capacity_provider.managed_scaling]\n"),
         ("container_instance", "[[container_instance]]\n"),
         ("task_definition", "[[task_definition]]\n"),

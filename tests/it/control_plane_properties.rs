@@ -15,6 +15,7 @@ use longshore::control_plane::event::{
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
+use longshore::model::auto_scaling_group::ManagedTerminationProtection;
 use longshore::model::capacity::{ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
@@ -123,6 +124,7 @@ fn placement_of(index: usize) -> Vec<PlacementStrategy> {
 fn cluster(seed: u64) -> ClusterSpec {
     let mut fixed = provider("fixed", 1, 1);
     fixed.managed_scaling = None;
+    fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
     let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
     for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
         task_definitions.push(task_definition(family, cpu, memory));

@@ -14,7 +14,9 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
+use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
+use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
     AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
     InstanceType, LaunchTarget, ManagedScaling,
@@ -97,6 +99,7 @@ pub struct World {
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Instances that can't be launched, counted down.
     pub launches_to_fail: u32,
+    plan: FaultPlan,
     queue: BTreeMap<(Timestamp, u64), Event>,
     sequence: u64,
     next_request: u64,
@@ -120,6 +123,7 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
+            plan: FaultPlan::new(spec.faults.clone()),
             queue: BTreeMap::new(),
             sequence: 0,
             next_request: 1,
@@ -146,6 +150,10 @@ impl World {
         }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
+        }
+        for scheduled in &spec.instance_refreshes {
+            let request = Request::StartInstanceRefresh(Box::new(scheduled.spec.clone()));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         for scheduled in &spec.start_tasks {
             let named = scheduled.container_instances.iter();
@@ -250,6 +258,14 @@ impl World {
         match action {
             Action::LaunchInstance { instance, launch } => {
                 let instance = *instance;
+                let launch = match self.plan.fate_of(launch) {
+                    LaunchFate::Launched(launch) => launch,
+                    LaunchFate::Refused(reason) => {
+                        let event = Event::InstanceLaunchFailed { instance, reason: reason.into() };
+                        self.schedule_in(secs(0), event);
+                        return;
+                    }
+                };
                 let event = if self.launches_to_fail > 0 {
                     self.launches_to_fail -= 1;
                     Event::InstanceLaunchFailed { instance, reason: "InsufficientInstanceCapacity".into() }
@@ -385,6 +401,20 @@ impl World {
 
     /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.
     pub fn step(&mut self, end: Timestamp) -> bool {
+        if let Some(at) = self.plan.next() {
+            let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let deadline = self.plane.next_deadline().map(|(at, _)| at);
+            if at <= end && [queued, deadline].into_iter().flatten().all(|other| at <= other) {
+                self.now = at;
+                for event in self.plan.take_due(at, self.plane.state()) {
+                    match event {
+                        Event::Request { request, .. } => drop(self.request(request)),
+                        event => drop(self.apply(event)),
+                    }
+                }
+                return true;
+            }
+        }
         let queued = self.queue.first_key_value().map(|(key, _)| *key);
         let deadline = self.plane.next_deadline().map(|(at, _)| at);
         match (queued, deadline) {
@@ -596,7 +626,8 @@ pub struct Checker {
     metered_tasks: BTreeMap<TaskId, Interval>,
     launched: BTreeSet<ContainerInstanceId>,
     terminations_asked: BTreeSet<ContainerInstanceId>,
-    metered_instances: BTreeMap<ContainerInstanceId, Interval>,
+    /// By instance and the number of its start.
+    metered_instances: BTreeMap<(ContainerInstanceId, u32), Interval>,
     task_versions: BTreeMap<TaskId, u64>,
     instance_versions: BTreeMap<ContainerInstanceId, u64>,
 }
@@ -734,12 +765,13 @@ impl Checker {
                 assert!(interval.from <= *at && *at <= now, "task {task} stops at {at}, before its start");
                 interval.to = Some(*at);
             }
-            MeteringFact::InstanceStarted { instance, at, .. } => {
-                let before = self.metered_instances.insert(*instance, Interval { from: *at, to: None });
+            MeteringFact::InstanceStarted { instance, start, at, .. } => {
+                let before = self.metered_instances.insert((*instance, *start), Interval { from: *at, to: None });
                 assert!(before.is_none(), "instance {instance} starts twice for the meter");
             }
-            MeteringFact::InstanceStopped { instance, at } => {
-                let interval = self.metered_instances.get_mut(instance).expect("the meter has heard of its start");
+            MeteringFact::InstanceStopped { instance, start, at } => {
+                let interval =
+                    self.metered_instances.get_mut(&(*instance, *start)).expect("the meter has heard of its start");
                 assert!(interval.to.is_none(), "instance {instance} stops twice for the meter");
                 assert!(interval.from <= *at, "instance {instance} stops before its start");
                 interval.to = Some(*at);
@@ -801,12 +833,14 @@ impl Checker {
     /// What is between `running` and `shutting-down` is metered, and nothing else is.
     fn instances(&self, plane: &ControlPlane) {
         for (id, instance) in &plane.state().container_instances {
-            let metered = self.metered_instances.get(id);
-            let open = metered.is_some_and(|interval| interval.to.is_none());
-            let running =
+            let starts = (1..=instance.start_count).map(|start| self.metered_instances.get(&(*id, start)));
+            let intervals: Vec<Interval> = starts.map(|start| *start.expect("each start is metered")).collect();
+            let open = intervals.iter().filter(|interval| interval.to.is_none()).count();
+            let is_running = usize::from(instance.running_since.is_some());
+            assert_eq!(open, is_running, "instance {id} is {} and metered wrongly", instance.lifecycle.as_str());
+            let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
-            assert_eq!(open, running, "instance {id} is {} and metered wrongly", instance.status.as_str());
-            assert_eq!(metered.is_some(), instance.registered_at.is_some(), "instance {id} is metered wrongly");
+            assert!(!registered || is_running == 1, "instance {id} takes tasks and does not run");
         }
     }
 }
@@ -897,7 +931,7 @@ fn instance_type() -> Arc<InstanceType> {
     })
 }
 
-/// A provider over a group of such instances in two zones, with managed scaling at 100 % and no warm-up.
+/// A provider over a group of such instances in two zones, with managed scaling at 100 %, no warm-up and termination protection.
 pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
     let managed = ManagedScaling { instance_warmup_period: secs(0), ..ManagedScaling::default() };
     CapacityProvider {
@@ -909,9 +943,12 @@ pub fn provider(name: &str, min_size: u32, max_size: u32) -> CapacityProvider {
             desired_capacity: None,
             availability_zones: vec!["us-east-1a".into(), "us-east-1b".into()],
             boot_time: secs(10),
+            new_instances_protected: ScaleInProtection::Protected,
             ..AutoScalingGroup::default()
         },
         managed_scaling: Some(managed),
+        managed_termination_protection: ManagedTerminationProtection::Enabled,
+        ..CapacityProvider::default()
     }
 }
 

@@ -99,6 +99,8 @@ fn used(task: u64, at: u64, vcpu_nanos: u64, mib_millis: u64, peak_bytes: u64) -
 fn instance_started(instance: u64, at: u64, name: &str, provider: Option<&str>) -> MeteringFact {
     MeteringFact::InstanceStarted {
         instance: ContainerInstanceId(instance),
+        start: 1,
+        purchase_option: PurchaseOption::OnDemand,
         at: Timestamp(at),
         instance_type: Catalog::embedded().instance_type(name).expect("a type of the catalog"),
         capacity_provider: provider.map(Arc::from),
@@ -106,7 +108,7 @@ fn instance_started(instance: u64, at: u64, name: &str, provider: Option<&str>) 
 }
 
 fn instance_stopped(instance: u64, at: u64) -> MeteringFact {
-    MeteringFact::InstanceStopped { instance: ContainerInstanceId(instance), at: Timestamp(at) }
+    MeteringFact::InstanceStopped { instance: ContainerInstanceId(instance), start: 1, at: Timestamp(at) }
 }
 
 fn meter() -> Meter {

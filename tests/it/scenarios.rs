@@ -527,12 +527,15 @@ fn managed_scale_in_takes_empty_instances() {
     check(
         &world.group_activities(),
         &expect![[r#"
-        60.000s asg 0 -> 2: CapacityProviderReservation is 200% (4 needed, 0 present) against a target of 100%: scale-out to 2
-        120.000s asg 2 -> 4: CapacityProviderReservation is 200% (4 needed, 2 present) against a target of 100%: scale-out to 4
-        1200.000s asg 4 -> 3: CapacityProviderReservation is 25% (1 needed, 4 present) against a target of 100%: scale-in to 3
-        1260.000s asg 3 -> 2: CapacityProviderReservation is 33.333% (1 needed, 3 present) against a target of 100%: scale-in to 2
-        1320.000s asg 2 -> 1: CapacityProviderReservation is 50% (1 needed, 2 present) against a target of 100%: scale-in to 1
-    "#]],
+            60.000s asg 0 -> 2: CapacityProviderReservation is 200% (4 needed, 0 present) against a target of 100%: scale-out to 2
+            120.000s asg 2 -> 4: CapacityProviderReservation is 200% (4 needed, 2 present) against a target of 100%: scale-out to 4
+            1200.000s asg 4 -> 3: CapacityProviderReservation is 25% (1 needed, 4 present) against a target of 100%: scale-in to 3
+            1200.000s asg 3 -> 3: instance i-1 goes: the group has more instances than it desires
+            1260.000s asg 3 -> 2: CapacityProviderReservation is 33.333% (1 needed, 3 present) against a target of 100%: scale-in to 2
+            1260.000s asg 2 -> 2: instance i-2 goes: the group has more instances than it desires
+            1320.000s asg 2 -> 1: CapacityProviderReservation is 50% (1 needed, 2 present) against a target of 100%: scale-in to 1
+            1320.000s asg 1 -> 1: instance i-4 goes: the group has more instances than it desires
+        "#]],
     );
     check(
         &world.instances(),
@@ -1111,6 +1114,7 @@ fn a_cluster_file_is_a_scenario() {
     );
 }
 
+mod capacity;
 mod events;
 mod placement;
 mod scaling;

@@ -1,6 +1,8 @@
 //! Tests of managed scaling: each rule of ecs-semantics §6.3, §6.4, §9.1 and §9.3 by itself, then a group over time.
 
 use super::*;
+use crate::control_plane::termination_policy::{TerminationCandidate, choose_instances_to_terminate};
+use crate::model::auto_scaling_group::ScaleInProtection;
 use crate::model::task_definition::{HostPort, Protocol};
 use crate::model::units::{CpuUnits, Duration, MemoryMib};
 
@@ -355,7 +357,7 @@ fn scale_in_never_raises() {
 }
 
 fn terminated(instances: &[Instance], desired: u32) -> Vec<u64> {
-    choose_instances_to_terminate(&states(instances), desired).into_iter().map(|id| id.0).collect()
+    empty_ones_to_go(&states(instances), desired).into_iter().map(|id| id.0).collect()
 }
 
 /// ecs-semantics §6.4: only empty instances go, and fewer when there are too few.
@@ -451,7 +453,7 @@ fn follows_a_batch_of_tasks() {
             changes.push((minute, changed));
             desired = changed;
         }
-        let gone = choose_instances_to_terminate(&states(&present), desired);
+        let gone = empty_ones_to_go(&states(&present), desired);
         present.retain(|instance| !gone.contains(&ContainerInstanceId(instance.id)));
         for zone in asg_wants(desired, &states(&present), &zones) {
             let zone = if &*zone == "a" { "a" } else { "b" };
@@ -467,4 +469,23 @@ fn follows_a_batch_of_tasks() {
         assert_eq!(present.len(), desired as usize);
     }
     assert_eq!(changes, [(1, 2), (6, 5), (34, 3), (35, 2), (36, 1), (37, 0)]);
+}
+
+/// Under managed termination protection only what is empty may go.
+fn empty_ones_to_go(instances: &[InstanceState<'_>], desired: u32) -> Vec<ContainerInstanceId> {
+    let candidates: Vec<TerminationCandidate<'_>> = instances
+        .iter()
+        .map(|instance| TerminationCandidate {
+            id: instance.id,
+            availability_zone: instance.availability_zone,
+            protection: match instance.occupancy {
+                Occupancy::Empty => ScaleInProtection::Unprotected,
+                Occupancy::Busy => ScaleInProtection::Protected,
+            },
+            launched_at: instance.launched_at,
+            launch_template_version: 1,
+        })
+        .collect();
+    let surplus = count_u32(instances.len()).saturating_sub(desired);
+    choose_instances_to_terminate(&candidates, surplus, &[], Timestamp::ZERO)
 }

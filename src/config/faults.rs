@@ -1,0 +1,198 @@
+//! `[[fault]]` and `[[instance_refresh]]`: what happens to the capacity while the cluster runs.
+
+use std::sync::Arc;
+
+use super::capacity::{find_instance_type, read_id, read_zone};
+use super::document::{Context, Read};
+use super::keys::{FAULT, INSTANCE_REFRESH, REFRESH_PREFERENCES};
+use super::reader::{Table, Words};
+use crate::model::auto_scaling_group::{
+    AutoRollback, InstanceRefreshSpec, LaunchTemplate, ProtectedInstances, RefreshPreferences, SkipMatching,
+};
+use crate::model::capacity::CapacityProvider;
+use crate::model::cluster::ScheduledInstanceRefresh;
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::units::Duration;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    InstanceFailure,
+    InstanceImpaired,
+    AzOutage,
+    SpotInterruption,
+    CapacityRefused,
+    SlowBoot,
+    AgentDisconnected,
+    Drain,
+}
+
+const KINDS: Words<Kind> = Words {
+    available: &[
+        ("INSTANCE_FAILURE", Kind::InstanceFailure),
+        ("INSTANCE_IMPAIRED", Kind::InstanceImpaired),
+        ("AZ_OUTAGE", Kind::AzOutage),
+        ("SPOT_INTERRUPTION", Kind::SpotInterruption),
+        ("CAPACITY_REFUSED", Kind::CapacityRefused),
+        ("SLOW_BOOT", Kind::SlowBoot),
+        ("AGENT_DISCONNECTED", Kind::AgentDisconnected),
+        ("DRAIN", Kind::Drain),
+    ],
+    planned: &[],
+};
+
+const PROTECTED_INSTANCES: Words<ProtectedInstances> = Words {
+    available: &[
+        ("Wait", ProtectedInstances::Wait),
+        ("Ignore", ProtectedInstances::Ignore),
+        ("Refresh", ProtectedInstances::Refresh),
+    ],
+    planned: &[],
+};
+
+/// The keys that some kinds have and others have not.
+const KEYS_BY_KIND: [&str; 6] = ["capacity_provider", "service", "count", "duration", "boot_time", "availability_zone"];
+
+/// Reads the faults.
+pub(super) fn read_faults<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Read<'a, Option<Fault>>> {
+    let read = |at: Table<'a>| {
+        let (item, soundness) = at.watched(|| read_fault(&at, context));
+        Read { item, at, soundness }
+    };
+    root.tables("fault", &FAULT).into_iter().map(read).collect()
+}
+
+fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
+    let moment = at.need("at").and_then(|value| value.duration());
+    let value = at.need("kind");
+    let capacity_provider = at.get("capacity_provider").and_then(|value| value.string()).map(Arc::from);
+    let service = at.get("service").and_then(|value| value.string()).map(Arc::from);
+    let availability_zone = at.get("availability_zone").and_then(|value| read_zone(&value, context));
+    let count = at.u32("count", 1..=u32::MAX);
+    let (duration, boot_time) = (at.duration("duration"), at.duration("boot_time"));
+    let value = value?;
+    let (kind, name) = (value.word(&KINDS)?, value.string()?);
+    let needed = |key: &'static str, value: Option<Duration>| {
+        if !at.has(key) {
+            at.reject_missing(key, format!("a fault of kind {name} needs {key}"));
+        }
+        value.unwrap_or(Duration::ZERO)
+    };
+    let allowed: &[&str] = match kind {
+        Kind::InstanceFailure | Kind::InstanceImpaired | Kind::Drain => &["capacity_provider", "count"],
+        Kind::AzOutage => &["availability_zone", "duration"],
+        Kind::SpotInterruption => &["capacity_provider", "service", "count"],
+        Kind::CapacityRefused => &["capacity_provider", "duration"],
+        Kind::SlowBoot => &["capacity_provider", "duration", "boot_time"],
+        Kind::AgentDisconnected => &["capacity_provider", "count", "duration"],
+    };
+    for key in KEYS_BY_KIND {
+        if at.has(key) && !allowed.contains(&key) {
+            at.reject(key, format!("a fault of kind {name} has no {key}"));
+        }
+    }
+    let one = count.unwrap_or(1);
+    let kind = match kind {
+        Kind::InstanceFailure => FaultKind::InstanceFailure { capacity_provider, count: one },
+        Kind::InstanceImpaired => FaultKind::InstanceImpaired { capacity_provider, count: one },
+        Kind::AzOutage => {
+            let duration = needed("duration", duration);
+            if !at.has("availability_zone") {
+                at.reject_missing("availability_zone", format!("a fault of kind {name} needs availability_zone"));
+            }
+            FaultKind::AvailabilityZoneOutage { availability_zone: availability_zone?, duration }
+        }
+        Kind::SpotInterruption => FaultKind::SpotInterruption { service, capacity_provider, count },
+        Kind::CapacityRefused => {
+            FaultKind::CapacityRefused { capacity_provider, duration: needed("duration", duration) }
+        }
+        Kind::SlowBoot => FaultKind::SlowBoot {
+            capacity_provider,
+            duration: needed("duration", duration),
+            boot_time: needed("boot_time", boot_time),
+        },
+        Kind::AgentDisconnected => {
+            FaultKind::AgentDisconnected { capacity_provider, count: one, duration: needed("duration", duration) }
+        }
+        Kind::Drain => FaultKind::Drain { capacity_provider, count: one },
+    };
+    Some(Fault { at: moment?, kind })
+}
+
+/// Reads the instance refreshes. What one does not say of its launch template is the group's.
+pub(super) fn read_instance_refreshes<'a>(
+    root: &Table<'a>,
+    context: &Context<'_>,
+    providers: &[Read<'a, CapacityProvider>],
+) -> Vec<Read<'a, ScheduledInstanceRefresh>> {
+    let read = |at: Table<'a>| {
+        let (item, soundness) = at.watched(|| read_instance_refresh(&at, context, providers));
+        Read { item, at, soundness }
+    };
+    root.tables("instance_refresh", &INSTANCE_REFRESH).into_iter().map(read).collect()
+}
+
+/// **Source:** ecs-semantics §9.4.
+fn read_instance_refresh(
+    at: &Table<'_>,
+    context: &Context<'_>,
+    providers: &[Read<'_, CapacityProvider>],
+) -> ScheduledInstanceRefresh {
+    let name = at.need("capacity_provider").and_then(|value| value.string()).unwrap_or_default();
+    let group = providers.iter().map(|read| &read.item).find(|provider| &*provider.name == name);
+    let before = group.map(|provider| provider.auto_scaling_group.launch_template()).unwrap_or_default();
+    let version = at.u32("launch_template_version", 1..=u32::MAX);
+    let image_id = read_id(at, "image_id", "ami-");
+    let instance_type = at.get("instance_type").and_then(|value| find_instance_type(&value, context));
+    if version.is_none() {
+        for key in ["image_id", "instance_type"] {
+            if at.has(key) {
+                at.reject(key, format!("{key} is another launch template: write launch_template_version as well"));
+            }
+        }
+    }
+    let launch_template = version.map(|version| LaunchTemplate {
+        version,
+        image_id: image_id.or(before.image_id),
+        instance_type: instance_type.unwrap_or(before.instance_type),
+    });
+    let table = at.table("preferences", &REFRESH_PREFERENCES);
+    let preferences = table.as_ref().map(read_preferences).unwrap_or_default();
+    if let (Some(table), Err(rule)) = (&table, preferences.check(launch_template.as_ref())) {
+        let key = REFRESH_PREFERENCES
+            .keys
+            .iter()
+            .find(|key| rule.starts_with(**key))
+            .copied()
+            .unwrap_or("min_healthy_percentage");
+        table.reject(key, rule);
+    }
+    ScheduledInstanceRefresh {
+        at: at.duration("at").unwrap_or(Duration::ZERO),
+        spec: InstanceRefreshSpec { capacity_provider: Arc::from(name), launch_template, preferences },
+    }
+}
+
+fn read_preferences(at: &Table<'_>) -> RefreshPreferences {
+    let percentages = at.get("checkpoint_percentages").and_then(|value| value.list("a list of numbers"));
+    RefreshPreferences {
+        min_healthy_percentage: at.u32("min_healthy_percentage", 0..=100),
+        max_healthy_percentage: at.u32("max_healthy_percentage", 100..=200),
+        instance_warmup: at.duration("instance_warmup"),
+        checkpoint_percentages: percentages
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|percentage| percentage.u32(1..=100))
+            .collect(),
+        checkpoint_delay: at.duration("checkpoint_delay"),
+        skip_matching: match at.boolean("skip_matching") {
+            Some(true) => SkipMatching::Yes,
+            _ => SkipMatching::No,
+        },
+        auto_rollback: match at.boolean("auto_rollback") {
+            Some(true) => AutoRollback::Yes,
+            _ => AutoRollback::No,
+        },
+        scale_in_protected_instances: at.word("scale_in_protected_instances", &PROTECTED_INSTANCES).unwrap_or_default(),
+        bake_time: at.duration("bake_time").unwrap_or(Duration::ZERO),
+    }
+}

@@ -1,0 +1,97 @@
+//! What goes wrong with a cluster's capacity, as a cluster file plans it.
+
+use std::sync::Arc;
+
+use super::units::Duration;
+
+/// Something that goes wrong, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When, since the start.
+    pub at: Duration,
+    /// What.
+    pub kind: FaultKind,
+}
+
+/// The things that go wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// `INSTANCE_FAILURE`: container instances are gone at once.
+    InstanceFailure {
+        /// Of this provider; `None` is any.
+        capacity_provider: Option<Arc<str>>,
+        /// How many.
+        count: u32,
+    },
+    /// `INSTANCE_IMPAIRED`: container instances fail their health checks.
+    InstanceImpaired {
+        /// Of this provider; `None` is any.
+        capacity_provider: Option<Arc<str>>,
+        /// How many.
+        count: u32,
+    },
+    /// `AZ_OUTAGE`: a zone's instances are gone and none can be launched there.
+    AvailabilityZoneOutage {
+        /// The zone.
+        availability_zone: Arc<str>,
+        /// For how long.
+        duration: Duration,
+    },
+    /// `SPOT_INTERRUPTION`: Spot capacity is taken back after its warning: Fargate Spot tasks, and EC2 Spot instances.
+    SpotInterruption {
+        /// Tasks of this service only, and no instances.
+        service: Option<Arc<str>>,
+        /// Of this provider only.
+        capacity_provider: Option<Arc<str>>,
+        /// How many tasks or instances; `None` is all.
+        count: Option<u32>,
+    },
+    /// `CAPACITY_REFUSED`: launches fail.
+    CapacityRefused {
+        /// Of this provider; `None` is any.
+        capacity_provider: Option<Arc<str>>,
+        /// For how long.
+        duration: Duration,
+    },
+    /// `SLOW_BOOT`: instances that are launched take longer.
+    SlowBoot {
+        /// Of this provider; `None` is any.
+        capacity_provider: Option<Arc<str>>,
+        /// For how long.
+        duration: Duration,
+        /// The boot time in the meantime.
+        boot_time: Duration,
+    },
+    /// `AGENT_DISCONNECTED`: agents lose contact and find it again.
+    AgentDisconnected {
+        /// Of this provider; `None` is any.
+        capacity_provider: Option<Arc<str>>,
+        /// How many.
+        count: u32,
+        /// For how long.
+        duration: Duration,
+    },
+    /// `DRAIN`: container instances are set DRAINING, as by UpdateContainerInstancesState.
+    Drain {
+        /// Of this provider; `None` is any.
+        capacity_provider: Option<Arc<str>>,
+        /// How many.
+        count: u32,
+    },
+}
+
+impl FaultKind {
+    /// For how long it lasts; `None`: it is over at once.
+    pub fn duration(&self) -> Option<Duration> {
+        match self {
+            FaultKind::AvailabilityZoneOutage { duration, .. }
+            | FaultKind::CapacityRefused { duration, .. }
+            | FaultKind::SlowBoot { duration, .. }
+            | FaultKind::AgentDisconnected { duration, .. } => Some(*duration),
+            FaultKind::InstanceFailure { .. }
+            | FaultKind::InstanceImpaired { .. }
+            | FaultKind::SpotInterruption { .. }
+            | FaultKind::Drain { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,1100 @@
+//! Scenarios of capacity: draining, deregistration, protection, groups, hooks, warm pools, refreshes, faults, Spot.
+//!
+//! Groups are of c7i.large (2 vCPU, 4 GiB), booting in 10 s; a task of `web` takes a whole instance unless a scenario says otherwise.
+
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use longshore::control_plane::action::{Action, Response};
+use longshore::control_plane::event::{
+    Deregistration, Event, OutageChange, Request, UpdateAutoScalingGroup, UpdateService,
+};
+use longshore::model::auto_scaling_group::{
+    AutoRollback, InstanceHealth, InstanceMaintenancePolicy, InstanceRefreshSpec, LaunchTemplate,
+    LifecycleActionResult, LifecycleHook, LifecycleTransition, ManagedDraining, ManagedTerminationProtection,
+    ProtectedInstances, RefreshPreferences, RefreshStatus, ScaleInProtection, TerminationPolicy, WarmPool,
+    WarmPoolState,
+};
+use longshore::model::capacity::{
+    AutoScalingGroup, CapacityProvider, ContainerInstanceStatus, FARGATE_SPOT, SpotDraining,
+};
+use longshore::model::cluster::ClusterSpec;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::service::{DeploymentConfiguration, ServiceSpec};
+use longshore::model::usage::{MeteringFact, PurchaseOption};
+
+use crate::harness::{
+    Behaviour, World, at, empty_cluster, instance_launch, on_ec2, provider, run, secs, service, strategy,
+    task_definition,
+};
+
+#[track_caller]
+fn check(actual: &str, expected: &Expect) {
+    expected.assert_eq(actual);
+}
+
+/// A provider without managed scaling and without protection: ECS' defaults.
+fn plain(count: u32) -> CapacityProvider {
+    let mut plain = provider("asg", 0, 10);
+    plain.managed_scaling = None;
+    plain.managed_termination_protection = ManagedTerminationProtection::Disabled;
+    plain.auto_scaling_group.new_instances_protected = ScaleInProtection::Unprotected;
+    plain.auto_scaling_group.desired_capacity = Some(count);
+    plain
+}
+
+fn group(plain: CapacityProvider, change: impl FnOnce(&mut AutoScalingGroup)) -> CapacityProvider {
+    let mut changed = plain;
+    change(&mut changed.auto_scaling_group);
+    changed
+}
+
+fn of(provider: CapacityProvider) -> ClusterSpec {
+    ClusterSpec {
+        capacity_providers: vec![provider],
+        task_definitions: vec![task_definition("web", 1024, 1024), task_definition("job", 1024, 1024)],
+        ..empty_cluster()
+    }
+}
+
+/// A service `web` on the provider, in steady state at 100 s.
+fn steady(provider: CapacityProvider, count: u32, minimum: u32, maximum: u32) -> World {
+    let deployment_configuration =
+        DeploymentConfiguration { minimum_healthy_percent: minimum, maximum_percent: maximum, ..Default::default() };
+    let web =
+        ServiceSpec { launch_target: strategy(&[("asg", 0, 1)]), deployment_configuration, ..service("web", count) };
+    let mut world = World::new(&of(provider));
+    world.run_until(20);
+    world.done(Request::CreateService(Box::new(web)));
+    world.run_until(100);
+    world
+}
+
+fn set_state(world: &mut World, ids: &[u64], status: ContainerInstanceStatus) -> String {
+    let instances = ids.iter().map(|id| ContainerInstanceId(*id)).collect();
+    match world.request(Request::UpdateContainerInstancesState { instances, status }) {
+        Ok(Response::ContainerInstances { instances, failures }) => {
+            let failures: Vec<String> = failures
+                .iter()
+                .map(|failure| format!("I{} {}", failure.instance.unwrap_or_default(), failure.reason))
+                .collect();
+            format!("{} changed, failures: {failures:?}", instances.len())
+        }
+        Ok(other) => panic!("not the answer to this request: {other:?}"),
+        Err(error) => format!("{}: {error}", error.exception()),
+    }
+}
+
+fn set_desired(world: &mut World, desired: u32) {
+    world.done(Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
+        capacity_provider: "asg".into(),
+        desired_capacity: Some(desired),
+        ..UpdateAutoScalingGroup::default()
+    })));
+}
+
+fn refresh(world: &mut World, version: u32, preferences: RefreshPreferences) {
+    let before = world.plane.state().capacity_providers["asg"].launch_template.clone();
+    world.done(Request::StartInstanceRefresh(Box::new(InstanceRefreshSpec {
+        capacity_provider: "asg".into(),
+        launch_template: Some(LaunchTemplate { version, ..before }),
+        preferences,
+    })));
+}
+
+/// How the last refresh stands.
+fn progress(world: &World) -> String {
+    let refresh = world.plane.state().capacity_providers["asg"].refreshes.last().expect("one was started");
+    format!("{} {}%", refresh.status.as_str(), refresh.percentage_complete())
+}
+
+/// `I1 v1 InService ACTIVE` for each instance that is not gone.
+fn lifecycles(world: &World) -> String {
+    let live = world.plane.state().live_instances();
+    live.map(|instance| {
+        format!(
+            "I{} v{} {} {} {:?} with {} tasks\n",
+            instance.id,
+            instance.launch.launch_template_version,
+            instance.lifecycle.as_str(),
+            instance.status.as_str(),
+            instance.protection,
+            instance.running_tasks_count
+        )
+    })
+    .collect()
+}
+
+/// The number of instances that are there and those in service, whenever they changed.
+fn sizes_until(world: &mut World, end: u64) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    loop {
+        let state = world.plane.state();
+        let group = &state.capacity_providers["asg"];
+        let ready =
+            group.instances.iter().filter(|id| state.container_instances[id].status == ContainerInstanceStatus::Active);
+        let sizes = format!("{} instances, {} in service", group.instances.len(), ready.count());
+        if lines.last().is_none_or(|(_, last)| *last != sizes) {
+            lines.push((world.now.to_string(), sizes));
+        }
+        if !world.step(at(end)) {
+            break;
+        }
+    }
+    lines.into_iter().map(|(at, sizes)| format!("{at} {sizes}\n")).collect()
+}
+
+/// The least number of healthy tasks of `web` up to a moment.
+fn least_healthy_until(world: &mut World, end: u64) -> u32 {
+    let mut least = u32::MAX;
+    loop {
+        least = least.min(world.plane.state().services["web"].healthy_count());
+        if !world.step(at(end)) {
+            return least;
+        }
+    }
+}
+
+/// ecs-semantics §3.2: at most ten, ACTIVE and DRAINING only, and a failure for each that can't.
+#[test]
+fn update_container_instances_state_answers_item_by_item() {
+    let mut world = World::new(&of(plain(2)));
+    check(
+        &set_state(&mut world, &[1], ContainerInstanceStatus::Draining),
+        &expect![[r#"0 changed, failures: ["I1 REGISTERING"]"#]],
+    );
+    world.run_until(20);
+    check(
+        &set_state(&mut world, &[1, 2, 9], ContainerInstanceStatus::Draining),
+        &expect![[r#"2 changed, failures: ["I9 MISSING"]"#]],
+    );
+    check(
+        &set_state(&mut world, &[1], ContainerInstanceStatus::Inactive),
+        &expect!["InvalidParameterException: status must be ACTIVE or DRAINING"],
+    );
+    check(
+        &set_state(&mut world, &[1; 11], ContainerInstanceStatus::Active),
+        &expect!["InvalidParameterException: at most 10 container instances can be updated at once"],
+    );
+}
+
+/// ecs-semantics §3.3, 1 to 4: no placements, PENDING service tasks stop at once, standalone ones go on.
+#[test]
+fn draining_stops_pending_tasks_and_leaves_standalone_ones() {
+    let mut world =
+        World::new(&ClusterSpec { container_instances: vec![instance_launch("us-east-1a")], ..of(plain(0)) });
+    world.behave("web", Behaviour { start: secs(60), ..Behaviour::default() });
+    world.run_until(10);
+    world.run_task(run("job", 1, on_ec2()));
+    world.done(Request::CreateService(Box::new(ServiceSpec { launch_target: on_ec2(), ..service("web", 1) })));
+    world.run_until(20);
+    set_state(&mut world, &[1], ContainerInstanceStatus::Draining);
+    world.run_until(30);
+    let (_, failures) = world.run_task(run("job", 1, on_ec2()));
+    assert_eq!(failures.len(), 1);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 job:1 RUNNING I1 created 10.000s started 11.000s
+        T2 web:1 STOPPED I1 created 10.000s stopping 20.000s stopped 21.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
+    "#]],
+    );
+    set_state(&mut world, &[1], ContainerInstanceStatus::Active);
+    world.run_until(200);
+    assert_eq!(world.counts("web"), "desired 1 running 1 pending 0 healthy 1");
+}
+
+/// ecs-semantics §3.3, 3: at a lower bound of 100 % each task has a healthy replacement before it goes.
+#[test]
+fn draining_replaces_running_tasks_within_the_bounds() {
+    let mut world = steady(plain(3), 2, 100, 200);
+    set_state(&mut world, &[1], ContainerInstanceStatus::Draining);
+    assert_eq!(least_healthy_until(&mut world, 300), 2);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopping 141.000s stopped 142.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
+        T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
+        T3 web:1 RUNNING asg I3 created 100.000s started 101.000s
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService DRAINING Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 1 tasks
+        I3 v1 InService ACTIVE Unprotected with 1 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §3.3, 3 (a known bad case): at 100 and 100 % a drain is stuck, and ends when the bounds change.
+#[test]
+fn draining_is_stuck_between_equal_bounds_and_ends_when_they_change() {
+    let mut world = steady(plain(3), 2, 100, 100);
+    set_state(&mut world, &[1, 2], ContainerInstanceStatus::Draining);
+    world.run_until(1000);
+    let drained: u32 = [1, 2]
+        .map(|id| world.plane.state().container_instances[&ContainerInstanceId(id)].running_tasks_count)
+        .iter()
+        .sum();
+    assert!(drained > 0, "it is stuck");
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+        20.000s (service web) has started 2 tasks: (task T1) (task T2).
+        61.000s (service web) (deployment ecs-svc/1) deployment completed.
+        61.000s (service web) has reached a steady state.
+        100.000s (service web) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.
+    "#]],
+    );
+    world.done(Request::UpdateService(Box::new(UpdateService {
+        service: "web".into(),
+        deployment_configuration: Some(DeploymentConfiguration { minimum_healthy_percent: 50, ..Default::default() }),
+        ..UpdateService::default()
+    })));
+    world.run_until(1300);
+    let drained: u32 = [1, 2]
+        .map(|id| world.plane.state().container_instances[&ContainerInstanceId(id)].running_tasks_count)
+        .iter()
+        .sum();
+    assert_eq!(drained, 0);
+}
+
+/// ecs-semantics §3.2, §2.4: refused while tasks run; forced, they are orphans, and EC2 bills on until the end.
+#[test]
+fn deregistration_forgets_tasks_and_ec2_bills_on() {
+    let mut world = steady(plain(2), 2, 100, 200);
+    let deregister =
+        |deregistration| Request::DeregisterContainerInstance { instance: ContainerInstanceId(1), deregistration };
+    let refused = world.request(deregister(Deregistration::WhenEmpty)).unwrap_err();
+    check(&refused.to_string(), &expect!["Found running tasks on the instance."]);
+    world.done(deregister(Deregistration::Forced));
+    world.run_until(200);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopped 100.000s UserInitiated: Container instance deregistration forced by user
+        T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
+        T3 web:1 RUNNING asg I2 created 100.000s started 101.000s
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService INACTIVE Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 2 tasks
+    "#]],
+    );
+    world.done(Request::TerminateInstance(ContainerInstanceId(1)));
+    world.run_until(300);
+    check(
+        &world.instances(),
+        &expect![[r#"
+        I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 201.000s
+        I2 ACTIVE in us-east-1b with 1 tasks, launched 0.000s registered 10.000s terminated -
+        I3 ACTIVE in us-east-1a with 1 tasks, launched 200.000s registered 210.000s terminated -
+    "#]],
+    );
+}
+
+/// ecs-semantics §3.2, §4.5: an instance whose agent has no contact takes nothing and says AGENT; its tasks go on.
+#[test]
+fn a_disconnected_agent_takes_nothing() {
+    let mut world = steady(plain(1), 1, 100, 200);
+    world.apply(Event::AgentDisconnected { instance: ContainerInstanceId(1) });
+    let (_, failures) = world.run_task(run("job", 1, on_ec2()));
+    check(
+        &failures.join("\n"),
+        &expect![[r#"
+        NO ACTIVE INSTANCES: the cluster has no active container instance
+        I1 AGENT: its agent is disconnected"#]],
+    );
+    assert_eq!(world.counts("web"), "desired 1 running 1 pending 0 healthy 1");
+    world.apply(Event::AgentConnected { instance: ContainerInstanceId(1) });
+    let (tasks, _) = world.run_task(run("job", 1, on_ec2()));
+    assert_eq!(tasks.len(), 1);
+}
+
+/// Scale-in of a group of two busy instances by one, under the four combinations of ecs-semantics §6.4.
+#[track_caller]
+fn scale_in_by_one(protection: ManagedTerminationProtection, draining: ManagedDraining, expected: &Expect) {
+    let mut protected = provider("asg", 0, 10);
+    protected.auto_scaling_group.desired_capacity = Some(3);
+    protected.managed_termination_protection = protection;
+    if protection == ManagedTerminationProtection::Disabled {
+        protected.auto_scaling_group.new_instances_protected = ScaleInProtection::Unprotected;
+    }
+    protected.managed_draining = draining;
+    let mut world = steady(protected, 2, 100, 200);
+    set_desired(&mut world, 1);
+    world.run_until(101);
+    let first = lifecycles(&world);
+    world.run_until(400);
+    expected.assert_eq(&format!("{first}then\n{}{}", lifecycles(&world), world.group_activities()));
+}
+
+/// ecs-semantics §6.4, the table: only empty instances go.
+#[test]
+fn protected_and_draining() {
+    scale_in_by_one(
+        ManagedTerminationProtection::Enabled,
+        ManagedDraining::Enabled,
+        &expect![[r#"
+        I1 v1 InService ACTIVE Protected with 1 tasks
+        I2 v1 InService ACTIVE Protected with 1 tasks
+        then
+        I1 v1 InService ACTIVE Protected with 1 tasks
+        I2 v1 InService ACTIVE Protected with 1 tasks
+        100.000s asg 3 -> 1: the desired capacity was set
+        100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
+    "#]],
+    );
+}
+
+/// ecs-semantics §6.4, the table: only empty instances go.
+#[test]
+fn protected_and_not_draining() {
+    scale_in_by_one(
+        ManagedTerminationProtection::Enabled,
+        ManagedDraining::Disabled,
+        &expect![[r#"
+        I1 v1 InService ACTIVE Protected with 1 tasks
+        I2 v1 InService ACTIVE Protected with 1 tasks
+        then
+        I1 v1 InService ACTIVE Protected with 1 tasks
+        I2 v1 InService ACTIVE Protected with 1 tasks
+        100.000s asg 3 -> 1: the desired capacity was set
+        100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
+    "#]],
+    );
+}
+
+/// ecs-semantics §6.4, the table: the policy chooses, and the instance waits for its tasks.
+#[test]
+fn unprotected_and_draining() {
+    scale_in_by_one(
+        ManagedTerminationProtection::Disabled,
+        ManagedDraining::Enabled,
+        &expect![[r#"
+        I1 v1 Terminating:Wait DRAINING Unprotected with 1 tasks
+        I2 v1 InService ACTIVE Unprotected with 2 tasks
+        then
+        I2 v1 InService ACTIVE Unprotected with 2 tasks
+        100.000s asg 3 -> 1: the desired capacity was set
+        100.000s asg 1 -> 1: instance i-1 drains before it goes: the group has more instances than it desires
+        100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
+    "#]],
+    );
+}
+
+/// ecs-semantics §6.4, the table: tasks go with the instance.
+#[test]
+fn unprotected_and_not_draining() {
+    scale_in_by_one(
+        ManagedTerminationProtection::Disabled,
+        ManagedDraining::Disabled,
+        &expect![[r#"
+        I2 v1 InService ACTIVE Unprotected with 2 tasks
+        then
+        I2 v1 InService ACTIVE Unprotected with 2 tasks
+        100.000s asg 3 -> 1: the desired capacity was set
+        100.000s asg 1 -> 1: instance i-1 goes: the group has more instances than it desires
+        100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
+    "#]],
+    );
+}
+
+/// ecs-semantics §3.3: a standalone task keeps its instance in Terminating:Wait for 48 hours, and no longer.
+#[test]
+fn managed_draining_ends_after_48_hours() {
+    let mut world = World::new(&of(plain(1)));
+    world.run_until(20);
+    world.run_task(run("job", 1, strategy(&[("asg", 0, 1)])));
+    world.run_until(100);
+    set_desired(&mut world, 0);
+    world.run_until(100 + 48 * 3600 - 1);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 Terminating:Wait DRAINING Unprotected with 1 tasks
+    "#]],
+    );
+    world.run_for(2);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 job:1 STOPPED asg I1 created 20.000s started 21.000s stopping 172900.000s stopped 172901.000s TerminationNotice: Host EC2 (instance i-1) stopped/terminated
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.1: bounds move the desired capacity, and a desired capacity outside is refused.
+#[test]
+fn bounds_move_the_desired_capacity() {
+    let mut world = World::new(&of(plain(2)));
+    let update = |min, max, desired| {
+        Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
+            capacity_provider: "asg".into(),
+            min_size: min,
+            max_size: max,
+            desired_capacity: desired,
+        }))
+    };
+    world.done(update(Some(3), None, None));
+    assert_eq!(world.plane.state().capacity_providers["asg"].desired_capacity, 3);
+    world.done(update(Some(0), Some(1), None));
+    assert_eq!(world.plane.state().capacity_providers["asg"].desired_capacity, 1);
+    let refused = world.request(update(None, None, Some(2))).unwrap_err();
+    check(&refused.to_string(), &expect!["Desired capacity must be between the min and max sizes"]);
+}
+
+/// ecs-semantics §9.3: with all protected, desired falls and nothing goes until one is unprotected.
+#[test]
+fn protected_instances_outlast_a_scale_in() {
+    let protect = |group: &mut AutoScalingGroup| group.new_instances_protected = ScaleInProtection::Protected;
+    let mut world = World::new(&of(group(plain(2), protect)));
+    world.run_until(20);
+    set_desired(&mut world, 1);
+    world.run_until(100);
+    assert_eq!(world.plane.state().live_instances().count(), 2);
+    world.done(Request::SetInstanceProtection {
+        instances: vec![ContainerInstanceId(2)],
+        protection: ScaleInProtection::Unprotected,
+    });
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Protected with 0 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.3: policies within a zone, over a group's whole life.
+#[test]
+fn the_newest_goes_first_when_the_policy_says_so() {
+    let newest = |group: &mut AutoScalingGroup| {
+        group.termination_policies = vec![TerminationPolicy::NewestInstance];
+        group.availability_zones.truncate(1);
+    };
+    let mut world = World::new(&of(group(plain(1), newest)));
+    world.run_until(60);
+    set_desired(&mut world, 2);
+    world.run_until(120);
+    set_desired(&mut world, 1);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+}
+
+fn hook(transition: LifecycleTransition, default_result: LifecycleActionResult) -> LifecycleHook {
+    LifecycleHook { name: "prepare".into(), transition, heartbeat_timeout: secs(60), default_result }
+}
+
+/// ecs-semantics §9.2: a launching instance waits for its hook, runs and is paid for, and is terminated when the hook is abandoned.
+#[test]
+fn launch_hooks_hold_an_instance_back() {
+    let with = |group: &mut AutoScalingGroup| {
+        group.lifecycle_hooks = vec![hook(LifecycleTransition::Launching, LifecycleActionResult::Abandon)];
+    };
+    let mut world = World::new(&of(group(plain(1), with)));
+    world.run_until(20);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 Pending:Wait REGISTERING Unprotected with 0 tasks
+    "#]],
+    );
+    let beat = || Request::RecordLifecycleActionHeartbeat { instance: ContainerInstanceId(1), hook: "prepare".into() };
+    world.run_until(60);
+    world.done(beat());
+    world.run_until(119);
+    assert!(world.plane.state().container_instances[&ContainerInstanceId(1)].running_since.is_some());
+    world.run_until(121);
+    world.run_until(140);
+    world.done(Request::CompleteLifecycleAction {
+        instance: ContainerInstanceId(2),
+        hook: "prepare".into(),
+        result: LifecycleActionResult::Continue,
+    });
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I2 v1 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        10.000s asg 1 -> 1: instance i-1 waits for lifecycle hook prepare
+        120.000s asg 1 -> 1: an instance is replaced: lifecycle hook prepare was abandoned
+        130.000s asg 1 -> 1: instance i-2 waits for lifecycle hook prepare
+    "#]],
+    );
+    assert!(world.request(beat()).is_err());
+}
+
+/// ecs-semantics §9.2: a terminating instance waits for its hook until the timeout, and goes whatever the result.
+#[test]
+fn termination_hooks_hold_an_instance_back() {
+    let with = |group: &mut AutoScalingGroup| {
+        group.lifecycle_hooks = vec![hook(LifecycleTransition::Terminating, LifecycleActionResult::Continue)];
+    };
+    let mut world = World::new(&of(group(plain(1), with)));
+    world.run_until(20);
+    set_desired(&mut world, 0);
+    world.run_until(79);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 Terminating:Wait ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    world.run_until(82);
+    check(
+        &world.instances(),
+        &expect![[r#"
+        I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 81.000s
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.1: an impaired instance is drained and replaced; under a policy its replacement comes first.
+#[test]
+fn impaired_instances_are_replaced() {
+    let impair = |world: &mut World| {
+        let health = InstanceHealth::Impaired;
+        world.apply(Event::InstanceHealth { instance: ContainerInstanceId(1), health });
+    };
+    let mut world = steady(plain(2), 2, 100, 200);
+    impair(&mut world);
+    check(
+        &sizes_until(&mut world, 300),
+        &expect![[r#"
+        100.000s 2 instances, 1 in service
+        110.000s 2 instances, 2 in service
+    "#]],
+    );
+    let policy = |group: &mut AutoScalingGroup| {
+        group.instance_maintenance_policy =
+            Some(InstanceMaintenancePolicy { min_healthy_percentage: 100, max_healthy_percentage: 110 });
+    };
+    let mut world = steady(group(plain(2), policy), 2, 100, 200);
+    impair(&mut world);
+    check(
+        &sizes_until(&mut world, 300),
+        &expect![[r#"
+        100.000s 3 instances, 2 in service
+        110.000s 2 instances, 2 in service
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.1: the health of a young instance is not looked at.
+#[test]
+fn the_grace_period_holds_health_replacement_off() {
+    let grace = |group: &mut AutoScalingGroup| group.health_check_grace_period = secs(300);
+    let mut world = World::new(&of(group(plain(1), grace)));
+    world.run_until(20);
+    let health = InstanceHealth::Impaired;
+    world.apply(Event::InstanceHealth { instance: ContainerInstanceId(1), health });
+    check(
+        &sizes_until(&mut world, 400),
+        &expect![[r#"
+        20.000s 1 instances, 1 in service
+        310.000s 1 instances, 0 in service
+        320.000s 1 instances, 1 in service
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.1: instances are replaced at their greatest age, a tenth and one at least at a time.
+#[test]
+fn instances_are_replaced_at_their_maximum_lifetime() {
+    let aged = |group: &mut AutoScalingGroup| group.max_instance_lifetime = Some(secs(86_400));
+    let mut world = World::new(&of(group(plain(2), aged)));
+    world.run_until(86_400);
+    check(
+        &sizes_until(&mut world, 87_000),
+        &expect![[r#"
+        86400.000s 2 instances, 2 in service
+        86410.000s 2 instances, 1 in service
+        86430.000s 2 instances, 2 in service
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.5, §8.3: the pool's size, a start from it, and what is paid for.
+#[test]
+fn a_scale_out_takes_from_the_warm_pool_first() {
+    let pooled = |group: &mut AutoScalingGroup| {
+        group.warm_pool = Some(WarmPool { max_group_prepared_capacity: Some(3), ..WarmPool::default() });
+        group.warm_start_time = Some(secs(2));
+    };
+    let mut world = World::new(&of(group(plain(1), pooled)));
+    world.run_until(50);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Unprotected with 0 tasks
+        I2 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
+        I3 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
+    "#]],
+    );
+    set_desired(&mut world, 2);
+    check(
+        &sizes_until(&mut world, 100),
+        &expect![[r#"
+        50.000s 2 instances, 1 in service
+        52.000s 2 instances, 2 in service
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 0 tasks
+        I3 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
+    "#]],
+    );
+    let facts = world.actions.iter().flatten().filter_map(|action| match action {
+        Action::Meter(MeteringFact::InstanceStarted { instance, start, at, .. }) => {
+            Some(format!("I{instance} start {start} at {at}\n"))
+        }
+        Action::Meter(MeteringFact::InstanceStopped { instance, start, at }) => {
+            Some(format!("I{instance} end {start} at {at}\n"))
+        }
+        _ => None,
+    });
+    check(
+        &facts.collect::<String>(),
+        &expect![[r#"
+        I1 start 1 at 10.000s
+        I2 start 1 at 10.000s
+        I2 end 1 at 10.000s
+        I3 start 1 at 10.000s
+        I3 end 1 at 10.000s
+        I2 start 2 at 52.000s
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.5: running ones are paid for and start at once; the pool shrinks with the prepared capacity.
+#[test]
+fn a_running_warm_pool_starts_at_once() {
+    let pooled = |group: &mut AutoScalingGroup| {
+        group.warm_pool =
+            Some(WarmPool { min_size: 1, max_group_prepared_capacity: Some(0), pool_state: WarmPoolState::Running });
+    };
+    let mut world = World::new(&of(group(plain(1), pooled)));
+    world.run_until(50);
+    set_desired(&mut world, 2);
+    check(
+        &sizes_until(&mut world, 100),
+        &expect![[r#"
+        50.000s 2 instances, 1 in service
+        50.000s 2 instances, 2 in service
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 0 tasks
+        I3 v1 Warmed:Running REGISTERING Unprotected with 0 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4: a batch of one of ten at 90 %, both at once because the upper bound is omitted.
+#[test]
+fn a_refresh_terminates_and_launches_at_once_by_default() {
+    let mut world = World::new(&of(plain(3)));
+    world.run_until(20);
+    refresh(&mut world, 2, RefreshPreferences::default());
+    check(
+        &sizes_until(&mut world, 200),
+        &expect![[r#"
+        20.000s 3 instances, 2 in service
+        50.000s 3 instances, 3 in service
+    "#]],
+    );
+    check(&progress(&world), &expect!["Successful 100%"]);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I4 v2 InService ACTIVE Unprotected with 0 tasks
+        I5 v2 InService ACTIVE Unprotected with 0 tasks
+        I6 v2 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4: an upper bound that is said has the replacement launched first.
+#[test]
+fn a_refresh_launches_first_at_an_explicit_100() {
+    let mut world = World::new(&of(plain(2)));
+    world.run_until(20);
+    refresh(
+        &mut world,
+        2,
+        RefreshPreferences {
+            min_healthy_percentage: Some(100),
+            max_healthy_percentage: Some(100),
+            ..RefreshPreferences::default()
+        },
+    );
+    check(
+        &sizes_until(&mut world, 200),
+        &expect![[r#"
+        20.000s 3 instances, 2 in service
+        40.000s 2 instances, 2 in service
+    "#]],
+    );
+    check(&progress(&world), &expect!["Successful 100%"]);
+}
+
+/// ecs-semantics §9.4 (the recipe): a refresh under a service never takes it below its lower bound.
+#[test]
+fn patching_loses_no_task_below_the_lower_bound() {
+    let mut world = steady(plain(3), 4, 100, 200);
+    refresh(&mut world, 2, RefreshPreferences::default());
+    assert_eq!(least_healthy_until(&mut world, 1000), 4);
+    check(&progress(&world), &expect!["Successful 100%"]);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I4 v2 InService ACTIVE Unprotected with 2 tasks
+        I5 v2 InService ACTIVE Unprotected with 2 tasks
+        I6 v2 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        100.000s asg 3 -> 3: instance refresh 1 replaces 3 instances
+        100.000s asg 3 -> 3: instance i-1 drains before it goes: an instance refresh replaces it
+        110.000s asg 3 -> 3: instance i-2 drains before it goes: an instance refresh replaces it
+        120.000s asg 3 -> 3: instance i-3 drains before it goes: an instance refresh replaces it
+        130.000s asg 3 -> 3: instance refresh 1 is successful
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4: a pause at each checkpoint, and the end at the last one when it is below 100.
+#[test]
+fn checkpoints_pause_and_end_a_refresh() {
+    let mut world = World::new(&of(plain(4)));
+    world.run_until(20);
+    let preferences = RefreshPreferences {
+        checkpoint_percentages: vec![25, 50],
+        checkpoint_delay: Some(secs(600)),
+        bake_time: secs(100),
+        ..RefreshPreferences::default()
+    };
+    refresh(&mut world, 2, preferences);
+    world.run_until(2000);
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        20.000s asg 4 -> 4: instance refresh 1 replaces 4 instances
+        20.000s asg 4 -> 4: instance i-1 goes: an instance refresh replaces it
+        30.000s asg 4 -> 4: instance refresh 1 pauses at 25% until 630.000s
+        630.000s asg 4 -> 4: instance i-2 goes: an instance refresh replaces it
+        640.000s asg 4 -> 4: instance refresh 1 ends at its last checkpoint of 50%
+        640.000s asg 4 -> 4: instance refresh 1 bakes until 740.000s
+        740.000s asg 4 -> 4: instance refresh 1 is successful
+    "#]],
+    );
+    check(&progress(&world), &expect!["Successful 50%"]);
+}
+
+/// ecs-semantics §9.4: protected instances are waited for an hour; then it fails and, asked to, rolls back.
+#[test]
+fn protected_instances_fail_a_refresh_after_an_hour() {
+    let protect = |group: &mut AutoScalingGroup| group.new_instances_protected = ScaleInProtection::Protected;
+    let mut world = World::new(&of(group(plain(1), protect)));
+    world.run_until(20);
+    refresh(&mut world, 2, RefreshPreferences::default());
+    world.run_until(4000);
+    check(&progress(&world), &expect!["Failed 0%"]);
+    let ignore = RefreshPreferences {
+        scale_in_protected_instances: ProtectedInstances::Ignore,
+        ..RefreshPreferences::default()
+    };
+    refresh(&mut world, 2, ignore);
+    world.run_for(100);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Protected with 0 tasks
+    "#]],
+    );
+    let forced = RefreshPreferences {
+        scale_in_protected_instances: ProtectedInstances::Refresh,
+        ..RefreshPreferences::default()
+    };
+    refresh(&mut world, 3, forced);
+    world.run_for(100);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I2 v3 InService ACTIVE Protected with 0 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4: replacements that never come fail the refresh, which rolls itself back.
+#[test]
+fn a_refresh_that_gets_nowhere_rolls_back() {
+    let mut world = World::new(&of(plain(2)));
+    world.run_until(20);
+    refresh(&mut world, 2, RefreshPreferences { auto_rollback: AutoRollback::Yes, ..RefreshPreferences::default() });
+    world.launches_to_fail = 70;
+    world.run_until(3700);
+    world.launches_to_fail = 0;
+    world.run_until(8000);
+    check(&progress(&world), &expect!["RollbackSuccessful 100%"]);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I57 v1 InService ACTIVE Unprotected with 0 tasks
+        I58 v1 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4: one at a time; cancelled, what was replaced stays; rolled back, it does not.
+#[test]
+fn a_refresh_is_cancelled_or_rolled_back() {
+    let mut world = World::new(&of(plain(3)));
+    world.run_until(20);
+    refresh(&mut world, 2, RefreshPreferences::default());
+    let again = InstanceRefreshSpec { capacity_provider: "asg".into(), ..InstanceRefreshSpec::default() };
+    assert!(world.request(Request::StartInstanceRefresh(Box::new(again))).is_err());
+    world.run_until(35);
+    world.done(Request::CancelInstanceRefresh { capacity_provider: "asg".into() });
+    world.run_until(100);
+    check(
+        &format!("{}\n{}", progress(&world), lifecycles(&world)),
+        &expect![[r#"
+        Cancelled 66%
+        I3 v1 InService ACTIVE Unprotected with 0 tasks
+        I4 v2 InService ACTIVE Unprotected with 0 tasks
+        I5 v2 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    refresh(&mut world, 3, RefreshPreferences::default());
+    world.run_for(25);
+    world.done(Request::RollbackInstanceRefresh { capacity_provider: "asg".into() });
+    world.run_for(200);
+    check(
+        &format!("{}\n{}", progress(&world), lifecycles(&world)),
+        &expect![[r#"
+        RollbackSuccessful 100%
+        I9 v1 InService ACTIVE Unprotected with 0 tasks
+        I10 v1 InService ACTIVE Unprotected with 0 tasks
+        I11 v1 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    assert_eq!(world.plane.state().capacity_providers["asg"].launch_template.version, 1);
+    let last = world.plane.state().capacity_providers["asg"].refreshes.last().map(|refresh| refresh.status);
+    assert_eq!(last, Some(RefreshStatus::RollbackSuccessful));
+}
+
+/// ecs-semantics §9.1: an outage takes a zone's instances, others take their place elsewhere, and the zones are balanced after it.
+#[test]
+fn an_outage_moves_a_group_and_ends_balanced() {
+    let mut world = World::new(&of(plain(4)));
+    world.run_until(20);
+    let zone: Arc<str> = "us-east-1a".into();
+    let outage = |change| Event::AvailabilityZoneOutage { availability_zone: zone.clone(), change };
+    world.apply(outage(OutageChange::Begins));
+    world.run_until(100);
+    let zones = |world: &World| -> Vec<usize> {
+        ["us-east-1a", "us-east-1b"]
+            .map(|zone| {
+                let live = world.plane.state().live_instances();
+                live.filter(|instance| &*instance.launch.availability_zone == zone).count()
+            })
+            .into()
+    };
+    assert_eq!(zones(&world), [0, 4]);
+    assert!(world.request(Request::LaunchInstance(Arc::new(instance_launch("us-east-1a")))).is_err());
+    world.apply(outage(OutageChange::Ends));
+    check(
+        &sizes_until(&mut world, 300),
+        &expect![[r#"
+        100.000s 5 instances, 4 in service
+        120.000s 4 instances, 4 in service
+    "#]],
+    );
+    assert_eq!(zones(&world), [2, 2]);
+}
+
+/// ecs-semantics §3.3, §8.3: two minutes' notice; with Spot draining the tasks are replaced in time, billed at the Spot price.
+#[test]
+fn a_spot_instance_drains_itself_on_its_notice() {
+    let spot = |draining| {
+        move |group: &mut AutoScalingGroup| {
+            group.purchase_option = PurchaseOption::Spot;
+            group.spot_draining = draining;
+        }
+    };
+    let mut world = steady(group(plain(2), spot(SpotDraining::Enabled)), 2, 100, 200);
+    world.apply(Event::InstanceSpotInterruption { instance: ContainerInstanceId(1) });
+    assert_eq!(least_healthy_until(&mut world, 400), 2);
+    check(
+        &world.instances(),
+        &expect![[r#"
+        I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 221.000s
+        I2 ACTIVE in us-east-1b with 1 tasks, launched 0.000s registered 10.000s terminated -
+        I3 ACTIVE in us-east-1a with 1 tasks, launched 220.000s registered 230.000s terminated -
+    "#]],
+    );
+    let mut world = steady(group(plain(2), spot(SpotDraining::Disabled)), 2, 100, 200);
+    world.apply(Event::InstanceSpotInterruption { instance: ContainerInstanceId(1) });
+    assert_eq!(least_healthy_until(&mut world, 400), 1);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopping 220.000s stopped 221.000s TerminationNotice: Host EC2 (instance i-1) stopped/terminated
+        T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
+        T3 web:1 STOPPED asg I2 created 220.000s started 221.000s stopping 341.000s stopped 342.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
+        T4 web:1 RUNNING asg I3 created 300.000s started 301.000s
+    "#]],
+    );
+    let is_spot = world.actions.iter().flatten().any(|action| {
+        matches!(action, Action::Meter(MeteringFact::InstanceStarted { purchase_option: PurchaseOption::Spot, .. }))
+    });
+    assert!(is_spot);
+}
+
+/// ecs-semantics §8.4, §2.4: the warning, then the stop timeout; a service tries again on Spot, without a fall back.
+#[test]
+fn a_fargate_spot_task_is_warned_and_killed() {
+    let mut world = World::new(&ClusterSpec {
+        services: vec![ServiceSpec { launch_target: strategy(&[(FARGATE_SPOT, 0, 1)]), ..service("web", 1) }],
+        ..of(plain(0))
+    });
+    world.behave("web", Behaviour { stop: secs(1000), ..Behaviour::default() });
+    world.run_until(60);
+    world.apply(Event::SpotInterruption { task: TaskId(1) });
+    world.run_until(120);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 web:1 STOPPED FARGATE_SPOT created 0.000s started 1.000s stopping 60.000s stopped 90.000s SpotInterruption: Your Spot Task was interrupted.
+        T2 web:1 RUNNING FARGATE_SPOT created 60.000s started 61.000s
+    "#]],
+    );
+}
+
+/// ecs-semantics §6.3, §6.4: tasks by launch type are no reason to grow; a task too large for the type is none either.
+#[test]
+fn managed_scaling_counts_only_its_own_tasks_that_fit() {
+    let mut world = World::new(&ClusterSpec {
+        task_definitions: vec![task_definition("job", 1024, 1024), task_definition("huge", 4096, 8192)],
+        ..of(provider("asg", 0, 5))
+    });
+    world.run_task(run("job", 3, on_ec2()));
+    world.run_task(run("huge", 3, strategy(&[("asg", 0, 1)])));
+    world.run_until(600);
+    check(&world.group_activities(), &expect![[""]]);
+    assert_eq!(world.plane.state().capacity_providers["asg"].reservation_millipercent, Some(100_000));
+}
+
+/// ecs-semantics §6.1, §6.3: each provider scales by its own share, none takes over another's, and min and max stay.
+#[test]
+fn several_providers_scale_by_themselves_without_spill_over() {
+    let mut other = provider("other", 0, 1);
+    other.name = "other".into();
+    let mut world = World::new(&ClusterSpec { capacity_providers: vec![provider("asg", 0, 5), other], ..of(plain(0)) });
+    world.run_task(run("job", 8, strategy(&[("asg", 0, 1), ("other", 0, 1)])));
+    world.run_until(600);
+    let state = world.plane.state();
+    let waiting = |name: &str| state.capacity_providers[name].provisioning.len();
+    assert_eq!((waiting("asg"), waiting("other")), (0, 2));
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        60.000s asg 0 -> 2: CapacityProviderReservation is 200% (2 needed, 0 present) against a target of 100%: scale-out to 2
+        60.000s other 0 -> 1: CapacityProviderReservation is 200% (2 needed, 0 present) against a target of 100%: scale-out to 1
+    "#]],
+    );
+}
+
+/// The faults of a cluster file come to pass at their time.
+#[test]
+fn a_cluster_files_faults_come_to_pass() {
+    let mut world = World::of_file(
+        r#"
+[settings]
+boot_time = "10s"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 2, max_size = 2, availability_zones = ["us-east-1a", "us-east-1b"] }
+[[fault]]
+at = "30s"
+kind = "INSTANCE_FAILURE"
+[[fault]]
+at = "60s"
+kind = "AZ_OUTAGE"
+availability_zone = "us-east-1b"
+duration = "60s"
+[[fault]]
+at = "200s"
+kind = "CAPACITY_REFUSED"
+duration = "50s"
+[[fault]]
+at = "210s"
+kind = "INSTANCE_IMPAIRED"
+[[fault]]
+at = "290s"
+kind = "SLOW_BOOT"
+duration = "300s"
+boot_time = "100s"
+[[fault]]
+at = "300s"
+kind = "INSTANCE_FAILURE"
+[[fault]]
+at = "500s"
+kind = "DRAIN"
+[[fault]]
+at = "500s"
+kind = "AGENT_DISCONNECTED"
+duration = "10s"
+[[instance_refresh]]
+at = "600s"
+capacity_provider = "asg"
+launch_template_version = 2
+image_id = "ami-2"
+"#,
+    );
+    world.run_until(1000);
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        30.000s asg 2 -> 2: an instance is replaced: hardware failure
+        60.000s asg 2 -> 2: an instance is replaced: availability zone us-east-1b is down
+        130.000s asg 2 -> 2: instance i-3 goes: the zones are balanced
+        210.000s asg 2 -> 2: instance i-4 goes: it is unhealthy
+        210.000s asg 2 -> 2: an instance could not be launched: InsufficientInstanceCapacity
+        300.000s asg 2 -> 2: an instance is replaced: hardware failure
+        600.000s asg 2 -> 2: instance refresh 1 replaces 2 instances
+        600.000s asg 2 -> 2: instance i-7 goes: an instance refresh replaces it
+        610.000s asg 2 -> 2: instance i-8 goes: an instance refresh replaces it
+        620.000s asg 2 -> 2: instance refresh 1 is successful
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I9 v2 InService ACTIVE Unprotected with 0 tasks
+        I10 v2 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+}
