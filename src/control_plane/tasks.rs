@@ -17,7 +17,9 @@ use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
-use crate::model::task::{Container, ContainerStatus, DesiredStatus, StopCode, Task, TaskOverrides, TaskStatus};
+use crate::model::task::{
+    Container, ContainerStatus, DesiredStatus, HealthStatus, StopCode, Task, TaskOverrides, TaskStatus,
+};
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
 use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, UsageSample};
@@ -63,6 +65,25 @@ pub(super) enum Unplaced {
     NoRoom,
     /// Too many tasks wait for capacity already.
     ProvisioningLimit,
+}
+
+/// What is told of a task's containers. Most tasks have one, and for those it costs no allocation.
+#[derive(PartialEq, Eq)]
+struct ContainersShown {
+    first: Option<ContainerShown>,
+    others: Vec<ContainerShown>,
+}
+
+type ContainerShown = (ContainerStatus, Option<i32>, HealthStatus, u32);
+
+impl ContainersShown {
+    fn of(containers: &[Container]) -> ContainersShown {
+        let shown = |container: &Container| {
+            (container.last_status, container.exit.exit_code, container.health, container.restart_count)
+        };
+        let mut shown = containers.iter().map(shown);
+        ContainersShown { first: shown.next(), others: shown.collect() }
+    }
 }
 
 /// The set of its deployment that a task belongs to.
@@ -478,14 +499,14 @@ impl ControlPlane {
         let before = (slot_of(record), record.task.last_status, record.task.desired_status);
         let instance_before = record.task.container_instance;
         let is_new = record.task.version == 0;
-        let containers_before = record.task.containers.clone();
+        let containers_before = ContainersShown::of(&record.task.containers);
         let gave_way = before.0.is_placed() && record.replace.is_some();
         change(record);
         let task = &mut record.task;
         if task.desired_status == DesiredStatus::Stopped || task.has_lost_an_essential_container() {
             task.execution_stopped_at = task.execution_stopped_at.or(Some(now));
         }
-        let containers_changed = task.containers != containers_before;
+        let containers_changed = ContainersShown::of(&task.containers) != containers_before;
         let after = (slot_of(record), record.task.last_status, record.task.desired_status);
         let gives_way = after.0.is_placed() && record.replace.is_some();
         debug_assert!(after.1 >= before.1, "a task's status only goes forward");
