@@ -297,17 +297,11 @@ impl ControlPlane {
         let is_replaced = sight.stale == 0 && sight.unready == 0 && sight.ready >= sight.desired;
         let is_waiting = refresh.wait_until.is_some_and(|until| until > now);
         match refresh.status {
-            RefreshStatus::Cancelling => {
-                if sight.unready == 0 {
-                    refresh.end(RefreshStatus::Cancelled, now);
-                    self.group_activity(name, &format!("instance refresh {number} is cancelled"));
-                }
+            RefreshStatus::Cancelling if sight.unready == 0 => {
+                refresh.end(RefreshStatus::Cancelled, now);
+                self.group_activity(name, &format!("instance refresh {number} is cancelled"));
             }
-            RefreshStatus::Baking => {
-                if !is_waiting {
-                    self.succeed(name);
-                }
-            }
+            RefreshStatus::Baking if !is_waiting => self.succeed(name),
             RefreshStatus::RollbackInProgress if is_replaced => {
                 let (reverted, total) = (refresh.to.clone(), refresh.total);
                 refresh.replaced = total;

@@ -61,13 +61,37 @@ impl Service {
             && spec.availability_zone_rebalancing == AvailabilityZoneRebalancing::Enabled
             && spec.scheduling_strategy == SchedulingStrategy::Replica
             && spec.launch_target != LaunchTarget::LaunchType(LaunchType::Fargate)
-            && spec.deployment_configuration.maximum_percent > 100
+            && self.has_room_above()
             && is_spread_over_zones
             && !names_zone
     }
 }
 
+impl Service {
+    /// Whether its upper bound, rounded down, lets it have a task more than desired: without, nothing can come before what goes.
+    fn has_room_above(&self) -> bool {
+        self.bounds().upper > self.spec.desired_count
+    }
+}
+
 impl ControlPlane {
+    /// Tasks that were to be moved and have no replacement stay once the bounds leave no room for one. **Source:** ecs-semantics §5.10.
+    pub(super) fn give_up_moves(&mut self, name: &Arc<str>) {
+        let service = &self.state.services[name];
+        if service.has_room_above() {
+            return;
+        }
+        let deployments = service.deployments.iter();
+        let waiting = deployments.flat_map(|deployment| {
+            deployment.giving_way.iter().filter(|task| !deployment.replacements.contains_key(*task))
+        });
+        let is_move = |task: &&TaskId| self.state.tasks[*task].replace == Some(ReplaceCause::Rebalancing);
+        let stay: Vec<TaskId> = waiting.filter(is_move).copied().collect();
+        for task in stay {
+            self.change_task(task, |record| record.replace = None);
+        }
+    }
+
     /// Looks at every service that is steady.
     pub(super) fn rebalance_services(&mut self) {
         if self.state.draining {

@@ -192,10 +192,13 @@ fn draining_stops_pending_tasks_and_leaves_standalone_ones() {
     world.run_until(30);
     let (_, failures) = world.run_task(run("job", 1, on_ec2()));
     assert_eq!(failures.len(), 1);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 job:1 RUNNING I1 created 10.000s started 11.000s
         T2 web:1 STOPPED I1 created 10.000s stopping 20.000s stopped 21.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
-    "#]]);
+    "#]],
+    );
     set_state(&mut world, &[1], ContainerInstanceStatus::Active);
     world.run_until(200);
     assert_eq!(world.counts("web"), "desired 1 running 1 pending 0 healthy 1");
@@ -207,16 +210,22 @@ fn draining_replaces_running_tasks_within_the_bounds() {
     let mut world = steady(plain(3), 2, 100, 200);
     set_state(&mut world, &[1], ContainerInstanceStatus::Draining);
     assert_eq!(least_healthy_until(&mut world, 300), 2);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopping 141.000s stopped 142.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
         T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
         T3 web:1 RUNNING asg I3 created 100.000s started 101.000s
-    "#]]);
-    check(&lifecycles(&world), &expect![[r#"
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService DRAINING Unprotected with 0 tasks
         I2 v1 InService ACTIVE Unprotected with 1 tasks
         I3 v1 InService ACTIVE Unprotected with 1 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §3.3, 3 (a known bad case): at 100 and 100 % a drain is stuck, and ends when the bounds change.
@@ -230,12 +239,15 @@ fn draining_is_stuck_between_equal_bounds_and_ends_when_they_change() {
         .iter()
         .sum();
     assert!(drained > 0, "it is stuck");
-    check(&world.service_events("web"), &expect![[r#"
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
         20.000s (service web) has started 2 tasks: (task T1) (task T2).
         61.000s (service web) (deployment ecs-svc/1) deployment completed.
         61.000s (service web) has reached a steady state.
         100.000s (service web) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.
-    "#]]);
+    "#]],
+    );
     world.done(Request::UpdateService(Box::new(UpdateService {
         service: "web".into(),
         deployment_configuration: Some(DeploymentConfiguration { minimum_healthy_percent: 50, ..Default::default() }),
@@ -259,22 +271,31 @@ fn deregistration_forgets_tasks_and_ec2_bills_on() {
     check(&refused.to_string(), &expect!["Found running tasks on the instance."]);
     world.done(deregister(Deregistration::Forced));
     world.run_until(200);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopped 100.000s UserInitiated: Container instance deregistration forced by user
         T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
         T3 web:1 RUNNING asg I2 created 100.000s started 101.000s
-    "#]]);
-    check(&lifecycles(&world), &expect![[r#"
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService INACTIVE Unprotected with 0 tasks
         I2 v1 InService ACTIVE Unprotected with 2 tasks
-    "#]]);
+    "#]],
+    );
     world.done(Request::TerminateInstance(ContainerInstanceId(1)));
     world.run_until(300);
-    check(&world.instances(), &expect![[r#"
+    check(
+        &world.instances(),
+        &expect![[r#"
         I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 201.000s
         I2 ACTIVE in us-east-1b with 1 tasks, launched 0.000s registered 10.000s terminated -
         I3 ACTIVE in us-east-1a with 1 tasks, launched 200.000s registered 210.000s terminated -
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §3.2, §4.5: an instance whose agent has no contact takes nothing and says AGENT; its tasks go on.
@@ -283,9 +304,7 @@ fn a_disconnected_agent_takes_nothing() {
     let mut world = steady(plain(1), 1, 100, 200);
     world.apply(Event::AgentDisconnected { instance: ContainerInstanceId(1) });
     let (_, failures) = world.run_task(run("job", 1, on_ec2()));
-    check(&failures.join("\n"), &expect![[r#"
-        NO ACTIVE INSTANCES: the cluster has no active container instance
-        I1 AGENT: its agent is disconnected"#]]);
+    check(&failures.join("\n"), &expect!["I1 AGENT: its agent is disconnected"]);
     assert_eq!(world.counts("web"), "desired 1 running 1 pending 0 healthy 1");
     world.apply(Event::AgentConnected { instance: ContainerInstanceId(1) });
     let (tasks, _) = world.run_task(run("job", 1, on_ec2()));
@@ -313,7 +332,10 @@ fn scale_in_by_one(protection: ManagedTerminationProtection, draining: ManagedDr
 /// ecs-semantics §6.4, the table: only empty instances go.
 #[test]
 fn protected_and_draining() {
-    scale_in_by_one(ManagedTerminationProtection::Enabled, ManagedDraining::Enabled, &expect![[r#"
+    scale_in_by_one(
+        ManagedTerminationProtection::Enabled,
+        ManagedDraining::Enabled,
+        &expect![[r#"
         I1 v1 InService ACTIVE Protected with 1 tasks
         I2 v1 InService ACTIVE Protected with 1 tasks
         then
@@ -321,13 +343,17 @@ fn protected_and_draining() {
         I2 v1 InService ACTIVE Protected with 1 tasks
         100.000s asg 3 -> 1: the desired capacity was set
         100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §6.4, the table: only empty instances go.
 #[test]
 fn protected_and_not_draining() {
-    scale_in_by_one(ManagedTerminationProtection::Enabled, ManagedDraining::Disabled, &expect![[r#"
+    scale_in_by_one(
+        ManagedTerminationProtection::Enabled,
+        ManagedDraining::Disabled,
+        &expect![[r#"
         I1 v1 InService ACTIVE Protected with 1 tasks
         I2 v1 InService ACTIVE Protected with 1 tasks
         then
@@ -335,13 +361,17 @@ fn protected_and_not_draining() {
         I2 v1 InService ACTIVE Protected with 1 tasks
         100.000s asg 3 -> 1: the desired capacity was set
         100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §6.4, the table: the policy chooses, and the instance waits for its tasks.
 #[test]
 fn unprotected_and_draining() {
-    scale_in_by_one(ManagedTerminationProtection::Disabled, ManagedDraining::Enabled, &expect![[r#"
+    scale_in_by_one(
+        ManagedTerminationProtection::Disabled,
+        ManagedDraining::Enabled,
+        &expect![[r#"
         I1 v1 Terminating:Wait DRAINING Unprotected with 1 tasks
         I2 v1 InService ACTIVE Unprotected with 2 tasks
         then
@@ -349,20 +379,25 @@ fn unprotected_and_draining() {
         100.000s asg 3 -> 1: the desired capacity was set
         100.000s asg 1 -> 1: instance i-1 drains before it goes: the group has more instances than it desires
         100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §6.4, the table: tasks go with the instance.
 #[test]
 fn unprotected_and_not_draining() {
-    scale_in_by_one(ManagedTerminationProtection::Disabled, ManagedDraining::Disabled, &expect![[r#"
+    scale_in_by_one(
+        ManagedTerminationProtection::Disabled,
+        ManagedDraining::Disabled,
+        &expect![[r#"
         I2 v1 InService ACTIVE Unprotected with 2 tasks
         then
         I2 v1 InService ACTIVE Unprotected with 2 tasks
         100.000s asg 3 -> 1: the desired capacity was set
         100.000s asg 1 -> 1: instance i-1 goes: the group has more instances than it desires
         100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §3.3: a standalone task keeps its instance in Terminating:Wait for 48 hours, and no longer.
@@ -374,13 +409,19 @@ fn managed_draining_ends_after_48_hours() {
     world.run_until(100);
     set_desired(&mut world, 0);
     world.run_until(100 + 48 * 3600 - 1);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 Terminating:Wait DRAINING Unprotected with 1 tasks
-    "#]]);
+    "#]],
+    );
     world.run_for(2);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 job:1 STOPPED asg I1 created 20.000s started 21.000s stopping 172900.000s stopped 172901.000s TerminationNotice: Host EC2 (instance i-1) stopped/terminated
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.1: bounds move the desired capacity, and a desired capacity outside is refused.
@@ -416,9 +457,12 @@ fn protected_instances_outlast_a_scale_in() {
         instances: vec![ContainerInstanceId(2)],
         protection: ScaleInProtection::Unprotected,
     });
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService ACTIVE Protected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.3: policies within a zone, over a group's whole life.
@@ -433,9 +477,12 @@ fn the_newest_goes_first_when_the_policy_says_so() {
     set_desired(&mut world, 2);
     world.run_until(120);
     set_desired(&mut world, 1);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 fn hook(transition: LifecycleTransition, default_result: LifecycleActionResult) -> LifecycleHook {
@@ -450,9 +497,12 @@ fn launch_hooks_hold_an_instance_back() {
     };
     let mut world = World::new(&of(group(plain(1), with)));
     world.run_until(20);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 Pending:Wait REGISTERING Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
     let beat = || Request::RecordLifecycleActionHeartbeat { instance: ContainerInstanceId(1), hook: "prepare".into() };
     world.run_until(60);
     world.done(beat());
@@ -465,14 +515,20 @@ fn launch_hooks_hold_an_instance_back() {
         hook: "prepare".into(),
         result: LifecycleActionResult::Continue,
     });
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I2 v1 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
-    check(&world.group_activities(), &expect![[r#"
+    "#]],
+    );
+    check(
+        &world.group_activities(),
+        &expect![[r#"
         10.000s asg 1 -> 1: instance i-1 waits for lifecycle hook prepare
         120.000s asg 1 -> 1: an instance is replaced: lifecycle hook prepare was abandoned
         130.000s asg 1 -> 1: instance i-2 waits for lifecycle hook prepare
-    "#]]);
+    "#]],
+    );
     assert!(world.request(beat()).is_err());
 }
 
@@ -486,13 +542,19 @@ fn termination_hooks_hold_an_instance_back() {
     world.run_until(20);
     set_desired(&mut world, 0);
     world.run_until(79);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 Terminating:Wait ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
     world.run_until(82);
-    check(&world.instances(), &expect![[r#"
+    check(
+        &world.instances(),
+        &expect![[r#"
         I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 81.000s
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.1: an impaired instance is drained and replaced; under a policy its replacement comes first.
@@ -504,20 +566,26 @@ fn impaired_instances_are_replaced() {
     };
     let mut world = steady(plain(2), 2, 100, 200);
     impair(&mut world);
-    check(&sizes_until(&mut world, 300), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 300),
+        &expect![[r#"
         100.000s 2 instances, 1 in service
         110.000s 2 instances, 2 in service
-    "#]]);
+    "#]],
+    );
     let policy = |group: &mut AutoScalingGroup| {
         group.instance_maintenance_policy =
             Some(InstanceMaintenancePolicy { min_healthy_percentage: 100, max_healthy_percentage: 110 });
     };
     let mut world = steady(group(plain(2), policy), 2, 100, 200);
     impair(&mut world);
-    check(&sizes_until(&mut world, 300), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 300),
+        &expect![[r#"
         100.000s 3 instances, 2 in service
         110.000s 2 instances, 2 in service
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.1: the health of a young instance is not looked at.
@@ -528,11 +596,14 @@ fn the_grace_period_holds_health_replacement_off() {
     world.run_until(20);
     let health = InstanceHealth::Impaired;
     world.apply(Event::InstanceHealth { instance: ContainerInstanceId(1), health });
-    check(&sizes_until(&mut world, 400), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 400),
+        &expect![[r#"
         20.000s 1 instances, 1 in service
         310.000s 1 instances, 0 in service
         320.000s 1 instances, 1 in service
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.1: instances are replaced at their greatest age, a tenth and one at least at a time.
@@ -541,11 +612,14 @@ fn instances_are_replaced_at_their_maximum_lifetime() {
     let aged = |group: &mut AutoScalingGroup| group.max_instance_lifetime = Some(secs(86_400));
     let mut world = World::new(&of(group(plain(2), aged)));
     world.run_until(86_400);
-    check(&sizes_until(&mut world, 87_000), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 87_000),
+        &expect![[r#"
         86400.000s 2 instances, 2 in service
         86410.000s 2 instances, 1 in service
         86430.000s 2 instances, 2 in service
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.5, §8.3: the pool's size, a start from it, and what is paid for.
@@ -557,21 +631,30 @@ fn a_scale_out_takes_from_the_warm_pool_first() {
     };
     let mut world = World::new(&of(group(plain(1), pooled)));
     world.run_until(50);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService ACTIVE Unprotected with 0 tasks
         I2 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
         I3 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
     set_desired(&mut world, 2);
-    check(&sizes_until(&mut world, 100), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 100),
+        &expect![[r#"
         50.000s 2 instances, 1 in service
         52.000s 2 instances, 2 in service
-    "#]]);
-    check(&lifecycles(&world), &expect![[r#"
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService ACTIVE Unprotected with 0 tasks
         I2 v1 InService ACTIVE Unprotected with 0 tasks
         I3 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
     let facts = world.actions.iter().flatten().filter_map(|action| match action {
         Action::Meter(MeteringFact::InstanceStarted { instance, start, at, .. }) => {
             Some(format!("I{instance} start {start} at {at}\n"))
@@ -581,14 +664,17 @@ fn a_scale_out_takes_from_the_warm_pool_first() {
         }
         _ => None,
     });
-    check(&facts.collect::<String>(), &expect![[r#"
+    check(
+        &facts.collect::<String>(),
+        &expect![[r#"
         I1 start 1 at 10.000s
         I2 start 1 at 10.000s
         I2 end 1 at 10.000s
         I3 start 1 at 10.000s
         I3 end 1 at 10.000s
         I2 start 2 at 52.000s
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.5: running ones are paid for and start at once; the pool shrinks with the prepared capacity.
@@ -601,15 +687,21 @@ fn a_running_warm_pool_starts_at_once() {
     let mut world = World::new(&of(group(plain(1), pooled)));
     world.run_until(50);
     set_desired(&mut world, 2);
-    check(&sizes_until(&mut world, 100), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 100),
+        &expect![[r#"
         50.000s 2 instances, 1 in service
         50.000s 2 instances, 2 in service
-    "#]]);
-    check(&lifecycles(&world), &expect![[r#"
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService ACTIVE Unprotected with 0 tasks
         I2 v1 InService ACTIVE Unprotected with 0 tasks
         I3 v1 Warmed:Running REGISTERING Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.4: a batch of one of ten at 90 %, both at once because the upper bound is omitted.
@@ -618,16 +710,22 @@ fn a_refresh_terminates_and_launches_at_once_by_default() {
     let mut world = World::new(&of(plain(3)));
     world.run_until(20);
     refresh(&mut world, 2, RefreshPreferences::default());
-    check(&sizes_until(&mut world, 200), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 200),
+        &expect![[r#"
         20.000s 3 instances, 2 in service
         50.000s 3 instances, 3 in service
-    "#]]);
+    "#]],
+    );
     check(&progress(&world), &expect!["Successful 100%"]);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I4 v2 InService ACTIVE Unprotected with 0 tasks
         I5 v2 InService ACTIVE Unprotected with 0 tasks
         I6 v2 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.4: an upper bound that is said has the replacement launched first.
@@ -644,10 +742,13 @@ fn a_refresh_launches_first_at_an_explicit_100() {
             ..RefreshPreferences::default()
         },
     );
-    check(&sizes_until(&mut world, 200), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 200),
+        &expect![[r#"
         20.000s 3 instances, 2 in service
         40.000s 2 instances, 2 in service
-    "#]]);
+    "#]],
+    );
     check(&progress(&world), &expect!["Successful 100%"]);
 }
 
@@ -658,18 +759,24 @@ fn patching_loses_no_task_below_the_lower_bound() {
     refresh(&mut world, 2, RefreshPreferences::default());
     assert_eq!(least_healthy_until(&mut world, 1000), 4);
     check(&progress(&world), &expect!["Successful 100%"]);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I4 v2 InService ACTIVE Unprotected with 2 tasks
         I5 v2 InService ACTIVE Unprotected with 2 tasks
         I6 v2 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
-    check(&world.group_activities(), &expect![[r#"
+    "#]],
+    );
+    check(
+        &world.group_activities(),
+        &expect![[r#"
         100.000s asg 3 -> 3: instance refresh 1 replaces 3 instances
         100.000s asg 3 -> 3: instance i-1 drains before it goes: an instance refresh replaces it
         110.000s asg 3 -> 3: instance i-2 drains before it goes: an instance refresh replaces it
         120.000s asg 3 -> 3: instance i-3 drains before it goes: an instance refresh replaces it
         130.000s asg 3 -> 3: instance refresh 1 is successful
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.4: a pause at each checkpoint, and the end at the last one when it is below 100.
@@ -685,7 +792,9 @@ fn checkpoints_pause_and_end_a_refresh() {
     };
     refresh(&mut world, 2, preferences);
     world.run_until(2000);
-    check(&world.group_activities(), &expect![[r#"
+    check(
+        &world.group_activities(),
+        &expect![[r#"
         20.000s asg 4 -> 4: instance refresh 1 replaces 4 instances
         20.000s asg 4 -> 4: instance i-1 goes: an instance refresh replaces it
         30.000s asg 4 -> 4: instance refresh 1 pauses at 25% until 630.000s
@@ -693,7 +802,8 @@ fn checkpoints_pause_and_end_a_refresh() {
         640.000s asg 4 -> 4: instance refresh 1 ends at its last checkpoint of 50%
         640.000s asg 4 -> 4: instance refresh 1 bakes until 740.000s
         740.000s asg 4 -> 4: instance refresh 1 is successful
-    "#]]);
+    "#]],
+    );
     check(&progress(&world), &expect!["Successful 50%"]);
 }
 
@@ -712,18 +822,24 @@ fn protected_instances_fail_a_refresh_after_an_hour() {
     };
     refresh(&mut world, 2, ignore);
     world.run_for(100);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I1 v1 InService ACTIVE Protected with 0 tasks
-    "#]]);
+    "#]],
+    );
     let forced = RefreshPreferences {
         scale_in_protected_instances: ProtectedInstances::Refresh,
         ..RefreshPreferences::default()
     };
     refresh(&mut world, 3, forced);
     world.run_for(100);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I2 v3 InService ACTIVE Protected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.4: replacements that never come fail the refresh, which rolls itself back.
@@ -737,10 +853,13 @@ fn a_refresh_that_gets_nowhere_rolls_back() {
     world.launches_to_fail = 0;
     world.run_until(8000);
     check(&progress(&world), &expect!["RollbackSuccessful 100%"]);
-    check(&lifecycles(&world), &expect![[r#"
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I57 v1 InService ACTIVE Unprotected with 0 tasks
         I58 v1 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §9.4: one at a time; cancelled, what was replaced stays; rolled back, it does not.
@@ -754,22 +873,28 @@ fn a_refresh_is_cancelled_or_rolled_back() {
     world.run_until(35);
     world.done(Request::CancelInstanceRefresh { capacity_provider: "asg".into() });
     world.run_until(100);
-    check(&format!("{}\n{}", progress(&world), lifecycles(&world)), &expect![[r#"
+    check(
+        &format!("{}\n{}", progress(&world), lifecycles(&world)),
+        &expect![[r#"
         Cancelled 66%
         I3 v1 InService ACTIVE Unprotected with 0 tasks
         I4 v2 InService ACTIVE Unprotected with 0 tasks
         I5 v2 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
     refresh(&mut world, 3, RefreshPreferences::default());
     world.run_for(25);
     world.done(Request::RollbackInstanceRefresh { capacity_provider: "asg".into() });
     world.run_for(200);
-    check(&format!("{}\n{}", progress(&world), lifecycles(&world)), &expect![[r#"
+    check(
+        &format!("{}\n{}", progress(&world), lifecycles(&world)),
+        &expect![[r#"
         RollbackSuccessful 100%
         I9 v1 InService ACTIVE Unprotected with 0 tasks
         I10 v1 InService ACTIVE Unprotected with 0 tasks
         I11 v1 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
     assert_eq!(world.plane.state().capacity_providers["asg"].launch_template.version, 1);
     let last = world.plane.state().capacity_providers["asg"].refreshes.last().map(|refresh| refresh.status);
     assert_eq!(last, Some(RefreshStatus::RollbackSuccessful));
@@ -795,10 +920,13 @@ fn an_outage_moves_a_group_and_ends_balanced() {
     assert_eq!(zones(&world), [0, 4]);
     assert!(world.request(Request::LaunchInstance(Arc::new(instance_launch("us-east-1a")))).is_err());
     world.apply(outage(OutageChange::Ends));
-    check(&sizes_until(&mut world, 300), &expect![[r#"
+    check(
+        &sizes_until(&mut world, 300),
+        &expect![[r#"
         100.000s 5 instances, 4 in service
         120.000s 4 instances, 4 in service
-    "#]]);
+    "#]],
+    );
     assert_eq!(zones(&world), [2, 2]);
 }
 
@@ -814,20 +942,26 @@ fn a_spot_instance_drains_itself_on_its_notice() {
     let mut world = steady(group(plain(2), spot(SpotDraining::Enabled)), 2, 100, 200);
     world.apply(Event::InstanceSpotInterruption { instance: ContainerInstanceId(1) });
     assert_eq!(least_healthy_until(&mut world, 400), 2);
-    check(&world.instances(), &expect![[r#"
+    check(
+        &world.instances(),
+        &expect![[r#"
         I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 221.000s
         I2 ACTIVE in us-east-1b with 1 tasks, launched 0.000s registered 10.000s terminated -
         I3 ACTIVE in us-east-1a with 1 tasks, launched 220.000s registered 230.000s terminated -
-    "#]]);
+    "#]],
+    );
     let mut world = steady(group(plain(2), spot(SpotDraining::Disabled)), 2, 100, 200);
     world.apply(Event::InstanceSpotInterruption { instance: ContainerInstanceId(1) });
     assert_eq!(least_healthy_until(&mut world, 400), 1);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopping 220.000s stopped 221.000s TerminationNotice: Host EC2 (instance i-1) stopped/terminated
         T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
         T3 web:1 STOPPED asg I2 created 220.000s started 221.000s stopping 341.000s stopped 342.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
         T4 web:1 RUNNING asg I3 created 300.000s started 301.000s
-    "#]]);
+    "#]],
+    );
     let is_spot = world.actions.iter().flatten().any(|action| {
         matches!(action, Action::Meter(MeteringFact::InstanceStarted { purchase_option: PurchaseOption::Spot, .. }))
     });
@@ -845,10 +979,13 @@ fn a_fargate_spot_task_is_warned_and_killed() {
     world.run_until(60);
     world.apply(Event::SpotInterruption { task: TaskId(1) });
     world.run_until(120);
-    check(&world.tasks(), &expect![[r#"
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 web:1 STOPPED FARGATE_SPOT created 0.000s started 1.000s stopping 60.000s stopped 90.000s SpotInterruption: Your Spot Task was interrupted.
         T2 web:1 RUNNING FARGATE_SPOT created 60.000s started 61.000s
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §6.3, §6.4: tasks by launch type are no reason to grow; a task too large for the type is none either.
@@ -876,10 +1013,13 @@ fn several_providers_scale_by_themselves_without_spill_over() {
     let state = world.plane.state();
     let waiting = |name: &str| state.capacity_providers[name].provisioning.len();
     assert_eq!((waiting("asg"), waiting("other")), (0, 2));
-    check(&world.group_activities(), &expect![[r#"
+    check(
+        &world.group_activities(),
+        &expect![[r#"
         60.000s asg 0 -> 2: CapacityProviderReservation is 200% (2 needed, 0 present) against a target of 100%: scale-out to 2
         60.000s other 0 -> 1: CapacityProviderReservation is 200% (2 needed, 0 present) against a target of 100%: scale-out to 1
-    "#]]);
+    "#]],
+    );
 }
 
 /// The faults of a cluster file come to pass at their time.
@@ -930,7 +1070,9 @@ image_id = "ami-2"
 "#,
     );
     world.run_until(1000);
-    check(&world.group_activities(), &expect![[r#"
+    check(
+        &world.group_activities(),
+        &expect![[r#"
         30.000s asg 2 -> 2: an instance is replaced: hardware failure
         60.000s asg 2 -> 2: an instance is replaced: availability zone us-east-1b is down
         130.000s asg 2 -> 2: instance i-3 goes: the zones are balanced
@@ -941,9 +1083,13 @@ image_id = "ami-2"
         600.000s asg 2 -> 2: instance i-7 goes: an instance refresh replaces it
         610.000s asg 2 -> 2: instance i-8 goes: an instance refresh replaces it
         620.000s asg 2 -> 2: instance refresh 1 is successful
-    "#]]);
-    check(&lifecycles(&world), &expect![[r#"
+    "#]],
+    );
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
         I9 v2 InService ACTIVE Unprotected with 0 tasks
         I10 v2 InService ACTIVE Unprotected with 0 tasks
-    "#]]);
+    "#]],
+    );
 }
