@@ -23,6 +23,7 @@
 //! | `cli` (feature `cli`) | the `longshore` program | |
 //! | [`driver`] | a running cluster and its loop in real time; snapshots and reports | how anything is decided |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |
+//! | [`agent`] | the containers of one task: order, health checks, restarts | the same, and what a container is made of |
 //! | [`control_plane`] | events in, actions out | clocks, threads, files, wasm |
 //! | [`metering`] | facts to usage to a bill in integers | the same |
 //! | [`config`] | TOML to a [`model::cluster::ClusterSpec`], or every mistake at once | how it is run |
@@ -36,6 +37,7 @@
 //! - **Reservation**, **limit**, **usage**: promised, enforced, measured.
 //! - **Event**, **action**, **service event**: core input, core output, a line that DescribeServices shows.
 
+pub mod agent;
 pub mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::container_lifecycle::{
+    check_dependencies, read_depends_on, read_environment_files, read_health_check, read_restart_policy, read_secrets,
+};
 use super::document::Context;
 use super::keys::{CONTAINER, MOUNT_POINT, PORT_MAPPING};
 use super::paths::resolve_image;
@@ -46,6 +49,7 @@ pub(super) fn read_containers<'a>(
         // Source: ecs-semantics §1.5.
         at.reject("container", "at least one container of a task definition must be essential");
     }
+    check_dependencies(&containers, &tables);
     (containers, tables)
 }
 
@@ -67,11 +71,13 @@ fn read_container(
             format!("memory_reservation {reservation} must be less than memory {memory}"),
         );
     }
+    let environment = read_environment(table);
     ContainerDefinition {
+        secrets: read_secrets(table, &environment, context.folder),
         image: table.need("image").and_then(|value| resolve_image(&value, context.folder)).unwrap_or_default(),
         entry_point: table.strings("entry_point").filter(|arguments| !arguments.is_empty()),
         command: table.strings("command").unwrap_or_default(),
-        environment: read_environment(table),
+        environment,
         cpu: CpuUnits(table.u32("cpu", 0..=MOST_CONTAINER_CPU).unwrap_or_default()),
         memory,
         memory_reservation,
@@ -79,8 +85,12 @@ fn read_container(
         mount_points: read_mount_points(table, task_definition),
         port_mappings: read_port_mappings(table, &name, task_definition.network_mode, host_ports),
         stop_timeout: table.duration("stop_timeout"),
+        health_check: read_health_check(table, context.period_limits),
+        depends_on: read_depends_on(table),
+        start_timeout: table.duration("start_timeout"),
+        restart_policy: read_restart_policy(table, context.period_limits),
+        environment_files: read_environment_files(table, context.folder).unwrap_or_default(),
         name,
-        ..ContainerDefinition::default()
     }
 }
 

@@ -14,7 +14,9 @@ use super::loads::{read_loads, read_run_tasks};
 use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
 use super::services::read_services;
-use super::settings::{DEFAULT_REGION, read_cluster, read_container_insights, read_settings};
+use super::settings::{
+    DEFAULT_REGION, PeriodLimits, read_cluster, read_container_insights, read_period_limits, read_settings,
+};
 use super::start_tasks::read_start_tasks;
 use super::task_definitions::read_task_definitions;
 use super::{ClusterFileError, in_our_style};
@@ -58,6 +60,8 @@ pub(super) struct Context<'c> {
     pub(super) region: Option<String>,
     /// The boot time of instances that name none.
     pub(super) boot_time: Duration,
+    /// Which periods containers may have.
+    pub(super) period_limits: PeriodLimits,
 }
 
 impl Context<'_> {
@@ -110,7 +114,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let mut settings = read_settings(root);
     settings.container_insights = cluster.at.as_ref().map(read_container_insights).unwrap_or_default();
     let metric_scripts = read_metric_scripts(root);
-    let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time };
+    let period_limits = read_period_limits(root);
+    let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time, period_limits };
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
     let draft = Draft {
@@ -123,8 +128,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         services: read_services(root),
         alarms: read_alarms(root, settings.metric_period),
         cluster_name: cluster.name.clone(),
-        run_tasks: read_run_tasks(root),
-        start_tasks: read_start_tasks(root),
+        run_tasks: read_run_tasks(root, &context),
+        start_tasks: read_start_tasks(root, &context),
         loads: read_loads(root),
     };
     if syntax == Syntax::Sound {

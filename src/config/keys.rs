@@ -31,12 +31,21 @@ pub const TABLES: &[&TableKeys] = &[
     &VOLUME,
     &VOLUME_HOST,
     &CONTAINER,
+    &HEALTH_CHECK,
+    &CONTAINER_DEPENDENCY,
+    &RESTART_POLICY,
+    &SECRET,
+    &ENVIRONMENT_FILE,
     &MOUNT_POINT,
     &PORT_MAPPING,
     &NAME_VALUE,
     &KEY_VALUE,
     &SERVICE,
     &DEPLOYMENT_CONFIGURATION,
+    &DEPLOYMENT_CIRCUIT_BREAKER,
+    &BREAKER_THRESHOLD,
+    &DEPLOYMENT_ALARMS,
+    &EARLY_SUCCESS,
     &PLACEMENT_STRATEGY,
     &PLACEMENT_CONSTRAINT,
     &AUTO_SCALING,
@@ -102,6 +111,10 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "healthy_after",
         "restart_delay_first",
         "restart_delay_max",
+        "service_launches_per_minute",
+        "bake_time",
+        "deployment_timeout",
+        "task_protection",
         "stop_timeout",
         "boot_time",
         "managed_draining_timeout",
@@ -109,6 +122,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "stopped_task_retention",
         "stopped_task_limit",
         "run_for",
+        "short_periods",
     ],
     planned: &[],
 };
@@ -290,22 +304,22 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "mount_points",
         "port_mappings",
         "stop_timeout",
+        "health_check",
+        "depends_on",
+        "start_timeout",
+        "restart_policy",
+        "secrets",
+        "environment_files",
     ],
     planned: &[
-        "depends_on",
         "docker_labels",
-        "environment_files",
         "extra_hosts",
         "firelens_configuration",
-        "health_check",
         "hostname",
         "linux_parameters",
         "log_configuration",
         "readonly_root_filesystem",
         "resource_requirements",
-        "restart_policy",
-        "secrets",
-        "start_timeout",
         "system_controls",
         "ulimits",
         "user",
@@ -314,6 +328,27 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "working_directory",
     ],
 };
+
+pub(super) const HEALTH_CHECK: TableKeys = TableKeys {
+    table: "task_definition.container.health_check",
+    keys: &["command", "interval", "timeout", "retries", "start_period"],
+    planned: &[],
+};
+
+pub(super) const CONTAINER_DEPENDENCY: TableKeys =
+    TableKeys { table: "task_definition.container.depends_on", keys: &["container_name", "condition"], planned: &[] };
+
+pub(super) const RESTART_POLICY: TableKeys = TableKeys {
+    table: "task_definition.container.restart_policy",
+    keys: &["enabled", "ignored_exit_codes", "restart_attempt_period"],
+    planned: &[],
+};
+
+pub(super) const SECRET: TableKeys =
+    TableKeys { table: "task_definition.container.secrets", keys: &["name", "value_from"], planned: &[] };
+
+pub(super) const ENVIRONMENT_FILE: TableKeys =
+    TableKeys { table: "environment_files", keys: &["value"], planned: &["type"] };
 
 pub(super) const MOUNT_POINT: TableKeys = TableKeys {
     table: "task_definition.container.mount_points",
@@ -341,6 +376,7 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "capacity_provider_strategy",
         "scheduling_strategy",
         "deployment_configuration",
+        "health_check_grace_period_seconds",
         "placement_strategy",
         "placement_constraints",
         "availability_zone_rebalancing",
@@ -352,7 +388,6 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "deployment_controller",
         "enable_ecs_managed_tags",
         "enable_execute_command",
-        "health_check_grace_period_seconds",
         "load_balancers",
         "network_configuration",
         "platform_version",
@@ -365,8 +400,40 @@ pub(super) const SERVICE: TableKeys = TableKeys {
 
 pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
     table: "service.deployment_configuration",
-    keys: &["minimum_healthy_percent", "maximum_percent"],
-    planned: &["alarms", "bake_time_in_minutes", "deployment_circuit_breaker", "lifecycle_hooks", "strategy"],
+    keys: &[
+        "minimum_healthy_percent",
+        "maximum_percent",
+        "strategy",
+        "deployment_circuit_breaker",
+        "alarms",
+        "bake_time_in_minutes",
+        "early_success_criteria",
+    ],
+    planned: &["canary_configuration", "lifecycle_hooks", "linear_configuration"],
+};
+
+pub(super) const DEPLOYMENT_CIRCUIT_BREAKER: TableKeys = TableKeys {
+    table: "service.deployment_configuration.deployment_circuit_breaker",
+    keys: &["enable", "rollback", "reset_on_healthy_task", "threshold_configuration"],
+    planned: &[],
+};
+
+pub(super) const BREAKER_THRESHOLD: TableKeys = TableKeys {
+    table: "service.deployment_configuration.deployment_circuit_breaker.threshold_configuration",
+    keys: &["type", "value"],
+    planned: &[],
+};
+
+pub(super) const DEPLOYMENT_ALARMS: TableKeys = TableKeys {
+    table: "service.deployment_configuration.alarms",
+    keys: &["alarm_names", "enable", "rollback"],
+    planned: &[],
+};
+
+pub(super) const EARLY_SUCCESS: TableKeys = TableKeys {
+    table: "service.deployment_configuration.early_success_criteria",
+    keys: &["enable", "healthy_percent", "source_service_revision_cleanup"],
+    planned: &[],
 };
 
 pub(super) const PLACEMENT_STRATEGY: TableKeys =
@@ -513,8 +580,8 @@ pub(super) const OVERRIDES: TableKeys = TableKeys {
 
 pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
     table: "run_task.overrides.container",
-    keys: &["name", "command", "environment"],
-    planned: &["cpu", "environment_files", "memory", "memory_reservation", "resource_requirements"],
+    keys: &["name", "command", "environment", "environment_files"],
+    planned: &["cpu", "memory", "memory_reservation", "resource_requirements"],
 };
 
 pub(super) const LOAD: TableKeys = TableKeys {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::document::{Asked, Read};
+use super::container_lifecycle::read_environment_files;
+use super::document::{Asked, Context, Read};
 use super::keys::{CONTAINER_OVERRIDE, LOAD, LOAD_STEP, OVERRIDES, RUN_TASK};
 use super::launch::{TASK_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
 use super::reader::{Table, Value, Words, quoted};
@@ -17,12 +18,12 @@ const ARRIVALS: Words<Arrivals> =
     Words { available: &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)], planned: &[] };
 
 /// Reads the standalone tasks.
-pub(super) fn read_run_tasks<'a>(root: &Table<'a>) -> Vec<Asked<'a, ScheduledRunTask>> {
-    root.tables("run_task", &RUN_TASK).into_iter().map(read_run_task).collect()
+pub(super) fn read_run_tasks<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Asked<'a, ScheduledRunTask>> {
+    root.tables("run_task", &RUN_TASK).into_iter().map(|at| read_run_task(at, context)).collect()
 }
 
 /// **Source:** ecs-semantics §1.3, §4.5.
-fn read_run_task(at: Table<'_>) -> Asked<'_, ScheduledRunTask> {
+fn read_run_task<'a>(at: Table<'a>, context: &Context<'_>) -> Asked<'a, ScheduledRunTask> {
     let launch = read_launch(&at);
     let (item, soundness) = at.watched(|| ScheduledRunTask {
         at: at.duration("at").unwrap_or(Duration::ZERO),
@@ -32,7 +33,7 @@ fn read_run_task(at: Table<'_>) -> Asked<'_, ScheduledRunTask> {
             launch_target: launch.target,
             group: at.get("group").and_then(|value| read_group(&value)),
             started_by: at.get("started_by").and_then(|value| read_started_by(&value, 128)),
-            overrides: Arc::new(read_overrides(&at)),
+            overrides: Arc::new(read_overrides(&at, context)),
             placement_strategy: read_placement_strategy(&at),
             placement_constraints: read_placement_constraints(&at),
             tags: read_tags(&at),
@@ -65,11 +66,15 @@ pub(super) fn read_started_by(value: &Value<'_>, most: usize) -> Option<Arc<str>
 }
 
 /// **Source:** ecs-semantics §2.5: an override names its container; that there is one is checked with the references.
-pub(super) fn read_overrides(at: &Table<'_>) -> TaskOverrides {
+pub(super) fn read_overrides(at: &Table<'_>, context: &Context<'_>) -> TaskOverrides {
     let mut containers: BTreeMap<String, ContainerOverride> = BTreeMap::new();
     for table in override_tables(at) {
         let name = table.need("name").and_then(|value| value.string());
-        let change = ContainerOverride { command: table.strings("command"), environment: read_environment(&table) };
+        let change = ContainerOverride {
+            command: table.strings("command"),
+            environment: read_environment(&table),
+            environment_files: read_environment_files(&table, context.folder),
+        };
         let Some(name) = name else { continue };
         if containers.insert(name.to_owned(), change).is_some() {
             table.reject("name", format!("container \"{name}\" is overridden twice"));

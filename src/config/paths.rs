@@ -43,6 +43,16 @@ pub(super) fn resolve_folder(value: &Value<'_>, folder: &Path) -> Option<String>
     None
 }
 
+/// The absolute path of a file that a task reads when it starts; it may come to be there until then.
+pub(super) fn resolve_file(value: &Value<'_>, folder: &Path) -> Option<String> {
+    let written = value.string()?;
+    if written.is_empty() {
+        value.reject("an empty string names no file");
+        return None;
+    }
+    text_of(value, &resolve(folder, written))
+}
+
 fn reject_missing(value: &Value<'_>, what: &str, written: &str, path: &Path) {
     let help = sibling(path).map(|name| {
         let beginning = written.trim_end_matches('/').rsplit_once('/').map_or("", |(beginning, _)| beginning);

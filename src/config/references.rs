@@ -4,7 +4,9 @@
 
 use super::capacity;
 use super::document::{Asked, Draft, Read};
-use super::keys::{AUTO_SCALING, CONTAINER_OVERRIDE, OVERRIDES, STEP_SCALING};
+use super::keys::{
+    AUTO_SCALING, CONTAINER_OVERRIDE, DEPLOYMENT_ALARMS, DEPLOYMENT_CONFIGURATION, OVERRIDES, STEP_SCALING,
+};
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
@@ -120,6 +122,17 @@ fn check_alarms(draft: &Draft<'_>) {
 fn check_policies(draft: &Draft<'_>, service: &Asked<'_, ServiceSpec>) {
     let alarms = || draft.alarms.iter().map(|alarm| &*alarm.item.name);
     let auto_scaling = service.read.at.table("auto_scaling", &AUTO_SCALING);
+    let configuration = service.read.at.table("deployment_configuration", &DEPLOYMENT_CONFIGURATION);
+    let watched = configuration.and_then(|table| table.table("alarms", &DEPLOYMENT_ALARMS)?.get("alarm_names"));
+    if let Some(value) = watched
+        && let Some(names) = value.strings()
+        && !has_nameless(alarms())
+    {
+        for name in names.iter().filter(|name| !alarms().any(|other| other == name.as_str())) {
+            let help = nearest(name, alarms()).map(did_you_mean);
+            value.reject_with_help(format!("alarm {} is not defined in this file", quoted(name)), help);
+        }
+    }
     for policy in auto_scaling.map(|table| table.tables("step_scaling", &STEP_SCALING)).unwrap_or_default() {
         let Some(value) = policy.get("alarm").filter(|value| value.is_string()) else { continue };
         let name = value.string().unwrap_or_default();

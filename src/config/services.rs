@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::auto_scaling::read_auto_scaling;
+use super::deployment::read_deployment_configuration;
 use super::document::{Asked, Read};
-use super::keys::{DEPLOYMENT_CONFIGURATION, SERVICE};
+use super::keys::SERVICE;
 use super::launch::{SERVICE_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
 use super::reader::Table;
 use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
 use super::tags::read_tags;
-use crate::model::service::{DeploymentConfiguration, ServiceSpec};
+use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::units::Duration;
 
@@ -46,7 +47,7 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             availability_zone_rebalancing: Default::default(),
             auto_scaling: read_auto_scaling(&at),
             tags: read_tags(&at),
-            health_check_grace_period: Duration::ZERO,
+            health_check_grace_period: read_grace_period(&at),
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
         };
         apply_scheduling(&at, &mut spec);
@@ -76,22 +77,8 @@ pub(super) fn read_task_definition_ref(at: &Table<'_>) -> TaskDefinitionRef {
     read().unwrap_or_else(|| TaskDefinitionRef { family: String::new(), revision: None })
 }
 
-/// **Source:** ecs-semantics §5.1, §5.2.
-fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfiguration {
-    let default = DeploymentConfiguration::default();
-    let Some(table) = at.table("deployment_configuration", &DEPLOYMENT_CONFIGURATION) else { return default };
-    let minimum = table.u32("minimum_healthy_percent", 0..=100);
-    let maximum = table.u32("maximum_percent", 100..=u32::MAX);
-    let configuration = DeploymentConfiguration {
-        minimum_healthy_percent: minimum.unwrap_or(default.minimum_healthy_percent),
-        maximum_percent: maximum.unwrap_or(default.maximum_percent),
-        ..default
-    };
-    if configuration.minimum_healthy_percent == 100 && configuration.maximum_percent == 100 {
-        table.reject(
-            "maximum_percent",
-            "maximum_percent and minimum_healthy_percent cannot both be 100, as this would block deployments",
-        );
-    }
-    configuration
+/// Whole seconds, as ECS has them. **Source:** ecs-semantics §5.4.
+fn read_grace_period(at: &Table<'_>) -> Duration {
+    let seconds = at.u32("health_check_grace_period_seconds", 0..=2_147_483_647);
+    Duration::from_secs(u64::from(seconds.unwrap_or_default()))
 }

@@ -81,10 +81,12 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
         healthy_after: table.duration("healthy_after").unwrap_or(default.healthy_after),
         restart_delay_first: period("restart_delay_first", default.restart_delay_first),
         restart_delay_max: period("restart_delay_max", default.restart_delay_max),
-        service_launches_per_minute: default.service_launches_per_minute,
-        bake_time: default.bake_time,
-        deployment_timeout: default.deployment_timeout,
-        task_protection: default.task_protection,
+        service_launches_per_minute: table
+            .u32("service_launches_per_minute", 1..=u32::MAX)
+            .unwrap_or(default.service_launches_per_minute),
+        bake_time: table.duration("bake_time").unwrap_or(default.bake_time),
+        deployment_timeout: period("deployment_timeout", default.deployment_timeout),
+        task_protection: period("task_protection", default.task_protection),
         stop_timeout: table.duration("stop_timeout").unwrap_or(default.stop_timeout),
         boot_time: table.duration("boot_time").unwrap_or(default.boot_time),
         managed_draining_timeout: table
@@ -102,6 +104,24 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
     };
     check_settings(&table, &settings);
     settings
+}
+
+/// Which limits hold for the periods of containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeriodLimits {
+    /// ECS' own.
+    Ecs,
+    /// Anything from a millisecond up: for demonstrations.
+    Short,
+}
+
+/// *Ours:* `short_periods`, since a demonstration that takes minutes is none.
+pub(super) fn read_period_limits(root: &Table<'_>) -> PeriodLimits {
+    let table = root.table("settings", &SETTINGS);
+    match table.and_then(|table| table.boolean("short_periods")) {
+        Some(true) => PeriodLimits::Short,
+        Some(false) | None => PeriodLimits::Ecs,
+    }
 }
 
 /// A duration that must not be zero.

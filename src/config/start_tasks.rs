@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::document::Read;
+use super::document::{Context, Read};
 use super::keys::START_TASK;
 use super::launch::TASK_TAG_SOURCES;
 use super::loads::{read_group, read_overrides, read_started_by};
@@ -16,7 +16,7 @@ use crate::model::units::Duration;
 const INSTANCES_MAX: usize = 10;
 
 /// Reads the tasks that have their instances named.
-pub(super) fn read_start_tasks<'a>(root: &Table<'a>) -> Vec<Read<'a, ScheduledStartTask>> {
+pub(super) fn read_start_tasks<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Read<'a, ScheduledStartTask>> {
     let read = |at: Table<'a>| {
         let (item, soundness) = at.watched(|| ScheduledStartTask {
             at: at.duration("at").unwrap_or(Duration::ZERO),
@@ -26,7 +26,7 @@ pub(super) fn read_start_tasks<'a>(root: &Table<'a>) -> Vec<Read<'a, ScheduledSt
                 container_instances: Vec::new(),
                 group: at.get("group").and_then(|value| read_group(&value)),
                 started_by: at.get("started_by").and_then(|value| read_started_by(&value, 36)),
-                overrides: Arc::new(read_overrides(&at)),
+                overrides: Arc::new(read_overrides(&at, context)),
                 tags: read_tags(&at),
                 propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
             },

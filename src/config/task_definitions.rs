@@ -11,9 +11,7 @@ use super::reader::{Table, Words};
 use super::sizes::{fargate_size_problem, parse_task_cpu, parse_task_memory};
 use super::tags::read_tags;
 use crate::catalog::FargateSize;
-use crate::model::task_definition::{
-    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, Volume,
-};
+use crate::model::task_definition::{CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, Volume};
 use crate::model::units::{CpuUnits, Duration, MemoryMib};
 
 const NETWORK_MODES: Words<NetworkMode> = Words {
@@ -222,20 +220,18 @@ pub(super) fn fargate_problems(task_definition: &TaskDefinition, sizes: &[Fargat
         }
     }
     for (index, container) in task_definition.containers.iter().enumerate() {
-        problems.extend(stop_timeout_problem(index, container));
+        problems.extend(timeout_problem(index, "stop_timeout", container.stop_timeout));
+        problems.extend(timeout_problem(index, "start_timeout", container.start_timeout));
     }
     problems
 }
 
-fn stop_timeout_problem(index: usize, container: &ContainerDefinition) -> Option<FargateProblem> {
-    let stop_timeout = container.stop_timeout?;
-    let is_valid = (Duration::from_secs(2)..=Duration::from_secs(120)).contains(&stop_timeout);
+fn timeout_problem(index: usize, key: &'static str, timeout: Option<Duration>) -> Option<FargateProblem> {
+    let timeout = timeout?;
+    let is_valid = (Duration::from_secs(2)..=Duration::from_secs(120)).contains(&timeout);
     (!is_valid).then(|| FargateProblem {
         place: Place::Container(index),
-        key: "stop_timeout",
-        message: format!(
-            "stop_timeout {} is not valid on Fargate: 2s to 120s",
-            super::duration::format_duration(stop_timeout)
-        ),
+        key,
+        message: format!("{key} {} is not valid on Fargate: 2s to 120s", super::duration::format_duration(timeout)),
     })
 }

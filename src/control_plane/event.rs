@@ -149,7 +149,7 @@ pub enum TaskStep {
 }
 
 /// What the data plane says of a container.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerStateChange {
     /// Its index in the task definition.
     pub container_index: usize,
@@ -159,6 +159,8 @@ pub struct ContainerStateChange {
     pub exit: ContainerExit,
     /// Its health, if that is what changed.
     pub health: Option<HealthStatus>,
+    /// How many times it was started again so far.
+    pub restart_count: u32,
 }
 
 /// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.

@@ -302,6 +302,7 @@ impl ControlPlane {
                 self.group_activity(name, &format!("instance refresh {number} is cancelled"));
             }
             RefreshStatus::Baking if !is_waiting => self.succeed(name),
+            RefreshStatus::Cancelling | RefreshStatus::Baking => {}
             RefreshStatus::RollbackInProgress if is_replaced => {
                 let (reverted, total) = (refresh.to.clone(), refresh.total);
                 refresh.replaced = total;

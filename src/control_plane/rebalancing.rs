@@ -61,41 +61,30 @@ impl Service {
             && spec.availability_zone_rebalancing == AvailabilityZoneRebalancing::Enabled
             && spec.scheduling_strategy == SchedulingStrategy::Replica
             && spec.launch_target != LaunchTarget::LaunchType(LaunchType::Fargate)
-            && self.has_room_above()
+            && self.has_room_to_move()
             && is_spread_over_zones
             && !names_zone
     }
 }
 
 impl Service {
-    /// Whether its upper bound, rounded down, lets it have a task more than desired: without, nothing can come before what goes.
-    fn has_room_above(&self) -> bool {
+    /// Whether a task can be started before the one that it replaces is stopped. *Ours:* a percentage above 100 of a small count may
+    /// round down to the count itself, and then nothing can move either.
+    fn has_room_to_move(&self) -> bool {
         self.bounds().upper > self.spec.desired_count
     }
 }
 
 impl ControlPlane {
-    /// Tasks that were to be moved and have no replacement stay once the bounds leave no room for one. **Source:** ecs-semantics §5.10.
-    pub(super) fn give_up_moves(&mut self, name: &Arc<str>) {
-        let service = &self.state.services[name];
-        if service.has_room_above() {
-            return;
-        }
-        let deployments = service.deployments.iter();
-        let waiting = deployments.flat_map(|deployment| {
-            deployment.giving_way.iter().filter(|task| !deployment.replacements.contains_key(*task))
-        });
-        let is_move = |task: &&TaskId| self.state.tasks[*task].replace == Some(ReplaceCause::Rebalancing);
-        let stay: Vec<TaskId> = waiting.filter(is_move).copied().collect();
-        for task in stay {
-            self.change_task(task, |record| record.replace = None);
-        }
-    }
-
-    /// Looks at every service that is steady.
+    /// Looks at every service that is steady, and gives up moves for which the bounds leave no room any more.
     pub(super) fn rebalance_services(&mut self) {
         if self.state.draining {
             return;
+        }
+        let stuck = self.state.services.iter().filter(|(_, service)| !service.has_room_to_move());
+        let stuck: Vec<Arc<str>> = stuck.map(|(name, _)| name.clone()).collect();
+        for name in stuck {
+            self.give_up_rebalancing(&name);
         }
         let steady = self.state.services.iter().filter(|(_, service)| {
             service.steadiness == Steadiness::Steady && service.spec.desired_count > 1 && service.is_rebalanced()
@@ -103,6 +92,22 @@ impl ControlPlane {
         let names: Vec<Arc<str>> = steady.map(|(name, _)| name.clone()).collect();
         for name in names {
             self.rebalance(&name);
+        }
+    }
+
+    /// Tasks that were to move stay where they are.
+    fn give_up_rebalancing(&mut self, name: &Arc<str>) {
+        let deployments = &self.state.services[name].deployments;
+        let marked = deployments.iter().flat_map(|deployment| &deployment.giving_way);
+        let moving: Vec<TaskId> =
+            marked.filter(|task| self.state.tasks[task].replace == Some(ReplaceCause::Rebalancing)).copied().collect();
+        for task in &moving {
+            self.change_task(*task, |record| record.replace = None);
+        }
+        if !moving.is_empty() {
+            self.rebalancing.remove(name);
+            self.service_action(name, ServiceActionEvent::RebalancingStopped, None);
+            self.dirty.insert(name.clone());
         }
     }
 

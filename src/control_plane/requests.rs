@@ -13,6 +13,8 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget,
 };
 use crate::model::cluster::RunTaskSpec;
+use crate::model::container_order::dependency_problems;
+use crate::model::health_command::HealthCommand;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
@@ -35,7 +37,7 @@ impl ControlPlane {
         match request {
             Request::RegisterTaskDefinition(definition) => {
                 super::constraints::check_definition(&definition)?;
-                Ok(self.register_task_definition(*definition))
+                self.register_task_definition(*definition)
             }
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
@@ -95,14 +97,21 @@ impl ControlPlane {
         }
     }
 
-    /// Numbers are never used again within a family. **Source:** ecs-semantics §1.4.
-    fn register_task_definition(&mut self, mut definition: TaskDefinition) -> Response {
+    /// Numbers are never used again within a family. **Source:** ecs-semantics §1.4; §2.3 for what is refused.
+    fn register_task_definition(&mut self, mut definition: TaskDefinition) -> Answer {
+        if let Some(problem) = dependency_problems(&definition.containers).into_iter().next() {
+            return Err(RequestError::Client(problem.message));
+        }
+        let checks = definition.containers.iter().filter_map(|container| container.health_check.as_ref());
+        for check in checks {
+            HealthCommand::parse(&check.command).map_err(|error| RequestError::Client(error.to_string()))?;
+        }
         let revisions = self.state.task_definitions.entry(definition.family.clone()).or_default();
         definition.revision = revisions.keys().next_back().map_or(1, |last| last + 1);
         let reservation = Arc::new(definition.reservation());
         let definition = Arc::new(definition);
         revisions.insert(definition.revision, Registered { definition: definition.clone(), reservation });
-        Response::TaskDefinition(definition)
+        Ok(Response::TaskDefinition(definition))
     }
 
     /// **Source:** ecs-semantics §1.3 for its name.

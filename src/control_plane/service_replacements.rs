@@ -84,7 +84,6 @@ impl Service {
 impl ControlPlane {
     /// Replaces tasks that give way as far as the bounds let it. **Source:** ecs-semantics §3.3, §5.4, §5.10.
     pub(super) fn replace_some(&mut self, name: &Arc<str>) {
-        self.give_up_moves(name);
         let service = &self.state.services[name];
         let is_idle = service.deployments.iter().all(|deployment| deployment.giving_way.is_empty());
         if is_idle || service.status != ServiceStatus::Active {

@@ -356,6 +356,7 @@ impl ControlPlane {
                     known.exit = container.exit.clone();
                 }
                 known.health = container.health.unwrap_or(known.health);
+                known.restart_count = known.restart_count.max(container.restart_count);
             }
             match change.step {
                 TaskStep::Pulling if task.last_status < TaskStatus::Activating => {
@@ -389,10 +390,14 @@ impl ControlPlane {
                 self.task_over(id);
             }
         }
-        if !is_over && self.state.tasks[&id].task.has_lost_an_essential_container() {
+        let task = &self.state.tasks[&id].task;
+        if !is_over && task.has_lost_an_essential_container() {
             // The others have their stop timeout; the task's replacement does not wait for them.
-            let reason = self.essential_exited.clone();
-            self.stop_task(id, StopCode::EssentialContainerExited, &reason);
+            let (code, reason): (StopCode, Arc<str>) = match task.failed_start() {
+                Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
+                None => (StopCode::EssentialContainerExited, self.essential_exited.clone()),
+            };
+            self.stop_task(id, code, &reason);
         }
         self.look_at_health(id);
     }

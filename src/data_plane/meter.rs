@@ -34,6 +34,8 @@ impl CpuMeasure {
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     fuel: AtomicU64,
+    /// Fuel of earlier lives at the same place.
+    fuel_before: AtomicU64,
     host_call_nanos: AtomicU64,
     cpu_nanos: AtomicU64,
     /// Work charged to the schedule so far.
@@ -94,8 +96,13 @@ impl Meter {
         VcpuNanos(total.0.saturating_sub(charged))
     }
 
+    /// Another guest begins at the same place, with all its fuel. Nobody has a turn there.
+    pub(super) fn begin_again(&self) {
+        add(&self.fuel_before, self.fuel.swap(0, Relaxed));
+    }
+
     pub(super) fn fuel(&self) -> Fuel {
-        Fuel(self.fuel.load(Relaxed))
+        Fuel(self.fuel_before.load(Relaxed).saturating_add(self.fuel.load(Relaxed)))
     }
 
     pub(super) fn host_call_time(&self) -> Duration {
@@ -107,7 +114,7 @@ impl Meter {
     }
 
     pub(super) fn vcpu(&self, measure: CpuMeasure) -> VcpuNanos {
-        measure.vcpu(self.fuel.load(Relaxed), self.host_call_nanos.load(Relaxed), self.cpu_nanos.load(Relaxed))
+        measure.vcpu(self.fuel().0, self.host_call_nanos.load(Relaxed), self.cpu_nanos.load(Relaxed))
     }
 }
 

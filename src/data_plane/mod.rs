@@ -23,6 +23,7 @@ mod sandbox;
 mod schedule;
 pub mod stdio;
 mod task;
+mod variables;
 mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -357,6 +358,12 @@ impl DataPlane {
         Some(outputs.get(container_index)?.captured())
     }
 
+    /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
+    pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
+        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
+    }
+
     /// How many times a log file could not be written.
     pub fn log_errors(&self) -> u64 {
         self.shared.output.errors.load(Ordering::Relaxed)
@@ -504,7 +511,9 @@ impl Shared {
         let id = task.start.task;
         let (removed, oldest) = {
             let mut tasks = self.tasks.lock();
-            let outputs = task.containers.iter().map(|container| container.output.keep()).collect();
+            // What is behind the containers are their checks.
+            let containers = task.containers.iter().take(task.start.task_definition.containers.len());
+            let outputs = containers.map(|container| container.output.keep()).collect();
             let mut stopped = self.stopped.lock();
             stopped.push_back((id, outputs));
             let oldest = if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None };

@@ -32,6 +32,8 @@ const GUEST_NICENESS: i32 = 5;
 pub(super) enum Message {
     /// A task whose containers are to run.
     Start(Arc<Task>),
+    /// One of a task's containers, or a health check, by its place among them, is to run on its own.
+    Run { task: Arc<Task>, place: usize },
     /// A container that waited may go on.
     Wake(Arc<Handle>),
     /// Containers of the task are to be ended.
@@ -260,6 +262,7 @@ impl Pool {
         while let Some(message) = self.inbox.pop() {
             match message {
                 Message::Start(task) => state.add(&task, now),
+                Message::Run { task, place } => state.add_one(&task, place, now),
                 Message::Wake(handle) => {
                     if let Some(key) = key_of(&handle.task, handle.index) {
                         state.schedule.wake(key, now);
@@ -379,7 +382,7 @@ impl Pool {
     /// A task may have been sent while the last worker was on its way out.
     fn refuse_late_comers(&self) {
         while let Some(message) = self.inbox.pop() {
-            if let Message::Start(task) = message {
+            if let Message::Start(task) | Message::Run { task, .. } = message {
                 task.refuse("ResourceInitializationError: the container instance is gone");
             }
         }
@@ -399,6 +402,22 @@ impl PoolState {
             container.key.store(key.0, Ordering::SeqCst);
             self.schedule.wake(key, now);
         }
+    }
+
+    /// Adds what is to run at one place of a task, beside what runs of it already.
+    fn add_one(&mut self, task: &Arc<Task>, place: usize, now: u64) {
+        let beside = (0..task.containers.len()).find_map(|other| key_of(task, other));
+        let task_key = match beside {
+            Some(key) => self.schedule.task_of(key),
+            None => self.schedule.add_task(task.weight, task.quota),
+        };
+        let key = self.schedule.add_container(task_key, task.shares(place));
+        if self.slots.len() <= key.0 {
+            self.slots.resize_with(key.0 + 1, || None);
+        }
+        self.slots[key.0] = Some(Slot { handle: Arc::new(Handle { task: task.clone(), index: place }), life: None });
+        task.containers[place].key.store(key.0, Ordering::SeqCst);
+        self.schedule.wake(key, now);
     }
 
     /// Takes a container out of its slot; the schedule has let go of it.

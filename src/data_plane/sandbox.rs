@@ -22,8 +22,10 @@ use super::inherited::{InheritedInput, InheritedOutput};
 use super::memory::Limiter;
 use super::options::Stdio;
 use super::stdio::{GuestInput, GuestOutput, LogStream};
+use super::variables::Variables;
 use super::volumes::Mount;
 use crate::control_plane::action::TaskStart;
+use crate::model::health_command::HealthCommand;
 use crate::model::task::ContainerExit;
 use crate::model::task_definition::VolumeAccess;
 
@@ -57,6 +59,41 @@ pub(super) struct Launch {
     pub(super) clock: Clock,
     /// Fuel between two yields.
     pub(super) quantum: u64,
+    /// What most containers do not have.
+    pub(super) special: Option<Box<Special>>,
+}
+
+/// What few containers need: variables from files, and what runs in the place of the container's own command.
+pub(super) struct Special {
+    /// All variables, when some of them come from files.
+    variables: Option<Variables>,
+    /// Set for a health check.
+    check: Option<HealthCommand>,
+}
+
+impl Special {
+    /// Nothing, when there is nothing.
+    pub(super) fn of(variables: Option<Variables>, check: Option<HealthCommand>) -> Option<Box<Special>> {
+        (variables.is_some() || check.is_some()).then(|| Box::new(Special { variables, check }))
+    }
+}
+
+impl Launch {
+    fn check(&self) -> Option<&HealthCommand> {
+        self.special.as_ref()?.check.as_ref()
+    }
+
+    /// The function to call in the place of the module's start.
+    fn export(&self) -> Option<&str> {
+        match self.check()? {
+            HealthCommand::Export(name) => Some(name),
+            HealthCommand::Arguments(_) => None,
+        }
+    }
+
+    fn variables(&self) -> Option<&Variables> {
+        self.special.as_ref()?.variables.as_ref()
+    }
 }
 
 /// Runs a container to its end.
@@ -104,12 +141,17 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
                 Ok(instance) => instance,
                 Err(error) => return not_instantiated(launch, &error),
             };
-            let result = match instance.get_typed_func::<(), ()>(&mut store, "_start") {
-                Ok(start) => start.call_async(&mut store, ()).await,
-                Err(error) => Err(error),
+            let result = match (launch.export(), instance.get_typed_func::<(), ()>(&mut store, "_start")) {
+                // In a box of its own, as above.
+                (Some(name), _) => Box::pin(call_export(&mut store, &instance, name)).await,
+                (None, Ok(start)) => start.call_async(&mut store, ()).await.map(|()| 0),
+                (None, Err(error)) => Err(error),
             };
             launch.container.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
-            result.map(|()| 0)
+            result
+        }
+        Linked::Component { .. } if launch.export().is_some() => {
+            return Ok(cannot_start("a component has no plain functions: its health check must be a CMD"));
         }
         Linked::Component { pre, .. } => {
             let mut table = ResourceTable::new();
@@ -126,6 +168,23 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
         }
     };
     Ok(exit(launch, ended))
+}
+
+/// Calls a function that takes nothing and returns nothing or an integer, which is the exit code. A library's own
+/// initialisation comes first.
+async fn call_export<W: Send>(
+    store: &mut Store<Guest<W>>,
+    instance: &wasmtime::Instance,
+    name: &str,
+) -> wasmtime::Result<i32> {
+    if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+        initialize.call_async(&mut *store, ()).await?;
+    }
+    if let Ok(function) = instance.get_typed_func::<(), i32>(&mut *store, name) {
+        return function.call_async(store, ()).await;
+    }
+    let function = instance.get_typed_func::<(), ()>(&mut *store, name)?;
+    function.call_async(store, ()).await.map(|()| 0)
 }
 
 fn not_instantiated(launch: &Launch, error: &wasmtime::Error) -> Result<ContainerExit, PoolIsFull> {
@@ -181,20 +240,32 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
         .max_random_size(RANDOM_BYTES_MAX);
     let definition = &launch.start.task_definition.containers[launch.index];
     let overrides = launch.start.overrides.containers.get(&definition.name);
-    match &definition.entry_point {
-        Some(entry_point) => builder.args(entry_point),
-        None => builder.arg(&launch.image.stem),
-    };
-    builder.args(overrides.and_then(|overrides| overrides.command.as_ref()).unwrap_or(&definition.command));
+    if let Some(HealthCommand::Arguments(arguments)) = launch.check() {
+        builder.args(arguments);
+    } else {
+        match &definition.entry_point {
+            Some(entry_point) => builder.args(entry_point),
+            None => builder.arg(&launch.image.stem),
+        };
+        builder.args(overrides.and_then(|overrides| overrides.command.as_ref()).unwrap_or(&definition.command));
+    }
     let added = overrides.map(|overrides| &overrides.environment);
     let is_replaced = |name: &String| added.is_some_and(|added| added.contains_key(name));
-    for (name, value) in
-        definition.environment.iter().filter(|(name, _)| !is_replaced(name)).chain(added.into_iter().flatten())
-    {
-        builder.env(name, value);
+    match launch.variables() {
+        Some(variables) => {
+            builder.envs(&variables.iter().collect::<Vec<_>>());
+        }
+        None => {
+            let kept = definition.environment.iter().filter(|(name, _)| !is_replaced(name));
+            for (name, value) in kept.chain(added.into_iter().flatten()) {
+                builder.env(name, value);
+            }
+        }
     }
     let container = &launch.container;
-    match launch.stdio {
+    // The terminal is the container's, not its checks'.
+    let stdio = if launch.check().is_some() { Stdio::Captured } else { launch.stdio };
+    match stdio {
         Stdio::Captured => builder
             .stdin(GuestInput::new(container.clone()))
             .stdout(GuestOutput::new(container.clone(), LogStream::Stdout))

@@ -258,6 +258,11 @@ impl Schedule {
         key
     }
 
+    /// The task of a container.
+    pub(super) fn task_of(&self, key: ContainerKey) -> TaskKey {
+        self.containers[key.0].task
+    }
+
     /// A container that slept wants a turn. One that is awake already is left alone.
     pub(super) fn wake(&mut self, key: ContainerKey, now: u64) {
         let period = now / self.period_nanos;

@@ -92,6 +92,11 @@ impl Input {
         Input(Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() }))
     }
 
+    /// Another guest begins at the same place. One that was told to stop stays so.
+    pub(super) fn begin_again(&self, jobs: Option<JobReader>) {
+        self.0.lock().jobs = jobs;
+    }
+
     /// Input is at its end from here on.
     pub(super) fn stop(&self) {
         let waiting = {
@@ -318,6 +323,34 @@ impl ContainerOutput {
         let _ = observer.try_send(LogLine { task, container_index, stream, line });
     }
 
+    /// Another guest begins at the same place: what was kept stays, and is charged anew to `memory`, which was given back whole.
+    pub(super) fn begin_again(&self, memory: &ContainerMemory) {
+        for captured in &self.streams {
+            let mut captured = captured.lock();
+            if !memory.take(u64::try_from(captured.charged).unwrap_or(u64::MAX)) {
+                captured.dropped += u64::try_from(captured.ring.len()).unwrap_or(u64::MAX);
+                captured.ring = VecDeque::new();
+                captured.charged = 0;
+            }
+        }
+        if let Some(file) = &self.file {
+            file.lock().begin_again();
+        }
+    }
+
+    /// Forgets what was kept; its memory was given back whole.
+    pub(super) fn clear(&self) {
+        for captured in &self.streams {
+            *captured.lock() = Captured::default();
+        }
+    }
+
+    /// Adds a line of the host's own to standard error.
+    pub(super) fn note(&self, line: &str, memory: &ContainerMemory) {
+        self.write(LogStream::Stderr, line.as_bytes(), memory);
+        self.write(LogStream::Stderr, b"\n", memory);
+    }
+
     /// The container is over: lines without an end are told, and the file is written.
     pub(super) fn finish(&self) {
         if let Some(observer) = &self.settings.observer {
@@ -515,6 +548,13 @@ impl LogFile {
             file.flush()?;
         }
         Ok(())
+    }
+
+    /// It is written to again, unless it is full.
+    fn begin_again(&mut self) {
+        if matches!(self.state, LogFileState::Closed) && self.written < LOG_FILE_BYTES_MAX {
+            self.state = LogFileState::NotOpen;
+        }
     }
 
     fn close(&mut self) -> std::io::Result<()> {

@@ -5,6 +5,8 @@
 //! is held for moments only and never across a guest's turn; every report is made under it, so that reports are in order.
 //! Those that workers make wait in the outbox, which the workers send.
 
+mod driven;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -19,19 +21,23 @@ use super::image::{Image, ImageError};
 use super::jobs::ReaderEnd;
 use super::memory::{ContainerMemory, TaskMemory};
 use super::pool::{Message, Pool};
-use super::sandbox::{self, EXIT_KILLED, Launch};
+use super::sandbox::{self, EXIT_KILLED, Launch, Special};
 use super::stdio::{ContainerOutput, Input};
+use super::variables::{self, Variables};
 use super::volumes::{Mount, TaskVolumes};
+use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
 use crate::model::task::{ContainerExit, ContainerStatus};
 use crate::model::task_definition::ContainerDefinition;
 use crate::model::units::{Fuel, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
+use driven::Driven;
 
 /// A task.
 pub(super) struct Task {
     pub(super) start: Arc<TaskStart>,
+    /// Its containers, and behind them what runs their health checks.
     pub(super) containers: Vec<Arc<Container>>,
     /// The part of its pool that it gets against others.
     pub(super) weight: u64,
@@ -81,6 +87,10 @@ struct State {
     volumes: TaskVolumes,
     /// What each container sees of the volumes; empty when there are none.
     mounts: Vec<Vec<Mount>>,
+    /// The variables of containers that have some in files; empty when none has.
+    variables: Vec<Option<Variables>>,
+    /// Set when its containers do not all start and end together.
+    driven: Option<Box<Driven>>,
     ends: Vec<ContainerEnd>,
 }
 
@@ -118,8 +128,11 @@ impl Task {
             let log_path = shared.log_path(start, container);
             Container::new(memory, input, ContainerOutput::new(shared.output.clone(), start.task, index, log_path))
         });
+        let mut containers: Vec<Arc<Container>> = containers.collect();
+        let (driven, checks) = Driven::of(start, &memory, shared);
+        containers.extend(checks);
         Arc::new(Task {
-            containers: containers.collect(),
+            containers,
             weight: host.weight,
             quota: host.quota,
             pool: host.pool,
@@ -135,6 +148,8 @@ impl Task {
                 pull_stopped_at: None,
                 volumes: TaskVolumes::default(),
                 mounts: Vec::new(),
+                variables: Vec::new(),
+                driven,
                 ends: vec![ContainerEnd::default(); definition.containers.len()],
             }),
             start: start.clone(),
@@ -150,7 +165,7 @@ impl Task {
             state.pull_started_at = Some(now);
             if let Some(images) = ready {
                 state.pull_stopped_at = Some(now);
-                self.admit(&mut state, images);
+                self.admit(&mut state, images, shared);
                 return;
             }
             let change = self.change(TaskStep::Pulling, state.pull_started_at, None, Vec::new());
@@ -178,11 +193,16 @@ impl Task {
         if images.iter().all(Option::is_some) {
             let images = images.iter_mut().filter_map(Option::take).collect();
             state.pull_stopped_at = Some(shared.clock.now());
-            self.admit(&mut state, images);
+            self.admit(&mut state, images, &shared);
         }
     }
 
-    fn admit(self: &Arc<Task>, state: &mut State, images: Vec<Arc<Image>>) {
+    fn admit(self: &Arc<Task>, state: &mut State, images: Vec<Arc<Image>>, shared: &Shared) {
+        if state.driven.is_some() {
+            state.phase = Phase::Running { images };
+            self.drive(state, AgentEvent::ImagesReady, shared);
+            return;
+        }
         state.phase = Phase::Admitted { images };
         self.pool.send(Message::Start(self.clone()));
     }
@@ -193,6 +213,10 @@ impl Task {
         if let Phase::Pulling { .. } = state.phase {
             self.be_over(&mut state, shared);
             shared.outbox.flush();
+            return;
+        }
+        if state.driven.is_some() {
+            self.drive(&mut state, AgentEvent::StopRequested, shared);
             return;
         }
         self.stop_containers(&mut state, shared);
@@ -241,6 +265,10 @@ impl Task {
             Phase::Admitted { .. } | Phase::Running { .. } => {}
         }
         state.kill.get_or_insert(kill);
+        if state.driven.is_some() {
+            self.drive(&mut state, AgentEvent::Killed, shared);
+            return;
+        }
         for container in &self.containers {
             container.is_killed.store(true, Ordering::SeqCst);
         }
@@ -263,6 +291,9 @@ impl Task {
         let mut state = self.state.lock();
         if state.failed_to_start.is_some() {
             return None;
+        }
+        if state.driven.is_some() {
+            return self.driven_life(index, &mut state, shared);
         }
         if let Phase::Admitted { images } = &mut state.phase {
             let images = std::mem::take(images);
@@ -298,6 +329,7 @@ impl Task {
             stdio: shared.options.stdio,
             clock: shared.clock.clone(),
             quantum: shared.quantum,
+            special: Special::of(state.variables.get(index).cloned().flatten(), None),
         };
         Some(Box::pin(sandbox::run(launch)))
     }
@@ -311,9 +343,12 @@ impl Task {
         }
     }
 
-    /// Makes the volumes and what the containers see of them.
+    /// Reads variables from their files, and makes the volumes and what the containers see of them.
     fn prepare(&self, state: &mut State, shared: &Shared) -> Result<(), String> {
         let definition = &self.start.task_definition;
+        if variables::are_needed(&self.start) {
+            state.variables = variables::read(&self.start)?;
+        }
         if definition.volumes.is_empty() {
             return Ok(());
         }
@@ -334,6 +369,10 @@ impl Task {
         container.memory.release();
         container.output.finish();
         let mut state = self.state.lock();
+        if state.driven.is_some() {
+            self.driven_ended(index, exit, &mut state, shared);
+            return;
+        }
         if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {
             return;
         }

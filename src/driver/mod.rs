@@ -14,3 +14,4 @@ pub mod report;
 pub mod running_cluster;
 pub mod scaling_report;
 pub mod snapshot;
+mod start_tasks;

@@ -13,6 +13,7 @@ use super::event_bridge::{ClusterEvent, EventBridge};
 use super::load::ArrivalTimes;
 use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
+use super::start_tasks::PendingStart;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
 use crate::control_plane::event::{Event, Request};
@@ -38,7 +39,7 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// each of their events would cost more than starting and ending them. A cluster at rest is not delayed.
 const LINGER: std::time::Duration = std::time::Duration::from_micros(100);
 /// How long a cluster file's tasks that found no room wait until they are asked for again. *Ours.*
-const RUN_TASK_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+pub(super) const RUN_TASK_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 /// How many of the last deadlines the percentiles of lateness are taken over.
 const LATENESSES_KEPT: usize = 4096;
 
@@ -69,6 +70,8 @@ pub(super) struct ControlLoop {
     faults: FaultPlan,
     /// StartInstanceRefresh calls that are yet to be made, by time.
     refreshes: VecDeque<ScheduledInstanceRefresh>,
+    /// StartTask calls that are yet to be made.
+    pub(super) starts: Vec<PendingStart>,
     /// Tasks of such calls that found no room, to be asked for again.
     retries: VecDeque<ScheduledRunTask>,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
@@ -142,6 +145,7 @@ impl ControlLoop {
             schedule: VecDeque::new(),
             faults: FaultPlan::default(),
             refreshes: VecDeque::new(),
+            starts: Vec::new(),
             retries: VecDeque::new(),
             loads: Vec::new(),
             run_until: settings.run_for.map(|time| Timestamp::ZERO + time),
@@ -186,6 +190,7 @@ impl ControlLoop {
             let what = format!("service {}", service.name);
             self.ask_now(&what, Request::CreateService(Box::new(service)))?;
         }
+        self.starts = spec.start_tasks.into_iter().map(PendingStart::new).collect();
         let mut schedule = spec.run_tasks;
         schedule.sort_by_key(|run_task| run_task.at);
         self.schedule = schedule.into();
@@ -316,6 +321,7 @@ impl ControlLoop {
             let refresh = self.refreshes.pop_front().expect("it was looked at");
             self.ask(Request::StartInstanceRefresh(Box::new(refresh.spec)), None);
         }
+        self.start_scheduled(now);
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
             for sample in &samples {
@@ -346,6 +352,7 @@ impl ControlLoop {
             && !state.draining
             && self.schedule.is_empty()
             && self.retries.is_empty()
+            && self.starts.is_empty()
             && state.standalone_live_count == 0
             && state.services.values().all(|service| service.status == ServiceStatus::Inactive);
         if nothing_to_do && self.run_until.is_none() {
@@ -410,7 +417,7 @@ impl ControlLoop {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
         let run_until = self.run_until.filter(|_| self.end == End::WhenDone);
         let by_refreshes = self.refreshes.front().map(|refresh| Timestamp::ZERO + refresh.at);
-        let by_plans = by_refreshes.into_iter().chain(self.faults.next()).min();
+        let by_plans = by_refreshes.into_iter().chain(self.faults.next()).chain(self.next_start()).min();
         let until =
             [by_loads, by_schedule, by_plans, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
         let mut select = Select::new();
@@ -473,7 +480,7 @@ impl ControlLoop {
         }
     }
 
-    fn tell(&mut self, at: Timestamp, notification: Notification) {
+    pub(super) fn tell(&mut self, at: Timestamp, notification: Notification) {
         if !self.event_watchers.is_empty()
             && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, &notification)
         {

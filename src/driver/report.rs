@@ -101,6 +101,8 @@ pub struct ContainerReport {
     pub last_status: &'static str,
     pub exit_code: Option<i32>,
     pub reason: Option<String>,
+    pub health_status: &'static str,
+    pub restart_count: u32,
 }
 
 /// A service.
@@ -345,6 +347,8 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
                 last_status: container.last_status.as_str(),
                 exit_code: container.exit.exit_code,
                 reason: container.exit.reason.clone(),
+                health_status: container.health.as_str(),
+                restart_count: container.restart_count,
             })
             .collect(),
         tags: BTreeMap::clone(&task.tags),

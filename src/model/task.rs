@@ -162,6 +162,17 @@ pub struct ContainerExit {
     pub reason: Option<String>,
 }
 
+/// What the reason of a container that could not be started begins with. **Source:** ecs-semantics §2.3, §2.4.
+pub const CANNOT_START_CONTAINER: &str = "CannotStartContainerError: ";
+
+impl ContainerExit {
+    /// Whether the container has never run.
+    pub fn is_failed_start(&self) -> bool {
+        let reason = self.reason.as_deref();
+        reason.is_some_and(|reason| self.exit_code.is_none() || reason.starts_with(CANNOT_START_CONTAINER))
+    }
+}
+
 /// One container of a task. Its definition has the same index in the task definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
@@ -171,6 +182,8 @@ pub struct Container {
     pub exit: ContainerExit,
     /// Its health as last reported.
     pub health: HealthStatus,
+    /// How many times its restart policy has started it again.
+    pub restart_count: u32,
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.
@@ -190,6 +203,8 @@ pub struct ContainerOverride {
     pub command: Option<Vec<String>>,
     /// Added to the environment, by key.
     pub environment: BTreeMap<String, String>,
+    /// Replaces the files of variables.
+    pub environment_files: Option<Vec<String>>,
 }
 
 /// A task. **Source:** ecs-semantics §2.
@@ -260,6 +275,16 @@ impl Task {
         defined
             .zip(&self.containers)
             .any(|(defined, container)| defined.essential && container.last_status == ContainerStatus::Stopped)
+    }
+
+    /// Why an essential container of it could not start, if that is why it never ran. **Source:** ecs-semantics §2.3, §2.4.
+    pub fn failed_start(&self) -> Option<&str> {
+        if self.started_at.is_some() {
+            return None;
+        }
+        let defined = self.task_definition.containers.iter().zip(&self.containers);
+        let lost = defined.filter(|(defined, _)| defined.essential).map(|(_, container)| &container.exit);
+        lost.filter(|exit| exit.is_failed_start()).find_map(|exit| exit.reason.as_deref())
     }
 
     /// The worst that is known of its essential containers: one that is unhealthy makes it so, and else one of which nothing is

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::capacity::RequiredAttribute;
+use super::container_order::ContainerDependency;
 use super::service::PlacementConstraint;
 use super::units::{CpuUnits, Duration, MemoryMib};
 
@@ -219,6 +220,16 @@ pub struct ContainerDefinition {
     pub stop_timeout: Option<Duration>,
     /// How its health is found out; without it the health stays unknown.
     pub health_check: Option<HealthCheck>,
+    /// What of its task's containers must have happened before it starts.
+    pub depends_on: Vec<ContainerDependency>,
+    /// How long it may take to what others wait for, from its start; `None` is for ever.
+    pub start_timeout: Option<Duration>,
+    /// Whether it is started again when it ends.
+    pub restart_policy: Option<RestartPolicy>,
+    /// Variables whose values are in files.
+    pub secrets: Vec<Secret>,
+    /// Files of variables, in the order in which they are read.
+    pub environment_files: Vec<String>,
 }
 
 /// A container's health check. **Source:** ecs-semantics §1.5.1.
@@ -266,6 +277,11 @@ impl Default for ContainerDefinition {
             port_mappings: Vec::new(),
             stop_timeout: None,
             health_check: None,
+            depends_on: Vec::new(),
+            start_timeout: None,
+            restart_policy: None,
+            secrets: Vec::new(),
+            environment_files: Vec::new(),
         }
     }
 }
@@ -278,6 +294,32 @@ impl ContainerDefinition {
     pub fn cpu_shares(&self) -> u32 {
         self.cpu.0.clamp(2, 262_144)
     }
+}
+
+/// When a container that ends is started again. **Source:** ecs-semantics §1.5.2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// Exit codes that are final; up to 50.
+    pub ignored_exit_codes: Vec<i32>,
+    /// How long it must have run since its last start: 60 s to 1800 s.
+    pub restart_attempt_period: Duration,
+}
+
+impl Default for RestartPolicy {
+    /// ECS' defaults. **Source:** ecs-semantics §1.5.2.
+    fn default() -> RestartPolicy {
+        RestartPolicy { ignored_exit_codes: Vec::new(), restart_attempt_period: Duration::from_secs(300) }
+    }
+}
+
+/// A variable whose value is read from a file when the task starts; the value is nowhere but with the guest.
+/// **Source:** ecs-semantics §1.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The variable.
+    pub name: String,
+    /// The file.
+    pub value_from: String,
 }
 
 /// A volume of a task. **Source:** ecs-semantics §1.6.

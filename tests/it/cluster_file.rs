@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 45] = [
+    let parents: [(&str, &str); 54] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -147,6 +147,26 @@ fn every_key_is_read() {
         ),
         ("task_definition.container", "[[task_definition]]\n[[task_definition.container]]\n"),
         (
+            "task_definition.container.health_check",
+            "[[task_definition]]\n[[task_definition.container]]\n[task_definition.container.health_check]\n",
+        ),
+        (
+            "task_definition.container.depends_on",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.depends_on]]\n",
+        ),
+        (
+            "task_definition.container.restart_policy",
+            "[[task_definition]]\n[[task_definition.container]]\n[task_definition.container.restart_policy]\n",
+        ),
+        (
+            "task_definition.container.secrets",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.secrets]]\n",
+        ),
+        (
+            "environment_files",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.environment_files]]\n",
+        ),
+        (
             "task_definition.container.mount_points",
             "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.mount_points]]\n",
         ),
@@ -161,6 +181,19 @@ fn every_key_is_read() {
         ("tags", "[[service]]\n[[service.tags]]\n"),
         ("service", "[[service]]\n"),
         ("service.deployment_configuration", "[[service]]\n[service.deployment_configuration]\n"),
+        (
+            "service.deployment_configuration.deployment_circuit_breaker",
+            "[[service]]\n[service.deployment_configuration.deployment_circuit_breaker]\n",
+        ),
+        (
+            "service.deployment_configuration.deployment_circuit_breaker.threshold_configuration",
+            "[[service]]\n[service.deployment_configuration.deployment_circuit_breaker.threshold_configuration]\n",
+        ),
+        ("service.deployment_configuration.alarms", "[[service]]\n[service.deployment_configuration.alarms]\n"),
+        (
+            "service.deployment_configuration.early_success_criteria",
+            "[[service]]\n[service.deployment_configuration.early_success_criteria]\n",
+        ),
         ("placement_strategy", "[[service]]\n[[service.placement_strategy]]\n"),
         ("placement_constraints", "[[service]]\n[[service.placement_constraints]]\n"),
         ("service.auto_scaling", "[[service]]\n[service.auto_scaling]\n"),

@@ -74,6 +74,44 @@ fn small_cluster(folder: &Path) -> String {
     )
 }
 
+/// ecs-semantics §4.5: a task goes to the instance that it names, once that has registered, whatever placement would choose.
+#[test]
+fn a_started_task_runs_on_its_instance() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    small_cluster(folder.path());
+    let file = cluster_file(
+        folder.path(),
+        r#"
+        [cluster]
+        name = "small"
+        [[container_instance]]
+        name = "one"
+        instance_type = "m7i.large"
+        boot_time = "0s"
+        [[container_instance]]
+        name = "two"
+        instance_type = "m7i.large"
+        boot_time = "200ms"
+        [[task_definition]]
+        family = "ok"
+        memory = 512
+          [[task_definition.container]]
+          name = "main"
+          image = "ok.wat"
+        [[start_task]]
+        task_definition = "ok"
+        container_instances = ["two"]
+        "#,
+    );
+    let output = output(&["run", &file, "--format", "json", "--no-cache"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = document(&output);
+    let (tasks, instances) = (&document["tasks"], &document["container_instances"]);
+    assert_eq!(tasks.as_array().map(Vec::len), Some(1), "{tasks}");
+    assert_eq!(tasks[0]["containers"][0]["exit_code"], 0);
+    assert_eq!(tasks[0]["container_instance"], instances[1]["id"], "{document}");
+}
+
 /// `run --format json` prints one document with every field that scripts rely on, and money that adds up.
 #[test]
 fn run_prints_one_json_document() {

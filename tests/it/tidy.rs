@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 /// Each layer of `src` with what it may name. A path allows all below it. The root files (`lib.rs`, `main.rs`) may name all.
 ///
 /// **Source:** style, section 1.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("metering", &["model"]),
     ("control_plane", &["model"]),
     ("catalog", &["model", "metering"]),
     ("config", &["model", "catalog"]),
-    ("data_plane", &["model", "control_plane::event", "control_plane::action"]),
+    ("agent", &["model", "control_plane::event"]),
+    ("data_plane", &["model", "agent", "control_plane::event", "control_plane::action"]),
     ("driver", &["model", "metering", "control_plane", "catalog", "config", "data_plane"]),
     ("single_task", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
     ("api", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
@@ -20,7 +21,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// Layers that see no clock, no thread, no I/O, no engine, no chance but their own, and no order that differs between runs.
-const PURE: [&str; 3] = ["model", "control_plane", "metering"];
+const PURE: [&str; 4] = ["model", "control_plane", "metering", "agent"];
 
 /// What would make them impure.
 const IMPURE: [&str; 20] = [

@@ -984,3 +984,106 @@ preferences = { auto_rollback = true }
             26:33: instance_refresh[1].preferences.auto_rollback: auto_rollback needs a launch template that is named"#]],
     );
 }
+
+/// Claim: what containers may say of each other, of their health and of their restarts has ECS' limits. Method: each broken once.
+#[test]
+fn container_lifecycle_rules() {
+    check(
+        r#"
+[[task_definition]]
+family = "order"
+memory = 64
+[[task_definition.container]]
+name = "app"
+image = "app.wasm"
+health_check = { command = ["probe"], interval = "1s", timeout = "90s", retries = 0, start_period = "301s" }
+depends_on = [
+  { container_name = "dbb", condition = "START" },
+  { container_name = "db", condition = "HEALTHY" },
+  { container_name = "app", condition = "START" },
+  { container_name = "log", condition = "STARTED" },
+]
+restart_policy = { ignored_exit_codes = [1, 256], restart_attempt_period = "10s" }
+[[task_definition.container]]
+name = "db"
+image = "app.wasm"
+depends_on = [{ container_name = "app", condition = "COMPLETE" }]
+[[task_definition.container]]
+name = "log"
+image = "app.wasm"
+essential = false
+environment = { TOKEN = "x" }
+secrets = [{ name = "TOKEN", value_from = "t" }, { name = "A=B", value_from = "arn:aws:ssm:x" }]
+environment_files = [{ value = "vars.txt" }, { value = "vars.env", type = "s3" }]
+"#,
+        expect![[r#"
+            8:28: task_definition[0].container[0].health_check.command: a health check's command begins with "CMD", "CMD-SHELL" or "EXPORT", not with "probe"
+            8:50: task_definition[0].container[0].health_check.interval: interval 1s is not within the limits: 5s to 300s
+              help: write short_periods = true under [settings] for a demonstration
+            8:66: task_definition[0].container[0].health_check.timeout: timeout 1m 30s is not within the limits: 2s to 60s
+            8:83: task_definition[0].container[0].health_check.retries: 0 is not within the limits: 1 to 10
+            8:101: task_definition[0].container[0].health_check.start_period: start_period 5m 1s is not within the limits: 0s to 300s
+            10:22: task_definition[0].container[0].depends_on[0].container_name: container "dbb" is not defined in this task definition
+              help: did you mean "db"?
+            11:40: task_definition[0].container[0].depends_on[1].condition: condition HEALTHY needs a health_check, and container "db" has none
+            12:22: task_definition[0].container[0].depends_on[2].container_name: container "app" depends on itself
+            13:41: task_definition[0].container[0].depends_on[3].condition: "STARTED" is not valid here: "START", "COMPLETE", "SUCCESS" or "HEALTHY"
+              help: did you mean "START"?
+            15:18: task_definition[0].container[0].restart_policy.enabled: `enabled` is missing
+            15:45: task_definition[0].container[0].restart_policy.ignored_exit_codes[1]: 256 is not within the limits: 0 to 255
+            15:76: task_definition[0].container[0].restart_policy.restart_attempt_period: restart_attempt_period 10s is not within the limits: 1m to 1800s
+              help: write short_periods = true under [settings] for a demonstration
+            19:53: task_definition[0].container[1].depends_on[0].condition: condition COMPLETE is not allowed on container "app", which is essential: its end ends the task
+            25:21: task_definition[0].container[2].secrets[0].name: "TOKEN" is given twice: a secret shares its name with no other variable
+            25:59: task_definition[0].container[2].secrets[1].name: "A=B" cannot name a variable: not empty, and no = in it
+            25:79: task_definition[0].container[2].secrets[1].value_from: secrets of AWS are not to be had here: name a file that holds the value
+            26:32: task_definition[0].container[2].environment_files[0].value: environment file "vars.txt" must end in .env
+            26:68: task_definition[0].container[2].environment_files[1].type: `type` is not available yet"#]],
+    );
+    check(
+        r#"
+[[task_definition]]
+family = "circle"
+memory = 64
+[[task_definition.container]]
+name = "a"
+image = "app.wasm"
+depends_on = [{ container_name = "b", condition = "START" }]
+[[task_definition.container]]
+name = "b"
+image = "app.wasm"
+depends_on = [{ container_name = "a", condition = "START" }]
+"#,
+        expect![
+            "12:34: task_definition[0].container[1].depends_on[0].container_name: the dependencies go in a circle: a -> b -> a"
+        ],
+    );
+    check(
+        r#"
+[settings]
+short_periods = true
+[[task_definition]]
+family = "short"
+memory = 64
+[[task_definition.container]]
+name = "a"
+image = "app.wasm"
+health_check = { command = ["CMD-SHELL", "probe || exit 1"], interval = "100ms", timeout = "0s" }
+restart_policy = { enabled = true, restart_attempt_period = "1s" }
+[[task_definition]]
+family = "fargate"
+cpu = 256
+memory = 512
+requires_compatibilities = ["FARGATE"]
+[[task_definition.container]]
+name = "a"
+image = "app.wasm"
+start_timeout = "1s"
+health_check = { command = ["CMD-SHELL", "probe | grep ok"] }
+"#,
+        expect![[r#"
+            10:92: task_definition[0].container[0].health_check.timeout: timeout 0s is not within the limits: 1ms to 60s
+            20:17: task_definition[1].container[0].start_timeout: start_timeout 1s is not valid on Fargate: 2s to 120s
+            21:28: task_definition[1].container[0].health_check.command: there is no shell among the guests, and "|" needs one"#]],
+    );
+}
