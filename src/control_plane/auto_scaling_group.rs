@@ -207,7 +207,10 @@ impl ControlPlane {
         let target = |group: &ProviderState| group.desired_capacity.saturating_add(group.surge);
         loop {
             let group = &self.state.capacity_providers[name];
-            if group.instances.len() >= target(group) as usize || self.take_from_pool(name).is_none() {
+            // What the pool has may be in the zone that is too full already.
+            let is_balancing = group.balance == ZoneBalance::Restoring && group.surge > 0;
+            let is_full = group.instances.len() >= target(group) as usize;
+            if is_full || is_balancing || self.take_from_pool(name).is_none() {
                 break;
             }
         }
@@ -362,7 +365,6 @@ impl ControlPlane {
             let how = if drains { "drains" } else { "waits for its hooks" };
             self.group_activity(&name, &format!("instance {shown} {how} before it goes: {reason}"));
             self.wake_for_instance(id);
-            self.instance_changed(id);
         } else {
             self.group_activity(&name, &format!("instance {shown} goes: {reason}"));
             self.terminate_instance(id);

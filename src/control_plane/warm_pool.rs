@@ -77,7 +77,6 @@ impl ControlPlane {
         }
         let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
         instance.lifecycle = pooled(pool.pool_state);
-        self.instance_changed(id);
         self.groups_to_keep.insert(name);
     }
 
@@ -108,7 +107,6 @@ impl ControlPlane {
         group.warm.remove(&id);
         group.instances.insert(id);
         self.actions.push(Action::LaunchInstance { instance: id, launch });
-        self.instance_changed(id);
         Some(id)
     }
 }

@@ -10,13 +10,18 @@ use std::sync::Arc;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
-    ContainerStateChange, Deletion, Event, NewDeployment, PutMetricData, RegisterScalableTarget, Request,
-    TaskStateChange, TaskStep, UpdateService,
+    ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
+    RegisterScalableTarget, Request, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
-use longshore::model::auto_scaling_group::ManagedTerminationProtection;
-use longshore::model::capacity::{ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget};
+use longshore::model::auto_scaling_group::{
+    InstanceHealth, InstanceRefreshSpec, LaunchTemplate, ManagedTerminationProtection, ProtectedInstances,
+    RefreshPreferences, ScaleInProtection, WarmPool,
+};
+use longshore::model::capacity::{
+    AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget, SpotDraining,
+};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::rng::{RandomStream, Stream};
@@ -32,7 +37,7 @@ use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
 use longshore::model::task_definition::Reservation;
 use longshore::model::units::{Duration, Timestamp, VcpuNanos};
-use longshore::model::usage::{TaskUsage, UsageSample};
+use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
 use crate::harness::{
@@ -59,6 +64,17 @@ enum Step {
     LoseInstance { instance: u64 },
     TerminateInstance { instance: u64 },
     FailLaunches { count: u32 },
+    SetInstanceState { instance: u64, status: ContainerInstanceStatus },
+    Deregister { instance: u64, deregistration: Deregistration },
+    Agent { instance: u64, connection: AgentConnection },
+    Impair { instance: u64 },
+    SpotNotice { instance: u64 },
+    Fail { instance: u64 },
+    Outage { zone: usize, change: OutageChange },
+    SetDesired { desired: u32 },
+    Protect { instance: u64, protection: ScaleInProtection },
+    Refresh { provider: usize, minimum: u32, maximum: Option<u32> },
+    EndRefresh { provider: usize, back: bool },
     PutMetricData { value: i64 },
     PutAlarm { missing_data: usize, statistic: usize },
     Register { service: usize, min: Option<u32>, max: Option<u32>, suspended: [bool; 3] },
@@ -84,6 +100,8 @@ enum Hostile {
 }
 
 const SERVICES: [&str; 5] = ["web", "api", "batch", "spot", "distinct"];
+const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
+const PROVIDERS: [&str; 2] = ["asg", "fixed"];
 const FAMILIES: [&str; 3] = ["small", "large", "huge"];
 
 fn service_of(index: usize, count: u32) -> longshore::model::service::ServiceSpec {
@@ -124,6 +142,9 @@ fn placement_of(index: usize) -> Vec<PlacementStrategy> {
 fn cluster(seed: u64) -> ClusterSpec {
     let mut fixed = provider("fixed", 1, 1);
     fixed.managed_scaling = None;
+    fixed.auto_scaling_group.purchase_option = PurchaseOption::Spot;
+    fixed.auto_scaling_group.spot_draining = SpotDraining::Enabled;
+    fixed.auto_scaling_group.warm_pool = Some(WarmPool { min_size: 1, ..WarmPool::default() });
     fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
     let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
     for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
@@ -160,6 +181,7 @@ fn honest_step() -> impl Strategy<Value = Step> {
         1 => any::<u64>().prop_map(|instance| Step::LoseInstance { instance }),
         1 => any::<u64>().prop_map(|instance| Step::TerminateInstance { instance }),
         1 => (1u32..3).prop_map(|count| Step::FailLaunches { count }),
+        4 => capacity_step(),
         4 => scaling_step(),
     ]
 }
@@ -237,6 +259,31 @@ fn orders_alarm(missing_data: usize, statistic: usize) -> MetricAlarm {
         comparison: Comparison::GreaterThan,
         missing_data: all[missing_data],
     }
+}
+
+/// What happens to instances and groups.
+fn capacity_step() -> impl Strategy<Value = Step> {
+    let status = prop_oneof![Just(ContainerInstanceStatus::Draining), Just(ContainerInstanceStatus::Active)];
+    let deregistration = prop_oneof![Just(Deregistration::WhenEmpty), Just(Deregistration::Forced)];
+    let connection = prop_oneof![Just(AgentConnection::Disconnected), Just(AgentConnection::Connected)];
+    let change = prop_oneof![Just(OutageChange::Begins), Just(OutageChange::Ends)];
+    let protection = prop_oneof![Just(ScaleInProtection::Protected), Just(ScaleInProtection::Unprotected)];
+    let maximum = prop_oneof![Just(None), (100u32..=150).prop_map(Some)];
+    prop_oneof![
+        3 => (any::<u64>(), status).prop_map(|(instance, status)| Step::SetInstanceState { instance, status }),
+        1 => (any::<u64>(), deregistration)
+            .prop_map(|(instance, deregistration)| Step::Deregister { instance, deregistration }),
+        2 => (any::<u64>(), connection).prop_map(|(instance, connection)| Step::Agent { instance, connection }),
+        1 => any::<u64>().prop_map(|instance| Step::Impair { instance }),
+        1 => any::<u64>().prop_map(|instance| Step::SpotNotice { instance }),
+        1 => any::<u64>().prop_map(|instance| Step::Fail { instance }),
+        2 => (0usize..2, change).prop_map(|(zone, change)| Step::Outage { zone, change }),
+        1 => (0u32..=3).prop_map(|desired| Step::SetDesired { desired }),
+        1 => (any::<u64>(), protection).prop_map(|(instance, protection)| Step::Protect { instance, protection }),
+        2 => (0usize..2, 50u32..=100, maximum)
+            .prop_map(|(provider, minimum, maximum)| Step::Refresh { provider, minimum, maximum }),
+        1 => (0usize..2, any::<bool>()).prop_map(|(provider, back)| Step::EndRefresh { provider, back }),
+    ]
 }
 
 fn hostile_step() -> impl Strategy<Value = Step> {
@@ -343,6 +390,71 @@ fn take(world: &mut World, step: &Step) {
             put(world, Request::TerminateInstance(instance));
         }
         Step::FailLaunches { count } => world.launches_to_fail = *count,
+        Step::SetInstanceState { instance, status } => {
+            let instances = vec![pick_instance(world, *instance)];
+            put(world, Request::UpdateContainerInstancesState { instances, status: *status });
+        }
+        Step::Deregister { instance, deregistration } => {
+            let (instance, deregistration) = (pick_instance(world, *instance), *deregistration);
+            put(world, Request::DeregisterContainerInstance { instance, deregistration });
+        }
+        Step::Agent { instance, connection } => {
+            let instance = pick_instance(world, *instance);
+            world.apply(match connection {
+                AgentConnection::Disconnected => Event::AgentDisconnected { instance },
+                AgentConnection::Connected => Event::AgentConnected { instance },
+            });
+        }
+        Step::Impair { instance } => {
+            let instance = pick_instance(world, *instance);
+            world.apply(Event::InstanceHealth { instance, health: InstanceHealth::Impaired });
+        }
+        Step::SpotNotice { instance } => {
+            let instance = pick_instance(world, *instance);
+            world.apply(Event::InstanceSpotInterruption { instance });
+        }
+        Step::Fail { instance } => {
+            let instance = pick_instance(world, *instance);
+            world.apply(Event::InstanceFailed { instance, reason: "hardware failure".to_owned() });
+        }
+        Step::Outage { zone, change } => {
+            world.apply(Event::AvailabilityZoneOutage { availability_zone: ZONES[*zone].into(), change: *change });
+        }
+        Step::SetDesired { desired } => put(
+            world,
+            Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
+                capacity_provider: "asg".into(),
+                desired_capacity: Some(*desired),
+                ..UpdateAutoScalingGroup::default()
+            })),
+        ),
+        Step::Protect { instance, protection } => {
+            let instances = vec![pick_instance(world, *instance)];
+            put(world, Request::SetInstanceProtection { instances, protection: *protection });
+        }
+        Step::Refresh { provider, minimum, maximum } => {
+            let preferences = RefreshPreferences {
+                min_healthy_percentage: Some(*minimum),
+                max_healthy_percentage: *maximum,
+                scale_in_protected_instances: ProtectedInstances::Refresh,
+                ..RefreshPreferences::default()
+            };
+            let capacity_provider: Arc<str> = PROVIDERS[*provider].into();
+            let before = world.plane.state().capacity_providers[&capacity_provider].launch_template.clone();
+            let launch_template = Some(LaunchTemplate { version: before.version + 1, ..before });
+            let spec = InstanceRefreshSpec { capacity_provider, launch_template, preferences };
+            put(world, Request::StartInstanceRefresh(Box::new(spec)));
+        }
+        Step::EndRefresh { provider, back } => {
+            let capacity_provider: Arc<str> = PROVIDERS[*provider].into();
+            put(
+                world,
+                match back {
+                    true => Request::RollbackInstanceRefresh { capacity_provider },
+                    false => Request::CancelInstanceRefresh { capacity_provider },
+                },
+            );
+        }
         Step::PutMetricData { value } => {
             put(world, Request::PutMetricData(PutMetricData { metric: orders(), value: value * 1000 }));
         }
@@ -542,6 +654,16 @@ fn assert_replays(world: &World) {
 }
 
 fn heal(world: &mut World) {
+    for zone in ZONES {
+        world.apply(Event::AvailabilityZoneOutage { availability_zone: zone.into(), change: OutageChange::Ends });
+    }
+    let instances: Vec<ContainerInstanceId> = world.plane.state().container_instances.keys().copied().collect();
+    for instance in instances {
+        world.apply(Event::AgentConnected { instance });
+        let instances = vec![instance];
+        let status = ContainerInstanceStatus::Active;
+        let _ = world.request(Request::UpdateContainerInstancesState { instances, status });
+    }
     world.faults = None;
     world.launches_to_fail = 0;
     let events = world.journal.len();

@@ -651,8 +651,25 @@ impl Checker {
         self.answers(event, actions);
         for action in actions {
             match action {
-                Action::LaunchInstance { instance, .. } => {
+                Action::LaunchInstance { instance, launch } => {
                     assert!(self.launched.insert(*instance), "instance {instance} is launched twice");
+                    let state = plane.state();
+                    if let Some(group) =
+                        launch.capacity_provider.as_ref().and_then(|name| state.capacity_providers.get(name))
+                    {
+                        // A refresh or another replacement may have more for a while, by as many as its bounds say. What was
+                        // launched may have been given up for another within one call.
+                        let allowed = (group.desired_capacity + group.surge) as usize;
+                        let is_kept = group.instances.contains(instance);
+                        let protected = group
+                            .instances
+                            .iter()
+                            .filter(|id| state.container_instances[*id].protection == ScaleInProtection::Protected);
+                        assert!(
+                            !is_kept || group.instances.len() <= allowed.max(protected.count()),
+                            "a group of {allowed} launches beyond it"
+                        );
+                    }
                 }
                 Action::TerminateInstance { instance } => {
                     assert!(self.launched.contains(instance), "instance {instance} ends and was never launched");

@@ -898,6 +898,93 @@ metric_name = "Depth"
     );
 }
 
+/// Claim: a group's rules are held. Method: each broken once.
+#[test]
+fn auto_scaling_group_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "asg"
+managed_termination_protection = "ENABLED"
+  [capacity_provider.auto_scaling_group]
+  instance_type = "m7i.large"
+  min_size = 0
+  max_size = 1
+  purchase_option = "RESERVED"
+  termination_policies = ["OldestInstance", "Oldest"]
+  max_instance_lifetime = "1h"
+  instance_maintenance_policy = { min_healthy_percentage = 50, max_healthy_percentage = 160 }
+  lifecycle_hooks = [
+    { name = "prepare", lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING", heartbeat_timeout = "5s" },
+    { name = "prepare", lifecycle_transition = "launch" },
+  ]
+  warm_pool = { pool_state = "Idle", reuse = true }
+"#,
+        expect![[r#"
+            4:34: capacity_provider[0].managed_termination_protection: managed termination protection needs managed scaling
+              help: add managed_scaling = {}
+            4:34: capacity_provider[0].managed_termination_protection: managed termination protection needs a group whose new instances are protected from scale-in
+              help: add new_instances_protected_from_scale_in = true to auto_scaling_group
+            9:21: capacity_provider[0].auto_scaling_group.purchase_option: "RESERVED" is not valid here: "ON_DEMAND" or "SPOT"
+            10:45: capacity_provider[0].auto_scaling_group.termination_policies[1]: "Oldest" is not valid here: "Default", "OldestInstance", "NewestInstance", "OldestLaunchTemplate" or "ClosestToNextInstanceHour"
+              help: did you mean "OldestInstance"?
+            11:27: capacity_provider[0].auto_scaling_group.max_instance_lifetime: max_instance_lifetime "1h" is shorter than 1d
+            12:89: capacity_provider[0].auto_scaling_group.instance_maintenance_policy.max_healthy_percentage: max_healthy_percentage 160 is more than 100 above min_healthy_percentage 50
+            14:106: capacity_provider[0].auto_scaling_group.lifecycle_hooks[0].heartbeat_timeout: heartbeat_timeout "5s" is not within the limits: 30s to 7200s
+            15:14: capacity_provider[0].auto_scaling_group.lifecycle_hooks[1].name: lifecycle hook "prepare" is defined twice
+            15:48: capacity_provider[0].auto_scaling_group.lifecycle_hooks[1].lifecycle_transition: "launch" is not valid here: "autoscaling:EC2_INSTANCE_LAUNCHING" or "autoscaling:EC2_INSTANCE_TERMINATING"
+            17:30: capacity_provider[0].auto_scaling_group.warm_pool.pool_state: "Idle" is not valid here: "Stopped", "Running" or "Hibernated"
+            17:38: capacity_provider[0].auto_scaling_group.warm_pool.reuse: unknown key `reuse`
+              help: the keys here are min_size, max_group_prepared_capacity and pool_state"#]],
+    );
+}
+
+/// Claim: faults and refreshes name what there is and have the keys of their kind. Method: each broken once.
+#[test]
+fn fault_and_refresh_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1 }
+[[fault]]
+at = "1s"
+kind = "INSTANCE_FAILURE"
+capacity_provider = "asq"
+duration = "5s"
+[[fault]]
+at = "1s"
+kind = "AZ_OUTAGE"
+[[fault]]
+at = "1s"
+kind = "SPOT_INTERRUPTION"
+service = "web"
+capacity_provider = "FARGATE_SPOT"
+[[fault]]
+kind = "EARTHQUAKE"
+[[instance_refresh]]
+capacity_provider = "asg"
+image_id = "ami-2"
+preferences = { max_healthy_percentage = 120, checkpoint_percentages = [50, 20] }
+[[instance_refresh]]
+capacity_provider = "asg"
+preferences = { auto_rollback = true }
+"#,
+        expect![[r#"
+            8:21: fault[0].capacity_provider: capacity provider "asq" is not defined in this file
+              help: did you mean "asg"?
+            9:12: fault[0].duration: a fault of kind INSTANCE_FAILURE has no duration
+            10:1: fault[1].duration: a fault of kind AZ_OUTAGE needs duration
+            10:1: fault[1].availability_zone: a fault of kind AZ_OUTAGE needs availability_zone
+            16:11: fault[2].service: service "web" is not defined in this file
+            18:1: fault[3].at: `at` is missing
+            19:8: fault[3].kind: "EARTHQUAKE" is not valid here: "INSTANCE_FAILURE", "INSTANCE_IMPAIRED", "AZ_OUTAGE", "SPOT_INTERRUPTION", "CAPACITY_REFUSED", "SLOW_BOOT", "AGENT_DISCONNECTED" or "DRAIN"
+            22:12: instance_refresh[0].image_id: image_id is another launch template: write launch_template_version as well
+            23:42: instance_refresh[0].preferences.max_healthy_percentage: max_healthy_percentage needs min_healthy_percentage too
+            26:33: instance_refresh[1].preferences.auto_rollback: auto_rollback needs a launch template that is named"#]],
+    );
+}
+
 /// Claim: what containers may say of each other, of their health and of their restarts has ECS' limits. Method: each broken once.
 #[test]
 fn container_lifecycle_rules() {
