@@ -426,7 +426,7 @@ impl ControlLoop {
         match until {
             Some(at) => {
                 // Whether it is a message or the time does not matter: both are looked for next.
-                let _ = select.ready_deadline(self.clock.instant(at));
+                let _ = select.ready_timeout(self.clock.until(at));
             }
             None => {
                 select.ready();
