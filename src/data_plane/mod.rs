@@ -11,6 +11,7 @@
 pub mod clock;
 mod container;
 pub mod engine;
+pub mod executed;
 pub mod image;
 mod inherited;
 pub mod jobs;
@@ -31,8 +32,8 @@ mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -106,7 +107,7 @@ impl ImageStore {
     /// # Errors
     /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
     pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
-        let engines = Arc::new(Engines::new(options.pooled_instances)?);
+        let engines = Arc::new(Engines::new(options.pooled_instances, engine::Time::Real)?);
         let images = Images::start(options, engines.clone(), Clock::start_now())?;
         Ok(ImageStore { engines, images })
     }

@@ -14,7 +14,7 @@ use super::super::life::Life;
 use super::super::memory::{ContainerMemory, TaskMemory};
 use super::super::pool::Message;
 use super::super::sandbox::{self, Launch, Special};
-use super::super::stdio::{ContainerOutput, Input, OutputSettings};
+use super::super::stdio::{CHECK_OUTPUT_BYTES, ContainerOutput, Input, OutputSettings};
 use super::super::volumes::Mount;
 use super::{Kill, Phase, State, Task};
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult, TaskAgent};
@@ -23,9 +23,6 @@ use crate::control_plane::event::TaskStep;
 use crate::model::health_command::HealthCommand;
 use crate::model::task::{ContainerExit, ContainerStatus};
 use crate::model::units::Timestamp;
-
-/// The most that is kept of each stream of a container's last health check.
-const CHECK_OUTPUT_BYTES: usize = 4 << 10;
 
 /// What a task that has an agent has beside others.
 pub(super) struct Driven {
