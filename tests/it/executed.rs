@@ -403,7 +403,7 @@ fn restarts_and_health_checks() {
     assert!(task.usage(Timestamp::ZERO).vcpu > VcpuNanos(fuel[1]));
 }
 
-/// Claim: volumes work, and those of a task's own are gone with it; what is missing is the reason why a task does not start. Method: a guest
+/// Claim: volumes work, files are as old as the simulation, and those of a task's own are gone with it; what is missing is the reason why a task does not start. Method: a guest
 /// that writes and reads, as a module and as a component; an image that is not there.
 #[test]
 fn volumes_and_what_cannot_start() {
@@ -416,11 +416,12 @@ fn volumes_and_what_cannot_start() {
         }];
         definition
     };
-    let words = ["--write", "/data/a", "--open", "/data/a", "--open", "/data"];
+    let words = ["--write", "/data/a", "--open", "/data/a", "--open", "/data", "--age", "/data/a"];
     for definition in [guest("probe", &words), component("probe", &words)] {
         let run = || ALONE.run(task(&work_of(0), volumes(definition.clone())));
         let (once, twice) = (run(), run());
         assert_eq!(once, twice);
+        assert!(once.stdout.contains("\"modified\": 1893553445, \"twice\": true"), "{}", once.stdout);
         assert!(once.stdout.contains("written by probe") && once.stdout.contains("[\"a\"]"), "{}", once.stdout);
     }
     let missing = start_of(definition(vec![container("there-is-no-such.wasm")]));

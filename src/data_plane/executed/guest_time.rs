@@ -149,9 +149,19 @@ impl GuestTime {
         state.told
     }
 
-    /// The time since 1970 that the guest is told; zero for a calendar before that.
+    /// The time since 1970 that the guest is told.
     pub(super) fn calendar_now(&self) -> Duration {
-        Duration::try_from(self.clock.calendar(self.now()).as_duration()).unwrap_or_default()
+        self.calendar(self.now())
+    }
+
+    /// The time since 1970 at which the simulation began.
+    pub(super) fn calendar_start(&self) -> Duration {
+        self.calendar(Timestamp::ZERO)
+    }
+
+    /// Zero for a calendar before 1970, which no guest can be told.
+    fn calendar(&self, moment: Timestamp) -> Duration {
+        Duration::try_from(self.clock.calendar(moment).as_duration()).unwrap_or_default()
     }
 
     /// Ends the turn; goes on when the simulation has let all that was burnt in it last as long as it takes.

@@ -14,6 +14,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{WasiSnapshotPreview1, poll_oneof
 use wasmtime_wasi::p2::bindings::io::streams::{self, HostInputStream};
 use wasmtime_wasi::p2::{DynInputStream, DynPollable, Pollable, subscribe};
 
+use super::files;
 use super::guest_time::GuestTime;
 use crate::data_plane::container::Container;
 use crate::data_plane::engine::{ComponentGuest, Guest, ModuleGuest, poll_layout};
@@ -23,7 +24,7 @@ use crate::model::units::{Duration, Timestamp};
 const MONOTONIC_CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
 const STREAMS: &str = "wasi:io/streams@0.2.12";
 
-const NO_TIME: &str = "guests with these imports have a simulated time";
+pub(super) const NO_TIME: &str = "guests with these imports have a simulated time";
 
 /// Replaces them in the linkers of an engine.
 pub(in crate::data_plane) fn replace(
@@ -42,7 +43,7 @@ pub(in crate::data_plane) fn replace(
             })
         },
     )?;
-    charge_files(modules)?;
+    files::replace_in_modules(modules)?;
     modules.allow_shadowing(false);
 
     components.allow_shadowing(true);
@@ -71,46 +72,12 @@ pub(in crate::data_plane) fn replace(
             })
         },
     )?;
+    files::replace_in_components(components)?;
     components.allow_shadowing(false);
     Ok(())
 }
 
-/// Replaces the functions of files that may move much at once by ones that charge for it.
-fn charge_files(modules: &mut Linker<ModuleGuest>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p1::wasi_snapshot_preview1::{fd_pread, fd_pwrite, fd_read, fd_write};
-    macro_rules! charged {
-        ($function:ident($($argument:ident: $kind:ty),*)) => {
-            modules.func_wrap_async(
-                "wasi_snapshot_preview1",
-                stringify!($function),
-                |mut caller: Caller<'_, ModuleGuest>, ($($argument,)* moved): ($($kind,)* i32)| {
-                    Box::new(async move {
-                        let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-                            wasmtime::bail!("missing required memory export");
-                        };
-                        let fuel = caller.as_context_mut().hostcall_fuel();
-                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-                        guest.wasi.set_hostcall_fuel(fuel);
-                        let mut shown = wiggle::GuestMemory::Unshared(&mut *bytes);
-                        let error = $function(&mut guest.wasi, &mut shown, $($argument,)* moved).await?;
-                        let moved = read(bytes, address(moved.cast_unsigned())).filter(|_| error == SUCCESS);
-                        if let (Some(moved), Some(time)) = (moved, &guest.limiter.container().time) {
-                            time.bytes_moved(address(u32::from_le_bytes(moved)));
-                        }
-                        Ok(error)
-                    })
-                },
-            )?;
-        };
-    }
-    charged!(fd_read(file: i32, vectors: i32, count: i32));
-    charged!(fd_pread(file: i32, vectors: i32, count: i32, offset: i64));
-    charged!(fd_write(file: i32, vectors: i32, count: i32));
-    charged!(fd_pwrite(file: i32, vectors: i32, count: i32, offset: i64));
-    Ok(())
-}
-
-fn container<W>(guest: &Guest<W>) -> Arc<Container> {
+pub(super) fn container<W>(guest: &Guest<W>) -> Arc<Container> {
     guest.limiter.container().clone()
 }
 
@@ -150,7 +117,7 @@ struct PollCall {
 }
 
 /// Error numbers. **Source:** WASI preview 1, `errno`.
-const SUCCESS: i32 = 0;
+pub(super) const SUCCESS: i32 = 0;
 const FAULT: i32 = 21;
 const INVALID: i32 = 28;
 
@@ -269,15 +236,15 @@ fn answer(memory: &mut [u8], call: PollCall, mut ready: u32, alarms: &[Alarm], t
     }
 }
 
-fn address(at: u32) -> usize {
+pub(super) fn address(at: u32) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
 }
 
-fn write(memory: &mut [u8], at: usize, bytes: &[u8]) -> Option<()> {
+pub(super) fn write(memory: &mut [u8], at: usize, bytes: &[u8]) -> Option<()> {
     memory.get_mut(at..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
     Some(())
 }
 
-fn read<const LENGTH: usize>(memory: &[u8], at: usize) -> Option<[u8; LENGTH]> {
+pub(super) fn read<const LENGTH: usize>(memory: &[u8], at: usize) -> Option<[u8; LENGTH]> {
     memory.get(at..)?.first_chunk().copied()
 }

@@ -4,13 +4,14 @@
 //! for its next step, for a bounded piece of work, while the simulation stands still. What comes out of it depends on the image, what
 //! the task definition says, the seed, the moments at which steps are asked for, and on nothing of the host: work is fuel and a
 //! constant for each host call, clocks are the simulation's, random numbers are drawn from the seed. What files it finds in its
-//! volumes, with their times and their order, is up to whoever provides them.
+//! volumes, in which order and under which numbers, is up to whoever provides them.
 //!
 //! It is the same sandbox as in real time, with the same limits. It knows nothing of shares, quotas, order of containers or
 //! restarts: those are the driver's and the agent's.
 
 mod chance;
 mod container;
+mod files;
 pub(super) mod guest_time;
 pub(super) mod imports;
 
