@@ -280,7 +280,7 @@ impl Report {
 }
 
 pub(super) fn iso(snapshot: &Snapshot, at: Timestamp) -> String {
-    format!("{:.3}", snapshot.clock.calendar(at))
+    format!("{:.3}", at.calendar(snapshot.calendar_start))
 }
 
 pub(super) fn decimal(text: String) -> Decimal {
