@@ -14,4 +14,5 @@ mod real_time;
 pub mod report;
 pub mod running_cluster;
 pub mod scaling_report;
+pub mod simulated;
 pub mod snapshot;
