@@ -63,10 +63,7 @@ impl Clock {
 
     /// The calendar time of a moment, the last that can be written for one beyond it.
     pub fn calendar(&self, at: Timestamp) -> jiff::Timestamp {
-        jiff::SignedDuration::try_from(at.elapsed())
-            .ok()
-            .and_then(|elapsed| self.calendar_start.checked_add(elapsed).ok())
-            .unwrap_or(jiff::Timestamp::MAX)
+        at.calendar(self.calendar_start)
     }
 
     /// The time until a moment, zero when it has passed.

@@ -45,9 +45,9 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
 use crate::model::task::ContainerStatus;
-use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
+use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
-use crate::model::usage::{TaskUsage, UsageSample};
+use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;
 use image::{ImageError, Images};
@@ -70,9 +70,7 @@ const QUANTUM_FUEL_MIN: u64 = 10_000;
 const QUANTA_PER_PERIOD: u64 = 64;
 /// Tasks whose output is kept after they have stopped.
 const STOPPED_LOGS_KEPT: usize = 256;
-/// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
-const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
-/// The memory of that size. **Source:** ecs-semantics §8.1.
+/// The memory of the smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
 const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 /// How long the end waits for folders to be removed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,17 +124,6 @@ fn prepare(images: &Images, image: &str) -> Receiver<Result<(), ImageError>> {
     };
     images.request(image, Box::new(waiter));
     receiver
-}
-
-/// CPU work that was promised to tasks while they had use for it, and what they got of it. Only ever grows.
-///
-/// What a quota holds back is no shortfall: it was never promised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// What quotas, and the vCPUs of busy instances, promised while there was demand.
-    pub wanted: VcpuNanos,
-    /// What was delivered of that.
-    pub delivered: VcpuNanos,
 }
 
 /// What everything of a data plane shares.
@@ -301,7 +288,7 @@ impl DataPlane {
             }
         }
         let Some(limits) = shared.limits_of(start) else {
-            shared.send(not_started(start, "ResourceInitializationError: the container instance is gone"));
+            shared.send(Event::TaskStateChange(TaskStateChange::of_lost_instance(start)));
             return;
         };
         let now = shared.clock.now();
@@ -489,14 +476,9 @@ impl Shared {
             TaskHost::Ec2(instance) => {
                 let instances = self.instances.lock();
                 let Some(Instance::Running { launch, pool }) = instances.get(&instance) else { return None };
-                // Source: ecs-semantics §3.4.
-                let weight = match definition.cpu {
-                    Some(cpu) => u64::from(cpu.0),
-                    None => definition.containers.iter().map(|container| u64::from(container.cpu_shares())).sum(),
-                };
                 Some(TaskLimits {
                     pool: pool.clone(),
-                    weight,
+                    weight: definition.cpu_weight(),
                     quota: definition.cpu.map(quota),
                     memory_bytes: definition.memory.unwrap_or(launch.instance_type.memory).bytes(),
                 })
@@ -539,7 +521,7 @@ impl Shared {
     fn job_reader(&self, service: &str, definition: &TaskDefinition) -> Option<(usize, JobReader)> {
         let loads = self.loads.lock();
         let container = loads.get(service)?;
-        let index = task::job_container(&definition.containers, container.as_deref())?;
+        let index = definition.job_container(container.as_deref())?;
         Some((index, self.job_queue(service).reader()))
     }
 
@@ -578,20 +560,4 @@ fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     if name.starts_with('.') { format!("_{name}") } else { name }
-}
-
-/// The report on a task that has no place to run.
-fn not_started(start: &TaskStart, reason: &str) -> Event {
-    let stopped = |container_index| ContainerStateChange {
-        container_index,
-        status: ContainerStatus::Stopped,
-        ..ContainerStateChange::default()
-    };
-    Event::TaskStateChange(TaskStateChange {
-        task: start.task,
-        step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
-        pull_started_at: None,
-        pull_stopped_at: None,
-        containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
-    })
 }

@@ -463,14 +463,6 @@ pub(super) struct TaskLimits {
     pub(super) memory_bytes: u64,
 }
 
-/// The container that is handed a service's jobs, by index: the one named, or the first essential one.
-pub(super) fn job_container(containers: &[ContainerDefinition], named: Option<&str>) -> Option<usize> {
-    match named {
-        Some(name) => containers.iter().position(|container| container.name == name),
-        None => containers.iter().position(|container| container.essential),
-    }
-}
-
 /// A container as its pool holds it, and what wakes it.
 pub(super) struct Handle {
     pub(super) task: Arc<Task>,

@@ -1,12 +1,10 @@
 //! Named distributions of amounts: what modelled work, delays and faults are drawn from.
 //!
-//! One draw of a stream is one amount, whatever the distribution. Amounts are whole numbers of whatever unit their user names. The
+//! One draw is one amount, whatever the distribution. Amounts are whole numbers of whatever unit their user names. The
 //! logarithm, the exponential and the normal quantile are written out in additions, multiplications, divisions and square roots,
 //! which IEEE 754 rounds the same way everywhere: a seed means the same amounts on every host.
 
 use std::sync::Arc;
-
-use super::rng::RandomStream;
 
 /// A distribution of non-negative whole amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,29 +61,32 @@ impl Distribution {
         }
     }
 
-    /// An amount of it. A constant takes nothing from the stream, all others one number.
-    pub fn sample(&self, stream: &mut RandomStream) -> u64 {
+    /// The amount of it that a draw is: the quantile at `draw` parts of 2^64.
+    pub fn at(&self, draw: u64) -> u64 {
         match self {
             Distribution::Constant(amount) => *amount,
-            Distribution::Exponential { mean } => as_amount(as_float(*mean) * standard_exponential(stream)),
+            Distribution::Exponential { mean } => as_amount(as_float(*mean) * standard_exponential(draw)),
             Distribution::LogNormal { median, sigma_billionths } => {
-                // The middle of one of 2^53 equal parts: never zero and never one.
-                let uniform = stream.unit_interval() + 0.5 / as_float(1 << 53);
                 let sigma = as_float(*sigma_billionths) / 1e9;
-                as_amount(as_float(*median) * exponential(sigma * normal_quantile(uniform)))
+                as_amount(as_float(*median) * exponential(sigma * normal_quantile(uniform(draw))))
             }
             Distribution::Empirical(amounts) => {
-                let count = u64::try_from(amounts.len()).unwrap_or(u64::MAX);
-                let index = usize::try_from(stream.below(count)).expect("it is below a length");
+                let count = u128::try_from(amounts.len()).unwrap_or(1);
+                let index = usize::try_from((u128::from(draw) * count) >> 64).expect("it is below a length");
                 amounts[index]
             }
         }
     }
 }
 
-/// An exponential amount of mean one, below 37.
-pub fn standard_exponential(stream: &mut RandomStream) -> f64 {
-    -natural_logarithm(1.0 - stream.unit_interval())
+/// The exponential amount of mean one that a draw is, below 38.
+pub fn standard_exponential(draw: u64) -> f64 {
+    -natural_logarithm(1.0 - uniform(draw))
+}
+
+/// The middle of one of 2^52 equal parts of (0, 1): never zero and never one.
+fn uniform(draw: u64) -> f64 {
+    (as_float(draw >> 12) + 0.5) / as_float(1 << 52)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an amount that was drawn is no exact number")]
@@ -196,7 +197,7 @@ fn normal_quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::rng::Stream;
+    use crate::model::rng::{RandomStream, Stream};
 
     /// The functions agree with the host's to fifteen digits.
     #[test]
@@ -217,7 +218,7 @@ mod tests {
     #[expect(clippy::cast_precision_loss, reason = "figures to compare")]
     fn check(distribution: &Distribution, mean: f64, median: f64, p99: f64) {
         let mut stream = RandomStream::new(1, Stream::Arrivals);
-        let mut amounts: Vec<u64> = (0..200_000).map(|_| distribution.sample(&mut stream)).collect();
+        let mut amounts: Vec<u64> = (0..200_000).map(|_| distribution.at(stream.draw())).collect();
         amounts.sort_unstable();
         let average = amounts.iter().sum::<u64>() as f64 / amounts.len() as f64;
         for (what, got, wanted) in [
@@ -250,7 +251,7 @@ mod tests {
         let exponential = Distribution::Exponential { mean: 1_000_000_000 };
         let log_normal = Distribution::log_normal_of_p99(1_000_000_000, 4_000_000_000);
         let drawn: Vec<u64> =
-            [&exponential, &log_normal, &exponential, &log_normal].map(|one| one.sample(&mut stream)).to_vec();
+            [&exponential, &log_normal, &exponential, &log_normal].map(|one| one.at(stream.draw())).to_vec();
         expect_test::expect!["[140185557, 813027454, 2134080267, 966769192]"].assert_eq(&format!("{drawn:?}"));
     }
 }

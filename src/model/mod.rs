@@ -15,6 +15,7 @@ pub mod distribution;
 pub mod fault;
 pub mod health_command;
 pub mod ids;
+pub mod job;
 pub mod metric;
 pub mod recent;
 pub mod rng;

@@ -59,7 +59,7 @@ pub struct ModelledWork {
     pub cold_start: Distribution,
     /// How long it runs when it gets all the CPU that it wants, in nanoseconds; `None`: until it is stopped.
     pub duration: Option<Distribution>,
-    /// CPU units that it wants all the while, beside its jobs; it takes longer than `duration` where it gets less.
+    /// CPU units that it wants all the while when it has no jobs, one vCPU at most; it takes longer than `duration` where it gets less.
     pub cpu: Distribution,
     /// CPU work of a job, in vCPU-nanoseconds.
     pub job_cpu: Distribution,
@@ -73,6 +73,13 @@ pub struct ModelledWork {
     pub exit_code: i32,
     /// How it crashes, if it does.
     pub crash: Option<Crash>,
+}
+
+impl ModelledWork {
+    /// Whether its work is jobs.
+    pub fn serves_jobs(&self) -> bool {
+        !self.job_cpu.is_zero() || !self.job_wait.is_zero()
+    }
 }
 
 /// A task that may end badly.

@@ -14,5 +14,6 @@ mod plane;
 mod run_task;
 mod sandbox;
 mod scenarios;
+mod simulation;
 mod tidy;
 mod workloads;
