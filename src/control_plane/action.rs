@@ -68,7 +68,14 @@ pub struct TaskStart {
 impl TaskStateChange {
     /// What a data plane reports of a task whose container instance is not there (any more).
     pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
-        let reason = "ResourceInitializationError: the container instance is gone";
+        TaskStateChange::of_failed_start(
+            start,
+            "ResourceInitializationError: the container instance is gone".to_owned(),
+        )
+    }
+
+    /// What a data plane reports of a task of which nothing could be started.
+    pub fn of_failed_start(start: &TaskStart, reason: String) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {
             container_index,
             status: ContainerStatus::Stopped,
@@ -76,7 +83,7 @@ impl TaskStateChange {
         };
         TaskStateChange {
             task: start.task,
-            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
+            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason) },
             pull_started_at: None,
             pull_stopped_at: None,
             containers: (0..start.task_definition.containers.len()).map(stopped).collect(),

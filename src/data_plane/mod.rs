@@ -40,13 +40,12 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task::ContainerStatus;
-use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
-use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
+use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;
@@ -70,8 +69,6 @@ const QUANTUM_FUEL_MIN: u64 = 10_000;
 const QUANTA_PER_PERIOD: u64 = 64;
 /// Tasks whose output is kept after they have stopped.
 const STOPPED_LOGS_KEPT: usize = 256;
-/// The memory of the smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
-const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 /// How long the end waits for folders to be removed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -525,13 +522,6 @@ impl Shared {
         Some((index, self.job_queue(service).reader()))
     }
 
-    fn log_path(&self, start: &TaskStart, container: &ContainerDefinition) -> Option<PathBuf> {
-        let folder = self.options.log_dir.as_deref()?;
-        let owner = start.service.as_deref().unwrap_or(&start.task_definition.family);
-        let task = self.options.id_form.task(start.task);
-        Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
-    }
-
     /// Removes a folder, later and elsewhere: it may hold much.
     fn remove_folder(&self, folder: PathBuf) {
         self.runtime.spawn_blocking(move || {
@@ -553,11 +543,4 @@ impl Shared {
         }
         *threads = live;
     }
-}
-
-/// A name as one component of a path.
-fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(safe).collect();
-    if name.starts_with('.') { format!("_{name}") } else { name }
 }

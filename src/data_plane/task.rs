@@ -27,7 +27,6 @@ use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
 use crate::model::task::{ContainerExit, ContainerStatus};
-use crate::model::task_definition::ContainerDefinition;
 use crate::model::units::{Fuel, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
 use driven::Driven;
@@ -116,7 +115,7 @@ impl Task {
                 Some((_, reader)) => Input::with_jobs(reader),
                 None => Input::default(),
             };
-            let log_path = shared.log_path(start, container);
+            let log_path = shared.options.log_path(start, container);
             Container::new(memory, input, ContainerOutput::new(shared.output.clone(), start.task, index, log_path))
         });
         let mut containers: Vec<Arc<Container>> = containers.collect();

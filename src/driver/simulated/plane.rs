@@ -10,10 +10,12 @@ use std::sync::Arc;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
-use super::task::{MemoryUse, SimulatedTask, modelled_containers};
+use super::task::{MemoryUse, SimulatedTask, executed_containers, modelled_containers};
+use super::work::Dealt;
 use crate::agent::{AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
 use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
+use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::cluster::Load;
@@ -21,7 +23,7 @@ use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
-use crate::model::task_definition::{FARGATE_CPU_DEFAULT, TaskDefinitionRef};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
 use crate::model::work::Work;
@@ -62,6 +64,8 @@ pub(super) struct SimulatedPlane {
     pub(super) services_to_serve: Vec<usize>,
     loads: Vec<LoadStream>,
     instances: BTreeMap<ContainerInstanceId, Instance>,
+    /// What all real guests share, where there are some.
+    executed_work: Option<Arc<ExecutedWork>>,
     seed: u64,
     cpu_period: Duration,
     last_token: u64,
@@ -132,7 +136,7 @@ impl<T> Slots<T> {
 }
 
 impl SimulatedPlane {
-    pub(super) fn new(settings: &Settings) -> SimulatedPlane {
+    pub(super) fn new(settings: &Settings, executed_work: Option<Arc<ExecutedWork>>) -> SimulatedPlane {
         SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
@@ -145,6 +149,7 @@ impl SimulatedPlane {
             services_to_serve: Vec::new(),
             loads: Vec::new(),
             instances: BTreeMap::new(),
+            executed_work,
             seed: settings.seed,
             cpu_period: settings.cpu_period,
             last_token: 0,
@@ -218,6 +223,13 @@ impl SimulatedPlane {
             return;
         }
         let definition = &start.task_definition;
+        let executed = match self.executed_task(now, start) {
+            Ok(executed) => executed,
+            Err(reason) => {
+                self.outbox.push(Event::TaskStateChange(TaskStateChange::of_failed_start(start, reason)));
+                return;
+            }
+        };
         let period = self.cpu_period;
         let quota = |cpu: CpuUnits| Quota::new(cpu, period, now);
         let (processor, claim) = match start.host {
@@ -238,13 +250,16 @@ impl SimulatedPlane {
                 (processor, Claim { weight: definition.cpu_weight(), quota: definition.cpu.map(quota) })
             }
         };
-        let Work::Modelled(model) = &definition.work else {
-            unreachable!("a simulation of work that is not modelled is refused")
+        let (containers, dealt) = match &definition.work {
+            Work::Executed => (executed_containers(definition), Dealt::default()),
+            Work::Modelled(model) => {
+                let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
+                let server =
+                    jobs.and_then(|index| definition.job_container(self.services[*index].container.as_deref()));
+                let draws = Draws::of(self.seed, Stream::Work, start.task.0);
+                modelled_containers(definition, model, draws, server)
+            }
         };
-        let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
-        let server = jobs.and_then(|index| definition.job_container(self.services[*index].container.as_deref()));
-        let draws = Draws::of(self.seed, Stream::Work, start.task.0);
-        let (containers, dealt) = modelled_containers(definition, model, draws, server);
         let mut memory = MemoryUse::default();
         memory.hold(now, dealt.memory_mib);
         let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
@@ -255,6 +270,7 @@ impl SimulatedPlane {
             processor,
             claim,
             containers,
+            executed,
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
             memory,
@@ -267,6 +283,21 @@ impl SimulatedPlane {
             self.queue.add(now + dealt.pull, Happening::Pulled(start.task));
             self.report(start.task, TaskStep::Pulling, Vec::new());
         }
+    }
+
+    /// What the guests of a task share; nothing where its work is modelled.
+    fn executed_task(&self, now: Timestamp, start: &Arc<TaskStart>) -> Result<Option<ExecutedTask>, String> {
+        let definition = &start.task_definition;
+        let Some(work) = self.executed_work.as_ref().filter(|_| definition.work == Work::Executed) else {
+            return Ok(None);
+        };
+        let memory = definition.memory.unwrap_or_else(|| match start.host {
+            TaskHost::Fargate => FARGATE_MEMORY_DEFAULT,
+            TaskHost::Ec2(instance) => {
+                self.instances.get(&instance).map(|state| state.launch.instance_type.memory).unwrap_or_default()
+            }
+        });
+        ExecutedTask::new(work, start, memory.bytes(), now).map(Some)
     }
 
     /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
