@@ -37,11 +37,10 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task::ContainerStatus;
 use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};

@@ -29,7 +29,6 @@ use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
 use crate::model::task::{ContainerExit, ContainerStatus};
-use crate::model::task_definition::ContainerDefinition;
 use crate::model::units::{Fuel, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
 use driven::Driven;
