@@ -236,15 +236,6 @@ impl SimulatedPlane {
         }
     }
 
-    /// A live task crashes with an exit code.
-    pub(super) fn crash_task(&mut self, now: Timestamp, task: TaskId, exit_code: i32) {
-        let Some(&slot) = self.slots.get(&task) else { return };
-        let Some(state) = self.tasks.get_mut(slot as usize) else { return };
-        let Some(container) = state.start.task_definition.job_container(None) else { return };
-        let attempt = state.containers[container].attempt;
-        self.crash(now, task, u32::try_from(container).unwrap_or(u32::MAX), attempt, exit_code);
-    }
-
     /// Hands waiting jobs of a service to containers that have nothing to do.
     pub(super) fn hand_out_jobs(&mut self, now: Timestamp, service: usize) {
         while let Some((place, token)) = self.services[service].next_waiting() {

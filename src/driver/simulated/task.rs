@@ -6,7 +6,7 @@ use super::jobs::Job;
 use super::processor::{Claim, Flow, Rate};
 use super::work::{Dealt, ModelledContainer, Part};
 use crate::agent::TaskAgent;
-use crate::control_plane::action::{TaskHost, TaskStart};
+use crate::control_plane::action::TaskStart;
 use crate::data_plane::executed::{ExecutedContainer, ExecutedTask};
 use crate::model::container_order::DependencyCondition;
 use crate::model::rng::Draws;
@@ -162,11 +162,6 @@ impl SimulatedTask {
             memory_mib_millis: self.memory.mib_millis,
             ..TaskUsage::default()
         }
-    }
-
-    /// The instance that it runs on.
-    pub(super) fn is_on_fargate(&self) -> bool {
-        self.start.host == TaskHost::Fargate
     }
 }
 
