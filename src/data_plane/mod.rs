@@ -5,7 +5,7 @@
 //! one process.
 //!
 //! An EC2 instance is a pool of worker threads of its own, one a vCPU up to the host's; all Fargate tasks share one pool,
-//! where each has a hard quota. See `pool` for how a worker spends its time, `schedule` for who is next, `sandbox` for
+//! where each has a hard quota. In simulated time there are neither pools nor threads: see `executed`. See `pool` for how a worker spends its time, `schedule` for who is next, `sandbox` for
 //! what a guest is, and `memory` and `meter` for what it is charged.
 
 pub mod clock;

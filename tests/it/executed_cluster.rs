@@ -116,15 +116,53 @@ fn the_quickstart_is_the_same_twice() {
     assert!(jobs["count"].as_u64().unwrap() > 100, "{jobs}");
 }
 
-/// Claim: seed and file decide all events, with real guests too. Method: digests in one process.
+/// A service of real guests that takes jobs at random moments.
+fn serving(seed: u32, image: &str, command: &str) -> String {
+    let service = r#"
+[[service]]
+name = "web"
+task_definition = "web"
+desired_count = 2
+launch_type = "FARGATE"
+[[load]]
+service = "web"
+job = "1"
+arrivals = "poisson"
+jobs_per_second = 1
+"#;
+    let main = container("main", image, &format!("  command = {command}"));
+    let settings = format!("seed = {seed}\nrun_for = \"2m\"");
+    cluster(&settings, &[fargate("web", &main), service.to_owned()])
+}
+
+/// Claim: seed and file decide all events, with real guests too. Method: digests of many seeds, twice in one process each.
 #[test]
 fn digests_are_the_same_twice() {
-    let text = |seed| {
-        let main = container("main", &guest("pulse"), "  command = [\"1\", \"70\", \"20\"]");
-        cluster(&format!("seed = {seed}"), &[fargate("pulse", &main), run_task("pulse"), "count = 4\n".to_owned()])
-    };
-    let digest = |seed| simulated(&text(seed)).digest().expect("it is kept");
-    assert_eq!(digest(1), digest(1));
+    let mut digests = Vec::new();
+    for seed in 0..8 {
+        let digest = || simulated(&serving(seed, &guest("worker"), "[]")).digest().expect("it is kept");
+        let once = digest();
+        assert_eq!(once, digest(), "seed {seed}");
+        digests.push(once);
+    }
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), 8, "other seeds go other ways");
+}
+
+/// Claim: a guest that waits for a job or a moment, whichever comes first, has both. Method: one that works all ten seconds and drops the
+/// lines that come meanwhile.
+#[test]
+fn jobs_come_to_whoever_waits_for_a_moment_too() {
+    let simulation = simulated(&serving(1, &guest("pulse"), "[\"1\", \"10000\"]"));
+    let jobs = &simulation.job_times("web").expect("it has load");
+    assert!(jobs.0.count() > 80, "{}", jobs.0.count());
+    for task in tasks(&simulation) {
+        assert_eq!(task.containers[0].exit.exit_code, Some(0), "it heard of its end");
+        // A burst is 9 M units of fuel.
+        let bursts = task.usage.fuel.0 / 9_000_000;
+        assert!((8..=12).contains(&bursts), "{bursts}");
+    }
 }
 
 /// Claim: how long a guest takes is its fuel over the rate that its share gives it, which changes as neighbours come and go. Method: on one
@@ -150,7 +188,7 @@ at = "{at}"
     let sieve = guest("sieve");
     let run = |tasks: &[String]| {
         let settings = "boot_time = \"1s\"\nrun_for = \"10m\"";
-        simulated(&cluster(settings, &[&[instance.clone()], tasks].concat()))
+        simulated(&cluster(settings, &[std::slice::from_ref(&instance), tasks].concat()))
     };
     let alone = run(&[on_instance(128, &sieve, "[\"100000\", \"40\"]", "2s")]);
     let alone = tasks(&alone)[0];

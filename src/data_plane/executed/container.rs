@@ -69,6 +69,7 @@ impl ExecutedTask {
         work.set_now(now);
         let defined = &start.task_definition.containers;
         let images = defined.iter().map(|container| work.image(&container.image)).collect::<Result<_, _>>();
+        let images = images.map_err(|error| error.to_string())?;
         let memory = Arc::new(TaskMemory::new(memory_bytes, work.clock.clone(), now));
         let check_output = Arc::new(OutputSettings {
             clock: work.clock.clone(),
@@ -91,7 +92,7 @@ impl ExecutedTask {
         let mut task = ExecutedTask {
             work: work.clone(),
             start: start.clone(),
-            images: images.map_err(|error| error.to_string())?,
+            images,
             preparation: Preparation::default(),
             memory,
             places,

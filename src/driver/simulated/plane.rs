@@ -235,7 +235,8 @@ impl SimulatedPlane {
         let (processor, claim) = match start.host {
             TaskHost::Fargate => {
                 let cpu = definition.cpu.unwrap_or(FARGATE_CPU_DEFAULT);
-                let threads = u32::try_from(definition.containers.len()).unwrap_or(u32::MAX);
+                let checks = definition.containers.iter().filter(|container| container.health_check.is_some());
+                let threads = u32::try_from(definition.containers.len() + checks.count()).unwrap_or(u32::MAX);
                 let capacity = Rate::of(CpuUnits(threads.saturating_mul(CpuUnits::PER_VCPU)));
                 let processor = self.add_processor(now, capacity);
                 (processor, Claim { weight: 1, quota: Some(quota(cpu)) })
