@@ -309,7 +309,9 @@ impl Pool {
                 // Whoever has had a turn already may take a whole one.
                 self.settings.outbox.flush();
             }
-            let meter = &handle.container().meter;
+            let container = handle.container();
+            container.memory.begin_turn(now);
+            let meter = &container.meter;
             meter.begin_turn(now);
             let end = poll(&handle, life, shared);
             let ended_at = self.settings.clock.now().0;

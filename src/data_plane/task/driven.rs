@@ -157,6 +157,7 @@ impl Task {
         let container = &self.containers[container_index];
         if attempt > 0 {
             container.meter.begin_again();
+            container.memory.begin_turn(shared.clock.now().0);
             container.output.begin_again(&container.memory);
             let service = self.start.service.as_deref();
             let jobs = service.and_then(|service| shared.job_reader(service, &self.start.task_definition));
