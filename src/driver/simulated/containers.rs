@@ -298,10 +298,8 @@ impl SimulatedPlane {
 
     /// The service whose jobs a container takes.
     fn service_of(&mut self, place: Place) -> Option<usize> {
-        let start = &self.tasks.get_mut(place.slot as usize)?.start;
-        let index = *self.services_by_name.get(start.service.as_ref()?)?;
-        let taker = start.task_definition.job_container(self.services[index].container.as_deref());
-        (taker == Some(place.container as usize)).then_some(index)
+        let (service, container) = self.tasks.get_mut(place.slot as usize)?.takes_jobs?;
+        (container == place.container as usize).then_some(service)
     }
 
     fn take_job(&mut self, now: Timestamp, place: Place) -> Option<std::sync::Arc<str>> {

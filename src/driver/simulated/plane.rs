@@ -73,7 +73,8 @@ pub(super) struct SimulatedPlane {
 #[derive(Debug)]
 pub(super) struct SharedProcessor {
     pub(super) processor: Processor,
-    pub(super) token: u64,
+    /// When something is expected to happen there, and the token of that.
+    pub(super) expected: Option<(Timestamp, u64)>,
     pub(super) is_changed: bool,
 }
 
@@ -242,7 +243,11 @@ impl SimulatedPlane {
             unreachable!("a simulation of work that is not modelled is refused")
         };
         let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
-        let server = jobs.and_then(|index| definition.job_container(self.services[*index].container.as_deref()));
+        let takes_jobs = jobs.and_then(|index| {
+            let container = definition.job_container(self.services[*index].container.as_deref())?;
+            Some((*index, container))
+        });
+        let server = takes_jobs.map(|(_, container)| container);
         let draws = Draws::of(self.seed, Stream::Work, start.task.0);
         let (containers, dealt) = modelled_containers(definition, model, draws, server);
         let mut memory = MemoryUse::default();
@@ -255,6 +260,7 @@ impl SimulatedPlane {
             processor,
             claim,
             containers,
+            takes_jobs,
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
             memory,
@@ -332,7 +338,7 @@ impl SimulatedPlane {
 
     fn add_processor(&mut self, now: Timestamp, capacity: Rate) -> usize {
         let processor = Processor::new(capacity, now);
-        self.processors.add(SharedProcessor { processor, token: 0, is_changed: false })
+        self.processors.add(SharedProcessor { processor, expected: None, is_changed: false })
     }
 
     /// Lets every consequence of what was done at a moment take place: jobs find their containers, and processors their next moment.
@@ -344,16 +350,25 @@ impl SimulatedPlane {
             let token = self.next_token();
             let Some(shared) = self.processors.get_mut(index) else { continue };
             shared.is_changed = false;
-            shared.token = token;
             shared.processor.flow(now);
-            if let Some(at) = shared.processor.next() {
+            let Some(at) = shared.processor.next() else {
+                shared.expected = None;
+                continue;
+            };
+            // One that comes too early finds nothing done and is expected anew.
+            if shared.expected.is_none_or(|(expected, _)| expected > at) {
+                shared.expected = Some((at, token));
                 self.queue.add(at, Happening::Processor { index, token });
             }
         }
     }
 
     fn processor_due(&mut self, now: Timestamp, index: usize, token: u64) {
-        let Some(shared) = self.processors.get_mut(index).filter(|shared| shared.token == token) else { return };
+        let Some(shared) = self.processors.get_mut(index) else { return };
+        if shared.expected.is_none_or(|(_, expected)| expected != token) {
+            return;
+        }
+        shared.expected = None;
         shared.processor.flow(now);
         let mut places = Vec::new();
         shared.processor.finished(&mut places);

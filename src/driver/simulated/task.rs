@@ -26,6 +26,8 @@ pub(super) struct SimulatedTask {
     /// Its claim there while none of it computes.
     pub(super) claim: Claim,
     pub(super) containers: Vec<SimulatedContainer>,
+    /// The service whose jobs it takes, by index, and the container that does.
+    pub(super) takes_jobs: Option<(usize, usize)>,
     /// When its pull began and ended, until that was reported.
     pub(super) unreported_pull: (Option<Timestamp>, Option<Timestamp>),
     /// CPU work done, but for what its processor has not told yet.
