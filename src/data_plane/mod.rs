@@ -11,26 +11,29 @@
 pub mod clock;
 mod container;
 pub mod engine;
+pub mod executed;
 pub mod image;
 mod inherited;
 pub mod jobs;
+mod life;
 mod memory;
 mod meter;
 pub mod options;
 mod outbox;
 mod pool;
+mod preparation;
 mod sandbox;
 mod schedule;
+mod scratch;
 pub mod stdio;
 mod task;
 mod variables;
 mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -53,6 +56,7 @@ pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
+use scratch::Scratch;
 use stdio::{CapturedLogs, KeptOutput, OutputSettings};
 use task::{Kill, Task, TaskLimits};
 
@@ -100,7 +104,7 @@ impl ImageStore {
     /// # Errors
     /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
     pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
-        let engines = Arc::new(Engines::new(options.pooled_instances)?);
+        let engines = Arc::new(Engines::new(options.pooled_instances, engine::Time::Real)?);
         let images = Images::start(options, engines.clone(), Clock::start_now())?;
         Ok(ImageStore { engines, images })
     }
@@ -142,7 +146,7 @@ struct Shared {
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
-    scratch: OnceLock<Result<PathBuf, String>>,
+    scratch: Scratch,
     output: Arc<OutputSettings>,
     /// Worker threads, also of instances that are gone.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -210,6 +214,7 @@ impl DataPlane {
             observer: options.log_observer.clone(),
             errors: AtomicU64::new(0),
         });
+        let scratch = Scratch::new(options.scratch_dir.clone());
         let shared = Arc::new(Shared {
             images,
             options,
@@ -227,7 +232,7 @@ impl DataPlane {
             stopped: Mutex::default(),
             queues: Mutex::default(),
             loads: Mutex::default(),
-            scratch: OnceLock::new(),
+            scratch,
             output,
             threads: Mutex::default(),
             instance_pools: Mutex::default(),
@@ -398,10 +403,7 @@ impl DataPlane {
             let _ = thread.join();
         }
         runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
-        if let Some(Ok(scratch)) = shared.scratch.get() {
-            // What is left is in the system's temporary folder.
-            let _ = std::fs::remove_dir_all(scratch);
-        }
+        shared.scratch.remove();
     }
 }
 
@@ -529,15 +531,6 @@ impl Shared {
         Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
     }
 
-    /// The folder for a task's own volumes. The folder above it is made with the first one.
-    fn scratch_of(&self, task: TaskId) -> Result<PathBuf, String> {
-        let root = self.scratch.get_or_init(|| {
-            make_private_folder(self.options.scratch_dir.as_deref())
-                .map_err(|error| format!("CannotCreateVolumeError: {error}"))
-        });
-        Ok(root.as_ref().map_err(Clone::clone)?.join(self.options.id_form.task(task)))
-    }
-
     /// Removes a folder, later and elsewhere: it may hold much.
     fn remove_folder(&self, folder: PathBuf) {
         self.runtime.spawn_blocking(move || {
@@ -558,21 +551,6 @@ impl Shared {
             }
         }
         *threads = live;
-    }
-}
-
-/// A fresh folder that only this user can enter, in `parent` or the system's temporary folder.
-fn make_private_folder(parent: Option<&Path>) -> std::io::Result<PathBuf> {
-    let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
-    std::fs::create_dir_all(&parent)?;
-    let mut number = 0u32;
-    loop {
-        let folder = parent.join(format!("longshore-{}-{number}", std::process::id()));
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return folder.canonicalize(),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
     }
 }
 

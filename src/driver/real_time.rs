@@ -16,7 +16,7 @@ use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
-use crate::control_plane::event::{Event, Request};
+use crate::control_plane::event::{Event, Request, TaskStateChange};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
@@ -187,11 +187,20 @@ impl ControlLoop {
     /// Takes in events and commands that have come, without waiting.
     fn take_what_is_there(&mut self) -> Taken {
         let mut taken = Taken::Nothing;
+        let mut changes = Vec::new();
         for _ in 0..EVENTS_AT_ONCE {
             let Ok(event) = self.events.try_recv() else { break };
-            self.apply(event);
             taken = Taken::Something;
+            match event {
+                // Whoever watches is to see each of a task's states, and not the last one of several.
+                Event::TaskStateChange(change) if self.event_watchers.is_empty() => changes.push(change),
+                event => {
+                    self.apply_changes(&mut changes);
+                    self.apply(event);
+                }
+            }
         }
+        self.apply_changes(&mut changes);
         while let Ok(command) = self.commands.try_recv() {
             if self.take_command(command) == Next::End {
                 return Taken::TheEnd;
@@ -328,7 +337,7 @@ impl ControlLoop {
         match until {
             Some(at) => {
                 // Whether it is a message or the time does not matter: both are looked for next.
-                let _ = select.ready_deadline(self.clock.instant(at));
+                let _ = select.ready_timeout(self.clock.until(at));
             }
             None => {
                 select.ready();
@@ -343,6 +352,15 @@ impl ControlLoop {
             self.answers.insert(request_id, answer);
         }
         self.apply(Event::Request { request_id, request });
+    }
+
+    /// Gives state changes that came together to the control plane.
+    fn apply_changes(&mut self, changes: &mut Vec<TaskStateChange>) {
+        match changes.len() {
+            0 => {}
+            1 => self.apply(Event::TaskStateChange(changes.remove(0))),
+            _ => self.apply(Event::TaskStateChanges(std::mem::take(changes))),
+        }
     }
 
     /// Gives an event to the control plane and carries out what it says, and what follows from that.
