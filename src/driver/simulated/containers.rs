@@ -101,7 +101,8 @@ impl SimulatedPlane {
                 container.attempt = attempt;
                 container.is_stopping = false;
                 if let Some(executed) = &mut state.executed {
-                    container.work = ContainerWork::Executed(Some(executed.start_container(container_index, now)));
+                    let guest = executed.start_container(container_index, now);
+                    container.work = ContainerWork::Executed(Some(Box::new(guest)));
                 }
                 container.doing = Doing::Starting;
                 container.token = token;
@@ -129,7 +130,7 @@ impl SimulatedPlane {
             AgentAction::StartCheck { container_index, check } => {
                 if let Some(executed) = &mut state.executed {
                     let at = place(state.start.task_definition.containers.len() + container_index);
-                    let guest = executed.start_check(container_index, now);
+                    let guest = executed.start_check(container_index, now).map(Box::new);
                     state.containers[at.container as usize].work = ContainerWork::Check(guest, check);
                     line.push_back(Next::Begin { container: at.container });
                     return;
@@ -327,10 +328,8 @@ impl SimulatedPlane {
 
     /// The service whose jobs a container takes.
     fn service_of(&mut self, place: Place) -> Option<usize> {
-        let start = &self.tasks.get_mut(place.slot as usize)?.start;
-        let index = *self.services_by_name.get(start.service.as_ref()?)?;
-        let taker = start.task_definition.job_container(self.services[index].container.as_deref());
-        (taker == Some(place.container as usize)).then_some(index)
+        let (service, container) = self.tasks.get_mut(place.slot as usize)?.takes_jobs?;
+        (container == place.container as usize).then_some(service)
     }
 
     fn take_job(&mut self, now: Timestamp, place: Place) -> Option<std::sync::Arc<str>> {

@@ -77,7 +77,8 @@ pub(super) struct SimulatedPlane {
 #[derive(Debug)]
 pub(super) struct SharedProcessor {
     pub(super) processor: Processor,
-    pub(super) token: u64,
+    /// When something is expected to happen there, and the token of that.
+    pub(super) expected: Option<(Timestamp, u64)>,
     pub(super) is_changed: bool,
 }
 
@@ -251,14 +252,16 @@ impl SimulatedPlane {
                 (processor, Claim { weight: definition.cpu_weight(), quota: definition.cpu.map(quota) })
             }
         };
+        let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
+        let takes_jobs = jobs.and_then(|index| {
+            let container = definition.job_container(self.services[*index].container.as_deref())?;
+            Some((*index, container))
+        });
         let (containers, dealt) = match &definition.work {
             Work::Executed => (executed_containers(definition), Dealt::default()),
             Work::Modelled(model) => {
-                let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
-                let server =
-                    jobs.and_then(|index| definition.job_container(self.services[*index].container.as_deref()));
-                let draws = Draws::of(self.seed, Stream::Work, start.task.0);
-                modelled_containers(definition, model, draws, server)
+                let server = takes_jobs.map(|(_, container)| container);
+                modelled_containers(definition, model, Draws::of(self.seed, Stream::Work, start.task.0), server)
             }
         };
         let mut memory = MemoryUse::default();
@@ -272,6 +275,7 @@ impl SimulatedPlane {
             claim,
             containers,
             executed,
+            takes_jobs,
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
             memory,
@@ -287,7 +291,7 @@ impl SimulatedPlane {
     }
 
     /// What the guests of a task share; nothing where its work is modelled.
-    fn executed_task(&self, now: Timestamp, start: &Arc<TaskStart>) -> Result<Option<ExecutedTask>, String> {
+    fn executed_task(&self, now: Timestamp, start: &Arc<TaskStart>) -> Result<Option<Box<ExecutedTask>>, String> {
         let definition = &start.task_definition;
         let Some(work) = self.executed_work.as_ref().filter(|_| definition.work == Work::Executed) else {
             return Ok(None);
@@ -298,7 +302,7 @@ impl SimulatedPlane {
                 self.instances.get(&instance).map(|state| state.launch.instance_type.memory).unwrap_or_default()
             }
         });
-        ExecutedTask::new(work, start, memory.bytes(), now).map(Some)
+        Ok(Some(Box::new(ExecutedTask::new(work, start, memory.bytes(), now)?)))
     }
 
     /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
@@ -364,7 +368,7 @@ impl SimulatedPlane {
 
     fn add_processor(&mut self, now: Timestamp, capacity: Rate) -> usize {
         let processor = Processor::new(capacity, now);
-        self.processors.add(SharedProcessor { processor, token: 0, is_changed: false })
+        self.processors.add(SharedProcessor { processor, expected: None, is_changed: false })
     }
 
     /// Lets every consequence of what was done at a moment take place: jobs find their containers, and processors their next moment.
@@ -376,16 +380,25 @@ impl SimulatedPlane {
             let token = self.next_token();
             let Some(shared) = self.processors.get_mut(index) else { continue };
             shared.is_changed = false;
-            shared.token = token;
             shared.processor.flow(now);
-            if let Some(at) = shared.processor.next() {
+            let Some(at) = shared.processor.next() else {
+                shared.expected = None;
+                continue;
+            };
+            // One that comes too early finds nothing done and is expected anew.
+            if shared.expected.is_none_or(|(expected, _)| expected > at) {
+                shared.expected = Some((at, token));
                 self.queue.add(at, Happening::Processor { index, token });
             }
         }
     }
 
     fn processor_due(&mut self, now: Timestamp, index: usize, token: u64) {
-        let Some(shared) = self.processors.get_mut(index).filter(|shared| shared.token == token) else { return };
+        let Some(shared) = self.processors.get_mut(index) else { return };
+        if shared.expected.is_none_or(|(_, expected)| expected != token) {
+            return;
+        }
+        shared.expected = None;
         shared.processor.flow(now);
         let mut places = Vec::new();
         shared.processor.finished(&mut places);

@@ -30,7 +30,9 @@ pub(super) struct SimulatedTask {
     /// Its containers, and behind them, one for each, what runs their health checks.
     pub(super) containers: Vec<SimulatedContainer>,
     /// What its guests share, where real ones run.
-    pub(super) executed: Option<ExecutedTask>,
+    pub(super) executed: Option<Box<ExecutedTask>>,
+    /// The service whose jobs it takes, by index, and the container that does.
+    pub(super) takes_jobs: Option<(usize, usize)>,
     /// When its pull began and ended, until that was reported.
     pub(super) unreported_pull: (Option<Timestamp>, Option<Timestamp>),
     /// CPU work done, but for what its processor has not told yet.
@@ -72,9 +74,9 @@ pub(super) enum Doing {
 pub(super) enum ContainerWork {
     Modelled(ModelledContainer),
     /// A real guest, while it runs.
-    Executed(Option<ExecutedContainer>),
+    Executed(Option<Box<ExecutedContainer>>),
     /// A health check, while it runs, and its number.
-    Check(Option<ExecutedContainer>, u64),
+    Check(Option<Box<ExecutedContainer>>, u64),
 }
 
 impl ContainerWork {
