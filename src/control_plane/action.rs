@@ -68,14 +68,12 @@ pub struct TaskStart {
 impl TaskStateChange {
     /// What a data plane reports of a task whose container instance is not there (any more).
     pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
-        TaskStateChange::of_failed_start(
-            start,
-            "ResourceInitializationError: the container instance is gone".to_owned(),
-        )
+        let reason = "ResourceInitializationError: the container instance is gone".to_owned();
+        TaskStateChange::of_failed_start(start, reason, None)
     }
 
-    /// What a data plane reports of a task of which nothing could be started.
-    pub fn of_failed_start(start: &TaskStart, reason: String) -> TaskStateChange {
+    /// What a data plane reports of a task of which nothing could be started, when its pull has begun at a moment, if it has.
+    pub fn of_failed_start(start: &TaskStart, reason: String, pull_started_at: Option<Timestamp>) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {
             container_index,
             status: ContainerStatus::Stopped,
@@ -84,7 +82,7 @@ impl TaskStateChange {
         TaskStateChange {
             task: start.task,
             step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason) },
-            pull_started_at: None,
+            pull_started_at,
             pull_stopped_at: None,
             containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
         }

@@ -227,7 +227,7 @@ impl SimulatedPlane {
         let executed = match self.executed_task(now, start) {
             Ok(executed) => executed,
             Err(reason) => {
-                self.outbox.push(Event::TaskStateChange(TaskStateChange::of_failed_start(start, reason)));
+                self.outbox.push(Event::TaskStateChange(TaskStateChange::of_failed_start(start, reason, Some(now))));
                 return;
             }
         };
