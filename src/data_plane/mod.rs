@@ -5,8 +5,8 @@
 //! one process.
 //!
 //! An EC2 instance is a pool of worker threads of its own, one a vCPU up to the host's; all Fargate tasks share one pool,
-//! where each has a hard quota. In simulated time there are neither pools nor threads: see `executed`. See `pool` for how a worker spends its time, `schedule` for who is next, `sandbox` for
-//! what a guest is, and `memory` and `meter` for what it is charged.
+//! where each has a hard quota. See `pool` for how a worker spends its time, `schedule` for who is next, `sandbox` for
+//! what a guest is, and `memory` and `meter` for what it is charged. In simulated time there are neither pools nor workers: see `executed`.
 
 pub mod clock;
 mod container;

@@ -226,8 +226,8 @@ impl std::fmt::Debug for ExecutedContainer {
 }
 
 impl ExecutedContainer {
-    /// What it does next, at `now`, when the step before has ended so. Runs the guest on the calling thread for 10 ms of work of a
-    /// vCPU at most, the compilation of nothing included.
+    /// What it does next, at `now`, when the step before has ended so. Runs the guest on the calling thread until it waits, or has done
+    /// 10 ms of work of a vCPU.
     pub fn next_step(&mut self, now: Timestamp, end: StepEnd) -> Step {
         self.work.set_now(now);
         match end {

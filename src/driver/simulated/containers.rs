@@ -116,7 +116,7 @@ impl SimulatedPlane {
             AgentAction::SignalStop { container_index } => {
                 let container = &mut state.containers[container_index];
                 container.is_stopping = true;
-                if container.work.hears_of_stop(container.doing, container.job.as_ref()) {
+                if container.work.hear_of_stop(container.doing, container.job.as_ref()) {
                     let exit = self.advance(now, place(container_index), StepEnd::EndOfInput);
                     line.extend(exit.map(Next::Tell));
                 }

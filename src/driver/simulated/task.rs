@@ -96,8 +96,8 @@ impl ContainerWork {
         }
     }
 
-    /// Whether it hears at once that it is to stop, whatever it is doing.
-    pub(super) fn hears_of_stop(&mut self, doing: Doing, job: Option<&Job>) -> bool {
+    /// It is to stop. Says whether it is to be asked for its next step at once, whatever it is doing.
+    pub(super) fn hear_of_stop(&mut self, doing: Doing, job: Option<&Job>) -> bool {
         match self {
             ContainerWork::Executed(Some(guest)) => {
                 // One that computes sees it as soon as it looks.
