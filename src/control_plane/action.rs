@@ -68,7 +68,12 @@ pub struct TaskStart {
 impl TaskStateChange {
     /// What a data plane reports of a task whose container instance is not there (any more).
     pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
-        let reason = "ResourceInitializationError: the container instance is gone";
+        let reason = "ResourceInitializationError: the container instance is gone".to_owned();
+        TaskStateChange::of_failed_start(start, reason, None)
+    }
+
+    /// What a data plane reports of a task of which nothing could be started, when its pull has begun at a moment, if it has.
+    pub fn of_failed_start(start: &TaskStart, reason: String, pull_started_at: Option<Timestamp>) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {
             container_index,
             status: ContainerStatus::Stopped,
@@ -76,8 +81,8 @@ impl TaskStateChange {
         };
         TaskStateChange {
             task: start.task,
-            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
-            pull_started_at: None,
+            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason) },
+            pull_started_at,
             pull_stopped_at: None,
             containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
         }

@@ -9,6 +9,7 @@
 
 mod containers;
 mod digest;
+mod executed;
 pub mod histogram;
 mod jobs;
 mod plane;
@@ -37,13 +38,13 @@ use crate::control_plane::event::{Event, Request};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
+use crate::data_plane::DataPlaneOptions;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::RequestId;
 use crate::model::recent::Percentiles;
 use crate::model::units::{Duration, Timestamp};
-use crate::model::work::Work;
 
 /// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
 pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -53,6 +54,8 @@ pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
 pub struct SimulationOptions {
     /// Whether a digest of all events is kept.
     pub digest: Digest,
+    /// Settings of the engine that runs real guests: its cache, its output, how it compiles. What a simulation decides depends on none.
+    pub data_plane: DataPlaneOptions,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
 }
@@ -73,12 +76,9 @@ pub enum SimulationError {
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
-    /// Its work is not described.
-    #[error(
-        "task definition {0} has no modelled work: add a [task_definition.simulation] table with work = \"modelled\" and what its \
-         tasks do"
-    )]
-    NotModelled(String),
+    /// Its real guests cannot be run.
+    #[error("{0}")]
+    Engine(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -129,14 +129,11 @@ impl Simulation {
     /// A cluster at its start: everything that its spec names has been asked for.
     ///
     /// # Errors
-    /// When work is not modelled, the region has no prices, or the control plane refuses something in the spec.
+    /// When the engine can't be started, the region has no prices, or the control plane refuses something in the spec.
     pub fn new(spec: &ClusterSpec, options: SimulationOptions) -> Result<Simulation, SimulationError> {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| SimulationError::UnknownRegion(spec.region.clone()))?;
-        if let Some(definition) = spec.task_definitions.iter().find(|definition| definition.work == Work::Executed) {
-            return Err(SimulationError::NotModelled(definition.family.clone()));
-        }
         let mut settings = spec.settings.clone();
         // The same calendar whenever it is simulated.
         let calendar_start = settings.calendar_start.unwrap_or_default();
@@ -145,7 +142,8 @@ impl Simulation {
         let has_services = !spec.services.is_empty();
         let run_for = run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
         let samples_usage = !settings.usage_period.is_zero();
-        let mut plane = SimulatedPlane::new(&settings);
+        let executed_work = executed::start(spec, options.data_plane, calendar_start)?;
+        let mut plane = SimulatedPlane::new(&settings, executed_work);
         for (index, load) in spec.loads.iter().enumerate() {
             plane.attach_load(load.clone(), u64::try_from(index).unwrap_or(u64::MAX));
         }
