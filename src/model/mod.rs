@@ -26,3 +26,4 @@ pub mod task;
 pub mod task_definition;
 pub mod units;
 pub mod usage;
+pub(crate) mod written_form;
