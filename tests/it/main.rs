@@ -8,6 +8,7 @@ mod control_plane_properties;
 mod deploy_command;
 mod guests;
 mod harness;
+mod journal;
 mod metering;
 mod plane;
 mod run_task;
