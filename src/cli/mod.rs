@@ -11,6 +11,7 @@ mod file_watch;
 mod format;
 mod live_view;
 mod plain_view;
+mod replay;
 mod run;
 mod run_task;
 mod scaling_view;
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
+use crate::driver::journal::ActionsForm;
 
 /// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
 #[derive(Debug, Parser)]
@@ -43,6 +45,8 @@ enum Command {
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
     Deploy(DeployArguments),
+    /// Lead a cluster through its journal again and show it at any moment; fail where it does something else than was recorded
+    Replay(ReplayArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
 }
@@ -73,6 +77,12 @@ struct RunArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Write everything that happens into this file, for `longshore replay`
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// How the journal holds the actions that follow from each event
+    #[arg(long, value_enum, default_value_t, requires = "journal")]
+    journal_actions: JournalActions,
     /// Apply the cluster file again whenever it is saved
     #[arg(long)]
     watch: bool,
@@ -125,6 +135,40 @@ struct RunTaskArguments {
     /// Arguments of the guest
     #[arg(last = true)]
     arguments: Vec<String>,
+}
+
+/// How a journal holds actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum JournalActions {
+    /// All of them: a replay says which one differs
+    #[default]
+    Whole,
+    /// Their number and a checksum, in about half the space: a replay says that they differ
+    Digest,
+}
+
+impl From<JournalActions> for ActionsForm {
+    fn from(actions: JournalActions) -> ActionsForm {
+        match actions {
+            JournalActions::Whole => ActionsForm::Whole,
+            JournalActions::Digest => ActionsForm::Digest,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct ReplayArguments {
+    /// The journal, as `longshore run --journal` writes it
+    journal: PathBuf,
+    /// Stop at this time: since the cluster's start, as in `90s` or `1h 30m`, or a date, as in `2026-01-31T08:30:00Z`
+    #[arg(long, value_name = "TIME", value_parser = replay::parse_time, conflicts_with = "at_event")]
+    until: Option<replay::Time>,
+    /// Stop after this event, counted from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    at_event: Option<u64>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -205,6 +249,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };
     match outcome {

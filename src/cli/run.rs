@@ -16,7 +16,7 @@ use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
 use crate::driver::report::Report;
-use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
+use crate::driver::running_cluster::{End, HostOptions, ImagePull, JournalOptions, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::IdForm;
@@ -53,8 +53,13 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
         event_watcher,
+        journal: journal_options(arguments)?,
     };
-    let cluster = start(spec, options, &images).map_err(failed)?;
+    let cluster = start(spec, options, &images).map_err(|error| {
+        complain(&error);
+        // Nothing has run yet, and another path will do.
+        if matches!(error, StartError::Journal(_)) { Failure::BadInput } else { Failure::Failed }
+    })?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
@@ -63,6 +68,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let edits = Edits::of(arguments);
     let snapshot = follow(cluster, &notices, &images, view, &stop_requests, edits, ids).map_err(failed)?;
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
+        complain(trouble);
+    }
+    if let Some(trouble) = &snapshot.journal_trouble {
         complain(trouble);
     }
     match arguments.format {
@@ -80,6 +88,15 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             Err(Failure::Failed)
         }
     }
+}
+
+fn journal_options(arguments: &RunArguments) -> Result<Option<JournalOptions>, Failure> {
+    let Some(path) = arguments.journal.clone() else { return Ok(None) };
+    if path.as_os_str() == "-" {
+        complain("--journal - would mix the journal with what the run prints: name a file");
+        return Err(Failure::BadInput);
+    }
+    Ok(Some(JournalOptions { path, actions: arguments.journal_actions.into() }))
 }
 
 /// Starts the cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.

@@ -9,6 +9,7 @@ pub mod apply;
 pub mod event_bridge;
 pub mod event_detail;
 pub mod journal;
+mod kept_journal;
 pub mod load;
 mod real_time;
 pub mod report;

@@ -11,6 +11,7 @@ mod harness;
 mod journal;
 mod metering;
 mod plane;
+mod replay_command;
 mod run_task;
 mod sandbox;
 mod scenarios;
