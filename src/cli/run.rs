@@ -96,6 +96,12 @@ fn journal_options(arguments: &RunArguments) -> Result<Option<JournalOptions>, F
         complain("--journal - would mix the journal with what the run prints: name a file");
         return Err(Failure::BadInput);
     }
+    if let (Ok(journal), Ok(file)) = (path.canonicalize(), arguments.file.canonicalize())
+        && journal == file
+    {
+        complain(format!("--journal {}: that is the cluster file, and it would be overwritten", path.display()));
+        return Err(Failure::BadInput);
+    }
     Ok(Some(JournalOptions { path, actions: arguments.journal_actions.into() }))
 }
 

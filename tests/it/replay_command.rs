@@ -220,6 +220,7 @@ fn a_journal_that_cannot_be_written_is_told() {
     let full = output(&["run", &file, "--no-cache", "--journal", "/dev/full"]);
     check_failure(&full, 2, &["cannot write the journal /dev/full: No space left on device"]);
     check_failure(&output(&["run", &file, "--journal", "-"]), 2, &["--journal - would mix"]);
+    check_failure(&output(&["run", &file, "--journal", &file]), 2, &["that is the cluster file"]);
 
     // Files of this process may not be larger than a few KiB, which the header is below.
     let journal = folder.path().join("journal.jsonl").display().to_string();
