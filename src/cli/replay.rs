@@ -92,19 +92,19 @@ pub(super) fn replay(arguments: &ReplayArguments) -> Outcome {
         return Err(Failure::BadInput);
     }
     let snapshot = Snapshot::of_replay(&replay, at);
-    let shown = Shown {
-        header: replay.reader().header().clone(),
-        events: replay.replayed(),
-        torn_at: replay.reader().torn_at(),
-        before: before.into(),
-        after: replay.following(EVENTS_AFTER),
-    };
+    let (header, events) = (replay.reader().header().clone(), replay.replayed());
+    let torn_at = replay.reader().torn_at();
+    let (after, trouble_after) = replay.following(EVENTS_AFTER);
+    let is_at_end = after.is_empty() && trouble_after.is_none();
+    let shown = Shown { header, events, torn_at, before: before.into(), after, is_at_end };
+    if let Some(trouble) = trouble_after {
+        warn(format!("what follows can't be read: {trouble}"));
+    }
     if let Some(byte) = shown.torn_at {
-        let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
-        anstream::eprintln!(
-            "{style}warning{style:#}: the last line of {}, at byte {byte}, is not whole and was left out: whoever wrote it was ended",
-            arguments.journal.display()
-        );
+        let journal = arguments.journal.display();
+        warn(format!(
+            "the last line of {journal}, at byte {byte}, is not whole and was left out: whoever wrote it was ended"
+        ));
     }
     let text = match arguments.format {
         Format::Json => serde_json::to_string_pretty(&shown.document(&snapshot)).expect("a report is plain data"),
@@ -125,6 +125,12 @@ fn stop(arguments: &ReplayArguments, header: &JournalHeader) -> Result<Stop, Fai
         }),
         (None, None) => Ok(Stop::AtEnd),
     }
+}
+
+/// Says on standard error what is amiss and no reason to end.
+fn warn(message: impl std::fmt::Display) {
+    let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
+    anstream::eprintln!("{style}warning{style:#}: {message}");
 }
 
 /// Says what is wrong.
@@ -204,6 +210,7 @@ struct Shown {
     torn_at: Option<u64>,
     before: Vec<JournalRecord>,
     after: Vec<JournalRecord>,
+    is_at_end: bool,
 }
 
 /// The document of `--format json`.
@@ -246,7 +253,7 @@ impl Shown {
         Document {
             journal: &self.header,
             events: self.events,
-            is_at_end: self.after.is_empty(),
+            is_at_end: self.is_at_end,
             torn_at_byte: self.torn_at,
             last_events: self.before.iter().map(EventDocument::of).collect(),
             next_events: self.after.iter().map(EventDocument::of).collect(),
@@ -264,7 +271,7 @@ impl Shown {
             snapshot.at,
             snapshot.clock.calendar(snapshot.at),
         );
-        if self.after.is_empty() {
+        if self.is_at_end {
             text.push_str(", the end of the journal");
         }
         text.push('\n');

@@ -139,6 +139,14 @@ fn a_replay_fails_loudly() {
 
     // What stands before the change can still be looked at.
     assert_eq!(replay(&changed, &["--at-event", "1"])["events"], 1);
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let mut last_is_corrupt = bytes.clone();
+    let last = bytes.len() - 2;
+    last_is_corrupt[last] = b']';
+    std::fs::write(&changed, last_is_corrupt).expect("the folder is writable");
+    let before_it = output(&["replay", &changed, "--at-event", &(lines - 2).to_string(), "--format", "json"]);
+    assert_eq!(document(&before_it)["is_at_end"], false);
+    assert!(errors(&before_it).contains("what follows can't be read: "), "{}", errors(&before_it));
 
     std::fs::write(&changed, &bytes[..bytes.len() - 1]).expect("the folder is writable");
     let cut = output(&["replay", &changed]);

@@ -175,15 +175,17 @@ impl Replay {
         Ok(Some(record))
     }
 
-    /// Reads on without taking anything in: up to `most` events that follow, as far as they can be read.
-    pub fn following(mut self, most: usize) -> Vec<JournalRecord> {
+    /// Reads on without taking anything in: up to `most` events that follow, and why they can't be read further, if that is so.
+    pub fn following(mut self, most: usize) -> (Vec<JournalRecord>, Option<JournalReadError>) {
         let mut following: Vec<JournalRecord> = self.next.take().into_iter().map(|(record, _)| record).collect();
-        while following.len() < most
-            && let Ok(Some((record, _))) = self.reader.read()
-        {
-            following.push(record);
+        while following.len() < most {
+            match self.reader.read() {
+                Ok(Some((record, _))) => following.push(record),
+                Ok(None) => break,
+                Err(error) => return (following, Some(error)),
+            }
         }
-        following
+        (following, None)
     }
 
     fn compare(&mut self, record: &JournalRecord, actions: &[Action]) -> Result<(), Box<Difference>> {
