@@ -16,10 +16,11 @@ mod run;
 mod run_task;
 mod scaling_view;
 mod signals;
+mod simulate;
 mod summary;
 mod validate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
-use crate::driver::journal::ActionsForm;
+use crate::driver::journal::{ActionsForm, JournalOptions};
 
 /// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
 #[derive(Debug, Parser)]
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Run the cluster of a file until its work is done, its time is over or you press Ctrl-C
     Run(RunArguments),
+    /// Run the cluster of a file in simulated time: days in seconds, the same every time
+    Simulate(SimulateArguments),
     /// Run one module as a standalone task, with this terminal as its input and output
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
@@ -77,17 +80,33 @@ struct RunArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Write everything that happens into this file, for `longshore replay`
-    #[arg(long, value_name = "FILE")]
-    journal: Option<PathBuf>,
-    /// How the journal holds the actions that follow from each event
-    #[arg(long, value_enum, default_value_t, requires = "journal")]
-    journal_actions: JournalActions,
+    #[command(flatten)]
+    journal: JournalArguments,
     /// Apply the cluster file again whenever it is saved
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
     host: HostArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct SimulateArguments {
+    /// The cluster file (TOML)
+    file: PathBuf,
+    /// Drain and end after this simulated time, as in `90m`, `24h` or `7d`; the file's own `run_for` otherwise, or a day
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    run_for: Option<Duration>,
+    /// Decides everything that is left to chance; the file's own `seed` otherwise
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write every EventBridge event into this file, one a line as JSON
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    #[command(flatten)]
+    journal: JournalArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -137,6 +156,35 @@ struct RunTaskArguments {
     arguments: Vec<String>,
 }
 
+/// The journal that a command writes.
+#[derive(Debug, clap::Args)]
+struct JournalArguments {
+    /// Write everything that happens into this file, for `longshore replay`
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// How the journal holds the actions that follow from each event
+    #[arg(long, value_enum, default_value_t, requires = "journal")]
+    journal_actions: JournalActions,
+}
+
+impl JournalArguments {
+    /// The journal that is asked for, if one is, of the cluster in `file`.
+    fn options(&self, file: &Path) -> Result<Option<JournalOptions>, Failure> {
+        let Some(path) = self.journal.clone() else { return Ok(None) };
+        if path.as_os_str() == "-" {
+            complain("--journal - would mix the journal with what is printed: name a file");
+            return Err(Failure::BadInput);
+        }
+        if let (Ok(journal), Ok(file)) = (path.canonicalize(), file.canonicalize())
+            && journal == file
+        {
+            complain(format!("--journal {}: that is the cluster file, and it would be overwritten", path.display()));
+            return Err(Failure::BadInput);
+        }
+        Ok(Some(JournalOptions { path, actions: self.journal_actions.into() }))
+    }
+}
+
 /// How a journal holds actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum JournalActions {
@@ -158,7 +206,7 @@ impl From<JournalActions> for ActionsForm {
 
 #[derive(Debug, clap::Args)]
 struct ReplayArguments {
-    /// The journal, as `longshore run --journal` writes it
+    /// The journal, as `longshore run --journal` and `simulate --journal` write it
     journal: PathBuf,
     /// Stop at this time: since the cluster's start, as in `90s` or `1h 30m`, or a date, as in `2026-01-31T08:30:00Z`
     #[arg(long, value_name = "TIME", value_parser = replay::parse_time, conflicts_with = "at_event")]
@@ -247,6 +295,7 @@ type Outcome = Result<(), Failure>;
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),

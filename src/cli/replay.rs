@@ -269,7 +269,7 @@ impl Shown {
             settings.seed,
             self.events,
             snapshot.at,
-            snapshot.clock.calendar(snapshot.at),
+            snapshot.at.calendar(snapshot.calendar_start),
         );
         if self.is_at_end {
             text.push_str(", the end of the journal");

@@ -16,7 +16,7 @@ use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
 use crate::driver::report::Report;
-use crate::driver::running_cluster::{End, HostOptions, ImagePull, JournalOptions, Notice, RunningCluster, StartError};
+use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::IdForm;
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
         event_watcher,
-        journal: journal_options(arguments)?,
+        journal: arguments.journal.options(&arguments.file)?,
     };
     let cluster = start(spec, options, &images).map_err(|error| {
         complain(&error);
@@ -88,21 +88,6 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             Err(Failure::Failed)
         }
     }
-}
-
-fn journal_options(arguments: &RunArguments) -> Result<Option<JournalOptions>, Failure> {
-    let Some(path) = arguments.journal.clone() else { return Ok(None) };
-    if path.as_os_str() == "-" {
-        complain("--journal - would mix the journal with what the run prints: name a file");
-        return Err(Failure::BadInput);
-    }
-    if let (Ok(journal), Ok(file)) = (path.canonicalize(), arguments.file.canonicalize())
-        && journal == file
-    {
-        complain(format!("--journal {}: that is the cluster file, and it would be overwritten", path.display()));
-        return Err(Failure::BadInput);
-    }
-    Ok(Some(JournalOptions { path, actions: arguments.journal_actions.into() }))
 }
 
 /// Starts the cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.
@@ -257,7 +242,7 @@ fn follow(
 
 const DRAINING: &str = "draining: services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
 
-fn write_out(text: &str) {
+pub(super) fn write_out(text: &str) {
     // A reader that has gone (`| head`) is no failure of the run.
     let _ = writeln!(anstream::stdout(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The journal of a loop in real time: when it goes to the file, and what becomes of it when it can't.
+//! The journal of a driver: when it goes to the file, and what becomes of it when it can't.
 //!
 //! A journal that can't be written is no reason to end a cluster. It ends there, since nothing could be read behind a gap, and its
 //! trouble is told.
@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use super::journal::writer::{JournalWriteError, JournalWriter};
+use super::journal::{JournalHeader, JournalOptions};
+use crate::control_plane::ControlPlane;
 use crate::control_plane::action::Action;
 use crate::control_plane::event::Event;
 use crate::model::units::{Duration, Timestamp};
@@ -13,7 +15,7 @@ use crate::model::units::{Duration, Timestamp};
 /// The longest that a busy loop keeps what it has written. One that is idle keeps nothing.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
-/// The journal of a running cluster, if there is to be one.
+/// The journal of a cluster, if there is to be one.
 #[derive(Debug)]
 pub(super) struct KeptJournal {
     writer: Option<JournalWriter>,
@@ -22,8 +24,17 @@ pub(super) struct KeptJournal {
 }
 
 impl KeptJournal {
-    pub(super) fn new(writer: Option<JournalWriter>) -> KeptJournal {
-        KeptJournal { writer, flushed_at: Timestamp::ZERO, trouble: None }
+    /// Creates the journal of a cluster that begins, if there is to be one.
+    pub(super) fn open(
+        options: Option<&JournalOptions>,
+        control_plane: &ControlPlane,
+        region: &str,
+    ) -> Result<KeptJournal, JournalWriteError> {
+        let create = |options: &JournalOptions| {
+            JournalWriter::create(&options.path, &JournalHeader::of(control_plane, region, options.actions))
+        };
+        let writer = options.map(create).transpose()?;
+        Ok(KeptJournal { writer, flushed_at: Timestamp::ZERO, trouble: None })
     }
 
     /// Writes an event that is about to be taken in.

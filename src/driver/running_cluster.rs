@@ -3,7 +3,6 @@
 //! Everything goes through the control thread's inbox: there is no lock around the cluster, and nothing of it is shared but copies.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -12,8 +11,9 @@ use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, DeploymentEnd};
 use super::event_bridge::ClusterEvent;
-use super::journal::writer::{JournalWriteError, JournalWriter};
-use super::journal::{ActionsForm, JournalHeader};
+use super::journal::JournalOptions;
+use super::journal::writer::JournalWriteError;
+use super::kept_journal::KeptJournal;
 use super::real_time::{ControlLoop, Parts};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
@@ -44,15 +44,6 @@ pub struct HostOptions {
     pub event_watcher: Option<Sender<ClusterEvent>>,
     /// Where everything that happens is written, for [`super::journal::replay`].
     pub journal: Option<JournalOptions>,
-}
-
-/// The journal of a cluster. [`Snapshot::journal_trouble`] says when it can't be written any more; the cluster goes on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JournalOptions {
-    /// The file. It is emptied.
-    pub path: PathBuf,
-    /// How actions are written.
-    pub actions: ActionsForm,
 }
 
 /// When a cluster's images are built and compiled.
@@ -177,13 +168,7 @@ impl RunningCluster {
         // Part of the settings from here on: who replays the events needs it.
         settings.calendar_start = Some(clock.calendar(Timestamp::ZERO));
         let control_plane = ControlPlane::new(&spec.name, settings);
-        let journal = options
-            .journal
-            .map(|journal| {
-                let header = JournalHeader::of(&control_plane, &spec.region, journal.actions);
-                JournalWriter::create(&journal.path, &header)
-            })
-            .transpose()?;
+        let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
         let data_plane = Arc::new(data_plane);

@@ -9,7 +9,7 @@ use longshore::driver::journal::reader::JournalReader;
 use longshore::driver::journal::writer::JournalWriter;
 use serde_json::Value;
 
-use crate::command_line::{document, longshore, output, service_that_spins, small_cluster};
+use crate::command_line::{cluster_file, document, longshore, output, service_that_spins, small_cluster};
 
 /// Runs a cluster file with a journal; returns what it printed and where the journal is.
 fn run(folder: &Path, file: &str, more: &[&str]) -> (Output, String) {
@@ -74,6 +74,58 @@ fn a_real_service_replays() {
     assert!(ran.status.success(), "{}", errors(&ran));
     check_same_cluster(&document(&ran), &replay(&journal, &[]));
 }
+
+/// A simulation's journal is the same bytes each time, in processes of their own, another for another seed, and replays.
+#[test]
+fn a_simulation_replays() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = cluster_file(folder.path(), SIMULATED);
+    let simulate = |name: &str, seed: &str| {
+        let journal = folder.path().join(name).display().to_string();
+        let arguments = ["simulate", &file, "--for", "2h", "--seed", seed, "--format", "json", "--journal", &journal];
+        let simulated = output(&arguments);
+        assert!(simulated.status.success(), "{}", errors(&simulated));
+        (document(&simulated), journal)
+    };
+    let (simulated, journal) = simulate("first.jsonl", "7");
+    let bytes = |journal: &str| std::fs::read(journal).expect("there is a journal");
+    assert!(bytes(&journal) == bytes(&simulate("second.jsonl", "7").1), "the same seed gives other bytes");
+    assert!(bytes(&journal) != bytes(&simulate("third.jsonl", "8").1), "another seed gives the same bytes");
+    let replayed = replay(&journal, &[]);
+    check_same_cluster(&simulated, &replayed);
+    assert!(replayed["events"].as_u64() > Some(1000), "{}", replayed["events"]);
+    assert_eq!(replay(&journal, &["--until", "1h"])["cluster"]["seconds"].to_string(), "3600");
+    let full = output(&["simulate", &file, "--journal", "/dev/full"]);
+    check_failure(&full, 2, &["cannot write the journal /dev/full: "]);
+}
+
+const SIMULATED: &str = r#"
+    [cluster]
+    name = "simulated"
+    [[capacity_provider]]
+    name = "fleet"
+    auto_scaling_group = { instance_type = "m7i.large", min_size = 1, max_size = 3 }
+    managed_scaling = { target_capacity = 90 }
+    [[task_definition]]
+    family = "web"
+    memory = "512"
+      [task_definition.simulation]
+      work = "modelled"
+      duration = { exponential = { mean = "90s" } }
+      [[task_definition.container]]
+      name = "main"
+      cpu = 512
+    [[service]]
+    name = "web"
+    task_definition = "web"
+    desired_count = 5
+    capacity_provider_strategy = [{ capacity_provider = "fleet", weight = 1 }]
+    [[service]]
+    name = "batch"
+    task_definition = "web"
+    desired_count = 2
+    launch_type = "EC2"
+"#;
 
 /// It stops where it is told to, and shows the cluster there: tasks that are asked for later are not in it.
 #[test]

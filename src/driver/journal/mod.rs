@@ -18,6 +18,7 @@ pub mod reader;
 pub mod replay;
 pub mod writer;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,17 @@ impl JournalHeader {
             settings: control_plane.settings().clone(),
         }
     }
+}
+
+/// A journal that is to be written. [`Snapshot::journal_trouble`] says when it can't be any more; the cluster goes on.
+///
+/// [`Snapshot::journal_trouble`]: super::snapshot::Snapshot::journal_trouble
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// The file. It is emptied.
+    pub path: PathBuf,
+    /// How actions are written.
+    pub actions: ActionsForm,
 }
 
 /// How the actions that follow from an event are written.
