@@ -79,6 +79,6 @@ pub enum ActionsForm {
     /// All of them: whoever replays is told which one differs.
     #[default]
     Whole,
-    /// Their number and a checksum: whoever replays is told that they differ. The file is a third to half as large.
+    /// Their number and a checksum: whoever replays is told that they differ. The file is about half as large.
     Digest,
 }
