@@ -11,6 +11,9 @@ use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, DeploymentEnd};
 use super::event_bridge::ClusterEvent;
+use super::journal::JournalOptions;
+use super::journal::writer::JournalWriteError;
+use super::kept_journal::KeptJournal;
 use super::real_time::{ControlLoop, Parts};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
@@ -39,6 +42,8 @@ pub struct HostOptions {
     pub watcher: Option<Sender<Notice>>,
     /// Is told every EventBridge event from the very start, as by [`RunningCluster::events`].
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Where everything that happens is written, for [`super::journal::replay`].
+    pub journal: Option<JournalOptions>,
 }
 
 /// When a cluster's images are built and compiled.
@@ -68,6 +73,9 @@ pub enum StartError {
     /// The data plane could not.
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
+    /// The journal can't be written.
+    #[error(transparent)]
+    Journal(#[from] JournalWriteError),
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
@@ -160,6 +168,7 @@ impl RunningCluster {
         // Part of the settings from here on: who replays the events needs it.
         settings.calendar_start = Some(clock.calendar(Timestamp::ZERO));
         let control_plane = ControlPlane::new(&spec.name, settings);
+        let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
         let data_plane = Arc::new(data_plane);
@@ -176,6 +185,7 @@ impl RunningCluster {
                 commands: inbox,
                 watcher: options.watcher,
                 event_watcher: options.event_watcher,
+                journal,
             },
         );
         control_loop.set_up(spec)?;

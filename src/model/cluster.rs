@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
@@ -80,7 +82,8 @@ pub struct ScheduledStartTask {
 }
 
 /// The parameters of StartTask. **Source:** ecs-semantics §4.5, §11.6.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StartTaskSpec {
     /// What to run.
     pub task_definition: TaskDefinitionRef,
@@ -99,7 +102,8 @@ pub struct StartTaskSpec {
 }
 
 /// The parameters of RunTask. **Source:** ecs-semantics §4.5, §11.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunTaskSpec {
     /// What to run.
     pub task_definition: TaskDefinitionRef,

@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-fn longshore(arguments: &[&str]) -> Command {
+pub(crate) fn longshore(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-fn output(arguments: &[&str]) -> Output {
+pub(crate) fn output(arguments: &[&str]) -> Output {
     longshore(arguments).output().expect("the program starts")
 }
 
-fn cluster_file(folder: &Path, text: &str) -> String {
+pub(crate) fn cluster_file(folder: &Path, text: &str) -> String {
     let path = folder.join("cluster.toml");
     std::fs::write(&path, text).expect("the folder is writable");
     path.display().to_string()
 }
 
-fn document(output: &Output) -> Value {
+pub(crate) fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     })
 }
 
 /// A cluster with both launch types, whose modules are text beside the file.
-fn small_cluster(folder: &Path) -> String {
+pub(crate) fn small_cluster(folder: &Path) -> String {
     let exit = |code: u32| {
         format!(
             r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -198,7 +198,7 @@ const SERVICE: &str = r#"
     launch_type = "FARGATE"
 "#;
 
-fn service_that_spins(folder: &Path) -> String {
+pub(crate) fn service_that_spins(folder: &Path) -> String {
     let spin = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
     std::fs::write(folder.join("spin.wat"), spin).expect("the folder is writable");
     cluster_file(folder, SERVICE)

@@ -29,6 +29,8 @@ use self::digest::EventDigest;
 use self::histogram::DurationHistogram;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::journal::JournalOptions;
+use super::kept_journal::KeptJournal;
 use super::plans::{PlannedCluster, Plans, set_up};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
@@ -58,6 +60,8 @@ pub struct SimulationOptions {
     pub data_plane: DataPlaneOptions,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Where everything that happens is written. The same cluster and seed give the same bytes.
+    pub journal: Option<JournalOptions>,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -79,6 +83,9 @@ pub enum SimulationError {
     /// Its real guests cannot be run.
     #[error("{0}")]
     Engine(String),
+    /// The journal can't be written.
+    #[error("{0}")]
+    Journal(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -112,6 +119,7 @@ pub struct Simulation {
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     digest: Option<EventDigest>,
+    journal: KeptJournal,
     /// Events that are yet to be taken in, all of this moment.
     inbox: VecDeque<Event>,
     /// The answers that somebody waits for.
@@ -149,6 +157,8 @@ impl Simulation {
         }
         let next_usage = samples_usage.then(|| Timestamp::ZERO + settings.usage_period);
         let control_plane = ControlPlane::new(&spec.name, settings);
+        let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)
+            .map_err(|error| SimulationError::Journal(error.to_string()))?;
         let region: Arc<str> = spec.region.as_str().into();
         let arns = ArnForm { cluster: control_plane.name().clone(), region: region.clone(), ids: control_plane.ids() };
         let mut simulation = Simulation {
@@ -163,6 +173,7 @@ impl Simulation {
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
+            journal,
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
             last_request: 0,
@@ -273,8 +284,9 @@ impl Simulation {
         Some((&jobs.latencies, &jobs.waits))
     }
 
-    /// The cluster at this moment.
+    /// The cluster at this moment. Its journal is in the file up to here.
     pub fn snapshot(&mut self) -> Snapshot {
+        self.journal.flush(self.now);
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -287,6 +299,7 @@ impl Simulation {
             unplaced: self.plans.unplaced(),
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
+            journal_trouble: self.journal.trouble().cloned(),
         }
     }
 
@@ -375,7 +388,10 @@ impl Simulation {
             if let Some(digest) = &mut self.digest {
                 digest.add(self.now, &event);
             }
-            for action in self.control_plane.apply(self.now, event) {
+            self.journal.event(self.now, &event);
+            let actions = self.control_plane.apply(self.now, event);
+            self.journal.actions(&actions);
+            for action in actions {
                 self.carry_out(action);
             }
             self.plane.settle(self.now);
