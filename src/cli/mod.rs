@@ -99,6 +99,8 @@ struct SimulateArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArguments,
 }
 
 #[derive(Debug, clap::Args)]

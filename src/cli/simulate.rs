@@ -39,7 +39,8 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         None => (None, None),
     };
     let clock = Clock::start_now();
-    let options = SimulationOptions { event_watcher, ..SimulationOptions::default() };
+    let data_plane = arguments.host.data_plane_options();
+    let options = SimulationOptions { event_watcher, data_plane, ..SimulationOptions::default() };
     let mut simulation = Simulation::new(&spec, options).map_err(|error| {
         complain(error);
         Failure::BadInput

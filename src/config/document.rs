@@ -130,7 +130,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         cluster_name: cluster.name.clone(),
         run_tasks: read_run_tasks(root, &context),
         start_tasks: read_start_tasks(root, &context),
-        loads: read_loads(root),
+        loads: read_loads(root, &context),
     };
     if syntax == Syntax::Sound {
         check_references(&draft, catalog);

@@ -29,6 +29,7 @@ mod duration;
 mod faults;
 mod keys;
 mod launch;
+mod load_shapes;
 mod loads;
 mod paths;
 mod reader;

@@ -69,6 +69,11 @@ impl TaskStateChange {
     /// What a data plane reports of a task whose container instance is not there (any more).
     pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
         let reason = "ResourceInitializationError: the container instance is gone";
+        TaskStateChange::of_failed_start(start, reason.to_owned(), None)
+    }
+
+    /// What a data plane reports of a task that cannot start, and whose images it may have begun to pull.
+    pub fn of_failed_start(start: &TaskStart, reason: String, pull_started_at: Option<Timestamp>) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {
             container_index,
             status: ContainerStatus::Stopped,
@@ -76,8 +81,8 @@ impl TaskStateChange {
         };
         TaskStateChange {
             task: start.task,
-            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
-            pull_started_at: None,
+            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason) },
+            pull_started_at,
             pull_stopped_at: None,
             containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
         }

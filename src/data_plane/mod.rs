@@ -44,7 +44,7 @@ use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
+use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
@@ -69,8 +69,6 @@ const QUANTUM_FUEL_MIN: u64 = 10_000;
 const QUANTA_PER_PERIOD: u64 = 64;
 /// Tasks whose output is kept after they have stopped.
 const STOPPED_LOGS_KEPT: usize = 256;
-/// The memory of the smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
-const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 /// How long the end waits for folders to be removed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 

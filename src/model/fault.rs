@@ -7,8 +7,10 @@ use super::units::Duration;
 /// Something that goes wrong, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// When, since the start.
+    /// When, since the start; from when on, for one that comes again and again.
     pub at: Duration,
+    /// How long it takes on average until it comes, and comes again; `None`: it comes once. The gaps, and what it hits, are drawn.
+    pub mean_time_between: Option<Duration>,
     /// What.
     pub kind: FaultKind,
 }

@@ -122,6 +122,8 @@ pub struct TaskDefinition {
 
 /// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
 pub const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
+/// The memory of that size. **Source:** ecs-semantics §8.1.
+pub const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 
 /// What a task takes from an instance. **Source:** ecs-semantics §3.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

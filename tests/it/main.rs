@@ -15,5 +15,6 @@ mod run_task;
 mod sandbox;
 mod scenarios;
 mod simulation;
+mod simulation_of_guests;
 mod tidy;
 mod workloads;

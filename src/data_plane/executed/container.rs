@@ -268,6 +268,11 @@ impl ExecutedContainer {
         }
     }
 
+    /// Whether the step that it is in is over as soon as there is input for it, a sleep as well.
+    pub fn waits_for_input(&self) -> bool {
+        self.container.time.as_ref().is_some_and(|time| time.waits().for_input)
+    }
+
     /// Polls the guest until its turn is over, or it waits for something that only the simulation can give.
     fn turn(&self, mut life: Life, time: &GuestTime) -> Polled {
         loop {

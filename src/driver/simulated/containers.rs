@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::jobs::JobEnd;
 use super::plane::{Happening, SimulatedPlane};
 use super::processor::{Computation, Place};
-use super::task::Doing;
+use super::task::{ContainerWork, Doing};
 use super::work::NEVER;
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult};
 use crate::control_plane::event::TaskStep;
@@ -98,6 +98,9 @@ impl SimulatedPlane {
         match action {
             AgentAction::Start { container_index, attempt } => {
                 let container = &mut state.containers[container_index];
+                if let Some(guests) = &mut state.guests {
+                    container.work = ContainerWork::Executed(Box::new(guests.start_container(container_index, now)));
+                }
                 container.attempt = attempt;
                 container.is_stopping = false;
                 container.doing = Doing::Starting;
@@ -123,14 +126,32 @@ impl SimulatedPlane {
                 let exit = self.end_container(now, place(container_index), ContainerExit { exit_code, reason: None });
                 line.extend(exit.map(Next::Tell));
             }
-            // A modelled container is well for as long as it runs.
             AgentAction::StartCheck { container_index, check } => {
-                let result = CheckResult::Passed;
-                line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
+                let count = state.start.task_definition.containers.len();
+                let checking = state.guests.as_mut().and_then(|guests| guests.start_check(container_index, now));
+                match checking {
+                    Some(checking) => {
+                        let runs_check = &mut state.containers[count + container_index];
+                        runs_check.work = ContainerWork::Executed(Box::new(checking));
+                        runs_check.check = check;
+                        // What a check reads is at its end.
+                        runs_check.is_stopping = true;
+                        line.push_back(Next::Begin { container: place(count + container_index).container });
+                    }
+                    // A modelled container is well for as long as it runs.
+                    None => {
+                        let result = CheckResult::Passed;
+                        line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
+                    }
+                }
             }
-            AgentAction::KillCheck { container_index, check } => {
-                let result = CheckResult::Failed;
-                line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
+            AgentAction::KillCheck { container_index, .. } => {
+                let count = state.start.task_definition.containers.len();
+                if count + container_index < state.containers.len() {
+                    let killed = ContainerExit { exit_code: Some(EXIT_KILLED), reason: None };
+                    let event = self.end_container(now, place(count + container_index), killed);
+                    line.extend(event.map(Next::Tell));
+                }
             }
             AgentAction::Report(AgentReport { step, containers }) => {
                 let step = match step {
@@ -219,7 +240,8 @@ impl SimulatedPlane {
             let state = self.tasks.get_mut(place.slot as usize);
             let container = state.and_then(|state| state.containers.get_mut(place.container as usize));
             // Others have gone in the meantime, or have something to do.
-            if container.is_some_and(|one| one.token == token && one.doing == Doing::WaitingForJob) {
+            if let Some(container) = container.filter(|one| one.token == token && one.takes_a_job()) {
+                container.doing = Doing::WaitingForJob;
                 self.go_on(now, place, StepEnd::Done);
             }
         }
@@ -261,6 +283,12 @@ impl SimulatedPlane {
                     let container = self.container(place)?;
                     container.doing = Doing::Sleeping;
                     container.token = token;
+                    if container.work.wakes_for_jobs()
+                        && let Some(service) = self.service_of(place)
+                    {
+                        self.services[service].wait(place, token);
+                        self.services_to_serve.push(service);
+                    }
                     if at < NEVER {
                         self.queue.add(at, Happening::Container { place, token });
                     }
@@ -327,7 +355,9 @@ impl SimulatedPlane {
     fn compute(&mut self, now: Timestamp, place: Place, work: VcpuNanos) {
         let Some(state) = self.tasks.get_mut(place.slot as usize) else { return };
         let (index, claim) = (state.processor, state.claim);
-        let defined = &state.start.task_definition.containers[place.container as usize];
+        let defined = &state.start.task_definition.containers;
+        // A check has the weight of its container.
+        let defined = &defined[place.container as usize % defined.len()];
         let container = &mut state.containers[place.container as usize];
         let computation = Computation { weight: defined.cpu_shares().into(), most: container.work.rate(), work };
         let was_computing = std::mem::replace(&mut container.doing, Doing::Computing) == Doing::Computing;
@@ -366,7 +396,14 @@ impl SimulatedPlane {
         let container = self.container(place)?;
         container.doing = Doing::Nothing;
         container.token = 0;
-        let attempt = container.attempt;
-        Some(AgentEvent::ContainerExited { container_index: place.container as usize, attempt, exit })
+        container.work.end();
+        let (attempt, check) = (container.attempt, container.check);
+        let count = self.tasks.get_mut(place.slot as usize)?.start.task_definition.containers.len();
+        let container_index = place.container as usize;
+        if container_index >= count {
+            let result = if exit.exit_code == Some(0) { CheckResult::Passed } else { CheckResult::Failed };
+            return Some(AgentEvent::CheckFinished { container_index: container_index - count, check, result });
+        }
+        Some(AgentEvent::ContainerExited { container_index, attempt, exit })
     }
 }

@@ -18,7 +18,7 @@ pub mod report;
 mod task;
 mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -37,10 +37,12 @@ use crate::control_plane::event::{Event, Request};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
+use crate::data_plane::DataPlaneOptions;
+use crate::data_plane::executed::ExecutedWork;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
-use crate::model::ids::RequestId;
+use crate::model::ids::{IdForm, RequestId};
 use crate::model::recent::Percentiles;
 use crate::model::units::{Duration, Timestamp};
 use crate::model::work::Work;
@@ -55,6 +57,8 @@ pub struct SimulationOptions {
     pub digest: Digest,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Where images are compiled and cached, for work that is executed. Its basis, rate and id form are taken from the cluster.
+    pub data_plane: DataPlaneOptions,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -73,12 +77,14 @@ pub enum SimulationError {
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
-    /// Its work is not described.
-    #[error(
-        "task definition {0} has no modelled work: add a [task_definition.simulation] table with work = \"modelled\" and what its \
-         tasks do"
-    )]
-    NotModelled(String),
+    /// Guests can't be executed.
+    #[error("cannot execute the work of task definition {family}: {reason}")]
+    NotExecuted {
+        /// The first one that is not modelled.
+        family: String,
+        /// Why not.
+        reason: String,
+    },
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -134,9 +140,6 @@ impl Simulation {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| SimulationError::UnknownRegion(spec.region.clone()))?;
-        if let Some(definition) = spec.task_definitions.iter().find(|definition| definition.work == Work::Executed) {
-            return Err(SimulationError::NotModelled(definition.family.clone()));
-        }
         let mut settings = spec.settings.clone();
         // The same calendar whenever it is simulated.
         let calendar_start = settings.calendar_start.unwrap_or_default();
@@ -145,7 +148,8 @@ impl Simulation {
         let has_services = !spec.services.is_empty();
         let run_for = run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
         let samples_usage = !settings.usage_period.is_zero();
-        let mut plane = SimulatedPlane::new(&settings);
+        let executed = executed_work(spec, options.data_plane, calendar_start)?;
+        let mut plane = SimulatedPlane::new(&settings, executed);
         for (index, load) in spec.loads.iter().enumerate() {
             plane.attach_load(load.clone(), u64::try_from(index).unwrap_or(u64::MAX));
         }
@@ -161,7 +165,7 @@ impl Simulation {
             plane,
             meter: Meter::new(price_book),
             plans: Plans::of(spec),
-            faults: FaultPlan::new(spec.faults.clone()),
+            faults: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
@@ -413,6 +417,34 @@ impl Simulation {
             let _ = watcher.send(event);
         }
     }
+}
+
+/// What runs real guests, if some task definition's work is not modelled: every such image is there when it returns.
+fn executed_work(
+    spec: &ClusterSpec,
+    options: DataPlaneOptions,
+    calendar_start: jiff::Timestamp,
+) -> Result<Option<Arc<ExecutedWork>>, SimulationError> {
+    let settings = &spec.settings;
+    let executed: Vec<_> =
+        spec.task_definitions.iter().filter(|definition| definition.work == Work::Executed).collect();
+    let Some(first) = executed.first() else { return Ok(None) };
+    let options = DataPlaneOptions {
+        cpu_basis: settings.cpu_basis,
+        fuel_rate: settings.fuel_rate,
+        cpu_period: settings.cpu_period,
+        id_form: IdForm { seed: settings.seed },
+        ..options
+    };
+    let work = ExecutedWork::start(&options, settings.seed, calendar_start)
+        .map_err(|error| SimulationError::NotExecuted { family: first.family.clone(), reason: error.to_string() })?;
+    let containers = executed.iter().flat_map(|definition| &definition.containers);
+    let images: BTreeSet<&str> = containers.map(|container| container.image.as_str()).collect();
+    for answer in images.into_iter().map(|image| work.prepare(image)).collect::<Vec<_>>() {
+        // A failure is told again to each task of the image.
+        let _ = answer.recv();
+    }
+    Ok(Some(Arc::new(work)))
 }
 
 impl PlannedCluster for Simulation {

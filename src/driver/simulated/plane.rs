@@ -10,10 +10,12 @@ use std::sync::Arc;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
-use super::task::{MemoryUse, SimulatedTask, modelled_containers};
+use super::task::{MemoryUse, SimulatedTask, executed_containers, modelled_containers};
+use super::work::Dealt;
 use crate::agent::{AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
 use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
+use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::cluster::Load;
@@ -21,7 +23,7 @@ use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
-use crate::model::task_definition::{FARGATE_CPU_DEFAULT, TaskDefinitionRef};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
 use crate::model::work::Work;
@@ -65,6 +67,8 @@ pub(super) struct SimulatedPlane {
     seed: u64,
     cpu_period: Duration,
     last_token: u64,
+    /// What runs real guests, if there are any.
+    executed: Option<Arc<ExecutedWork>>,
     /// Work of tasks that are over.
     past_work: Flow,
 }
@@ -133,7 +137,7 @@ impl<T> Slots<T> {
 }
 
 impl SimulatedPlane {
-    pub(super) fn new(settings: &Settings) -> SimulatedPlane {
+    pub(super) fn new(settings: &Settings, executed: Option<Arc<ExecutedWork>>) -> SimulatedPlane {
         SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
@@ -149,6 +153,7 @@ impl SimulatedPlane {
             seed: settings.seed,
             cpu_period: settings.cpu_period,
             last_token: 0,
+            executed,
             past_work: Flow::default(),
         }
     }
@@ -239,17 +244,19 @@ impl SimulatedPlane {
                 (processor, Claim { weight: definition.cpu_weight(), quota: definition.cpu.map(quota) })
             }
         };
-        let Work::Modelled(model) = &definition.work else {
-            unreachable!("a simulation of work that is not modelled is refused")
-        };
         let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
         let takes_jobs = jobs.and_then(|index| {
             let container = definition.job_container(self.services[*index].container.as_deref())?;
             Some((*index, container))
         });
         let server = takes_jobs.map(|(_, container)| container);
-        let draws = Draws::of(self.seed, Stream::Work, start.task.0);
-        let (containers, dealt) = modelled_containers(definition, model, draws, server);
+        let (containers, dealt) = match &definition.work {
+            Work::Modelled(model) => {
+                let draws = Draws::of(self.seed, Stream::Work, start.task.0);
+                modelled_containers(definition, model, draws, server)
+            }
+            Work::Executed => (executed_containers(definition), Dealt::default()),
+        };
         let mut memory = MemoryUse::default();
         memory.hold(now, dealt.memory_mib);
         let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
@@ -264,6 +271,7 @@ impl SimulatedPlane {
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
             memory,
+            guests: None,
         };
         let slot = self.tasks.add(task);
         self.slots.insert(start.task, u32::try_from(slot).expect("there are less than four thousand million tasks"));
@@ -300,7 +308,32 @@ impl SimulatedPlane {
                 instance.images.insert(TaskDefinitionRef { family: family.clone(), revision });
             }
         }
+        if start.task_definition.work == Work::Executed
+            && let Err(reason) = self.prepare_guests(now, &start)
+        {
+            let change = TaskStateChange::of_failed_start(&start, reason, Some(now));
+            self.outbox.push(Event::TaskStateChange(change));
+            self.forget(task);
+            return;
+        }
         self.tell(now, task, AgentEvent::ImagesReady);
+    }
+
+    /// Makes a task's guests ready to start. Compiling an image takes no simulated time.
+    fn prepare_guests(&mut self, now: Timestamp, start: &Arc<TaskStart>) -> Result<(), String> {
+        let executed = self.executed.as_ref().ok_or("CannotStartContainerError: guests are not executed here")?;
+        let memory = start.task_definition.memory.unwrap_or_else(|| match start.host {
+            TaskHost::Fargate => FARGATE_MEMORY_DEFAULT,
+            TaskHost::Ec2(instance) => {
+                let launch = self.instances.get(&instance).map(|instance| &instance.launch);
+                launch.map_or(FARGATE_MEMORY_DEFAULT, |launch| launch.instance_type.memory)
+            }
+        });
+        let guests = ExecutedTask::new(executed, start, memory.bytes(), now)?;
+        if let Some(state) = self.slots.get(&start.task).and_then(|slot| self.tasks.get_mut(*slot as usize)) {
+            state.guests = Some(Box::new(guests));
+        }
+        Ok(())
     }
 
     /// Stops a task. One that is not known is ignored.

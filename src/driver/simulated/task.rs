@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::jobs::Job;
 use super::processor::{Claim, Flow, Rate};
-use super::work::{Dealt, ModelledContainer, Part};
+use super::work::{Dealt, ModelledContainer, NEVER, Part};
 use crate::agent::TaskAgent;
 use crate::control_plane::action::TaskStart;
+use crate::data_plane::executed::{ExecutedContainer, ExecutedTask};
 use crate::model::container_order::DependencyCondition;
 use crate::model::rng::Draws;
 use crate::model::task_definition::TaskDefinition;
@@ -33,6 +34,8 @@ pub(super) struct SimulatedTask {
     /// CPU work done, but for what its processor has not told yet.
     pub(super) computed: Flow,
     pub(super) memory: MemoryUse,
+    /// Its guests, where they are real.
+    pub(super) guests: Option<Box<ExecutedTask>>,
 }
 
 /// A container.
@@ -42,6 +45,8 @@ pub(super) struct SimulatedContainer {
     pub(super) doing: Doing,
     /// Tells what it waits for from what it has waited for before.
     pub(super) token: u64,
+    /// Which check it is, for what runs the health checks of a container.
+    pub(super) check: u64,
     /// Counts its starts.
     pub(super) attempt: u32,
     pub(super) job: Option<Job>,
@@ -67,13 +72,36 @@ pub(super) enum Doing {
 /// Where its steps come from.
 #[derive(Debug)]
 pub(super) enum ContainerWork {
+    /// It has none yet, or none any more.
+    None,
     Modelled(ModelledContainer),
+    Executed(Box<ExecutedContainer>),
+}
+
+impl SimulatedContainer {
+    /// Whether a job would end the step that it is in.
+    pub(super) fn takes_a_job(&self) -> bool {
+        match self.doing {
+            Doing::WaitingForJob => true,
+            Doing::Sleeping => self.work.wakes_for_jobs(),
+            Doing::Nothing | Doing::Starting | Doing::Computing => false,
+        }
+    }
 }
 
 impl ContainerWork {
+    /// It is over: a guest ends here.
+    pub(super) fn end(&mut self) {
+        if let ContainerWork::Executed(_) = self {
+            *self = ContainerWork::None;
+        }
+    }
+
     /// What it does next. `job` is the one that it is on.
     pub(super) fn next_step(&mut self, now: Timestamp, end: StepEnd, job: Option<&Job>) -> Step {
         match self {
+            ContainerWork::None => Step::SleepUntil(NEVER),
+            ContainerWork::Executed(work) => work.next_step(now, end),
             ContainerWork::Modelled(work) => match end {
                 StepEnd::Began => work.begin(now),
                 StepEnd::Done => work.done(now),
@@ -86,6 +114,8 @@ impl ContainerWork {
     /// Whether it hears at once that it is to stop, whatever it is doing.
     pub(super) fn hears_of_stop(&self, doing: Doing, job: Option<&Job>) -> bool {
         match self {
+            ContainerWork::None => false,
+            ContainerWork::Executed(_) => matches!(doing, Doing::Sleeping | Doing::WaitingForJob),
             // One that has a job ends it first.
             ContainerWork::Modelled(_) => {
                 job.is_none() && matches!(doing, Doing::Computing | Doing::Sleeping | Doing::WaitingForJob)
@@ -97,6 +127,15 @@ impl ContainerWork {
     pub(super) fn rate(&self) -> Rate {
         match self {
             ContainerWork::Modelled(work) => work.rate(),
+            ContainerWork::None | ContainerWork::Executed(_) => Rate::VCPU,
+        }
+    }
+
+    /// Whether a job ends its sleep.
+    pub(super) fn wakes_for_jobs(&self) -> bool {
+        match self {
+            ContainerWork::Executed(work) => work.waits_for_input(),
+            ContainerWork::None | ContainerWork::Modelled(_) => false,
         }
     }
 }
@@ -133,15 +172,36 @@ impl SimulatedTask {
     pub(super) fn usage(&mut self, now: Timestamp) -> TaskUsage {
         self.memory.pass(now);
         let vcpu = self.computed.vcpu();
+        let cpu_time = Duration::from_nanos(vcpu.0);
+        if let Some(guests) = &self.guests {
+            // A step that is under way counts as far as it has come.
+            return TaskUsage { vcpu, cpu_time, ..guests.usage(now) };
+        }
         TaskUsage {
             vcpu,
-            cpu_time: Duration::from_nanos(vcpu.0),
+            cpu_time,
             memory_bytes: self.memory.mib << 20,
             memory_bytes_peak: self.memory.peak_mib << 20,
             memory_mib_millis: self.memory.mib_millis,
             ..TaskUsage::default()
         }
     }
+}
+
+/// The containers of a task whose guests are real, and behind them what runs their health checks.
+pub(super) fn executed_containers(definition: &TaskDefinition) -> Vec<SimulatedContainer> {
+    let none = |_| SimulatedContainer {
+        work: ContainerWork::None,
+        doing: Doing::Nothing,
+        token: 0,
+        check: 0,
+        attempt: 0,
+        job: None,
+        is_stopping: false,
+        cold_start: Duration::ZERO,
+        crash: None,
+    };
+    (0..definition.containers.len() * 2).map(none).collect()
 }
 
 /// The containers of a modelled task, and how long its pull takes. `server` is the one that takes jobs.
@@ -165,6 +225,7 @@ pub(super) fn modelled_containers(
             work: ContainerWork::Modelled(ModelledContainer::new(model, dealt, part)),
             doing: Doing::Nothing,
             token: 0,
+            check: 0,
             attempt: 0,
             job: None,
             is_stopping: false,
