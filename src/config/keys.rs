@@ -72,6 +72,8 @@ pub const TABLES: &[&TableKeys] = &[
     &LOAD_SINE,
     &LOAD_SPIKE,
     &FAULT,
+    &SIMULATION,
+    &MESSAGES,
     &INSTANCE_REFRESH,
     &REFRESH_PREFERENCES,
 ];
@@ -92,6 +94,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "load",
         "fault",
         "instance_refresh",
+        "simulation",
     ],
     planned: &[],
 };
@@ -186,6 +189,14 @@ pub(super) const LIFECYCLE_HOOK: TableKeys = TableKeys {
 pub(super) const INSTANCE_MAINTENANCE_POLICY: TableKeys = TableKeys {
     table: "capacity_provider.auto_scaling_group.instance_maintenance_policy",
     keys: &["min_healthy_percentage", "max_healthy_percentage"],
+    planned: &[],
+};
+
+pub(super) const SIMULATION: TableKeys = TableKeys { table: "simulation", keys: &["messages"], planned: &[] };
+
+pub(super) const MESSAGES: TableKeys = TableKeys {
+    table: "simulation.messages",
+    keys: &["lost", "late", "repeated", "delay", "resent_after"],
     planned: &[],
 };
 

@@ -31,6 +31,7 @@ mod keys;
 mod launch;
 mod load_shapes;
 mod loads;
+mod messages;
 mod paths;
 mod reader;
 mod references;

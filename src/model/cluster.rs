@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
-use super::fault::Fault;
+use super::fault::{Fault, MessageFaults};
 use super::ids::ContainerInstanceId;
 use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
@@ -46,6 +46,8 @@ pub struct ClusterSpec {
     pub loads: Vec<Load>,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
+    /// What becomes of messages in simulated time.
+    pub messages: MessageFaults,
     /// Instance refreshes and when to start them.
     pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
 }

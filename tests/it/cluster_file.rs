@@ -119,7 +119,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 61] = [
+    let parents: [(&str, &str); 63] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -239,6 +239,8 @@ fn every_key_is_read() {
         ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
+        ("simulation", "[simulation]\n"),
+        ("simulation.messages", "[simulation]\n[simulation.messages]\n"),
         ("load", "[[load]]\n"),
         ("load.steps", "[[load]]\n[[load.steps]]\n"),
         ("load.sine", "[[load]]\n[load.sine]\n"),

@@ -435,3 +435,23 @@ fn the_shipped_day_goes_by() {
     }
     assert!(snapshot.bill().total.0 > 0 && simulation.state().is_empty());
 }
+
+/// Claim: messages that are lost, late or repeated change nothing in the end. Method: a cluster that scales and loses instances while one
+/// message in five goes astray, over many seeds: its state stays sound, and when all has come its tasks are what they should be.
+#[test]
+fn messages_that_go_astray_are_survived() {
+    for seed in 0..16 {
+        let astray = "[simulation.messages]\nlost = 0.05\nlate = 0.1\nrepeated = 0.05\n\
+                      delay = { exponential = { mean = \"4s\" } }\n[[fault]]\nkind = \"INSTANCE_FAILURE\"\n\
+                      mean_time_between = \"10m\"\n";
+        let mut simulation = simulation(&format!("{}{astray}", busy(seed)));
+        for minute in 1..=69 {
+            simulation.run_until(Timestamp(minute * 60_000_000_000), u64::MAX);
+            simulation.state().check_invariants(longshore::model::ids::IdForm { seed });
+        }
+        let web = &simulation.state().services["web"];
+        assert!(web.running_count() > 0, "seed {seed}: {} of {}", web.running_count(), web.spec.desired_count);
+        simulation.run_to_end();
+        assert!(simulation.state().is_empty(), "seed {seed}");
+    }
+}
