@@ -45,7 +45,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
 use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
-use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
+use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;

@@ -6,7 +6,7 @@
 use crate::model::cluster::{Arrivals, Load};
 use crate::model::distribution::standard_exponential;
 use crate::model::rng::{RandomStream, Stream};
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::Timestamp;
 
 /// One job: what a rate of `jobs_per_gigasecond` of 1 yields in so many nanoseconds.
 const ONE_JOB: u128 = 1_000_000_000_000_000_000;
@@ -111,6 +111,7 @@ impl ArrivalTimes {
 mod tests {
     use super::*;
     use crate::model::cluster::LoadStep;
+    use crate::model::units::Duration;
 
     fn load(arrivals: Arrivals, steps: &[(u64, u64)]) -> Load {
         let steps = steps
