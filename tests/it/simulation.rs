@@ -455,3 +455,52 @@ fn messages_that_go_astray_are_survived() {
         assert!(simulation.state().is_empty(), "seed {seed}");
     }
 }
+
+/// Order, restarts and stop timeouts are the agent's in simulated time too: a first container that others wait for is over at once, one
+/// that crashes is started again, and one that takes too long to stop is killed.
+#[test]
+fn containers_have_their_order_restarts_and_stop_timeouts() {
+    let text = r#"
+[cluster]
+name = "order"
+[settings]
+run_for = "10m"
+[[task_definition]]
+family = "web"
+cpu = "256"
+memory = "512"
+requires_compatibilities = ["FARGATE"]
+  [task_definition.simulation]
+  cold_start = "2s"
+  job_cpu = "10ms"
+  stop = "1h"
+  crash = { probability = 1, after = "3m", exit_code = 9 }
+  [[task_definition.container]]
+  name = "web"
+  stop_timeout = "20s"
+  depends_on = [{ container_name = "init", condition = "SUCCESS" }]
+  restart_policy = { enabled = true, restart_attempt_period = "60s" }
+  [[task_definition.container]]
+  name = "init"
+  essential = false
+[[service]]
+name = "web"
+task_definition = "web"
+desired_count = 1
+launch_type = "FARGATE"
+[[load]]
+service = "web"
+job = "x"
+jobs_per_second = 1
+"#;
+    let mut simulation = simulation(text);
+    simulation.run_to_end();
+    let tasks = tasks(&simulation);
+    let [task] = tasks.as_slice() else { panic!("one task: {tasks:?}") };
+    let millis = |at: Option<Timestamp>| at.map(|at| at.0 / 1_000_000);
+    assert_eq!((millis(task.started_at), millis(task.stopped_at)), (Some(4_000), Some(620_000)));
+    assert_eq!((task.containers[0].restart_count, task.containers[1].exit.exit_code), (3, Some(0)));
+    assert_eq!(task.containers[0].exit.exit_code, Some(137));
+    let jobs = simulation.snapshot().jobs["web"];
+    assert!(jobs.completed >= 580 && jobs.completed <= jobs.pushed, "{jobs:?}");
+}
