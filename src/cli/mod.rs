@@ -99,8 +99,11 @@ struct SimulateArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Write what containers whose work is executed print into files below this folder
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
     #[command(flatten)]
-    host: HostArguments,
+    images: ImageArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,15 +165,22 @@ struct ValidateArguments {
 /// Settings of this machine that change nothing of what a cluster decides.
 #[derive(Debug, clap::Args)]
 struct HostArguments {
+    /// The most worker threads of one pool [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    worker_threads: Option<u16>,
+    #[command(flatten)]
+    images: ImageArguments,
+}
+
+/// Where images are compiled to, and how fast.
+#[derive(Debug, clap::Args)]
+struct ImageArguments {
     /// Where compiled modules are kept between runs [default: the user's cache folder]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache_dir: Option<PathBuf>,
     /// Keep compiled modules in memory only
     #[arg(long)]
     no_cache: bool,
-    /// The most worker threads of one pool [default: the number of cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    worker_threads: Option<u16>,
     /// How many modules are compiled at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     compile_threads: u16,
@@ -178,8 +188,13 @@ struct HostArguments {
 
 impl HostArguments {
     fn data_plane_options(&self) -> DataPlaneOptions {
+        DataPlaneOptions { worker_threads: self.worker_threads.map(usize::from), ..self.images.data_plane_options() }
+    }
+}
+
+impl ImageArguments {
+    fn data_plane_options(&self) -> DataPlaneOptions {
         DataPlaneOptions {
-            worker_threads: self.worker_threads.map(usize::from),
             cache_dir: self.cache_dir(),
             compile_parallelism: self.compile_threads.into(),
             ..DataPlaneOptions::default()

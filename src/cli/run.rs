@@ -16,9 +16,8 @@ use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
 use crate::driver::report::Report;
-use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
+use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster};
 use crate::driver::snapshot::Snapshot;
-use crate::model::cluster::ClusterSpec;
 use crate::model::ids::IdForm;
 
 /// How often a stop request is looked for, and the live view drawn again.
@@ -54,7 +53,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         watcher: Some(watcher),
         event_watcher,
     };
-    let cluster = start(spec, options, &images).map_err(failed)?;
+    let cluster = while_images_are_made(&images, || RunningCluster::start(spec, options)).map_err(failed)?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
@@ -82,12 +81,11 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
 }
 
-/// Starts the cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.
-fn start(
-    spec: ClusterSpec,
-    options: HostOptions,
+/// Starts a cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.
+pub(super) fn while_images_are_made<T>(
     images: &crossbeam_channel::Receiver<ImageProgress>,
-) -> Result<RunningCluster, StartError> {
+    start: impl FnOnce() -> T,
+) -> T {
     let (started, ready) = crossbeam_channel::bounded::<()>(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -104,7 +102,7 @@ fn start(
                 anstream::eprintln!("{}", plain_view::image_line(&progress));
             }
         });
-        let cluster = RunningCluster::start(spec, options);
+        let cluster = start();
         drop(started);
         cluster
     })

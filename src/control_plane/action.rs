@@ -68,11 +68,11 @@ pub struct TaskStart {
 impl TaskStateChange {
     /// What a data plane reports of a task whose container instance is not there (any more).
     pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
-        let reason = "ResourceInitializationError: the container instance is gone";
-        TaskStateChange::of_failed_start(start, reason.to_owned(), None)
+        let reason = "ResourceInitializationError: the container instance is gone".to_owned();
+        TaskStateChange::of_failed_start(start, reason, None)
     }
 
-    /// What a data plane reports of a task that cannot start, and whose images it may have begun to pull.
+    /// What a data plane reports of a task of which nothing could be started, when its pull has begun at a moment, if it has.
     pub fn of_failed_start(start: &TaskStart, reason: String, pull_started_at: Option<Timestamp>) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {
             container_index,

@@ -6,7 +6,7 @@
 //!
 //! An EC2 instance is a pool of worker threads of its own, one a vCPU up to the host's; all Fargate tasks share one pool,
 //! where each has a hard quota. See `pool` for how a worker spends its time, `schedule` for who is next, `sandbox` for
-//! what a guest is, and `memory` and `meter` for what it is charged.
+//! what a guest is, and `memory` and `meter` for what it is charged. In simulated time there are neither pools nor workers: see `executed`.
 
 pub mod clock;
 mod container;
@@ -18,6 +18,7 @@ pub mod jobs;
 mod life;
 mod memory;
 mod meter;
+mod newcomer;
 pub mod options;
 mod outbox;
 mod pool;
@@ -44,7 +45,7 @@ use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
@@ -52,6 +53,7 @@ use engine::Engines;
 use image::{ImageError, Images};
 use jobs::{JobQueue, JobReader};
 use meter::CpuMeasure;
+use newcomer::{Known, Newcomer};
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
@@ -136,7 +138,7 @@ struct Shared {
     images: Images,
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
-    tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
+    tasks: Mutex<BTreeMap<TaskId, Known>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
     /// Output of tasks that have stopped, by container, the oldest first.
@@ -264,7 +266,7 @@ impl DataPlane {
         match removed {
             Instance::Booting { .. } => self.shared.send(Event::InstanceTerminated { instance, reason: None }),
             Instance::Running { pool, .. } => {
-                for task in self.shared.tasks_where(|task| task.start.host == TaskHost::Ec2(instance)) {
+                for task in self.shared.tasks_where(|start| start.host == TaskHost::Ec2(instance)) {
                     task.kill(Kill::HostGone, &self.shared);
                 }
                 pool.send(Message::Close);
@@ -289,14 +291,23 @@ impl DataPlane {
             return;
         };
         let now = shared.clock.now();
-        let task = Task::new(start, shared, limits, now);
-        shared.tasks.lock().insert(start.task, task.clone());
-        task.begin(shared, now);
+        match Newcomer::of(start, limits, shared, now) {
+            Ok(newcomer) => {
+                shared.tasks.lock().insert(start.task, Known::Newcomer(newcomer.clone()));
+                let pool = &newcomer.limits.pool;
+                pool.send(Message::Newcomer(newcomer.clone()));
+            }
+            Err(limits) => {
+                let task = Task::new(start, shared, limits, now);
+                shared.tasks.lock().insert(start.task, Known::Task(task.clone()));
+                task.begin(shared, now);
+            }
+        }
     }
 
     /// Stops a task: end-of-file on standard input, then interruption after each container's stop timeout.
     pub fn stop_task(&self, task: TaskId) {
-        let task = self.shared.tasks.lock().get(&task).cloned();
+        let task = self.shared.tasks.lock().get_mut(&task).map(|known| known.make(&self.shared));
         if let Some(task) = task {
             task.stop(&self.shared);
         }
@@ -314,15 +325,15 @@ impl DataPlane {
         drop(self);
     }
 
-    /// What every live task has used so far.
+    /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
-        let tasks = self.shared.tasks_where(|_| true);
+        let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().values().filter_map(Known::made).cloned().collect();
         tasks.iter().map(|task| UsageSample { task: task.start.task, usage: task.usage(&self.shared) }).collect()
     }
 
     /// What one live task has used so far.
     pub fn usage_of(&self, task: TaskId) -> Option<TaskUsage> {
-        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        let task = self.shared.tasks.lock().get_mut(&task)?.make(&self.shared);
         Some(task.usage(&self.shared))
     }
 
@@ -338,8 +349,9 @@ impl DataPlane {
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
         // Held all the while: a task that is forgotten meanwhile takes its output along.
-        let live = self.shared.tasks.lock();
-        if let Some(task) = live.get(&task) {
+        let mut live = self.shared.tasks.lock();
+        if let Some(known) = live.get_mut(&task) {
+            let task = known.make(&self.shared);
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let stopped = self.shared.stopped.lock();
@@ -349,7 +361,7 @@ impl DataPlane {
 
     /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        let task = self.shared.tasks.lock().get(&task)?.made()?.clone();
         Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
@@ -483,8 +495,14 @@ impl Shared {
         }
     }
 
-    fn tasks_where(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
-        self.tasks.lock().values().filter(|task| wanted(task)).cloned().collect()
+    fn tasks_where(self: &Arc<Shared>, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
+        let mut tasks = self.tasks.lock();
+        tasks.values_mut().filter(|known| wanted(known.start())).map(|known| known.make(self)).collect()
+    }
+
+    /// The task of a newcomer that has its first turn. `None`: it is over.
+    fn made(self: &Arc<Shared>, newcomer: &Newcomer) -> Option<Arc<Task>> {
+        Some(self.tasks.lock().get_mut(&newcomer.start.task)?.make(self))
     }
 
     /// A task is over: only its output is kept.
@@ -522,13 +540,6 @@ impl Shared {
         Some((index, self.job_queue(service).reader()))
     }
 
-    fn log_path(&self, start: &TaskStart, container: &ContainerDefinition) -> Option<PathBuf> {
-        let folder = self.options.log_dir.as_deref()?;
-        let owner = start.service.as_deref().unwrap_or(&start.task_definition.family);
-        let task = self.options.id_form.task(start.task);
-        Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
-    }
-
     /// Removes a folder, later and elsewhere: it may hold much.
     fn remove_folder(&self, folder: PathBuf) {
         self.runtime.spawn_blocking(move || {
@@ -550,11 +561,4 @@ impl Shared {
         }
         *threads = live;
     }
-}
-
-/// A name as one component of a path.
-fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(safe).collect();
-    if name.starts_with('.') { format!("_{name}") } else { name }
 }

@@ -19,6 +19,7 @@ use super::image::{Image, ImageError};
 use super::jobs::ReaderEnd;
 use super::life::Life;
 use super::memory::{ContainerMemory, TaskMemory};
+use super::newcomer::Newcomer;
 use super::pool::{Message, Pool};
 use super::preparation::Preparation;
 use super::sandbox::{self, EXIT_KILLED, Launch, Special};
@@ -102,6 +103,18 @@ struct ContainerEnd {
 }
 
 impl Task {
+    /// A task that is ready to run.
+    pub(super) fn of_newcomer(newcomer: &Newcomer, shared: &Arc<Shared>) -> Arc<Task> {
+        let task = Task::new(&newcomer.start, shared, newcomer.limits.clone(), newcomer.at);
+        {
+            let mut state = task.state.lock();
+            state.pull_started_at = Some(newcomer.at);
+            state.pull_stopped_at = Some(newcomer.at);
+            state.phase = Phase::Admitted { images: newcomer.images.clone() };
+        }
+        task
+    }
+
     /// A task that is known from `now` on.
     pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits, now: Timestamp) -> Arc<Task> {
         let definition = &start.task_definition;
@@ -115,7 +128,7 @@ impl Task {
                 Some((_, reader)) => Input::with_jobs(reader),
                 None => Input::default(),
             };
-            let log_path = shared.log_path(start, container);
+            let log_path = shared.options.log_path(start, container);
             Container::new(memory, input, ContainerOutput::new(shared.output.clone(), start.task, index, log_path))
         });
         let mut containers: Vec<Arc<Container>> = containers.collect();
@@ -455,6 +468,7 @@ impl Task {
 }
 
 /// What the place that a task runs in gives it.
+#[derive(Clone)]
 pub(super) struct TaskLimits {
     pub(super) pool: Arc<Pool>,
     pub(super) weight: u64,

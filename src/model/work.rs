@@ -19,6 +19,8 @@ pub enum Step {
     SleepUntil(Timestamp),
     /// It waits for the next job of its service; asking for it ends the one before. Without a service that has load it waits for ever.
     WaitForJob,
+    /// The same, but no longer than until a moment.
+    WaitForJobUntil(Timestamp),
     /// It is over. There is no step after it.
     Exit(ContainerExit),
 }

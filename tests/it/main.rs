@@ -7,6 +7,7 @@ mod containers;
 mod control_plane_properties;
 mod deploy_command;
 mod executed;
+mod executed_cluster;
 mod guests;
 mod harness;
 mod metering;

@@ -103,6 +103,10 @@ impl SimulatedPlane {
                 }
                 container.attempt = attempt;
                 container.is_stopping = false;
+                if let Some(executed) = &mut state.executed {
+                    let guest = executed.start_container(container_index, now);
+                    container.work = ContainerWork::Executed(Some(Box::new(guest)));
+                }
                 container.doing = Doing::Starting;
                 container.token = token;
                 if container.cold_start.is_zero() {
@@ -115,7 +119,7 @@ impl SimulatedPlane {
             AgentAction::SignalStop { container_index } => {
                 let container = &mut state.containers[container_index];
                 container.is_stopping = true;
-                if container.work.hears_of_stop(container.doing, container.job.as_ref()) {
+                if container.work.hear_of_stop(container.doing, container.job.as_ref()) {
                     let exit = self.advance(now, place(container_index), StepEnd::EndOfInput);
                     line.extend(exit.map(Next::Tell));
                 }
@@ -127,31 +131,25 @@ impl SimulatedPlane {
                 line.extend(exit.map(Next::Tell));
             }
             AgentAction::StartCheck { container_index, check } => {
-                let count = state.start.task_definition.containers.len();
-                let checking = state.guests.as_mut().and_then(|guests| guests.start_check(container_index, now));
-                match checking {
-                    Some(checking) => {
-                        let runs_check = &mut state.containers[count + container_index];
-                        runs_check.work = ContainerWork::Executed(Box::new(checking));
-                        runs_check.check = check;
-                        // What a check reads is at its end.
-                        runs_check.is_stopping = true;
-                        line.push_back(Next::Begin { container: place(count + container_index).container });
-                    }
-                    // A modelled container is well for as long as it runs.
-                    None => {
-                        let result = CheckResult::Passed;
-                        line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
-                    }
+                if let Some(executed) = &mut state.executed {
+                    let at = place(state.start.task_definition.containers.len() + container_index);
+                    let guest = executed.start_check(container_index, now).map(Box::new);
+                    state.containers[at.container as usize].work = ContainerWork::Check(guest, check);
+                    line.push_back(Next::Begin { container: at.container });
+                    return;
                 }
+                // A modelled container is well for as long as it runs.
+                let result = CheckResult::Passed;
+                line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
             }
-            AgentAction::KillCheck { container_index, .. } => {
-                let count = state.start.task_definition.containers.len();
-                if count + container_index < state.containers.len() {
-                    let killed = ContainerExit { exit_code: Some(EXIT_KILLED), reason: None };
-                    let event = self.end_container(now, place(count + container_index), killed);
-                    line.extend(event.map(Next::Tell));
-                }
+            AgentAction::KillCheck { container_index, .. } if state.executed.is_some() => {
+                let at = place(state.start.task_definition.containers.len() + container_index);
+                let end = self.end_container(now, at, ContainerExit::default());
+                line.extend(end.map(Next::Tell));
+            }
+            AgentAction::KillCheck { container_index, check } => {
+                let result = CheckResult::Failed;
+                line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
             }
             AgentAction::Report(AgentReport { step, containers }) => {
                 let step = match step {
@@ -196,7 +194,15 @@ impl SimulatedPlane {
         match container.doing {
             Doing::Starting => self.do_all(now, task, Next::Started { container: place.container }),
             Doing::Sleeping => self.go_on(now, place, StepEnd::Done),
-            Doing::Nothing | Doing::Computing | Doing::WaitingForJob => {}
+            // For a job, and for no longer than until this moment.
+            Doing::WaitingForJob => {
+                container.doing = Doing::Sleeping;
+                if let Some(service) = self.service_of(place) {
+                    self.services[service].wait_no_longer(token);
+                }
+                self.go_on(now, place, StepEnd::Done);
+            }
+            Doing::Nothing | Doing::Computing => {}
         }
     }
 
@@ -266,7 +272,9 @@ impl SimulatedPlane {
             };
             let next = match next {
                 Step::Cpu(VcpuNanos(0)) if steps_left == 0 => Step::Cpu(VcpuNanos(1)),
-                Step::SleepUntil(at) if at <= now && steps_left == 0 => Step::SleepUntil(Timestamp(now.0 + 1)),
+                Step::SleepUntil(at) | Step::WaitForJobUntil(at) if at <= now && steps_left == 0 => {
+                    Step::SleepUntil(Timestamp(now.0 + 1))
+                }
                 next => next,
             };
             steps_left = steps_left.saturating_sub(1);
@@ -294,7 +302,8 @@ impl SimulatedPlane {
                     }
                     return None;
                 }
-                Step::WaitForJob => {
+                Step::WaitForJobUntil(at) if at <= now => {}
+                Step::WaitForJob | Step::WaitForJobUntil(_) => {
                     self.leave_job(now, place, JobEnd::Done);
                     if self.container(place)?.is_stopping && !std::mem::replace(&mut is_told_of_end, true) {
                         end = StepEnd::EndOfInput;
@@ -308,6 +317,9 @@ impl SimulatedPlane {
                             let container = self.container(place)?;
                             container.doing = Doing::WaitingForJob;
                             container.token = token;
+                            if let Step::WaitForJobUntil(at) = next {
+                                self.queue.add(at, Happening::Container { place, token });
+                            }
                             if let Some(service) = self.service_of(place) {
                                 self.services[service].wait(place, token);
                             }
@@ -396,14 +408,20 @@ impl SimulatedPlane {
         let container = self.container(place)?;
         container.doing = Doing::Nothing;
         container.token = 0;
-        container.work.end();
-        let (attempt, check) = (container.attempt, container.check);
-        let count = self.tasks.get_mut(place.slot as usize)?.start.task_definition.containers.len();
-        let container_index = place.container as usize;
-        if container_index >= count {
-            let result = if exit.exit_code == Some(0) { CheckResult::Passed } else { CheckResult::Failed };
-            return Some(AgentEvent::CheckFinished { container_index: container_index - count, check, result });
+        let attempt = container.attempt;
+        match &mut container.work {
+            ContainerWork::Modelled(_) => {}
+            // The guest goes, wherever it is.
+            ContainerWork::Executed(guest) => *guest = None,
+            ContainerWork::Check(guest, check) => {
+                *guest = None;
+                let check = *check;
+                let owners = self.tasks.get_mut(place.slot as usize)?.start.task_definition.containers.len();
+                let container_index = place.container as usize - owners;
+                let result = if exit.exit_code == Some(0) { CheckResult::Passed } else { CheckResult::Failed };
+                return Some(AgentEvent::CheckFinished { container_index, check, result });
+            }
         }
-        Some(AgentEvent::ContainerExited { container_index, attempt, exit })
+        Some(AgentEvent::ContainerExited { container_index: place.container as usize, attempt, exit })
     }
 }

@@ -9,6 +9,7 @@
 
 mod containers;
 mod digest;
+mod executed;
 pub mod histogram;
 mod jobs;
 mod messages;
@@ -40,14 +41,12 @@ use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::data_plane::DataPlaneOptions;
-use crate::data_plane::executed::ExecutedWork;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::{IdForm, RequestId};
 use crate::model::recent::Percentiles;
 use crate::model::units::{Duration, Timestamp};
-use crate::model::work::Work;
 
 /// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
 pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -57,6 +56,8 @@ pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
 pub struct SimulationOptions {
     /// Whether a digest of all events is kept.
     pub digest: Digest,
+    /// Settings of the engine that runs real guests: its cache, its output, how it compiles. What a simulation decides depends on none.
+    pub data_plane: DataPlaneOptions,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
     /// Where images are compiled and cached, for work that is executed. Its basis, rate and id form are taken from the cluster.
@@ -79,14 +80,9 @@ pub enum SimulationError {
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
-    /// Guests can't be executed.
-    #[error("cannot execute the work of task definition {family}: {reason}")]
-    NotExecuted {
-        /// The first one that is not modelled.
-        family: String,
-        /// Why not.
-        reason: String,
-    },
+    /// Its real guests cannot be run.
+    #[error("{0}")]
+    Engine(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -138,7 +134,7 @@ impl Simulation {
     /// A cluster at its start: everything that its spec names has been asked for.
     ///
     /// # Errors
-    /// When work is not modelled, the region has no prices, or the control plane refuses something in the spec.
+    /// When the engine can't be started, the region has no prices, or the control plane refuses something in the spec.
     pub fn new(spec: &ClusterSpec, options: SimulationOptions) -> Result<Simulation, SimulationError> {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
@@ -151,8 +147,8 @@ impl Simulation {
         let has_services = !spec.services.is_empty();
         let run_for = run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
         let samples_usage = !settings.usage_period.is_zero();
-        let executed = executed_work(spec, options.data_plane, calendar_start)?;
-        let mut plane = SimulatedPlane::new(&settings, executed);
+        let executed_work = executed::start(spec, options.data_plane, calendar_start)?;
+        let mut plane = SimulatedPlane::new(&settings, executed_work);
         for (index, load) in spec.loads.iter().enumerate() {
             plane.attach_load(load.clone(), u64::try_from(index).unwrap_or(u64::MAX));
         }

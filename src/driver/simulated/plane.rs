@@ -64,6 +64,8 @@ pub(super) struct SimulatedPlane {
     pub(super) services_to_serve: Vec<usize>,
     loads: Vec<LoadStream>,
     instances: BTreeMap<ContainerInstanceId, Instance>,
+    /// What all real guests share, where there are some.
+    executed_work: Option<Arc<ExecutedWork>>,
     seed: u64,
     cpu_period: Duration,
     last_token: u64,
@@ -137,7 +139,7 @@ impl<T> Slots<T> {
 }
 
 impl SimulatedPlane {
-    pub(super) fn new(settings: &Settings, executed: Option<Arc<ExecutedWork>>) -> SimulatedPlane {
+    pub(super) fn new(settings: &Settings, executed_work: Option<Arc<ExecutedWork>>) -> SimulatedPlane {
         SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
@@ -150,6 +152,7 @@ impl SimulatedPlane {
             services_to_serve: Vec::new(),
             loads: Vec::new(),
             instances: BTreeMap::new(),
+            executed_work,
             seed: settings.seed,
             cpu_period: settings.cpu_period,
             last_token: 0,
@@ -224,12 +227,20 @@ impl SimulatedPlane {
             return;
         }
         let definition = &start.task_definition;
+        let executed = match self.executed_task(now, start) {
+            Ok(executed) => executed,
+            Err(reason) => {
+                self.outbox.push(Event::TaskStateChange(TaskStateChange::of_failed_start(start, reason, Some(now))));
+                return;
+            }
+        };
         let period = self.cpu_period;
         let quota = |cpu: CpuUnits| Quota::new(cpu, period, now);
         let (processor, claim) = match start.host {
             TaskHost::Fargate => {
                 let cpu = definition.cpu.unwrap_or(FARGATE_CPU_DEFAULT);
-                let threads = u32::try_from(definition.containers.len()).unwrap_or(u32::MAX);
+                let checks = definition.containers.iter().filter(|container| container.health_check.is_some());
+                let threads = u32::try_from(definition.containers.len() + checks.count()).unwrap_or(u32::MAX);
                 let capacity = Rate::of(CpuUnits(threads.saturating_mul(CpuUnits::PER_VCPU)));
                 let processor = self.add_processor(now, capacity);
                 (processor, Claim { weight: 1, quota: Some(quota(cpu)) })
@@ -249,13 +260,12 @@ impl SimulatedPlane {
             let container = definition.job_container(self.services[*index].container.as_deref())?;
             Some((*index, container))
         });
-        let server = takes_jobs.map(|(_, container)| container);
         let (containers, dealt) = match &definition.work {
-            Work::Modelled(model) => {
-                let draws = Draws::of(self.seed, Stream::Work, start.task.0);
-                modelled_containers(definition, model, draws, server)
-            }
             Work::Executed => (executed_containers(definition), Dealt::default()),
+            Work::Modelled(model) => {
+                let server = takes_jobs.map(|(_, container)| container);
+                modelled_containers(definition, model, Draws::of(self.seed, Stream::Work, start.task.0), server)
+            }
         };
         let mut memory = MemoryUse::default();
         memory.hold(now, dealt.memory_mib);
@@ -267,6 +277,7 @@ impl SimulatedPlane {
             processor,
             claim,
             containers,
+            executed,
             takes_jobs,
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
@@ -281,6 +292,21 @@ impl SimulatedPlane {
             self.queue.add(now + dealt.pull, Happening::Pulled(start.task));
             self.report(start.task, TaskStep::Pulling, Vec::new());
         }
+    }
+
+    /// What the guests of a task share; nothing where its work is modelled.
+    fn executed_task(&self, now: Timestamp, start: &Arc<TaskStart>) -> Result<Option<Box<ExecutedTask>>, String> {
+        let definition = &start.task_definition;
+        let Some(work) = self.executed_work.as_ref().filter(|_| definition.work == Work::Executed) else {
+            return Ok(None);
+        };
+        let memory = definition.memory.unwrap_or_else(|| match start.host {
+            TaskHost::Fargate => FARGATE_MEMORY_DEFAULT,
+            TaskHost::Ec2(instance) => {
+                self.instances.get(&instance).map(|state| state.launch.instance_type.memory).unwrap_or_default()
+            }
+        });
+        Ok(Some(Box::new(ExecutedTask::new(work, start, memory.bytes(), now)?)))
     }
 
     /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
