@@ -98,9 +98,6 @@ impl SimulatedPlane {
         match action {
             AgentAction::Start { container_index, attempt } => {
                 let container = &mut state.containers[container_index];
-                if let Some(guests) = &mut state.guests {
-                    container.work = ContainerWork::Executed(Box::new(guests.start_container(container_index, now)));
-                }
                 container.attempt = attempt;
                 container.is_stopping = false;
                 if let Some(executed) = &mut state.executed {
@@ -246,8 +243,7 @@ impl SimulatedPlane {
             let state = self.tasks.get_mut(place.slot as usize);
             let container = state.and_then(|state| state.containers.get_mut(place.container as usize));
             // Others have gone in the meantime, or have something to do.
-            if let Some(container) = container.filter(|one| one.token == token && one.takes_a_job()) {
-                container.doing = Doing::WaitingForJob;
+            if container.is_some_and(|one| one.token == token && one.doing == Doing::WaitingForJob) {
                 self.go_on(now, place, StepEnd::Done);
             }
         }
@@ -291,12 +287,6 @@ impl SimulatedPlane {
                     let container = self.container(place)?;
                     container.doing = Doing::Sleeping;
                     container.token = token;
-                    if container.work.wakes_for_jobs()
-                        && let Some(service) = self.service_of(place)
-                    {
-                        self.services[service].wait(place, token);
-                        self.services_to_serve.push(service);
-                    }
                     if at < NEVER {
                         self.queue.add(at, Happening::Container { place, token });
                     }

@@ -20,7 +20,7 @@ pub mod report;
 mod task;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -44,7 +44,7 @@ use crate::data_plane::DataPlaneOptions;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
-use crate::model::ids::{IdForm, RequestId};
+use crate::model::ids::RequestId;
 use crate::model::recent::Percentiles;
 use crate::model::units::{Duration, Timestamp};
 
@@ -60,8 +60,6 @@ pub struct SimulationOptions {
     pub data_plane: DataPlaneOptions,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
-    /// Where images are compiled and cached, for work that is executed. Its basis, rate and id form are taken from the cluster.
-    pub data_plane: DataPlaneOptions,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -428,34 +426,6 @@ impl Simulation {
             let _ = watcher.send(event);
         }
     }
-}
-
-/// What runs real guests, if some task definition's work is not modelled: every such image is there when it returns.
-fn executed_work(
-    spec: &ClusterSpec,
-    options: DataPlaneOptions,
-    calendar_start: jiff::Timestamp,
-) -> Result<Option<Arc<ExecutedWork>>, SimulationError> {
-    let settings = &spec.settings;
-    let executed: Vec<_> =
-        spec.task_definitions.iter().filter(|definition| definition.work == Work::Executed).collect();
-    let Some(first) = executed.first() else { return Ok(None) };
-    let options = DataPlaneOptions {
-        cpu_basis: settings.cpu_basis,
-        fuel_rate: settings.fuel_rate,
-        cpu_period: settings.cpu_period,
-        id_form: IdForm { seed: settings.seed },
-        ..options
-    };
-    let work = ExecutedWork::start(&options, settings.seed, calendar_start)
-        .map_err(|error| SimulationError::NotExecuted { family: first.family.clone(), reason: error.to_string() })?;
-    let containers = executed.iter().flat_map(|definition| &definition.containers);
-    let images: BTreeSet<&str> = containers.map(|container| container.image.as_str()).collect();
-    for answer in images.into_iter().map(|image| work.prepare(image)).collect::<Vec<_>>() {
-        // A failure is told again to each task of the image.
-        let _ = answer.recv();
-    }
-    Ok(Some(Arc::new(work)))
 }
 
 impl PlannedCluster for Simulation {

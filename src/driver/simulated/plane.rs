@@ -69,8 +69,6 @@ pub(super) struct SimulatedPlane {
     seed: u64,
     cpu_period: Duration,
     last_token: u64,
-    /// What runs real guests, if there are any.
-    executed: Option<Arc<ExecutedWork>>,
     /// Work of tasks that are over.
     past_work: Flow,
 }
@@ -156,7 +154,6 @@ impl SimulatedPlane {
             seed: settings.seed,
             cpu_period: settings.cpu_period,
             last_token: 0,
-            executed,
             past_work: Flow::default(),
         }
     }
@@ -282,7 +279,6 @@ impl SimulatedPlane {
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
             memory,
-            guests: None,
         };
         let slot = self.tasks.add(task);
         self.slots.insert(start.task, u32::try_from(slot).expect("there are less than four thousand million tasks"));
@@ -334,32 +330,7 @@ impl SimulatedPlane {
                 instance.images.insert(TaskDefinitionRef { family: family.clone(), revision });
             }
         }
-        if start.task_definition.work == Work::Executed
-            && let Err(reason) = self.prepare_guests(now, &start)
-        {
-            let change = TaskStateChange::of_failed_start(&start, reason, Some(now));
-            self.outbox.push(Event::TaskStateChange(change));
-            self.forget(task);
-            return;
-        }
         self.tell(now, task, AgentEvent::ImagesReady);
-    }
-
-    /// Makes a task's guests ready to start. Compiling an image takes no simulated time.
-    fn prepare_guests(&mut self, now: Timestamp, start: &Arc<TaskStart>) -> Result<(), String> {
-        let executed = self.executed.as_ref().ok_or("CannotStartContainerError: guests are not executed here")?;
-        let memory = start.task_definition.memory.unwrap_or_else(|| match start.host {
-            TaskHost::Fargate => FARGATE_MEMORY_DEFAULT,
-            TaskHost::Ec2(instance) => {
-                let launch = self.instances.get(&instance).map(|instance| &instance.launch);
-                launch.map_or(FARGATE_MEMORY_DEFAULT, |launch| launch.instance_type.memory)
-            }
-        });
-        let guests = ExecutedTask::new(executed, start, memory.bytes(), now)?;
-        if let Some(state) = self.slots.get(&start.task).and_then(|slot| self.tasks.get_mut(*slot as usize)) {
-            state.guests = Some(Box::new(guests));
-        }
-        Ok(())
     }
 
     /// Stops a task. One that is not known is ignored.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::jobs::Job;
 use super::processor::{Claim, Flow, Rate};
-use super::work::{Dealt, ModelledContainer, NEVER, Part};
+use super::work::{Dealt, ModelledContainer, Part};
 use crate::agent::TaskAgent;
 use crate::control_plane::action::TaskStart;
 use crate::data_plane::executed::{ExecutedContainer, ExecutedTask};
@@ -38,8 +38,6 @@ pub(super) struct SimulatedTask {
     /// CPU work done, but for what its processor has not told yet.
     pub(super) computed: Flow,
     pub(super) memory: MemoryUse,
-    /// Its guests, where they are real.
-    pub(super) guests: Option<Box<ExecutedTask>>,
 }
 
 /// A container.
@@ -49,8 +47,6 @@ pub(super) struct SimulatedContainer {
     pub(super) doing: Doing,
     /// Tells what it waits for from what it has waited for before.
     pub(super) token: u64,
-    /// Which check it is, for what runs the health checks of a container.
-    pub(super) check: u64,
     /// Counts its starts.
     pub(super) attempt: u32,
     pub(super) job: Option<Job>,
@@ -76,8 +72,6 @@ pub(super) enum Doing {
 /// Where its steps come from.
 #[derive(Debug)]
 pub(super) enum ContainerWork {
-    /// It has none yet, or none any more.
-    None,
     Modelled(ModelledContainer),
     /// A real guest, while it runs.
     Executed(Option<Box<ExecutedContainer>>),
@@ -86,18 +80,9 @@ pub(super) enum ContainerWork {
 }
 
 impl ContainerWork {
-    /// It is over: a guest ends here.
-    pub(super) fn end(&mut self) {
-        if let ContainerWork::Executed(_) = self {
-            *self = ContainerWork::None;
-        }
-    }
-
     /// What it does next. `job` is the one that it is on.
     pub(super) fn next_step(&mut self, now: Timestamp, end: StepEnd, job: Option<&Job>) -> Step {
         match self {
-            ContainerWork::None => Step::SleepUntil(NEVER),
-            ContainerWork::Executed(work) => work.next_step(now, end),
             ContainerWork::Modelled(work) => match end {
                 StepEnd::Began => work.begin(now),
                 StepEnd::Done => work.done(now),
@@ -173,29 +158,13 @@ impl SimulatedTask {
         self.memory.pass(now);
         TaskUsage {
             vcpu,
-            cpu_time,
+            cpu_time: Duration::from_nanos(vcpu.0),
             memory_bytes: self.memory.mib << 20,
             memory_bytes_peak: self.memory.peak_mib << 20,
             memory_mib_millis: self.memory.mib_millis,
             ..TaskUsage::default()
         }
     }
-}
-
-/// The containers of a task whose guests are real, and behind them what runs their health checks.
-pub(super) fn executed_containers(definition: &TaskDefinition) -> Vec<SimulatedContainer> {
-    let none = |_| SimulatedContainer {
-        work: ContainerWork::None,
-        doing: Doing::Nothing,
-        token: 0,
-        check: 0,
-        attempt: 0,
-        job: None,
-        is_stopping: false,
-        cold_start: Duration::ZERO,
-        crash: None,
-    };
-    (0..definition.containers.len() * 2).map(none).collect()
 }
 
 /// The containers of a modelled task, and how long its pull takes. `server` is the one that takes jobs.
@@ -219,7 +188,6 @@ pub(super) fn modelled_containers(
             work: ContainerWork::Modelled(ModelledContainer::new(model, dealt, part)),
             doing: Doing::Nothing,
             token: 0,
-            check: 0,
             attempt: 0,
             job: None,
             is_stopping: false,
