@@ -154,7 +154,7 @@ impl ControlLoop {
             self.answer_of(request).map_err(|error| StartError::Refused { what, error })?;
         }
         self.plans = Plans::of(&spec);
-        self.faults = FaultPlan::new(spec.faults);
+        self.faults = FaultPlan::new(spec.faults, self.control_plane.settings().seed);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ use crate::metering::meter::Meter;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::{DeploymentId, IdForm, TaskId};
 use crate::model::task::Task;
+use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Timestamp;
 
 /// Settings of the host, none of which changes what the cluster decides.
@@ -79,6 +80,9 @@ pub enum StartError {
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
+    /// There is nothing to run: the work of its tasks is modelled only.
+    #[error("task definition {0} has no image: what it does is modelled, for `longshore simulate`")]
+    NoImage(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -152,6 +156,10 @@ impl RunningCluster {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
+        let has_no_image = |definition: &&TaskDefinition| definition.containers.iter().any(|one| one.image.is_empty());
+        if let Some(definition) = spec.task_definitions.iter().find(has_no_image) {
+            return Err(StartError::NoImage(definition.family.clone()));
+        }
         let mut settings = spec.settings.clone();
         let data_plane_options = DataPlaneOptions {
             cpu_basis: settings.cpu_basis,

@@ -313,3 +313,55 @@ fn bad_input_is_exit_code_2() {
     let task = output(&["run-task", "no-such-module.wasm"]);
     assert_eq!(task.status.code(), Some(2));
 }
+
+/// `simulate` prints what `run` prints and how long jobs took; its document is the same every time but for what the host took.
+#[test]
+fn a_day_is_simulated() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let file = cluster_file(
+        folder.path(),
+        r#"
+        [cluster]
+        name = "modelled"
+        [[task_definition]]
+        family = "web"
+        cpu = 1024
+        memory = 2048
+        requires_compatibilities = ["FARGATE"]
+          [task_definition.simulation]
+          job_cpu = { exponential = { mean = "200ms" } }
+          [[task_definition.container]]
+          name = "main"
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 1
+        launch_type = "FARGATE"
+        [[load]]
+        service = "web"
+        job = "x"
+        arrivals = "poisson"
+        jobs_per_second = 1
+        "#,
+    );
+    let simulated = |arguments: &[&str]| {
+        let mut all = vec!["simulate", file.as_str(), "--for", "24h", "--format", "json"];
+        all.extend(arguments);
+        let mut document = document(&output(&all));
+        let host = document.as_object_mut().expect("it is an object").remove("host").expect("it says what it took");
+        assert!(host["wall_seconds"].as_f64().is_some());
+        document
+    };
+    let document = simulated(&[]);
+    assert_eq!(document, simulated(&[]));
+    assert_ne!(document["simulation"], simulated(&["--seed", "7"])["simulation"]);
+    let jobs = &document["simulation"]["jobs"]["web"]["latency_seconds"];
+    assert!(jobs["count"].as_u64().is_some_and(|count| count > 80_000), "{jobs}");
+    assert!(jobs["p99"].as_f64() > jobs["p50"].as_f64());
+    let text = output(&["simulate", file.as_str(), "--for", "2h"]);
+    let text = String::from_utf8(text.stdout).expect("it is text");
+    assert!(text.contains("TIMES OF JOBS") && text.contains("BILL") && text.contains("times as fast"), "{text}");
+    let run = output(&["run", file.as_str()]);
+    let complaint = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(!run.status.success() && complaint.contains("has no image"), "{complaint}");
+}

@@ -18,5 +18,6 @@ mod run_task;
 mod sandbox;
 mod scenarios;
 mod simulation;
+mod simulation_of_guests;
 mod tidy;
 mod workloads;

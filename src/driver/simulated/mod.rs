@@ -12,6 +12,7 @@ mod digest;
 mod executed;
 pub mod histogram;
 mod jobs;
+mod messages;
 mod plane;
 mod processor;
 mod queue;
@@ -27,6 +28,7 @@ use thiserror::Error;
 
 use self::digest::EventDigest;
 use self::histogram::DurationHistogram;
+use self::messages::Messages;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::journal::JournalOptions;
@@ -116,6 +118,7 @@ pub struct Simulation {
     meter: Meter,
     plans: Plans,
     faults: FaultPlan,
+    messages: Messages,
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     digest: Option<EventDigest>,
@@ -169,7 +172,8 @@ impl Simulation {
             plane,
             meter: Meter::new(price_book),
             plans: Plans::of(spec),
-            faults: FaultPlan::new(spec.faults.clone()),
+            faults: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
+            messages: Messages::new(spec.messages.clone(), spec.settings.seed),
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
@@ -210,7 +214,7 @@ impl Simulation {
                 }
             }
             if !self.plane.outbox.is_empty() {
-                self.inbox.extend(self.plane.outbox.drain(..));
+                self.hear_of_plane();
                 self.take_in_all();
                 continue;
             }
@@ -311,12 +315,16 @@ impl Simulation {
     /// When somebody but the data plane has something to do.
     fn next_of_others(&self) -> Option<Timestamp> {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
-        let all = [self.plans.next(), self.faults.next(), self.next_usage, self.run_until, by_control_plane];
+        let by_faults = [self.faults.next(), self.messages.next()].into_iter().flatten().min();
+        let all = [self.plans.next(), by_faults, self.next_usage, self.run_until, by_control_plane];
         all.into_iter().flatten().min()
     }
 
     fn meet_deadlines(&mut self) {
         let now = self.now;
+        while let Some(event) = self.messages.take_due(now) {
+            self.take_in(event);
+        }
         if self.plans.next().is_some_and(|at| at <= now) {
             let mut plans = std::mem::take(&mut self.plans);
             plans.meet(now, self);
@@ -395,7 +403,14 @@ impl Simulation {
                 self.carry_out(action);
             }
             self.plane.settle(self.now);
-            self.inbox.extend(self.plane.outbox.drain(..));
+            self.hear_of_plane();
+        }
+    }
+
+    /// Passes on what the data plane has to tell, as far as it comes at once.
+    fn hear_of_plane(&mut self) {
+        for event in self.plane.outbox.drain(..) {
+            self.inbox.extend(self.messages.send(self.now, event));
         }
     }
 
