@@ -217,8 +217,17 @@ impl Screen<'_> {
             alarm_area,
         );
         frame.render_widget(
-            Table::new(instances, columns(&[20, 14, 12, 14, 15, 15, 6]))
-                .header(head(&["INSTANCE", "TYPE", "ZONE", "STATUS", "CPU RESERVED", "MEM RESERVED", "TASKS"]))
+            Table::new(instances, columns(&[20, 14, 12, 14, 15, 15, 6, 18]))
+                .header(head(&[
+                    "INSTANCE",
+                    "TYPE",
+                    "ZONE",
+                    "STATUS",
+                    "CPU RESERVED",
+                    "MEM RESERVED",
+                    "TASKS",
+                    "CPU CREDITS",
+                ]))
                 .block(block()),
             instance_area,
         );
@@ -309,6 +318,7 @@ impl Screen<'_> {
                 bar(registered.cpu.0 - remaining.cpu.0, registered.cpu.0),
                 bar(registered.memory.0 - remaining.memory.0, registered.memory.0),
                 instance.running_tasks_count.to_string(),
+                format::cpu_credits(instance.cpu_credits.as_ref()),
             ])
         })
         .collect()

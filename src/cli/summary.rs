@@ -201,7 +201,10 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
     if snapshot.state.container_instances.is_empty() {
         return None;
     }
-    let mut table = table(&["Instance", "Type", "Zone", "Capacity provider", "Status", "Launched", "Ran for"], &[5, 6]);
+    let mut table = table(
+        &["Instance", "Type", "Zone", "Capacity provider", "Status", "Launched", "Ran for", "CPU credits"],
+        &[5, 6],
+    );
     for instance in snapshot.state.container_instances.values() {
         let ran = instance
             .registered_at
@@ -214,6 +217,7 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
             instance.status.as_str().into(),
             format::clock(instance.launched_at).trim().to_string(),
             ran.unwrap_or_else(|| "-".into()),
+            format::cpu_credits(instance.cpu_credits.as_ref()),
         ]);
     }
     Some(table)

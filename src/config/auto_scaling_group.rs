@@ -8,7 +8,8 @@ use crate::model::auto_scaling_group::{
     InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition, ScaleInProtection,
     TerminationPolicy, WarmPool, WarmPoolState,
 };
-use crate::model::capacity::{AutoScalingGroup, SpotDraining};
+use crate::model::capacity::{AutoScalingGroup, InstanceType, SpotDraining};
+use crate::model::cpu_credits::CreditSpecification;
 use crate::model::units::Duration;
 use crate::model::usage::PurchaseOption;
 
@@ -48,6 +49,11 @@ const RESULTS: Words<LifecycleActionResult> = Words {
 const PURCHASE_OPTIONS: Words<PurchaseOption> =
     Words { available: &[("ON_DEMAND", PurchaseOption::OnDemand), ("SPOT", PurchaseOption::Spot)], planned: &[] };
 
+const CREDIT_SPECIFICATIONS: Words<CreditSpecification> = Words {
+    available: &[("standard", CreditSpecification::Standard), ("unlimited", CreditSpecification::Unlimited)],
+    planned: &[],
+};
+
 /// **Source:** ecs-semantics §9.2: hooks of a group.
 const HOOKS_MAX: usize = 50;
 
@@ -61,6 +67,7 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
             Some(true) => SpotDraining::Enabled,
             _ => SpotDraining::Disabled,
         },
+        credit_specification: read_credit_specification(at, &group.instance_type),
         termination_policies: read_termination_policies(at),
         new_instances_protected: match is_protected {
             true => ScaleInProtection::Protected,
@@ -80,6 +87,19 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
 
 pub(super) fn read_purchase_option(at: &Table<'_>) -> PurchaseOption {
     at.word("purchase_option", &PURCHASE_OPTIONS).unwrap_or_default()
+}
+
+/// **Source:** EC2 user guide, burstable performance instances: only these have credits.
+pub(super) fn read_credit_specification(at: &Table<'_>, instance_type: &InstanceType) -> Option<CreditSpecification> {
+    let specification = at.word("credit_specification", &CREDIT_SPECIFICATIONS)?;
+    // Of a type that could not be read nothing is known.
+    if instance_type.burst.is_none() && !instance_type.name.is_empty() {
+        at.reject(
+            "credit_specification",
+            format!("instance type \"{}\" earns no CPU credits: only t2, t3, t3a and t4g do", instance_type.name),
+        );
+    }
+    Some(specification)
 }
 
 fn read_termination_policies(at: &Table<'_>) -> Vec<TerminationPolicy> {

@@ -149,6 +149,7 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "launch_template_version",
         "purchase_option",
         "ecs_enable_spot_instance_draining",
+        "credit_specification",
         "termination_policies",
         "new_instances_protected_from_scale_in",
         "max_instance_lifetime",
@@ -161,7 +162,7 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "vpc_id",
         "subnets",
     ],
-    planned: &["credit_specification", "mixed_instances_policy"],
+    planned: &["mixed_instances_policy"],
 };
 
 pub(super) const WARM_POOL: TableKeys = TableKeys {
@@ -232,6 +233,7 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
         "boot_time",
         "attributes",
         "purchase_option",
+        "credit_specification",
         "image_id",
         "vpc_id",
         "subnet_id",

@@ -65,6 +65,7 @@ impl ControlPlane {
         let provider = instance.launch.capacity_provider.clone();
         self.groups_to_keep.extend(provider);
         self.instance_changed(id);
+        self.regulate(id);
         self.room_appeared(id);
     }
 
@@ -86,6 +87,7 @@ impl ControlPlane {
             instance_type: launch.instance_type.clone(),
             capacity_provider: launch.capacity_provider.clone(),
         }));
+        self.open_credit_account(id);
     }
 
     /// EC2 `running` ends.
@@ -95,6 +97,7 @@ impl ControlPlane {
         if instance.running_since.take().is_some() {
             let start = instance.start_count;
             self.actions.push(Action::Meter(MeteringFact::InstanceStopped { instance: id, start, at: now }));
+            self.close_credit_account(id);
         }
     }
 

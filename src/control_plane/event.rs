@@ -8,6 +8,7 @@ use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
+use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
@@ -200,6 +201,13 @@ pub enum Request {
         instances: Vec<ContainerInstanceId>,
         /// Whether scale-in leaves them alone.
         protection: ScaleInProtection,
+    },
+    /// EC2's ModifyInstanceCreditSpecification. **Source:** EC2 user guide, burstable performance instances.
+    ModifyInstanceCreditSpecification {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its mode from here on.
+        specification: CreditSpecification,
     },
     /// Auto Scaling's CompleteLifecycleAction. **Source:** ecs-semantics §9.2.
     CompleteLifecycleAction {

@@ -151,6 +151,7 @@ impl ControlPlane {
         if self.settings.container_insights == ContainerInsights::Enabled {
             found.extend(cluster_insights(cluster, state));
         }
+        found.extend(self.measure_credits(from));
         self.put_all(from, found);
     }
 

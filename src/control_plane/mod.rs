@@ -20,6 +20,7 @@ pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
+mod cpu_credits;
 mod daemon;
 pub mod deployment;
 pub mod deployment_records;
@@ -71,6 +72,7 @@ use crate::model::units::Timestamp;
 use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
+use cpu_credits::CreditAccounts;
 use event::Event;
 use lifecycle_hooks::InstanceWaits;
 use measuring::Measures;
@@ -118,6 +120,8 @@ pub struct ControlPlane {
     waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
+    /// CPU credits of burstable instances that run.
+    credit_accounts: CreditAccounts,
     /// What comes together over a metric period.
     measures: Measures,
     /// Services whose scaling activity is under way.
@@ -166,6 +170,7 @@ impl ControlPlane {
             emptied: BTreeSet::new(),
             waits: BTreeMap::new(),
             instances_with_other_tasks: BTreeSet::new(),
+            credit_accounts: CreditAccounts::default(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
             calendar_start,
@@ -264,6 +269,7 @@ impl ControlPlane {
                     self.dirty.insert(service);
                 }
                 Wakeup::Instance(instance) => self.instance_due(instance),
+                Wakeup::CpuCredits(instance) => self.credits_may_be_spent(instance),
                 Wakeup::Group(provider) => {
                     self.groups_to_keep.insert(provider);
                 }

@@ -57,6 +57,9 @@ impl ControlPlane {
             Request::SetInstanceProtection { instances, protection } => {
                 self.set_instance_protection(&instances, protection)
             }
+            Request::ModifyInstanceCreditSpecification { instance, specification } => {
+                self.modify_credit_specification(instance, specification)
+            }
             Request::CompleteLifecycleAction { instance, hook, result } => {
                 self.complete_lifecycle_action(instance, &hook, result)
             }

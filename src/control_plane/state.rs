@@ -667,6 +667,14 @@ impl ContainerInstance {
     /// What its ECS status, its lifecycle state and its bill say of each other.
     fn check_invariants(&self, shown: &str) {
         let is_paid = self.running_since.is_some();
+        assert_eq!(
+            self.cpu_credits.is_some(),
+            self.launch.instance_type.burst.is_some(),
+            "instance {shown} is confused"
+        );
+        if let Some(credits) = &self.cpu_credits {
+            credits.check_invariants(shown);
+        }
         match self.lifecycle {
             LifecycleState::Pending
             | LifecycleState::WarmedPending

@@ -15,6 +15,7 @@ use crate::metering::bill::{Bill, BillLine, CostAndUse, PaidAndUsed};
 use crate::metering::meter::UsageRecord;
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::ContainerInstance;
+use crate::model::cpu_credits::{CPU_CREDIT, CpuCredits, CpuRate};
 use crate::model::ids::TaskId;
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
@@ -173,6 +174,21 @@ pub struct ContainerInstanceReport {
     pub launched_at: String,
     pub registered_at: Option<String>,
     pub terminated_at: Option<String>,
+    /// Of a burstable instance.
+    pub cpu_credits: Option<CpuCreditsReport>,
+}
+
+/// CPU credits of a burstable instance, in minutes of a vCPU.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are EC2's names where it has some")]
+pub struct CpuCreditsReport {
+    pub credit_specification: &'static str,
+    pub cpu_credit_balance: Decimal,
+    pub cpu_credits_used: Decimal,
+    pub cpu_surplus_credit_balance: Decimal,
+    pub cpu_surplus_credits_charged: Decimal,
+    /// Whether it is out of credits and held to its baseline.
+    pub is_at_baseline: bool,
 }
 
 /// A bill.
@@ -415,6 +431,19 @@ fn instance_report(snapshot: &Snapshot, instance: &ContainerInstance) -> Contain
         launched_at: iso(snapshot, instance.launched_at),
         registered_at: instance.registered_at.map(|at| iso(snapshot, at)),
         terminated_at: instance.terminated_at.map(|at| iso(snapshot, at)),
+        cpu_credits: instance.cpu_credits.as_ref().map(cpu_credits_report),
+    }
+}
+
+fn cpu_credits_report(credits: &CpuCredits) -> CpuCreditsReport {
+    let shown = |work: VcpuNanos| decimal(format!("{:.3}", Quantity::new(work.0.into(), CPU_CREDIT.0.into())));
+    CpuCreditsReport {
+        credit_specification: credits.specification.as_str(),
+        cpu_credit_balance: shown(credits.balance()),
+        cpu_credits_used: shown(credits.used),
+        cpu_surplus_credit_balance: shown(credits.surplus),
+        cpu_surplus_credits_charged: shown(credits.charged),
+        is_at_baseline: credits.rate == CpuRate::Baseline,
     }
 }
 

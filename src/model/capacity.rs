@@ -7,6 +7,7 @@ use super::auto_scaling_group::{
     InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
     ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
 };
+use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
 use super::ids::ContainerInstanceId;
 use super::task_definition::{CpuArchitecture, HostPort, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
@@ -23,6 +24,8 @@ pub struct InstanceType {
     pub memory: MemoryMib,
     /// The architecture.
     pub architecture: CpuArchitecture,
+    /// What it earns, for a burstable type.
+    pub burst: Option<Burst>,
 }
 
 impl InstanceType {
@@ -49,6 +52,8 @@ pub struct InstanceLaunch {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its agent.
     pub spot_draining: SpotDraining,
+    /// What happens when a burstable instance has spent its CPU credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
     /// The version of the launch template that it comes from; 0 for an instance registered by hand.
     pub launch_template_version: u32,
     /// What the cluster file calls it, for an instance registered by hand. ECS has no such names.
@@ -222,6 +227,8 @@ pub struct ContainerInstance {
     pub empty_since: Option<Timestamp>,
     /// When it ended.
     pub terminated_at: Option<Timestamp>,
+    /// Its CPU credits, if its type is burstable.
+    pub cpu_credits: Option<CpuCredits>,
     /// Counts changes of its status and of the tasks on it. **Source:** ecs-semantics §3.2.
     pub version: u64,
 }
@@ -249,9 +256,13 @@ impl ContainerInstance {
             memory: launch.instance_type.memory,
             ports: reserved_ports(),
         };
+        let vcpus = launch.instance_type.vcpus;
+        let cpu_credits =
+            launch.instance_type.burst.map(|burst| CpuCredits::new(burst, vcpus, launch.credit_specification));
         ContainerInstance {
             id,
             launch,
+            cpu_credits,
             status: ContainerInstanceStatus::Registering,
             remaining: registered.clone(),
             registered,
@@ -312,6 +323,8 @@ pub struct AutoScalingGroup {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
     pub spot_draining: SpotDraining,
+    /// What happens when its burstable instances have spent their CPU credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
     /// Which instances go first; empty is `Default`.
     pub termination_policies: Vec<TerminationPolicy>,
     /// Whether scale-in leaves an instance alone from its launch on.
@@ -351,6 +364,7 @@ impl AutoScalingGroup {
             subnet_id: self.subnets.get(zone).cloned(),
             purchase_option: self.purchase_option,
             spot_draining: self.spot_draining,
+            credit_specification: self.credit_specification,
             launch_template_version: self.launch_template().version,
         }
     }

@@ -939,6 +939,31 @@ managed_termination_protection = "ENABLED"
     );
 }
 
+/// Claim: only burstable types have a credit specification. Method: each of its words on each kind of type, in both tables.
+#[test]
+fn credit_specification_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "burst"
+auto_scaling_group = { instance_type = "t3.micro", min_size = 0, max_size = 1, credit_specification = "standard" }
+[[capacity_provider]]
+name = "fixed"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, credit_specification = "unlimited" }
+[[container_instance]]
+instance_type = "t4g.small"
+credit_specification = "infinite"
+[[container_instance]]
+instance_type = "c7g.large"
+credit_specification = "standard"
+"#,
+        expect![[r#"
+            7:104: capacity_provider[1].auto_scaling_group.credit_specification: instance type "m7i.large" earns no CPU credits: only t2, t3, t3a and t4g do
+            10:24: container_instance[0].credit_specification: "infinite" is not valid here: "standard" or "unlimited"
+            13:24: container_instance[1].credit_specification: instance type "c7g.large" earns no CPU credits: only t2, t3, t3a and t4g do"#]],
+    );
+}
+
 /// Claim: faults and refreshes name what there is and have the keys of their kind. Method: each broken once.
 #[test]
 fn fault_and_refresh_rules() {
