@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::keys::{INSTANCE_MAINTENANCE_POLICY, LIFECYCLE_HOOK, WARM_POOL};
+use super::keys::{INSTANCE_MAINTENANCE_POLICY, INSTANCE_REUSE_POLICY, LIFECYCLE_HOOK, WARM_POOL};
 use super::reader::{Table, Value, Words, quoted};
 use crate::model::auto_scaling_group::{
-    InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition, ScaleInProtection,
-    TerminationPolicy, WarmPool, WarmPoolState,
+    InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition, ReuseOnScaleIn,
+    ScaleInProtection, TerminationPolicy, WarmPool, WarmPoolState,
 };
 use crate::model::capacity::{AutoScalingGroup, InstanceType, SpotDraining};
 use crate::model::cpu_credits::CreditSpecification;
@@ -75,6 +75,7 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
         },
         max_instance_lifetime: at.get("max_instance_lifetime").and_then(|value| read_lifetime(&value)),
         health_check_grace_period: at.duration("health_check_grace_period").unwrap_or(Duration::ZERO),
+        default_instance_warmup: at.duration("default_instance_warmup"),
         lifecycle_hooks: read_hooks(at),
         instance_maintenance_policy: at
             .table("instance_maintenance_policy", &INSTANCE_MAINTENANCE_POLICY)
@@ -169,5 +170,9 @@ fn read_warm_pool(at: &Table<'_>) -> WarmPool {
         min_size: at.u32("min_size", 0..=u32::MAX).unwrap_or(0),
         max_group_prepared_capacity: at.u32("max_group_prepared_capacity", 0..=u32::MAX),
         pool_state: at.word("pool_state", &POOL_STATES).unwrap_or_default(),
+        reuse: match at.table("instance_reuse_policy", &INSTANCE_REUSE_POLICY) {
+            Some(policy) if policy.boolean("reuse_on_scale_in") == Some(true) => ReuseOnScaleIn::Yes,
+            _ => ReuseOnScaleIn::No,
+        },
     }
 }

@@ -66,6 +66,9 @@ fn read_provider(at: &Table<'_>, context: &Context<'_>) -> CapacityProvider {
         managed_draining: at.word("managed_draining", &DRAININGS).unwrap_or_default(),
     };
     check_termination_protection(at, &provider);
+    if let (Some(group), Err(rule)) = (&group, provider.check_reuse()) {
+        group.reject("warm_pool", rule);
+    }
     provider
 }
 

@@ -21,6 +21,7 @@ pub const TABLES: &[&TableKeys] = &[
     &CAPACITY_PROVIDER,
     &AUTO_SCALING_GROUP,
     &WARM_POOL,
+    &INSTANCE_REUSE_POLICY,
     &LIFECYCLE_HOOK,
     &INSTANCE_MAINTENANCE_POLICY,
     &MANAGED_SCALING,
@@ -154,6 +155,7 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "new_instances_protected_from_scale_in",
         "max_instance_lifetime",
         "health_check_grace_period",
+        "default_instance_warmup",
         "lifecycle_hooks",
         "instance_maintenance_policy",
         "warm_pool",
@@ -167,8 +169,14 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
 
 pub(super) const WARM_POOL: TableKeys = TableKeys {
     table: "capacity_provider.auto_scaling_group.warm_pool",
-    keys: &["min_size", "max_group_prepared_capacity", "pool_state"],
-    planned: &["instance_reuse_policy"],
+    keys: &["min_size", "max_group_prepared_capacity", "pool_state", "instance_reuse_policy"],
+    planned: &[],
+};
+
+pub(super) const INSTANCE_REUSE_POLICY: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy",
+    keys: &["reuse_on_scale_in"],
+    planned: &[],
 };
 
 pub(super) const LIFECYCLE_HOOK: TableKeys = TableKeys {
@@ -206,9 +214,10 @@ pub(super) const REFRESH_PREFERENCES: TableKeys = TableKeys {
         "skip_matching",
         "auto_rollback",
         "scale_in_protected_instances",
+        "standby_instances",
         "bake_time",
     ],
-    planned: &["alarm_specification", "standby_instances"],
+    planned: &["alarm_specification"],
 };
 
 pub(super) const MANAGED_SCALING: TableKeys = TableKeys {

@@ -20,7 +20,7 @@ use super::state::{ProviderState, ZoneBalance};
 use super::termination_policy::{TerminationCandidate, choose_instances_to_terminate};
 use super::timers::Wakeup;
 use crate::model::auto_scaling_group::{
-    InstanceHealth, LifecycleState, ManagedDraining, ManagedTerminationProtection, ScaleInProtection,
+    InstanceHealth, LifecycleState, ManagedDraining, ManagedTerminationProtection, ReuseOnScaleIn, ScaleInProtection,
 };
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::ContainerInstanceId;
@@ -275,7 +275,12 @@ impl ControlPlane {
             })
             .collect();
         let policies = &group.provider.auto_scaling_group.termination_policies;
+        let pool = group.provider.auto_scaling_group.warm_pool;
         for id in choose_instances_to_terminate(&candidates, surplus, policies, self.now) {
+            let in_service = self.state.container_instances[&id].lifecycle == LifecycleState::InService;
+            if in_service && pool.is_some_and(|pool| pool.reuse == ReuseOnScaleIn::Yes) {
+                self.returning.insert(id);
+            }
             self.retire_instance(id, "the group has more instances than it desires");
         }
     }

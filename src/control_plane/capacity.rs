@@ -150,6 +150,7 @@ impl ControlPlane {
         let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else { return };
         let provider = instance.launch.capacity_provider.clone();
         let counted = instance.lifecycle.is_in_group();
+        self.returning.remove(&id);
         self.terminate_instance(id);
         if let (Some(name), true) = (provider, counted) {
             self.group_activity(&name, &format!("an instance is replaced: {reason}"));
@@ -186,10 +187,14 @@ impl ControlPlane {
         let provider = instance.launch.capacity_provider.clone();
         let unasked = instance.lifecycle < LifecycleState::Terminating;
         if unasked {
+            self.returning.remove(&id);
             self.leave_group(id, LifecycleState::Terminating);
             self.end_tasks_of(id);
         }
-        self.instance_gone(id);
+        self.end_what_ran_on(id);
+        if !self.return_to_pool(id) {
+            self.instance_gone(id);
+        }
         if let Some(name) = provider {
             if unasked {
                 let reason = reason.unwrap_or_else(|| "the instance was lost".into());
@@ -199,13 +204,16 @@ impl ControlPlane {
         }
     }
 
-    fn instance_gone(&mut self, id: ContainerInstanceId) {
-        let now = self.now;
-        // Nothing that ran there can report any more.
+    /// Nothing that ran on an instance that is gone can report any more.
+    fn end_what_ran_on(&mut self, id: ContainerInstanceId) {
         let left: Vec<TaskId> = self.state.tasks_by_instance.remove(&id).unwrap_or_default().into_iter().collect();
         for task in left {
             self.task_over(task);
         }
+    }
+
+    fn instance_gone(&mut self, id: ContainerInstanceId) {
+        let now = self.now;
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
         instance.lifecycle = LifecycleState::Terminated;
         instance.status = ContainerInstanceStatus::Inactive;
@@ -226,6 +234,7 @@ impl ControlPlane {
         {
             group.instances.remove(&id);
             group.warm.remove(&id);
+            group.standby.remove(&id);
         }
         self.placement.remove_instance(id);
         self.forget_waits(id);

@@ -202,6 +202,22 @@ pub enum Request {
         /// Whether scale-in leaves them alone.
         protection: ScaleInProtection,
     },
+    /// Auto Scaling's EnterStandby. **Source:** ecs-semantics §9.2.
+    EnterStandby {
+        /// The capacity provider whose group it is.
+        capacity_provider: Arc<str>,
+        /// Instances of the group that are in service.
+        instances: Vec<ContainerInstanceId>,
+        /// What becomes of the desired capacity.
+        capacity: StandbyCapacity,
+    },
+    /// Auto Scaling's ExitStandby. **Source:** ecs-semantics §9.2.
+    ExitStandby {
+        /// The capacity provider whose group it is.
+        capacity_provider: Arc<str>,
+        /// Instances of the group that are on standby.
+        instances: Vec<ContainerInstanceId>,
+    },
     /// EC2's ModifyInstanceCreditSpecification. **Source:** EC2 user guide, burstable performance instances.
     ModifyInstanceCreditSpecification {
         /// The instance.
@@ -341,6 +357,15 @@ pub enum Request {
     },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,
+}
+
+/// `ShouldDecrementDesiredCapacity` of EnterStandby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandbyCapacity {
+    /// It stays: the group launches others in their place.
+    Kept,
+    /// It goes down by their number.
+    Decremented,
 }
 
 /// Whether a container instance with tasks is deregistered. **Source:** ecs-semantics §3.2.

@@ -52,6 +52,7 @@ mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod standby;
 mod start_task;
 pub mod state;
 mod task_health;
@@ -118,6 +119,8 @@ pub struct ControlPlane {
     emptied: BTreeSet<ContainerInstanceId>,
     /// What instances wait for before they go on to their next lifecycle state.
     waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
+    /// Instances that are scaled in and go back to their warm pool once they have stopped.
+    returning: BTreeSet<ContainerInstanceId>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
     /// CPU credits of burstable instances that run.
@@ -169,6 +172,7 @@ impl ControlPlane {
             groups_to_keep: BTreeSet::new(),
             emptied: BTreeSet::new(),
             waits: BTreeMap::new(),
+            returning: BTreeSet::new(),
             instances_with_other_tasks: BTreeSet::new(),
             credit_accounts: CreditAccounts::default(),
             measures: Measures::default(),

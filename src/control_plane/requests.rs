@@ -57,6 +57,10 @@ impl ControlPlane {
             Request::SetInstanceProtection { instances, protection } => {
                 self.set_instance_protection(&instances, protection)
             }
+            Request::EnterStandby { capacity_provider, instances, capacity } => {
+                self.enter_standby(&capacity_provider, &instances, capacity)
+            }
+            Request::ExitStandby { capacity_provider, instances } => self.exit_standby(&capacity_provider, &instances),
             Request::ModifyInstanceCreditSpecification { instance, specification } => {
                 self.modify_credit_specification(instance, specification)
             }
@@ -158,6 +162,7 @@ impl ControlPlane {
     fn request_termination(&mut self, instance: ContainerInstanceId) -> Answer {
         match self.state.container_instances.get(&instance) {
             Some(found) if found.lifecycle != LifecycleState::Terminated => {
+                self.returning.remove(&instance);
                 self.terminate_instance(instance);
                 Ok(Response::Done)
             }
@@ -345,7 +350,7 @@ pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestE
             "managed termination protection needs managed scaling and new instances protected from scale in".into(),
         ));
     }
-    Ok(())
+    provider.check_reuse().map_err(|rule| RequestError::InvalidParameter(rule.into()))
 }
 
 /// The launch type that a provider stands for.

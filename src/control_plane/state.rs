@@ -203,6 +203,8 @@ pub struct ProviderState {
     pub instances: BTreeSet<ContainerInstanceId>,
     /// Its instances in the warm pool.
     pub warm: BTreeSet<ContainerInstanceId>,
+    /// Its instances on standby.
+    pub standby: BTreeSet<ContainerInstanceId>,
     /// What it launches instances from while no refresh says otherwise.
     pub launch_template: LaunchTemplate,
     /// How many instances it may have beyond its desired capacity while some are being replaced.
@@ -238,6 +240,7 @@ impl ProviderState {
             desired_capacity: desired.clamp(group.min_size, group.max_size),
             instances: BTreeSet::new(),
             warm: BTreeSet::new(),
+            standby: BTreeSet::new(),
             launch_template: group.launch_template(),
             surge: 0,
             refreshes: Vec::new(),
@@ -628,6 +631,10 @@ impl ClusterState {
                 assert_eq!(listed, instance.lifecycle.is_in_group(), "instance {shown} and its group disagree");
                 let warm = self.capacity_providers.get(name).is_some_and(|group| group.warm.contains(&instance.id));
                 assert_eq!(warm, instance.lifecycle.is_warmed(), "instance {shown} and its warm pool disagree");
+                let is_known =
+                    self.capacity_providers.get(name).is_some_and(|group| group.standby.contains(&instance.id));
+                let is_standby = instance.lifecycle == LifecycleState::Standby;
+                assert_eq!(is_known, is_standby, "instance {shown} and those on standby disagree");
             }
             assert_eq!(
                 instance.registered.ports.union(&ports).copied().collect::<BTreeSet<_>>(),
@@ -689,7 +696,7 @@ impl ContainerInstance {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
                 assert_eq!(self.status, ContainerInstanceStatus::Registering, "instance {shown} registered too early");
             }
-            LifecycleState::InService | LifecycleState::TerminatingWait => {
+            LifecycleState::InService | LifecycleState::Standby | LifecycleState::TerminatingWait => {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
             }
             LifecycleState::Terminating => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::auto_scaling_group::{
     InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
-    ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
+    ManagedTerminationProtection, ReuseOnScaleIn, ScaleInProtection, TerminationPolicy, WarmPool,
 };
 use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
 use super::ids::ContainerInstanceId;
@@ -333,6 +333,8 @@ pub struct AutoScalingGroup {
     pub max_instance_lifetime: Option<Duration>,
     /// How long after it came into service an instance's health is not looked at.
     pub health_check_grace_period: Duration,
+    /// How long an instance warms up after it came into service: scale-in waits for that, and refreshes that do not say otherwise.
+    pub default_instance_warmup: Option<Duration>,
     /// Its lifecycle hooks.
     pub lifecycle_hooks: Vec<LifecycleHook>,
     /// Bounds for whatever replaces instances.
@@ -417,6 +419,21 @@ pub struct CapacityProvider {
     pub managed_termination_protection: ManagedTerminationProtection,
     /// Whether an instance that is to go waits for its tasks.
     pub managed_draining: ManagedDraining,
+}
+
+impl CapacityProvider {
+    /// Instances that come back from a warm pool have been registered before, which managed scaling does not allow for.
+    /// **Source:** ecs-semantics §6.4.
+    ///
+    /// # Errors
+    /// The rule, when it is broken.
+    pub fn check_reuse(&self) -> Result<(), &'static str> {
+        let reuses = self.auto_scaling_group.warm_pool.is_some_and(|pool| pool.reuse == ReuseOnScaleIn::Yes);
+        match self.managed_scaling {
+            Some(_) if reuses => Err("reuse_on_scale_in is not possible with managed scaling"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The provider of on-demand Fargate capacity.

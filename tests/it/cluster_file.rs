@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 54] = [
+    let parents: [(&str, &str); 55] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -123,6 +123,10 @@ fn every_key_is_read() {
         (
             "capacity_provider.auto_scaling_group.warm_pool",
             "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n",
+        ),
+        (
+            "capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy",
+            "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n[capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy]\n",
         ),
         (
             "capacity_provider.auto_scaling_group.lifecycle_hooks",

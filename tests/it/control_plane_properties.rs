@@ -12,13 +12,13 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
-    RegisterScalableTarget, Request, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
+    RegisterScalableTarget, Request, StandbyCapacity, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
     InstanceHealth, InstanceRefreshSpec, LaunchTemplate, ManagedTerminationProtection, ProtectedInstances,
-    RefreshPreferences, ScaleInProtection, WarmPool,
+    RefreshPreferences, ReuseOnScaleIn, ScaleInProtection, WarmPool,
 };
 use longshore::model::capacity::{
     AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, InstanceLaunch, InstanceType, LaunchTarget,
@@ -74,8 +74,9 @@ enum Step {
     SpotNotice { instance: u64 },
     Fail { instance: u64 },
     Outage { zone: usize, change: OutageChange },
-    SetDesired { desired: u32 },
+    SetDesired { provider: usize, desired: u32 },
     Protect { instance: u64, protection: ScaleInProtection },
+    Standby { instance: u64, way: usize },
     Credits { instance: u64, specification: CreditSpecification },
     Refresh { provider: usize, minimum: u32, maximum: Option<u32> },
     EndRefresh { provider: usize, back: bool },
@@ -149,11 +150,13 @@ fn burstable(name: &str) -> Arc<InstanceType> {
 }
 
 fn cluster(seed: u64) -> ClusterSpec {
-    let mut fixed = provider("fixed", 1, 1);
+    let mut fixed = provider("fixed", 0, 2);
+    fixed.auto_scaling_group.desired_capacity = Some(1);
     fixed.managed_scaling = None;
     fixed.auto_scaling_group.purchase_option = PurchaseOption::Spot;
     fixed.auto_scaling_group.spot_draining = SpotDraining::Enabled;
-    fixed.auto_scaling_group.warm_pool = Some(WarmPool { min_size: 1, ..WarmPool::default() });
+    fixed.auto_scaling_group.warm_pool =
+        Some(WarmPool { min_size: 1, reuse: ReuseOnScaleIn::Yes, ..WarmPool::default() });
     fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
     fixed.auto_scaling_group.instance_type = burstable("t3.medium");
     let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
@@ -292,8 +295,9 @@ fn capacity_step() -> impl Strategy<Value = Step> {
         1 => any::<u64>().prop_map(|instance| Step::SpotNotice { instance }),
         1 => any::<u64>().prop_map(|instance| Step::Fail { instance }),
         2 => (0usize..2, change).prop_map(|(zone, change)| Step::Outage { zone, change }),
-        1 => (0u32..=3).prop_map(|desired| Step::SetDesired { desired }),
+        2 => (0usize..2, 0u32..=3).prop_map(|(provider, desired)| Step::SetDesired { provider, desired }),
         1 => (any::<u64>(), protection).prop_map(|(instance, protection)| Step::Protect { instance, protection }),
+        2 => (any::<u64>(), 0usize..3).prop_map(|(instance, way)| Step::Standby { instance, way }),
         1 => (any::<u64>(), specification)
             .prop_map(|(instance, specification)| Step::Credits { instance, specification }),
         2 => (0usize..2, 50u32..=100, maximum)
@@ -436,10 +440,10 @@ fn take(world: &mut World, step: &Step) {
         Step::Outage { zone, change } => {
             world.apply(Event::AvailabilityZoneOutage { availability_zone: ZONES[*zone].into(), change: *change });
         }
-        Step::SetDesired { desired } => put(
+        Step::SetDesired { provider, desired } => put(
             world,
             Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
-                capacity_provider: "asg".into(),
+                capacity_provider: PROVIDERS[*provider].into(),
                 desired_capacity: Some(*desired),
                 ..UpdateAutoScalingGroup::default()
             })),
@@ -447,6 +451,22 @@ fn take(world: &mut World, step: &Step) {
         Step::Protect { instance, protection } => {
             let instances = vec![pick_instance(world, *instance)];
             put(world, Request::SetInstanceProtection { instances, protection: *protection });
+        }
+        Step::Standby { instance, way } => {
+            let id = pick_instance(world, *instance);
+            let found = world.plane.state().container_instances.get(&id);
+            let Some(capacity_provider) = found.and_then(|found| found.launch.capacity_provider.clone()) else {
+                return;
+            };
+            let instances = vec![id];
+            let capacity = if *way == 0 { StandbyCapacity::Kept } else { StandbyCapacity::Decremented };
+            put(
+                world,
+                match way {
+                    2 => Request::ExitStandby { capacity_provider, instances },
+                    _ => Request::EnterStandby { capacity_provider, instances, capacity },
+                },
+            );
         }
         Step::Credits { instance, specification } => {
             let instance = pick_instance(world, *instance);

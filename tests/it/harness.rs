@@ -383,6 +383,7 @@ impl World {
                 TaskStep::Pulling | TaskStep::ContainersChanged => {}
             },
             Event::InstanceTerminated { instance, .. } => {
+                self.cpu_rates.remove(instance);
                 let gone: Vec<TaskId> = self
                     .tasks
                     .values()
@@ -698,10 +699,16 @@ impl Checker {
     fn after(&mut self, plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]) {
         plane.state().check_invariants(plane.ids());
         self.answers(event, actions);
+        if let Event::InstanceTerminated { instance, .. } = event {
+            // One that went back to its warm pool can be launched again, at its full rate.
+            self.launched.remove(instance);
+            self.cpu_rates.remove(instance);
+        }
         for action in actions {
             match action {
                 Action::LaunchInstance { instance, launch } => {
                     assert!(self.launched.insert(*instance), "instance {instance} is launched twice");
+                    self.terminations_asked.remove(instance);
                     let state = plane.state();
                     if let Some(group) =
                         launch.capacity_provider.as_ref().and_then(|name| state.capacity_providers.get(name))

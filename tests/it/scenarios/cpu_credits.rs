@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use longshore::catalog::Catalog;
 use longshore::control_plane::action::Action;
-use longshore::control_plane::event::Request;
+use longshore::control_plane::event::{Request, UpdateAutoScalingGroup};
 use longshore::metering::meter::Meter;
 use longshore::model::alarm::Statistic;
 use longshore::model::cpu_credits::{CPU_CREDIT, CreditSpecification};
@@ -318,4 +318,40 @@ fn credits_are_metrics() {
         CPUSurplusCreditsCharged Some(0)
     "#]],
     );
+}
+
+/// EC2 user guide, key concepts: credits of a t3 outlast a stop of up to seven days, those of a t2 do not, and a t2 gets launch credits
+/// at each start. An instance is scaled in to its warm pool, which stops it, and comes back later.
+#[test]
+fn a_stop_keeps_the_credits_of_a_t3_alone() {
+    let mut text = String::new();
+    for (instance_type, days) in [("t3.micro", 6), ("t3.micro", 8), ("t2.micro", 1)] {
+        let mut world = World::of_file(&format!(
+            "[[capacity_provider]]\nname = \"asg\"\n[capacity_provider.auto_scaling_group]\n\
+             instance_type = \"{instance_type}\"\nmin_size = 0\nmax_size = 1\ndesired_capacity = 1\nboot_time = \"30s\"\n\
+             warm_pool = {{ instance_reuse_policy = {{ reuse_on_scale_in = true }} }}\n"
+        ));
+        world.run_until(1830);
+        let _ = write!(text, "after half an hour: {}", accounts(&world));
+        let set_desired = |world: &mut World, desired| {
+            world.done(Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
+                capacity_provider: "asg".into(),
+                desired_capacity: Some(desired),
+                ..UpdateAutoScalingGroup::default()
+            })));
+        };
+        set_desired(&mut world, 0);
+        world.run_for(days * 86_400);
+        set_desired(&mut world, 1);
+        world.run_for(10);
+        let _ = write!(text, "{days} days later:    {}", accounts(&world));
+    }
+    check(&text, &expect![[r#"
+        after half an hour: 1830.000s I1 unlimited: 0.00 launch and 5.90 earned credits, owes 0.00, used 0.00, charged 0.00, Full
+        6 days later:    520240.000s I1 unlimited: 0.00 launch and 6.00 earned credits, owes 0.00, used 0.00, charged 0.00, Full
+        after half an hour: 1830.000s I1 unlimited: 0.00 launch and 5.90 earned credits, owes 0.00, used 0.00, charged 0.00, Full
+        8 days later:    693040.000s I1 unlimited: 0.00 launch and 0.00 earned credits, owes 0.00, used 0.00, charged 0.00, Full
+        after half an hour: 1830.000s I1 standard: 30.00 launch and 2.95 earned credits, owes 0.00, used 0.00, charged 0.00, Full
+        1 days later:    88240.000s I1 standard: 30.00 launch and 0.00 earned credits, owes 0.00, used 0.00, charged 0.00, Full
+    "#]]);
 }
