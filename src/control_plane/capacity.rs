@@ -125,7 +125,8 @@ impl ControlPlane {
     }
 
     /// Asks for an instance's end; its tasks go with it. It is paid for until here: `shutting-down` is not billed.
-    /// **Source:** ecs-semantics §2.4, §3.2, §8.3.
+    /// **Source:** ecs-semantics §2.4, §3.2, §8.3. *Ours:* its tasks are over also when its agent has no contact and ECS goes on listing
+    /// the instance; the rule book leaves open when ECS would notice.
     pub(super) fn terminate_instance(&mut self, id: ContainerInstanceId) {
         let found = self.state.container_instances.get(&id);
         let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else {
@@ -216,7 +217,9 @@ impl ControlPlane {
         let now = self.now;
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
         instance.lifecycle = LifecycleState::Terminated;
-        instance.status = ContainerInstanceStatus::Inactive;
+        if !instance.outlasts_termination() {
+            instance.status = ContainerInstanceStatus::Inactive;
+        }
         instance.terminated_at = Some(now);
         self.instance_changed(id);
     }
@@ -225,10 +228,12 @@ impl ControlPlane {
     fn leave_group(&mut self, id: ContainerInstanceId, lifecycle: LifecycleState) {
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
         instance.lifecycle = lifecycle;
-        instance.status = instance.status.max(match lifecycle {
-            LifecycleState::Terminated => ContainerInstanceStatus::Inactive,
-            _ => ContainerInstanceStatus::Deregistering,
-        });
+        if !instance.outlasts_termination() {
+            instance.status = instance.status.max(match lifecycle {
+                LifecycleState::Terminated => ContainerInstanceStatus::Inactive,
+                _ => ContainerInstanceStatus::Deregistering,
+            });
+        }
         if let Some(group) =
             instance.launch.capacity_provider.as_ref().and_then(|name| self.state.capacity_providers.get_mut(name))
         {

@@ -701,12 +701,13 @@ impl ContainerInstance {
             }
             LifecycleState::Terminating => {
                 assert!(!is_paid, "instance {shown} is going and paid for");
-                let going = self.status >= ContainerInstanceStatus::Deregistering;
+                let going = self.status >= ContainerInstanceStatus::Deregistering || self.outlasts_termination();
                 assert!(going, "instance {shown} is going and takes tasks");
             }
             LifecycleState::Terminated => {
                 assert!(!is_paid, "instance {shown} is gone and paid for");
-                assert_eq!(self.status, ContainerInstanceStatus::Inactive, "instance {shown} is gone and registered");
+                let is_listed = self.status != ContainerInstanceStatus::Inactive;
+                assert!(!is_listed || self.outlasts_termination(), "instance {shown} is gone and registered");
             }
         }
     }

@@ -249,6 +249,13 @@ impl ContainerInstance {
         self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
     }
 
+    /// Whether ECS goes on listing it as it was when EC2 ends it: it has registered and its agent, which would deregister it, has no
+    /// contact. **Source:** ecs-semantics §3.2.
+    pub fn outlasts_termination(&self) -> bool {
+        let is_registered = matches!(self.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
+        is_registered && self.agent == AgentConnection::Disconnected
+    }
+
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
         let registered = InstanceResources {

@@ -652,7 +652,7 @@ fn assert_converged(world: &World) {
     // Whoever waits for room waits for a reason.
     let has_room = |reservation: &Reservation, provider: Option<&Arc<str>>| {
         state.container_instances.values().any(|instance| {
-            instance.status == ContainerInstanceStatus::Active
+            instance.takes_tasks()
                 && (provider.is_none() || instance.launch.capacity_provider.as_ref() == provider)
                 && instance.remaining.cpu >= reservation.cpu
                 && instance.remaining.memory >= reservation.memory

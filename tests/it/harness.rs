@@ -18,8 +18,8 @@ use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
-    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
-    InstanceType, LaunchTarget, ManagedScaling,
+    AgentConnection, AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus,
+    InstanceLaunch, InstanceType, LaunchTarget, ManagedScaling,
 };
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
@@ -933,7 +933,8 @@ impl Checker {
             assert_eq!(open, is_running, "instance {id} is {} and metered wrongly", instance.lifecycle.as_str());
             let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
-            assert!(!registered || is_running == 1, "instance {id} takes tasks and does not run");
+            let has_contact = instance.agent == AgentConnection::Connected;
+            assert!(!(registered && has_contact) || is_running == 1, "instance {id} takes tasks and does not run");
             let charged = self.surplus.get(id).map(|(_, charged)| *charged).unwrap_or_default();
             let known = instance.cpu_credits.as_ref().map(|credits| credits.charged).unwrap_or_default();
             assert_eq!(known, charged, "instance {id} was charged for other surplus than the meter knows of");

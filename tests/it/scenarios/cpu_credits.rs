@@ -346,12 +346,15 @@ fn a_stop_keeps_the_credits_of_a_t3_alone() {
         world.run_for(10);
         let _ = write!(text, "{days} days later:    {}", accounts(&world));
     }
-    check(&text, &expect![[r#"
+    check(
+        &text,
+        &expect![[r#"
         after half an hour: 1830.000s I1 unlimited: 0.00 launch and 5.90 earned credits, owes 0.00, used 0.00, charged 0.00, Full
         6 days later:    520240.000s I1 unlimited: 0.00 launch and 6.00 earned credits, owes 0.00, used 0.00, charged 0.00, Full
         after half an hour: 1830.000s I1 unlimited: 0.00 launch and 5.90 earned credits, owes 0.00, used 0.00, charged 0.00, Full
         8 days later:    693040.000s I1 unlimited: 0.00 launch and 0.00 earned credits, owes 0.00, used 0.00, charged 0.00, Full
         after half an hour: 1830.000s I1 standard: 30.00 launch and 2.95 earned credits, owes 0.00, used 0.00, charged 0.00, Full
         1 days later:    88240.000s I1 standard: 30.00 launch and 0.00 earned credits, owes 0.00, used 0.00, charged 0.00, Full
-    "#]]);
+    "#]],
+    );
 }
