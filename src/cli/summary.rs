@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::{format, scaling_view};
+use super::{capacity_view, format, scaling_view};
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
 use crate::model::task::{StopCode, Task, TaskStatus};
@@ -20,6 +20,8 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
     failures(&mut text, snapshot);
+    section(&mut text, "AUTO SCALING GROUPS", rows(&capacity_view::GROUP_HEADS, capacity_view::groups(snapshot)));
+    section(&mut text, "INSTANCES THAT WAIT", rows(&capacity_view::WAIT_HEADS, capacity_view::waits(snapshot)));
     section(&mut text, "CONTAINER INSTANCES", instances(snapshot));
     section(&mut text, "BILL", bill_lines(&bill));
     section(&mut text, "COST BY SERVICE", costs(&bill.by_service, "Service"));
@@ -214,7 +216,7 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
             instance.launch.instance_type.name.clone(),
             instance.launch.availability_zone.to_string(),
             instance.launch.capacity_provider.as_deref().unwrap_or("-").to_string(),
-            instance.status.as_str().into(),
+            capacity_view::status(instance),
             format::clock(instance.launched_at).trim().to_string(),
             ran.unwrap_or_else(|| "-".into()),
             format::cpu_credits(instance.cpu_credits.as_ref()),

@@ -328,7 +328,7 @@ impl ControlPlane {
             self.groups_to_keep.extend(instance.and_then(|instance| instance.launch.capacity_provider.clone()));
             return;
         }
-        if let Some(waits) = self.waits.get_mut(&id) {
+        if let Some(waits) = self.state.waits.get_mut(&id) {
             waits.drained_until = None;
             self.wake_for_instance(id);
         }
@@ -360,7 +360,7 @@ impl ControlPlane {
             let until = self.now + self.settings.managed_draining_timeout;
             let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
             instance.lifecycle = LifecycleState::TerminatingWait;
-            self.waits.entry(id).or_default().drained_until = Some(until);
+            self.state.waits.entry(id).or_default().drained_until = Some(until);
             self.drain_instance(id);
             waits = true;
         }

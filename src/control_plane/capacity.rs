@@ -377,7 +377,7 @@ impl ControlPlane {
     /// Sets the deadline of whatever an instance waits for next.
     pub(super) fn wake_for_instance(&mut self, id: ContainerInstanceId) {
         let reclaimed_at = self.state.container_instances.get(&id).and_then(|instance| instance.reclaimed_at);
-        let waits = self.waits.get(&id).and_then(super::lifecycle_hooks::InstanceWaits::next);
+        let waits = self.state.waits.get(&id).and_then(super::lifecycle_hooks::InstanceWaits::next);
         match reclaimed_at.into_iter().chain(waits).min() {
             Some(at) => self.timers.set(at, Wakeup::Instance(id)),
             None => self.timers.cancel(Wakeup::Instance(id)),

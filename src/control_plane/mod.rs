@@ -29,7 +29,7 @@ pub mod event;
 pub mod faults;
 pub mod instance_refresh;
 mod launch_rate;
-mod lifecycle_hooks;
+pub mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
@@ -75,7 +75,6 @@ use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use cpu_credits::CreditAccounts;
 use event::Event;
-use lifecycle_hooks::InstanceWaits;
 use measuring::Measures;
 use metrics::store::MetricStore;
 use placement::{Calendar, PlacementIndex};
@@ -117,8 +116,6 @@ pub struct ControlPlane {
     groups_to_keep: BTreeSet<Arc<str>>,
     /// Instances whose last task is over since they were last looked at.
     emptied: BTreeSet<ContainerInstanceId>,
-    /// What instances wait for before they go on to their next lifecycle state.
-    waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Instances that are scaled in and go back to their warm pool once they have stopped.
     returning: BTreeSet<ContainerInstanceId>,
     /// Instances whose tasks changed since it was last told.
@@ -171,7 +168,6 @@ impl ControlPlane {
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
             emptied: BTreeSet::new(),
-            waits: BTreeMap::new(),
             returning: BTreeSet::new(),
             instances_with_other_tasks: BTreeSet::new(),
             credit_accounts: CreditAccounts::default(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
+use super::lifecycle_hooks::InstanceWaits;
 use super::metrics::store::MetricStore;
 use super::scalable_target::ScalableTarget;
 use crate::model::alarm::{AlarmState, MetricAlarm};
@@ -32,6 +33,8 @@ pub struct ClusterState {
     pub default_strategy: Vec<CapacityProviderStrategyItem>,
     /// Every instance ever launched, those that are gone included.
     pub container_instances: BTreeMap<ContainerInstanceId, ContainerInstance>,
+    /// What instances wait for before they go on to their next lifecycle state.
+    pub waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Tasks that are not over, and those that were over lately.
     pub tasks: BTreeMap<TaskId, Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.

@@ -63,7 +63,7 @@ impl ControlPlane {
         instance.lifecycle = LifecycleState::WarmedPending;
         self.state.container_instances.insert(id, instance);
         self.state.capacity_providers.get_mut(name).expect("the caller has the group").warm.insert(id);
-        self.waits.entry(id).or_default().warmed_at = Some(self.now + launch.boot_time);
+        self.state.waits.entry(id).or_default().warmed_at = Some(self.now + launch.boot_time);
         self.wake_for_instance(id);
         self.instance_changed(id);
     }

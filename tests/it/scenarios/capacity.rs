@@ -320,33 +320,45 @@ fn termination_without_contact_does_not_deregister() {
     world.apply(Event::AgentDisconnected { instance: ContainerInstanceId(1) });
     world.done(Request::TerminateInstance(ContainerInstanceId(1)));
     world.run_until(200);
-    check(&world.instances(), &expect![[r#"
+    check(
+        &world.instances(),
+        &expect![[r#"
         I1 ACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 101.000s
         I2 ACTIVE in us-east-1b with 2 tasks, launched 0.000s registered 10.000s terminated -
         I3 ACTIVE in us-east-1a with 1 tasks, launched 100.000s registered 110.000s terminated -
-    "#]]);
-    check(&world.tasks(), &expect![[r#"
+    "#]],
+    );
+    check(
+        &world.tasks(),
+        &expect![[r#"
         T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopping 100.000s stopped 101.000s TerminationNotice: Host EC2 (instance i-1) stopped/terminated
         T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
         T3 web:1 RUNNING asg I2 created 100.000s started 101.000s
         T4 web:1 RUNNING asg I3 created 180.000s started 181.000s
-    "#]]);
+    "#]],
+    );
     let (_, failures) = world.run_task(run("job", 9, on_ec2()));
-    check(&failures.join("\n"), &expect![[r#"
+    check(
+        &failures.join("\n"),
+        &expect![[r#"
         I2 RESOURCE:CPU: 1024 CPU units are needed and 0 are left
         I3 RESOURCE:CPU: 1024 CPU units are needed and 0 are left
-        I1 AGENT: its agent is disconnected"#]]);
+        I1 AGENT: its agent is disconnected"#]],
+    );
     let instance = ContainerInstanceId(1);
     world.apply(Event::AgentConnected { instance });
     world.done(Request::DeregisterContainerInstance { instance, deregistration: Deregistration::WhenEmpty });
     world.done(Request::TerminateInstance(ContainerInstanceId(2)));
     world.run_until(210);
-    check(&world.instances(), &expect![[r#"
+    check(
+        &world.instances(),
+        &expect![[r#"
         I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 101.000s
         I2 INACTIVE in us-east-1b with 0 tasks, launched 0.000s registered 10.000s terminated 201.000s
         I3 ACTIVE in us-east-1a with 2 tasks, launched 100.000s registered 110.000s terminated -
         I4 ACTIVE in us-east-1b with 1 tasks, launched 200.000s registered 210.000s terminated -
-    "#]]);
+    "#]],
+    );
 }
 
 /// Scale-in of a group of two busy instances by one, under the four combinations of ecs-semantics §6.4.
