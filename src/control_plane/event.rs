@@ -2,6 +2,7 @@
 //!
 //! Events may come late, twice, or for ids that are not known (any more): each of these is legal and changes nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
@@ -313,6 +314,18 @@ pub enum Request {
     PutMetricData(PutMetricData),
     /// A metric whose values are written down beforehand, one of the same metric taking the other's place. *Ours.*
     PutMetricScript(MetricScript),
+    /// No more of such a metric's values; those that were stay. *Ours.*
+    DeleteMetricScript(MetricId),
+    /// Makes a service's tags these, for tasks that are started from here on. *Ours:* stands for TagResource and UntagResource.
+    SetServiceTags {
+        /// The service.
+        service: Arc<str>,
+        /// All of its tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Gives an instance up that was registered by hand and launched like this: it is drained, and terminated when it is empty or has
+    /// drained for long enough. *Ours:* stands for UpdateContainerInstancesState and, later, TerminateInstances.
+    RetireInstance(Arc<InstanceLaunch>),
     /// RegisterScalableTarget.
     RegisterScalableTarget(RegisterScalableTarget),
     /// DeregisterScalableTarget.

@@ -123,6 +123,12 @@ impl ControlPlane {
         Response::Done
     }
 
+    /// *Ours.*
+    pub(super) fn delete_metric_script(&mut self, metric: &MetricId) -> Response {
+        self.measures.scripts.retain(|script| script.metric != *metric);
+        Response::Done
+    }
+
     /// Puts the datapoints of the metric period that began at `from` into the store.
     pub(super) fn measure_period(&mut self, from: Timestamp) {
         let mut found: Vec<(MetricId, StatisticSet)> = Vec::new();

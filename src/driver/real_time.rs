@@ -67,9 +67,9 @@ pub(super) struct ControlLoop {
     /// RunTask calls that are yet to be made, by time.
     pub(super) schedule: VecDeque<ScheduledRunTask>,
     /// What goes wrong by plan.
-    faults: FaultPlan,
+    pub(super) faults: FaultPlan,
     /// StartInstanceRefresh calls that are yet to be made, by time.
-    refreshes: VecDeque<ScheduledInstanceRefresh>,
+    pub(super) refreshes: VecDeque<ScheduledInstanceRefresh>,
     /// StartTask calls that are yet to be made.
     pub(super) starts: Vec<PendingStart>,
     /// Tasks of such calls that found no room, to be asked for again.

@@ -29,6 +29,11 @@ impl PendingStart {
         let at = Timestamp::ZERO + scheduled.at;
         PendingStart { at, names: scheduled.container_instances, spec: scheduled.spec, told: None }
     }
+
+    /// Whether it is this call, of which nothing has been made.
+    pub(super) fn is_untried(&self, call: &PendingStart) -> bool {
+        self.told.is_none() && (self.at, &self.names, &self.spec) == (call.at, &call.names, &call.spec)
+    }
 }
 
 impl ControlLoop {

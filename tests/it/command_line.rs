@@ -85,7 +85,6 @@ fn a_run_tells_of_groups_and_credits() {
         name = "fleet"
         [settings]
         run_for = "1500ms"
-        usage_period = "100ms"
         [[capacity_provider]]
         name = "burst"
           [capacity_provider.auto_scaling_group]

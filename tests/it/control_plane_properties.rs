@@ -76,6 +76,7 @@ enum Step {
     Outage { zone: usize, change: OutageChange },
     SetDesired { provider: usize, desired: u32 },
     Protect { instance: u64, protection: ScaleInProtection },
+    Retire { instance: u64 },
     Standby { instance: u64, way: usize },
     Credits { instance: u64, specification: CreditSpecification },
     Refresh { provider: usize, minimum: u32, maximum: Option<u32> },
@@ -297,6 +298,7 @@ fn capacity_step() -> impl Strategy<Value = Step> {
         2 => (0usize..2, change).prop_map(|(zone, change)| Step::Outage { zone, change }),
         2 => (0usize..2, 0u32..=3).prop_map(|(provider, desired)| Step::SetDesired { provider, desired }),
         1 => (any::<u64>(), protection).prop_map(|(instance, protection)| Step::Protect { instance, protection }),
+        1 => any::<u64>().prop_map(|instance| Step::Retire { instance }),
         2 => (any::<u64>(), 0usize..3).prop_map(|(instance, way)| Step::Standby { instance, way }),
         1 => (any::<u64>(), specification)
             .prop_map(|(instance, specification)| Step::Credits { instance, specification }),
@@ -451,6 +453,12 @@ fn take(world: &mut World, step: &Step) {
         Step::Protect { instance, protection } => {
             let instances = vec![pick_instance(world, *instance)];
             put(world, Request::SetInstanceProtection { instances, protection: *protection });
+        }
+        Step::Retire { instance } => {
+            let id = pick_instance(world, *instance);
+            let found = world.plane.state().container_instances.get(&id);
+            let Some(launch) = found.map(|found| found.launch.clone()) else { return };
+            put(world, Request::RetireInstance(launch));
         }
         Step::Standby { instance, way } => {
             let id = pick_instance(world, *instance);
