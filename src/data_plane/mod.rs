@@ -11,49 +11,54 @@
 pub mod clock;
 mod container;
 pub mod engine;
+pub mod executed;
 pub mod image;
 mod inherited;
 pub mod jobs;
+mod life;
 mod memory;
 mod meter;
+mod newcomer;
 pub mod options;
 mod outbox;
 mod pool;
+mod preparation;
 mod sandbox;
 mod schedule;
+mod scratch;
 pub mod stdio;
 mod task;
 mod variables;
 mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task::ContainerStatus;
-use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
+use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
-use crate::model::usage::{TaskUsage, UsageSample};
+use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;
 use image::{ImageError, Images};
 use jobs::{JobQueue, JobReader};
 use meter::CpuMeasure;
+use newcomer::{Known, Newcomer};
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
+use scratch::Scratch;
 use stdio::{CapturedLogs, KeptOutput, OutputSettings};
 use task::{Kill, Task, TaskLimits};
 
@@ -66,9 +71,7 @@ const QUANTUM_FUEL_MIN: u64 = 10_000;
 const QUANTA_PER_PERIOD: u64 = 64;
 /// Tasks whose output is kept after they have stopped.
 const STOPPED_LOGS_KEPT: usize = 256;
-/// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
-const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
-/// The memory of that size. **Source:** ecs-semantics §8.1.
+/// The memory of the smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
 const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 /// How long the end waits for folders to be removed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,7 +106,7 @@ impl ImageStore {
     /// # Errors
     /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
     pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
-        let engines = Arc::new(Engines::new(options.pooled_instances)?);
+        let engines = Arc::new(Engines::new(options.pooled_instances, engine::Time::Real)?);
         let images = Images::start(options, engines.clone(), Clock::start_now())?;
         Ok(ImageStore { engines, images })
     }
@@ -124,17 +127,6 @@ fn prepare(images: &Images, image: &str) -> Receiver<Result<(), ImageError>> {
     receiver
 }
 
-/// CPU work that was promised to tasks while they had use for it, and what they got of it. Only ever grows.
-///
-/// What a quota holds back is no shortfall: it was never promised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// What quotas, and the vCPUs of busy instances, promised while there was demand.
-    pub wanted: VcpuNanos,
-    /// What was delivered of that.
-    pub delivered: VcpuNanos,
-}
-
 /// What everything of a data plane shares.
 struct Shared {
     options: DataPlaneOptions,
@@ -148,7 +140,7 @@ struct Shared {
     images: Images,
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
-    tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
+    tasks: Mutex<BTreeMap<TaskId, Known>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
     /// Output of tasks that have stopped, by container, the oldest first.
@@ -156,7 +148,7 @@ struct Shared {
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
-    scratch: OnceLock<Result<PathBuf, String>>,
+    scratch: Scratch,
     output: Arc<OutputSettings>,
     /// Worker threads, also of instances that are gone.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -224,6 +216,7 @@ impl DataPlane {
             observer: options.log_observer.clone(),
             errors: AtomicU64::new(0),
         });
+        let scratch = Scratch::new(options.scratch_dir.clone());
         let shared = Arc::new(Shared {
             images,
             options,
@@ -241,7 +234,7 @@ impl DataPlane {
             stopped: Mutex::default(),
             queues: Mutex::default(),
             loads: Mutex::default(),
-            scratch: OnceLock::new(),
+            scratch,
             output,
             threads: Mutex::default(),
             instance_pools: Mutex::default(),
@@ -275,7 +268,7 @@ impl DataPlane {
         match removed {
             Instance::Booting { .. } => self.shared.send(Event::InstanceTerminated { instance, reason: None }),
             Instance::Running { pool, .. } => {
-                for task in self.shared.tasks_where(|task| task.start.host == TaskHost::Ec2(instance)) {
+                for task in self.shared.tasks_where(|start| start.host == TaskHost::Ec2(instance)) {
                     task.kill(Kill::HostGone, &self.shared);
                 }
                 pool.send(Message::Close);
@@ -303,18 +296,27 @@ impl DataPlane {
             }
         }
         let Some(limits) = shared.limits_of(start) else {
-            shared.send(not_started(start, "ResourceInitializationError: the container instance is gone"));
+            shared.send(Event::TaskStateChange(TaskStateChange::of_lost_instance(start)));
             return;
         };
         let now = shared.clock.now();
-        let task = Task::new(start, shared, limits, now);
-        shared.tasks.lock().insert(start.task, task.clone());
-        task.begin(shared, now);
+        match Newcomer::of(start, limits, shared, now) {
+            Ok(newcomer) => {
+                shared.tasks.lock().insert(start.task, Known::Newcomer(newcomer.clone()));
+                let pool = &newcomer.limits.pool;
+                pool.send(Message::Newcomer(newcomer.clone()));
+            }
+            Err(limits) => {
+                let task = Task::new(start, shared, limits, now);
+                shared.tasks.lock().insert(start.task, Known::Task(task.clone()));
+                task.begin(shared, now);
+            }
+        }
     }
 
     /// Stops a task: end-of-file on standard input, then interruption after each container's stop timeout.
     pub fn stop_task(&self, task: TaskId) {
-        let task = self.shared.tasks.lock().get(&task).cloned();
+        let task = self.shared.tasks.lock().get_mut(&task).map(|known| known.make(&self.shared));
         if let Some(task) = task {
             task.stop(&self.shared);
         }
@@ -332,15 +334,15 @@ impl DataPlane {
         drop(self);
     }
 
-    /// What every live task has used so far.
+    /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
-        let tasks = self.shared.tasks_where(|_| true);
+        let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().values().filter_map(Known::made).cloned().collect();
         tasks.iter().map(|task| UsageSample { task: task.start.task, usage: task.usage(&self.shared) }).collect()
     }
 
     /// What one live task has used so far.
     pub fn usage_of(&self, task: TaskId) -> Option<TaskUsage> {
-        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        let task = self.shared.tasks.lock().get_mut(&task)?.make(&self.shared);
         Some(task.usage(&self.shared))
     }
 
@@ -356,8 +358,9 @@ impl DataPlane {
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
         // Held all the while: a task that is forgotten meanwhile takes its output along.
-        let live = self.shared.tasks.lock();
-        if let Some(task) = live.get(&task) {
+        let mut live = self.shared.tasks.lock();
+        if let Some(known) = live.get_mut(&task) {
+            let task = known.make(&self.shared);
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let stopped = self.shared.stopped.lock();
@@ -367,7 +370,7 @@ impl DataPlane {
 
     /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        let task = self.shared.tasks.lock().get(&task)?.made()?.clone();
         Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
@@ -419,10 +422,7 @@ impl DataPlane {
             let _ = thread.join();
         }
         runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
-        if let Some(Ok(scratch)) = shared.scratch.get() {
-            // What is left is in the system's temporary folder.
-            let _ = std::fs::remove_dir_all(scratch);
-        }
+        shared.scratch.remove();
     }
 }
 
@@ -494,14 +494,9 @@ impl Shared {
             TaskHost::Ec2(instance) => {
                 let instances = self.instances.lock();
                 let Some(Instance::Running { launch, pool }) = instances.get(&instance) else { return None };
-                // Source: ecs-semantics §3.4.
-                let weight = match definition.cpu {
-                    Some(cpu) => u64::from(cpu.0),
-                    None => definition.containers.iter().map(|container| u64::from(container.cpu_shares())).sum(),
-                };
                 Some(TaskLimits {
                     pool: pool.clone(),
-                    weight,
+                    weight: definition.cpu_weight(),
                     quota: definition.cpu.map(quota),
                     memory_bytes: definition.memory.unwrap_or(launch.instance_type.memory).bytes(),
                 })
@@ -509,8 +504,14 @@ impl Shared {
         }
     }
 
-    fn tasks_where(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
-        self.tasks.lock().values().filter(|task| wanted(task)).cloned().collect()
+    fn tasks_where(self: &Arc<Shared>, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
+        let mut tasks = self.tasks.lock();
+        tasks.values_mut().filter(|known| wanted(known.start())).map(|known| known.make(self)).collect()
+    }
+
+    /// The task of a newcomer that has its first turn. `None`: it is over.
+    fn made(self: &Arc<Shared>, newcomer: &Newcomer) -> Option<Arc<Task>> {
+        Some(self.tasks.lock().get_mut(&newcomer.start.task)?.make(self))
     }
 
     /// A task is over: only its output is kept.
@@ -544,7 +545,7 @@ impl Shared {
     fn job_reader(&self, service: &str, definition: &TaskDefinition) -> Option<(usize, JobReader)> {
         let loads = self.loads.lock();
         let container = loads.get(service)?;
-        let index = task::job_container(&definition.containers, container.as_deref())?;
+        let index = definition.job_container(container.as_deref())?;
         Some((index, self.job_queue(service).reader()))
     }
 
@@ -553,15 +554,6 @@ impl Shared {
         let owner = start.service.as_deref().unwrap_or(&start.task_definition.family);
         let task = self.options.id_form.task(start.task);
         Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
-    }
-
-    /// The folder for a task's own volumes. The folder above it is made with the first one.
-    fn scratch_of(&self, task: TaskId) -> Result<PathBuf, String> {
-        let root = self.scratch.get_or_init(|| {
-            make_private_folder(self.options.scratch_dir.as_deref())
-                .map_err(|error| format!("CannotCreateVolumeError: {error}"))
-        });
-        Ok(root.as_ref().map_err(Clone::clone)?.join(self.options.id_form.task(task)))
     }
 
     /// Removes a folder, later and elsewhere: it may hold much.
@@ -587,40 +579,9 @@ impl Shared {
     }
 }
 
-/// A fresh folder that only this user can enter, in `parent` or the system's temporary folder.
-fn make_private_folder(parent: Option<&Path>) -> std::io::Result<PathBuf> {
-    let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
-    std::fs::create_dir_all(&parent)?;
-    let mut number = 0u32;
-    loop {
-        let folder = parent.join(format!("longshore-{}-{number}", std::process::id()));
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return folder.canonicalize(),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// A name as one component of a path.
 fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     if name.starts_with('.') { format!("_{name}") } else { name }
-}
-
-/// The report on a task that has no place to run.
-fn not_started(start: &TaskStart, reason: &str) -> Event {
-    let stopped = |container_index| ContainerStateChange {
-        container_index,
-        status: ContainerStatus::Stopped,
-        ..ContainerStateChange::default()
-    };
-    Event::TaskStateChange(TaskStateChange {
-        task: start.task,
-        step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
-        pull_started_at: None,
-        pull_stopped_at: None,
-        containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
-    })
 }

@@ -11,7 +11,6 @@ use thiserror::Error;
 use super::load::ArrivalTimes;
 use super::real_time::ControlLoop;
 use super::running_cluster::ClusterOver;
-use super::start_tasks::PendingStart;
 use crate::control_plane::action::Response;
 use crate::control_plane::cluster_diff::{ClusterDiff, Edits, Item, Refusal, Revisions};
 use crate::control_plane::event::Request;
@@ -192,8 +191,8 @@ impl ControlLoop {
         let mut count = 0;
         for run_task in removed {
             let wanted = registered(run_task.clone(), &self.in_force.revisions);
-            if let Some(found) = self.schedule.iter().position(|scheduled| *scheduled == wanted) {
-                self.schedule.remove(found);
+            if let Some(found) = self.plans.run_tasks.iter().position(|scheduled| *scheduled == wanted) {
+                self.plans.run_tasks.remove(found);
                 count += run_task.spec.count;
             }
         }
@@ -203,19 +202,18 @@ impl ControlLoop {
     /// Adds RunTask calls to the schedule; one whose time is past is made at once.
     fn add_run_tasks(&mut self, added: Vec<ScheduledRunTask>, revisions: &Revisions) -> u32 {
         let count = added.iter().map(|run_task| run_task.spec.count).sum();
-        let mut schedule: Vec<ScheduledRunTask> = std::mem::take(&mut self.schedule).into();
+        let mut schedule: Vec<ScheduledRunTask> = std::mem::take(&mut self.plans.run_tasks).into();
         schedule.extend(added.into_iter().map(|run_task| registered(run_task, revisions)));
         schedule.sort_by_key(|run_task| run_task.at);
-        self.schedule = VecDeque::from(schedule);
+        self.plans.run_tasks = VecDeque::from(schedule);
         count
     }
 
     fn withdraw_starts(&mut self, removed: &[ScheduledStartTask]) -> u32 {
         let mut count = 0;
         for start_task in removed {
-            let wanted = PendingStart::new(registered_start(start_task.clone(), &self.in_force.revisions));
-            if let Some(found) = self.starts.iter().position(|pending| pending.is_untried(&wanted)) {
-                self.starts.remove(found);
+            let call = registered_start(start_task.clone(), &self.in_force.revisions);
+            if self.plans.withdraw_start(call) {
                 count += start_task.count();
             }
         }
@@ -224,7 +222,7 @@ impl ControlLoop {
 
     fn add_starts(&mut self, added: Vec<ScheduledStartTask>, revisions: &Revisions) -> u32 {
         let count = added.iter().map(ScheduledStartTask::count).sum();
-        self.starts.extend(added.into_iter().map(|start| PendingStart::new(registered_start(start, revisions))));
+        self.plans.add_starts(added.into_iter().map(|start| registered_start(start, revisions)).collect());
         count
     }
 
@@ -240,16 +238,9 @@ impl ControlLoop {
 
     /// Says how many were added and how many had not begun.
     fn change_refreshes(&mut self, edits: Edits<ScheduledInstanceRefresh>) -> (u32, u32) {
-        let before = self.refreshes.len();
-        for refresh in &edits.removed {
-            if let Some(found) = self.refreshes.iter().position(|scheduled| scheduled == refresh) {
-                self.refreshes.remove(found);
-            }
-        }
-        let withdrawn = before - self.refreshes.len();
+        let withdrawn = edits.removed.iter().filter(|refresh| self.plans.withdraw_refresh(refresh)).count();
         let added = edits.added.len();
-        self.refreshes.extend(edits.added);
-        self.refreshes.make_contiguous().sort_by_key(|refresh| refresh.at);
+        self.plans.add_refreshes(edits.added);
         (count(added), count(withdrawn))
     }
 
