@@ -425,7 +425,7 @@ impl Pool {
             let task = match message {
                 Message::Start(task) | Message::Run { task, .. } => Some(task),
                 Message::Newcomer(newcomer) => shared.made(&newcomer),
-                Message::Wake(_) | Message::Kill(_) | Message::Close => None,
+                Message::Wake(_) | Message::Kill(_) | Message::Capacity(_) | Message::Close => None,
             };
             if let Some(task) = task {
                 task.refuse("ResourceInitializationError: the container instance is gone");
