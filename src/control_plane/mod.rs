@@ -43,6 +43,7 @@ pub mod scalable_target;
 mod scale_in;
 mod scaling;
 mod scheduled_scaling;
+mod service_actions;
 pub mod service_autoscaling;
 mod service_events;
 mod service_replacements;
@@ -122,6 +123,8 @@ pub struct ControlPlane {
     measures: Measures,
     /// Services whose scaling activity is under way.
     followed: BTreeSet<Arc<str>>,
+    /// Capacity providers that were steady when they were last looked at.
+    steady_providers: BTreeSet<Arc<str>>,
     /// The calendar time of the cluster's start.
     calendar_start: jiff::Timestamp,
     actions: Vec<Action>,
@@ -168,6 +171,7 @@ impl ControlPlane {
             instances_with_other_tasks: BTreeSet::new(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
+            steady_providers: BTreeSet::new(),
             calendar_start,
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),

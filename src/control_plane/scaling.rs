@@ -39,6 +39,7 @@ impl ControlPlane {
             self.scale_group(&name);
         }
         self.measure_groups(from);
+        self.tell_of_steady_providers();
     }
 
     fn scale_by_policies(&mut self, name: &Arc<str>, due: Timestamp) {

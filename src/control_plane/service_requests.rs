@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::{Notification, Response, ServiceActionEvent};
+use super::action::Response;
 use super::auto_scaling_requests::check_settings;
 use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
@@ -98,7 +98,7 @@ impl ControlPlane {
         let before = self.change_spec(update, target);
         let after = self.state.services[&name].spec.desired_count;
         if before != after {
-            self.service_action(&name, ServiceActionEvent::DesiredCountUpdated, None);
+            self.desired_count_updated(&name, after, None);
         }
         if let Some(registered) = next {
             self.start_deployment(&name, registered);
@@ -158,10 +158,6 @@ impl ControlPlane {
             self.dirty.insert(name.clone());
         }
         Ok(Response::Done)
-    }
-
-    pub(super) fn service_action(&mut self, name: &Arc<str>, event: ServiceActionEvent, reason: Option<Arc<str>>) {
-        self.notify(Notification::ServiceAction { service: name.clone(), event, reason });
     }
 }
 

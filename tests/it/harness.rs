@@ -16,6 +16,8 @@ use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
 use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
+use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
+use longshore::model::arn::ArnForm;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
     AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
@@ -557,9 +559,15 @@ impl World {
                     Notification::InstanceTasks { instance, version } => {
                         writeln!(lines, "{at} instance I{instance} v{version} tasks")
                     }
-                    Notification::ServiceAction { service, event, reason } => {
+                    Notification::ServiceAction { service, event, reason, subjects } => {
                         let (name, kind) = event.name_and_type();
-                        writeln!(lines, "{at} service {service} {kind} {name} {}", reason.as_deref().unwrap_or("-"))
+                        let mut about: Vec<String> = subjects.tasks.iter().map(|task| format!("T{task}")).collect();
+                        about.extend(subjects.container_instances.iter().map(|instance| format!("I{instance}")));
+                        about.extend(subjects.capacity_providers.iter().map(|provider| provider.to_string()));
+                        about.extend(subjects.desired_count.map(|count| count.to_string()));
+                        let about = if about.is_empty() { String::new() } else { format!(" [{}]", about.join(" ")) };
+                        let reason = reason.as_deref().unwrap_or("-");
+                        writeln!(lines, "{at} service {service} {kind} {name} {reason}{about}")
                     }
                     Notification::DeploymentStateChange { service, deployment, event, reason } => {
                         let (name, kind) = event.name_and_type();
@@ -570,6 +578,22 @@ impl World {
             }
         }
         self.shorten(&lines)
+    }
+
+    /// The EventBridge events of all that has happened, worked out once more from the journal.
+    pub fn events(&self) -> Vec<ClusterEvent> {
+        let mut plane = ControlPlane::new(self.plane.name(), self.plane.settings().clone());
+        let arns = ArnForm { cluster: self.plane.name().clone(), region: "us-east-1".into(), ids: self.plane.ids() };
+        let mut bridge = EventBridge::new(arns, self.plane.settings().calendar_start.unwrap_or_default());
+        let mut events = Vec::new();
+        for (at, event) in &self.journal {
+            let actions = plane.apply(*at, event.clone());
+            events.extend(actions.iter().filter_map(|action| match action {
+                Action::Notify(notification) => bridge.event(plane.state(), *at, notification),
+                _ => None,
+            }));
+        }
+        events
     }
 
     /// What the Auto Scaling groups did and why.

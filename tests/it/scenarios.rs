@@ -1116,6 +1116,7 @@ fn a_cluster_file_is_a_scenario() {
 
 mod capacity;
 mod deployments;
+mod event_shapes;
 mod events;
 mod placement;
 mod scaling;
