@@ -28,7 +28,7 @@ use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::ServiceSpec;
-use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
 };
@@ -399,6 +399,14 @@ impl World {
             self.come_to_pass(&event);
             self.apply(event);
         }
+    }
+
+    /// The health checks of a task's first container say so from this moment on.
+    pub fn report_health(&mut self, task: TaskId, health: HealthStatus) {
+        let container =
+            ContainerStateChange { status: ContainerStatus::Running, health: Some(health), ..Default::default() };
+        let changed = TaskStateChange { containers: vec![container], ..change(task, TaskStep::ContainersChanged) };
+        self.apply(Event::TaskStateChange(changed));
     }
 
     /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.

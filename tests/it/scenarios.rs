@@ -1120,3 +1120,4 @@ mod event_shapes;
 mod events;
 mod placement;
 mod scaling;
+mod service_event_texts;
