@@ -32,6 +32,7 @@ mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
+mod policy_alarms;
 mod provider_update;
 mod rebalancing;
 mod replacement;

@@ -78,6 +78,7 @@ impl ControlPlane {
             running_count: service.running_count(),
             deployment: Self::deployment_progress(service),
         });
+        self.turn_policy_alarms(name, due);
         if let Some(activity) = activity {
             self.set_count_by_activity(name, activity.desired_count, &activity.description, &activity.cause);
         }

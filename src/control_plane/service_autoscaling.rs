@@ -19,6 +19,7 @@ pub mod tracking;
 
 use std::sync::Arc;
 
+use crate::model::ids::IdForm;
 use crate::model::metric::thousandths_text;
 use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TrackedMetric};
 use crate::model::units::{Duration, Timestamp};
@@ -91,10 +92,20 @@ pub enum ScalingDirection {
 #[derive(Clone, Debug)]
 pub struct ServiceScaler {
     resource_id: Arc<str>,
+    ids: IdForm,
     tracking: Vec<TrackingState>,
     scale_out_cooldown: Option<ScaleOutCooldown>,
     scale_in_cooldown_until: Option<Timestamp>,
     periods_without_tasks: u32,
+}
+
+/// Which of a target tracking policy's two alarms. **Source:** ecs-semantics §7.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmEnd {
+    /// `AlarmHigh`: above the target.
+    High,
+    /// `AlarmLow`: below nine tenths of it.
+    Low,
 }
 
 /// A time in which only a larger scale-out is made.
@@ -130,13 +141,23 @@ enum Proposer {
     Step(StepCall),
 }
 
+impl AlarmEnd {
+    fn as_str(self) -> &'static str {
+        match self {
+            AlarmEnd::High => "AlarmHigh",
+            AlarmEnd::Low => "AlarmLow",
+        }
+    }
+}
+
 impl ServiceScaler {
     /// A scaler without history: its alarms have insufficient data.
     ///
     /// `resource_id` is `service/CLUSTER/SERVICE`. **Source:** ecs-semantics §7.1.
-    pub fn new(resource_id: Arc<str>, settings: &AutoScaling) -> ServiceScaler {
+    pub fn new(resource_id: Arc<str>, ids: IdForm, settings: &AutoScaling) -> ServiceScaler {
         let mut scaler = ServiceScaler {
             resource_id,
+            ids,
             tracking: Vec::new(),
             scale_out_cooldown: None,
             scale_in_cooldown_until: None,
@@ -159,6 +180,12 @@ impl ServiceScaler {
     /// The alarms of each target tracking policy after the last period, in the policies' order.
     pub fn alarms(&self) -> impl Iterator<Item = PolicyAlarms> {
         self.tracking.iter().map(TrackingState::alarms)
+    }
+
+    /// The name of an alarm of a policy, as Application Auto Scaling makes it: `TargetTracking-service/CLUSTER/SERVICE-AlarmHigh-UUID`.
+    pub fn alarm_name(&self, policy: &str, end: AlarmEnd) -> String {
+        let (resource_id, end) = (&self.resource_id, end.as_str());
+        format!("TargetTracking-{resource_id}-{end}-{}", self.ids.alarm(&format!("{resource_id} {policy} {end}")))
     }
 
     /// Takes in the datapoints of a period and decides. To be called once at the end of each metric period.
@@ -288,14 +315,14 @@ impl ServiceScaler {
                 let policy = &inputs.settings.target_tracking[index];
                 let unit = policy.metric.unit();
                 let end = match direction {
-                    ScalingDirection::Out => "AlarmHigh",
-                    ScalingDirection::In => "AlarmLow",
+                    ScalingDirection::Out => AlarmEnd::High,
+                    ScalingDirection::In => AlarmEnd::Low,
                 };
                 let datapoint = inputs.readings.get(index).copied().flatten().unwrap_or_default();
                 let target = i64::try_from(policy.target_thousandths).unwrap_or(i64::MAX);
                 let (value, target) = (thousandths_text(datapoint), thousandths_text(target));
                 let numbers = format!("{value}{unit} against a target of {target}{unit}");
-                (policy.name().to_owned(), format!("TargetTracking-{}-{end}", self.resource_id), numbers)
+                (policy.name().to_owned(), self.alarm_name(policy.name(), end), numbers)
             }
             Proposer::Step(call) => {
                 let policy: &StepScaling = &inputs.settings.step_scaling[call.policy_index];

@@ -620,7 +620,7 @@ impl World {
     /// Puts `T1`, `I1`, `D1` for the long forms of ids.
     fn shorten(&self, text: &str) -> String {
         let ids = self.plane.ids();
-        let mut text = text.to_owned();
+        let mut text = without_alarm_ids(text);
         let last = self.checker.statuses.keys().next_back().map_or(0, |task| task.0);
         for number in 1..=last.max(50) {
             text = text.replace(&ids.task(TaskId(number)), &format!("T{number}"));
@@ -631,6 +631,19 @@ impl World {
         }
         text
     }
+}
+
+/// The alarms of policies without the UUID at the end of their names.
+pub fn without_alarm_ids(text: &str) -> String {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = ["-AlarmHigh-", "-AlarmLow-"].iter().filter_map(|end| Some(rest.find(end)? + end.len())).min()
+    {
+        parts.push(&rest[..at - 1]);
+        rest = &rest[at + "00000000-0000-0000-0000-000000000000".len()..];
+    }
+    parts.push(rest);
+    parts.concat()
 }
 
 fn change(task: TaskId, step: TaskStep) -> TaskStateChange {

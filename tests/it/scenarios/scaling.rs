@@ -18,7 +18,7 @@ use longshore::model::scaling::{
 use longshore::model::schedule::Schedule;
 
 use super::{check, counts_until, deploy, set_count};
-use crate::harness::{Behaviour, End, World, at, secs};
+use crate::harness::{Behaviour, End, World, at, secs, without_alarm_ids};
 
 /// A cluster `test` with a service `web` of two tasks on Fargate, and what a scenario adds: `settings` belongs to
 /// `[service.auto_scaling]`, the rest follows it.
@@ -68,7 +68,8 @@ fn changes(world: &World) -> String {
     let changes = events.iter().filter(|event| event.message.contains("desired count changed"));
     changes
         .map(|event| {
-            format!("{} {}\n", event.at, event.message.trim_start_matches("(service web) desired count changed "))
+            let message = without_alarm_ids(&event.message);
+            format!("{} {}\n", event.at, message.trim_start_matches("(service web) desired count changed "))
         })
         .collect()
 }
@@ -84,7 +85,7 @@ fn activities(world: &World) -> String {
             activity.started_at,
             activity.status.as_str(),
             activity.description,
-            activity.cause,
+            without_alarm_ids(&activity.cause),
             activity.status_message
         );
     }
@@ -97,6 +98,7 @@ fn alarm_changes(world: &World) -> String {
     for ((at, _), actions) in world.journal.iter().zip(&world.actions) {
         for action in actions {
             if let Action::Notify(Notification::Alarm { alarm, from, to, reason }) = action {
+                let alarm = without_alarm_ids(alarm);
                 let _ = writeln!(lines, "{at} {alarm} {} -> {}: {reason}", from.as_str(), to.as_str());
             }
         }
@@ -403,6 +405,64 @@ fn alarms_are_checked() {
 }
 
 // --- Target tracking: ecs-semantics §7.2.
+
+/// ecs-semantics §7.2: target tracking makes two alarms a policy among the cluster's, which say what it decides by, are nobody else's to
+/// change, and go with it.
+#[test]
+fn policies_have_alarms_of_their_own() {
+    let mut world = web("min_capacity = 1\nmax_capacity = 4\ntarget_tracking = [\
+         { metric = \"ECSServiceAverageCPUUtilization\", target_value = 50 },\
+         { metric = \"ECSServiceAverageMemoryUtilization\", target_value = 80, disable_scale_in = true }]");
+    let alarms = |world: &World| {
+        let alarms = world.plane.state().alarms.values();
+        let lines = alarms.map(|alarm| {
+            let threshold = thousandths_text(alarm.spec.threshold);
+            let (periods, metric) = (alarm.spec.evaluation_periods, &alarm.spec.metric);
+            let name = without_alarm_ids(&alarm.spec.name);
+            format!("{name} {}: {metric} {threshold} for {periods} periods\n", alarm.state.as_str())
+        });
+        lines.collect::<String>()
+    };
+    world.behave("web", Behaviour { cpu_percent: 90, ..Behaviour::default() });
+    world.run_until(200);
+    check(
+        &alarms(&world),
+        &expect![[r#"
+        TargetTracking-service/test/web-AlarmHigh ALARM: AWS/ECS CPUUtilization {ClusterName=test, ServiceName=web} 50 for 3 periods
+        TargetTracking-service/test/web-AlarmHigh OK: AWS/ECS MemoryUtilization {ClusterName=test, ServiceName=web} 80 for 3 periods
+        TargetTracking-service/test/web-AlarmLow OK: AWS/ECS CPUUtilization {ClusterName=test, ServiceName=web} 45 for 15 periods
+    "#]],
+    );
+    world.behave("web", Behaviour { cpu_percent: 10, ..Behaviour::default() });
+    world.run_until(1600);
+    check(
+        &alarm_changes(&world),
+        &expect![[r#"
+        60.000s TargetTracking-service/test/web-AlarmHigh INSUFFICIENT_DATA -> OK: 1 datapoint [90] was greater than the threshold (50), and it takes 3.
+        60.000s TargetTracking-service/test/web-AlarmLow INSUFFICIENT_DATA -> OK: Threshold Crossed: 1 out of the last 15 datapoints [90] was not less than the threshold (45).
+        60.000s TargetTracking-service/test/web-AlarmHigh INSUFFICIENT_DATA -> OK: Threshold Crossed: 1 out of the last 3 datapoints [0.195] was not greater than the threshold (80).
+        180.000s TargetTracking-service/test/web-AlarmHigh OK -> ALARM: Threshold Crossed: 3 out of the last 3 datapoints [90, 90, 90] were greater than the threshold (50) (minimum 3 datapoints for OK -> ALARM transition).
+        240.000s TargetTracking-service/test/web-AlarmHigh ALARM -> OK: Threshold Crossed: 1 out of the last 3 datapoints [10, 90, 90] was not greater than the threshold (50).
+        1080.000s TargetTracking-service/test/web-AlarmLow OK -> ALARM: Threshold Crossed: 15 out of the last 15 datapoints [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10] were less than the threshold (45) (minimum 15 datapoints for OK -> ALARM transition).
+    "#]],
+    );
+    let name = world.plane.state().alarms.keys().next().cloned().expect("there are three");
+    let requests = [
+        Request::DeleteAlarm { alarm: name.clone() },
+        Request::SetAlarmState { alarm: name.clone(), state: AlarmState::Ok, reason: "by hand".into() },
+        Request::PutMetricAlarm(Box::new(world.plane.state().alarms[&name].spec.clone())),
+    ];
+    for request in requests {
+        let error = world.request(request).expect_err("it belongs to a policy").to_string();
+        let what = "belongs to a target tracking policy of service web: change the policy";
+        assert!(error.ends_with(what), "{error}");
+    }
+    let policy = "ECSServiceAverageMemoryUtilization".into();
+    world.done(Request::DeleteScalingPolicy { service: "web".into(), policy });
+    assert_eq!(world.plane.state().alarms.len(), 2);
+    world.done(Request::DeleteService { service: "web".into(), deletion: Deletion::Forced });
+    assert!(world.plane.state().alarms.is_empty());
+}
 
 /// ecs-semantics §7.2: requests per target are held at the target; the high alarm takes three periods.
 #[test]
