@@ -1119,5 +1119,6 @@ mod deployments;
 mod event_shapes;
 mod events;
 mod placement;
+mod rule_tables;
 mod scaling;
 mod service_event_texts;
