@@ -30,10 +30,18 @@ const METRICS: Words<MetricWord> = Words {
     available: &[
         ("ECSServiceAverageCPUUtilization", MetricWord::Predefined(PredefinedMetric::AverageCpuUtilization)),
         ("ECSServiceAverageMemoryUtilization", MetricWord::Predefined(PredefinedMetric::AverageMemoryUtilization)),
+        (
+            "ECSServiceAverageCPUUtilizationHighResolution",
+            MetricWord::Predefined(PredefinedMetric::AverageCpuUtilizationHighResolution),
+        ),
+        (
+            "ECSServiceAverageMemoryUtilizationHighResolution",
+            MetricWord::Predefined(PredefinedMetric::AverageMemoryUtilizationHighResolution),
+        ),
         ("ALBRequestCountPerTarget", MetricWord::RequestCount),
         (CUSTOMIZED, MetricWord::Customized),
     ],
-    planned: &["ECSServiceAverageCPUUtilizationHighResolution", "ECSServiceAverageMemoryUtilizationHighResolution"],
+    planned: &[],
 };
 
 const ADJUSTMENT_TYPES: Words<AdjustmentType> = Words {

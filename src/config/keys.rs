@@ -383,6 +383,7 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "auto_scaling",
         "tags",
         "propagate_tags",
+        "monitoring",
     ],
     planned: &[
         "deployment_controller",
@@ -396,6 +397,15 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "volume_configurations",
         "vpc_lattice_configurations",
     ],
+};
+
+pub(super) const MONITORING: TableKeys =
+    TableKeys { table: "service.monitoring", keys: &["metric_configurations"], planned: &[] };
+
+pub(super) const METRIC_CONFIGURATION: TableKeys = TableKeys {
+    table: "service.monitoring.metric_configurations",
+    keys: &["metric_names", "resolution_seconds"],
+    planned: &[],
 };
 
 pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {

@@ -29,6 +29,7 @@ mod faults;
 mod keys;
 mod launch;
 mod loads;
+mod monitoring;
 mod paths;
 mod reader;
 mod references;

@@ -346,6 +346,7 @@ impl ClusterDiff {
             capacity_provider_strategy: self.strategy(was, is, after),
             health_check_grace_period: changed(&was.health_check_grace_period, &is.health_check_grace_period),
             propagate_tags: changed(&was.propagate_tags, &is.propagate_tags),
+            monitoring: changed(&was.monitoring, &is.monitoring),
             ..UpdateService::default()
         };
         if update != (UpdateService { service: is.name.clone(), ..UpdateService::default() }) {
@@ -371,6 +372,7 @@ impl ClusterDiff {
         rest.auto_scaling = was.auto_scaling.clone();
         rest.tags = was.tags.clone();
         rest.propagate_tags = was.propagate_tags;
+        rest.monitoring = was.monitoring;
         rest.health_check_grace_period = was.health_check_grace_period;
         if rest != *was {
             self.refuse(format!("service {}: a key", is.name), RECREATE);

@@ -19,6 +19,7 @@ use crate::model::alarm::MetricId;
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::ids::TaskId;
 use crate::model::metric::{MetricScript, StatisticSet};
+use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
 use crate::model::task::TaskStatus;
 use crate::model::units::Timestamp;
@@ -28,6 +29,8 @@ use crate::model::units::Timestamp;
 pub(super) struct Measures {
     /// The tasks of each service.
     services: BTreeMap<Arc<str>, TaskMetrics>,
+    /// What the parts of this metric period came to that are over, of services that are measured in parts.
+    parts: BTreeMap<Arc<str>, ClosedPeriod>,
     /// All tasks on EC2 instances.
     on_instances: TaskMetrics,
     /// Jobs that services have done.
@@ -48,6 +51,15 @@ impl Measures {
     /// A service of this name begins without a past.
     pub(super) fn begin_service(&mut self, name: &Arc<str>) {
         self.services.insert(name.clone(), TaskMetrics::default());
+        self.parts.remove(name);
+    }
+
+    /// Ends a part of the metric period for a service, and keeps what it came to for the end of the whole.
+    pub(super) fn close_part(&mut self, name: &Arc<str>) -> ClosedPeriod {
+        let Some(metrics) = self.services.get_mut(name) else { return ClosedPeriod::default() };
+        let closed = metrics.close_period();
+        self.parts.entry(name.clone()).or_default().add(&closed);
+        closed
     }
 }
 
@@ -134,9 +146,14 @@ impl ControlPlane {
         self.measures.services.retain(|name, _| state.services.contains_key(name));
         self.measures.jobs.retain(|name, _| state.services.contains_key(name));
         for (name, metrics) in &mut self.measures.services {
-            let closed = metrics.close_period();
             let service = &state.services[name];
-            found.extend(service_metrics(cluster, name, &closed));
+            let monitoring = service.spec.monitoring;
+            let parts = self.measures.parts.remove(name);
+            let mut closed = parts.unwrap_or_default();
+            if parts.is_none() || monitoring == Monitoring::default() {
+                closed.add(&metrics.close_period());
+            }
+            found.extend(service_metrics(cluster, name, &closed, |name| !monitoring.of(name).is_high()));
             if let Some(jobs) = self.measures.jobs.get_mut(name) {
                 let done = jobs.done - std::mem::replace(&mut jobs.counted, jobs.done);
                 found.extend(request_metrics(name, done, service.running_count()));
@@ -178,15 +195,15 @@ impl ControlPlane {
 const DIMENSIONS_MAX: usize = 30;
 
 /// **Source:** ecs-semantics §7.6.
-fn service_metrics(
+pub(super) fn service_metrics(
     cluster: &str,
     service: &str,
     closed: &ClosedPeriod,
-) -> impl Iterator<Item = (MetricId, StatisticSet)> + use<> {
-    let id = |name| names::of_service(AWS_ECS, name, cluster, service);
-    let cpu = closed.datapoints.cpu.map(|samples| (id("CPUUtilization"), samples));
-    let memory = closed.datapoints.memory.map(|samples| (id("MemoryUtilization"), samples));
-    cpu.into_iter().chain(memory)
+    is_wanted: impl Fn(&str) -> bool,
+) -> Vec<(MetricId, StatisticSet)> {
+    let found = [("CPUUtilization", closed.datapoints.cpu), ("MemoryUtilization", closed.datapoints.memory)];
+    let wanted = found.into_iter().filter(|(name, _)| is_wanted(name));
+    wanted.filter_map(|(name, samples)| Some((names::of_service(AWS_ECS, name, cluster, service), samples?))).collect()
 }
 
 /// **Source:** ecs-semantics §7.2. Without a running task there is no target, and so no datapoint.

@@ -26,6 +26,7 @@ pub mod deployment_records;
 mod draining;
 pub mod event;
 pub mod faults;
+mod high_resolution;
 pub mod instance_refresh;
 mod launch_rate;
 mod lifecycle_hooks;
@@ -262,6 +263,10 @@ impl ControlPlane {
                     // Periods keep to their grid; those that nobody woke for are left out.
                     let next = self.state.metrics.period_of(self.now) + self.settings.metric_period;
                     self.timers.set(next, Wakeup::MetricPeriod);
+                }
+                Wakeup::HighResolutionPeriod => {
+                    self.high_resolution_period_ended(due);
+                    self.watch_high_resolution();
                 }
                 Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
                 Wakeup::ProtectionEnds(service) => self.protection_ended(&service),

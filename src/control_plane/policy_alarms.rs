@@ -66,7 +66,7 @@ impl ControlPlane {
             name: scaler.alarm_name(policy.name(), end).into(),
             metric,
             statistic,
-            period: self.settings.metric_period,
+            period: self.settings.metric_period_of(policy.metric.resolution()),
             evaluation_periods: periods,
             datapoints_to_alarm: periods,
             threshold,

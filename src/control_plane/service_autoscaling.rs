@@ -21,15 +21,17 @@ use std::sync::Arc;
 
 use crate::model::ids::IdForm;
 use crate::model::metric::thousandths_text;
-use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TrackedMetric};
+use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TargetTracking, TrackedMetric};
 use crate::model::units::{Duration, Timestamp};
 use tracking::{PolicyAlarms, TrackingState};
 
 /// What a decision is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct ScalingInputs<'a> {
-    /// The end of the metric period.
+    /// The end of the period.
     pub now: Timestamp,
+    /// Which period it is the end of.
+    pub ended: PeriodEnd,
     /// The scalable target: bounds, suspended processes, policies.
     pub settings: &'a AutoScaling,
     /// The datapoint of the period for each target tracking policy, in their order; `None` is missing data.
@@ -42,6 +44,22 @@ pub struct ScalingInputs<'a> {
     pub running_count: u32,
     /// Whether a deployment is under way.
     pub deployment: DeploymentProgress,
+}
+
+/// Which period has ended, and so which policies have a datapoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeriodEnd {
+    /// A metric period: everything is decided.
+    Metric,
+    /// A part of one: policies of a high resolution scale out. *Ours:* nothing is scaled in, which needs all policies to agree.
+    HighResolution,
+}
+
+impl PeriodEnd {
+    /// Whether a policy has a datapoint of its own at such an end.
+    fn is_of(self, policy: &TargetTracking) -> bool {
+        policy.metric.resolution().is_high() == (self == PeriodEnd::HighResolution)
+    }
 }
 
 /// An alarm calls a step scaling policy.
@@ -188,15 +206,18 @@ impl ServiceScaler {
         format!("TargetTracking-{resource_id}-{end}-{}", self.ids.alarm(&format!("{resource_id} {policy} {end}")))
     }
 
-    /// Takes in the datapoints of a period and decides. To be called once at the end of each metric period.
+    /// Takes in the datapoints of a period and decides. To be called once at the end of each period.
     ///
     /// Out if any policy wants out, to the largest count that one asks for; in only if every target tracking policy that may
     /// scale in wants in, or a step scaling policy does, to the largest count too. A policy that wants out keeps the others from
     /// scaling in even when bounds or the cooldown let nothing come of it. **Source:** ecs-semantics §7.2. *Ours:* target
     /// tracking has no vote over a step scaling policy, whose alarm is the user's own word.
     pub fn on_period(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
-        for (state, reading) in self.tracking.iter_mut().zip(inputs.readings) {
-            state.observe(*reading);
+        let policies = &inputs.settings.target_tracking;
+        for ((state, reading), policy) in self.tracking.iter_mut().zip(inputs.readings).zip(policies) {
+            if inputs.ended.is_of(policy) {
+                state.observe(*reading);
+            }
         }
         self.periods_without_tasks =
             if inputs.running_count == 0 { self.periods_without_tasks.saturating_add(1) } else { 0 };
@@ -206,7 +227,10 @@ impl ServiceScaler {
         let steps_toward =
             |wanted| steps.iter().filter(move |(direction, _)| *direction == wanted).map(|(_, proposal)| *proposal);
         let tracked_out = self.tracking.iter().enumerate().filter_map(|(index, state)| {
-            let policy = &inputs.settings.target_tracking[index];
+            let policy = &policies[index];
+            if inputs.ended == PeriodEnd::HighResolution && !inputs.ended.is_of(policy) {
+                return None;
+            }
             let count = state.propose_out(inputs.running_count)?;
             Some(Proposal {
                 count,
@@ -217,6 +241,7 @@ impl ServiceScaler {
         });
         match first_largest(tracked_out.chain(steps_toward(ScalingDirection::Out))) {
             Some(proposal) => self.scale_out(inputs, proposal),
+            None if inputs.ended == PeriodEnd::HighResolution => None,
             None => {
                 let tracked = self.tracked_in(&inputs);
                 let proposal = first_largest(tracked.into_iter().chain(steps_toward(ScalingDirection::In)))?;

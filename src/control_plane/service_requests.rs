@@ -57,6 +57,7 @@ impl ControlPlane {
             },
         );
         self.measures.begin_service(&name);
+        self.watch_high_resolution();
         if auto_scaling.is_some() {
             self.set_auto_scaling(&name, auto_scaling)?;
         }
@@ -96,6 +97,7 @@ impl ControlPlane {
         };
         let name = update.service.clone();
         let before = self.change_spec(update, target);
+        self.watch_high_resolution();
         let after = self.state.services[&name].spec.desired_count;
         if before != after {
             self.desired_count_updated(&name, after, None);
@@ -132,6 +134,9 @@ impl ControlPlane {
         }
         if let Some(source) = update.propagate_tags {
             spec.propagate_tags = source;
+        }
+        if let Some(monitoring) = update.monitoring {
+            spec.monitoring = monitoring;
         }
         before
     }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::alarm::{MetricId, Statistic};
+use super::metric::MetricResolution;
 use super::schedule::Schedule;
 use super::units::{Duration, Timestamp};
 
@@ -136,6 +137,17 @@ impl TrackedMetric {
         }
     }
 
+    /// How often it has a datapoint.
+    pub fn resolution(&self) -> MetricResolution {
+        match self {
+            TrackedMetric::Predefined(
+                PredefinedMetric::AverageCpuUtilizationHighResolution
+                | PredefinedMetric::AverageMemoryUtilizationHighResolution,
+            ) => MetricResolution::High,
+            _ => MetricResolution::Standard,
+        }
+    }
+
     /// The unit of its values, as it is written behind them.
     pub fn unit(&self) -> &'static str {
         match self {
@@ -152,6 +164,10 @@ pub enum PredefinedMetric {
     AverageCpuUtilization,
     /// `ECSServiceAverageMemoryUtilization`.
     AverageMemoryUtilization,
+    /// `ECSServiceAverageCPUUtilizationHighResolution`.
+    AverageCpuUtilizationHighResolution,
+    /// `ECSServiceAverageMemoryUtilizationHighResolution`.
+    AverageMemoryUtilizationHighResolution,
 }
 
 impl PredefinedMetric {
@@ -160,6 +176,10 @@ impl PredefinedMetric {
         match self {
             PredefinedMetric::AverageCpuUtilization => "ECSServiceAverageCPUUtilization",
             PredefinedMetric::AverageMemoryUtilization => "ECSServiceAverageMemoryUtilization",
+            PredefinedMetric::AverageCpuUtilizationHighResolution => "ECSServiceAverageCPUUtilizationHighResolution",
+            PredefinedMetric::AverageMemoryUtilizationHighResolution => {
+                "ECSServiceAverageMemoryUtilizationHighResolution"
+            }
         }
     }
 }

@@ -1118,6 +1118,7 @@ mod capacity;
 mod deployments;
 mod event_shapes;
 mod events;
+mod high_resolution;
 mod placement;
 mod rule_tables;
 mod scaling;

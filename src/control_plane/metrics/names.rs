@@ -40,8 +40,11 @@ pub fn tracked(metric: &TrackedMetric, cluster: &str, service: &str) -> (MetricI
     match metric {
         TrackedMetric::Predefined(predefined) => {
             let name = match predefined {
-                PredefinedMetric::AverageCpuUtilization => "CPUUtilization",
-                PredefinedMetric::AverageMemoryUtilization => "MemoryUtilization",
+                PredefinedMetric::AverageCpuUtilization | PredefinedMetric::AverageCpuUtilizationHighResolution => {
+                    "CPUUtilization"
+                }
+                PredefinedMetric::AverageMemoryUtilization
+                | PredefinedMetric::AverageMemoryUtilizationHighResolution => "MemoryUtilization",
             };
             (of_service(AWS_ECS, name, cluster, service), Statistic::Average)
         }

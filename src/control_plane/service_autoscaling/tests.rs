@@ -67,6 +67,7 @@ impl Harness {
         let readings: Vec<Option<i64>> = self.settings.target_tracking.iter().map(reading).collect();
         let activity = self.scaler.on_period(ScalingInputs {
             now: self.now,
+            ended: PeriodEnd::Metric,
             settings: &self.settings,
             readings: &readings,
             calls,

@@ -108,7 +108,9 @@ fn thresholds_of_the_circuit_breaker() {
         assert_eq!(service.healthy_count(), count, "the old tasks are there");
         let _ = writeln!(rows, "{kind} {value} of {count}: {}", breaker.threshold);
     }
-    check(&rows, &expect![[r#"
+    check(
+        &rows,
+        &expect![[r#"
         BOUNDED_PERCENT 50 of 1: 3
         BOUNDED_PERCENT 50 of 6: 3
         BOUNDED_PERCENT 50 of 25: 13
@@ -118,7 +120,8 @@ fn thresholds_of_the_circuit_breaker() {
         UNBOUNDED_PERCENT 50 of 25: 13
         UNBOUNDED_PERCENT 50 of 800: 400
         COUNT 7 of 25: 7
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.7: a healthy task sets the counter back to 0, unless `resetOnHealthyTask` is off: four tasks of which one gets
