@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Response;
+use super::container_insights::InsightMeasures;
 use super::event::PutMetricData;
 use super::metrics::names::{self, AWS_ECS, CONTAINER_INSIGHTS};
 use super::metrics::reservation::{ClusterSums, percent};
@@ -31,6 +32,8 @@ pub(super) struct Measures {
     services: BTreeMap<Arc<str>, TaskMetrics>,
     /// What the parts of this metric period came to that are over, of services that are measured in parts.
     parts: BTreeMap<Arc<str>, ClosedPeriod>,
+    /// Restarts and single tasks.
+    pub(super) insights: InsightMeasures,
     /// All tasks on EC2 instances.
     on_instances: TaskMetrics,
     /// Jobs that services have done.
@@ -75,6 +78,7 @@ impl ControlPlane {
         if task.container_instance.is_some() {
             self.measures.on_instances.add_sample(id, self.now, &task.usage, cpu, memory);
         }
+        self.measure_single_task(id);
     }
 
     /// A task is over. What it used up to its end still counts, if it ran.
@@ -158,15 +162,17 @@ impl ControlPlane {
                 let done = jobs.done - std::mem::replace(&mut jobs.counted, jobs.done);
                 found.extend(request_metrics(name, done, service.running_count()));
             }
-            if self.settings.container_insights == ContainerInsights::Enabled && service.status == ServiceStatus::Active
+            if self.settings.container_insights != ContainerInsights::Disabled
+                && service.status == ServiceStatus::Active
             {
                 found.extend(service_insights(cluster, service, &closed, self.settings.metric_period));
             }
         }
         let closed = self.measures.on_instances.close_period();
         found.extend(cluster_metrics(cluster, &cluster_sums(state), &closed, self.settings.metric_period));
-        if self.settings.container_insights == ContainerInsights::Enabled {
+        if self.settings.container_insights != ContainerInsights::Disabled {
             found.extend(cluster_insights(cluster, state));
+            found.extend(self.container_insights());
         }
         self.put_all(from, found);
     }

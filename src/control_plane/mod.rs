@@ -20,6 +20,7 @@ pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
+mod container_insights;
 mod daemon;
 pub mod deployment;
 pub mod deployment_records;

@@ -30,6 +30,8 @@ pub enum ContainerInsights {
     Disabled,
     /// `enabled`.
     Enabled,
+    /// `enhanced`: single tasks, too.
+    Enhanced,
 }
 
 /// Settings of a cluster. Each default is ECS' where ECS has one.

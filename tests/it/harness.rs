@@ -618,7 +618,7 @@ impl World {
     }
 
     /// Puts `T1`, `I1`, `D1` for the long forms of ids.
-    fn shorten(&self, text: &str) -> String {
+    pub fn shorten(&self, text: &str) -> String {
         let ids = self.plane.ids();
         let mut text = without_alarm_ids(text);
         let last = self.checker.statuses.keys().next_back().map_or(0, |task| task.0);

@@ -916,7 +916,6 @@ metric_name = "Depth"
         expect![[r#"
             4:22: cluster.settings[0].name: "containerInsight" is not valid here: "containerInsights"
               help: did you mean "containerInsights"?
-            4:50: cluster.settings[0].value: "enhanced" is not available yet, only "disabled" and "enabled"
             6:18: settings.calendar_start: expected a time as in "2026-01-31T08:30:00Z", found the integer 5
             12:10: alarm[0].period: period "90s" is not a multiple of metric_period 1m
             14:23: alarm[0].datapoints_to_alarm: datapoints_to_alarm 3 is greater than evaluation_periods 2

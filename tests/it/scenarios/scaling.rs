@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 
 use expect_test::expect;
 use longshore::control_plane::action::{Action, Notification};
-use longshore::control_plane::event::{Deletion, Event, PutMetricData, RegisterScalableTarget, Request};
+use longshore::control_plane::event::{
+    ContainerStateChange, Deletion, Event, PutMetricData, RegisterScalableTarget, Request, TaskStateChange, TaskStep,
+};
 use longshore::model::alarm::{AlarmState, MetricId, Statistic};
-use longshore::model::ids::ContainerInstanceId;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::metric::thousandths_text;
 use longshore::model::scaling::{
     AdjustmentType, ScalingPolicy, ScheduledAction, StepAdjustment, StepScaling, SuspendedState, TargetTracking,
@@ -185,6 +187,63 @@ fn service_metrics_are_kept() {
             ECS/ContainerInsights TaskCount {ClusterName=test}: 0s 2 60s 2 120s 0 180s 0 240s 1 300s 1
         "#]],
     );
+}
+
+/// ecs-semantics §10.2: restarts of containers by cluster, service and family, instances by what they have left, and with `enhanced`
+/// each task by itself, until it ends.
+#[test]
+fn container_insights_are_kept() {
+    let mut world = World::of_file(
+        r#"
+        [cluster]
+        name = "test"
+        settings = [{ name = "containerInsights", value = "enhanced" }]
+        [[container_instance]]
+        instance_type = "m7i.large"
+        [[task_definition]]
+        family = "web"
+        cpu = "512"
+        memory = "512"
+        container = [{ name = "main", image = "../workloads/limits/spin.wat", restart_policy = { enabled = true } }]
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 2
+        launch_type = "EC2"
+        "#,
+    );
+    world.behave("web", Behaviour { cpu_percent: 40, ..Behaviour::default() });
+    world.run_until(70);
+    for restart_count in [1, 3, 2] {
+        let container = ContainerStateChange { restart_count, ..ContainerStateChange::default() };
+        world.apply(Event::TaskStateChange(TaskStateChange {
+            task: TaskId(1),
+            step: TaskStep::ContainersChanged,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            containers: vec![container],
+        }));
+    }
+    world.run_until(130);
+    set_count(&mut world, 1);
+    world.run_until(245);
+    let wanted = [
+        "RestartCount",
+        "TaskCpuUtilization",
+        "instance_cpu_reserved_capacity",
+        "instance_memory_reserved_capacity",
+        "instance_number_of_running_tasks",
+    ];
+    check(&world.shorten(&datapoints(&world, "ECS/ContainerInsights", &wanted)), &expect![[r#"
+        ECS/ContainerInsights RestartCount {ClusterName=test}: 0s 0 60s 3 120s 0 180s 0
+        ECS/ContainerInsights RestartCount {ClusterName=test, ServiceName=web}: 0s 0 60s 3 120s 0 180s 0
+        ECS/ContainerInsights RestartCount {ClusterName=test, TaskDefinitionFamily=web}: 0s 0 60s 3 120s 0 180s 0
+        ECS/ContainerInsights TaskCpuUtilization {ClusterName=test, ServiceName=web, TaskDefinitionFamily=web, TaskId=T1}: 0s 40 60s 40 120s 40 180s 40
+        ECS/ContainerInsights TaskCpuUtilization {ClusterName=test, ServiceName=web, TaskDefinitionFamily=web, TaskId=T2}: 0s 40 60s 40 120s 0
+        ECS/ContainerInsights instance_cpu_reserved_capacity {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 50 60s 50 120s 25 180s 25
+        ECS/ContainerInsights instance_memory_reserved_capacity {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 12.5 60s 12.5 120s 6.25 180s 6.25
+        ECS/ContainerInsights instance_number_of_running_tasks {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 2 60s 2 120s 1 180s 1
+    "#]]);
 }
 
 /// ecs-semantics §10.1: reservation over what instances have registered, by tasks in RUNNING alone; standalone tasks count too.
