@@ -52,6 +52,11 @@ pub const TABLES: &[&TableKeys] = &[
     &SUSPENDED_STATE,
     &TARGET_TRACKING,
     &CUSTOMIZED_METRIC,
+    &METRIC_QUERY,
+    &METRIC_STAT,
+    &QUERIED_METRIC,
+    &MONITORING,
+    &METRIC_CONFIGURATION,
     &STEP_SCALING,
     &STEP_ADJUSTMENT,
     &SCHEDULED_ACTION,
@@ -481,8 +486,26 @@ pub(super) const SUSPENDED_STATE: TableKeys = TableKeys {
 
 pub(super) const CUSTOMIZED_METRIC: TableKeys = TableKeys {
     table: "service.auto_scaling.target_tracking.customized_metric_specification",
-    keys: &["namespace", "metric_name", "dimensions", "statistic"],
-    planned: &["metrics", "unit"],
+    keys: &["namespace", "metric_name", "dimensions", "statistic", "metrics"],
+    planned: &["unit"],
+};
+
+pub(super) const METRIC_QUERY: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics",
+    keys: &["id", "label", "expression", "metric_stat", "return_data"],
+    planned: &[],
+};
+
+pub(super) const METRIC_STAT: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat",
+    keys: &["metric", "stat"],
+    planned: &["unit"],
+};
+
+pub(super) const QUERIED_METRIC: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric",
+    keys: &["namespace", "metric_name", "dimensions"],
+    planned: &[],
 };
 
 pub(super) const STEP_SCALING: TableKeys = TableKeys {

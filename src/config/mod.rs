@@ -29,6 +29,7 @@ mod faults;
 mod keys;
 mod launch;
 mod loads;
+mod metric_math;
 mod monitoring;
 mod paths;
 mod reader;

@@ -20,6 +20,7 @@ use crate::model::alarm::MetricId;
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::ids::TaskId;
 use crate::model::metric::{MetricScript, StatisticSet};
+use crate::model::scaling::TrackedMetric;
 use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
 use crate::model::task::TaskStatus;
@@ -185,6 +186,22 @@ impl ControlPlane {
             Some((names::capacity_provider_reservation(&self.name, name), StatisticSet::of(value)))
         });
         let found: Vec<_> = found.collect();
+        self.put_all(from, found);
+    }
+
+    /// Puts what the expressions of policies come to for the period that began at `from`. **Source:** ecs-semantics §7.2.
+    pub(super) fn measure_expressions(&mut self, from: Timestamp) {
+        let metrics = &self.state.metrics;
+        let (start, period) = (metrics.period_of(from), metrics.period());
+        let mut found = Vec::new();
+        for (name, target) in &self.state.scalable_targets {
+            for policy in &target.settings.target_tracking {
+                let TrackedMetric::Math(math) = &policy.metric else { continue };
+                if let Some(value) = math.value(|metric, what| metrics.statistic(metric, start, period, what)) {
+                    found.push((names::tracked(policy, &self.name, name).0, StatisticSet::of(value)));
+                }
+            }
+        }
         self.put_all(from, found);
     }
 

@@ -56,7 +56,7 @@ impl ControlPlane {
         policy: &TargetTracking,
         end: AlarmEnd,
     ) -> MetricAlarm {
-        let (metric, statistic) = names::tracked(&policy.metric, &self.name, service);
+        let (metric, statistic) = names::tracked(policy, &self.name, service);
         let target = i64::try_from(policy.target_thousandths).unwrap_or(i64::MAX);
         let (comparison, threshold, periods) = match end {
             AlarmEnd::High => (Comparison::GreaterThan, target, HIGH_ALARM_PERIODS),

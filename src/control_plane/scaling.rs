@@ -24,6 +24,7 @@ impl ControlPlane {
     pub(super) fn metric_period_ended(&mut self, due: Timestamp) {
         let from = Timestamp(due.0.saturating_sub(1));
         self.measure_period(from);
+        self.measure_expressions(from);
         self.evaluate_alarms(due);
         let services: Vec<Arc<str>> = self.state.scalable_targets.keys().cloned().collect();
         for name in services {
@@ -51,7 +52,7 @@ impl ControlPlane {
         let settings = &target.settings;
         let metrics = &self.state.metrics;
         let read = |policy: &TargetTracking| {
-            let (metric, statistic) = names::tracked(&policy.metric, &self.name, name);
+            let (metric, statistic) = names::tracked(policy, &self.name, name);
             let period = self.settings.metric_period_of(policy.metric.resolution());
             let width = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
             let last = due.0.saturating_sub(1);

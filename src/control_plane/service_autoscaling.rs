@@ -257,7 +257,7 @@ impl ServiceScaler {
             .filter(|(_, (_, policy))| policy.scale_in == ScaleIn::Enabled)
             .map(|(index, (state, policy))| {
                 let mut count = state.propose_in(inputs.running_count)?;
-                if !matches!(policy.metric, TrackedMetric::Customized { .. }) {
+                if !matches!(policy.metric, TrackedMetric::Customized { .. } | TrackedMetric::Math(_)) {
                     // The last task stays: the utilisation of no tasks is missing data, so that nothing would bring it back.
                     // *Ours.*
                     count = count.max(1);

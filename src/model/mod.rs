@@ -15,6 +15,7 @@ pub mod fault;
 pub mod health_command;
 pub mod ids;
 pub mod metric;
+pub mod metric_math;
 pub mod recent;
 pub mod rng;
 pub mod scaling;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::alarm::{MetricId, Statistic};
 use super::metric::MetricResolution;
+use super::metric_math::MetricMath;
 use super::schedule::Schedule;
 use super::units::{Duration, Timestamp};
 
@@ -125,6 +126,8 @@ pub enum TrackedMetric {
         /// What is made of a period's samples.
         statistic: Statistic,
     },
+    /// `CustomizedMetricSpecification` with `Metrics`: a number made of metrics.
+    Math(Box<MetricMath>),
 }
 
 impl TrackedMetric {
@@ -134,6 +137,7 @@ impl TrackedMetric {
             TrackedMetric::Predefined(metric) => metric.as_str(),
             TrackedMetric::RequestCountPerTarget { .. } => "ALBRequestCountPerTarget",
             TrackedMetric::Customized { metric, .. } => &metric.name,
+            TrackedMetric::Math(math) => math.result(),
         }
     }
 
@@ -152,7 +156,9 @@ impl TrackedMetric {
     pub fn unit(&self) -> &'static str {
         match self {
             TrackedMetric::Predefined(_) => "%",
-            TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Customized { .. } => "",
+            TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Customized { .. } | TrackedMetric::Math(_) => {
+                ""
+            }
         }
     }
 }

@@ -376,6 +376,40 @@ target_tracking = [
     );
 }
 
+/// Claim: metric math names its queries, has one result, and each query is a metric or an expression that can be read. Method: each rule
+/// broken.
+#[test]
+fn metric_math() {
+    let policy = |metrics: &str| {
+        format!(
+            "[[service]]\nname = \"web\"\ntask_definition = \"app\"\ndesired_count = 1\n[service.auto_scaling]\nmin_capacity = 1\n\
+             max_capacity = 2\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             target_value = 1\ncustomized_metric_specification = {{ namespace = \"Shop\", metrics = [\n{metrics}] }}\n"
+        )
+    };
+    check(
+        &policy(
+            "{ id = \"a\", expression = \"b *\" },\n{ expression = \"1\" },\n{ id = \"c\" },\n\
+             { id = \"d\", metric_stat = { stat = \"P99\" } },\n\
+             { id = \"e\", expression = \"1\", metric_stat = { stat = \"Sum\", metric = { namespace = \"S\", metric_name = \"M\" } } },\n",
+        ),
+        expect![[r#"
+            11:49: service[0].auto_scaling.target_tracking[0].customized_metric_specification.namespace: namespace is of a single metric: `metrics` says what it is made of
+            12:26: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[0].expression: expression "b *" is not valid: a value is missing
+            13:1: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[1].id: `id` is missing
+            14:1: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[2].metric_stat: `metric_stat` or `expression` is missing
+            15:27: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[3].metric_stat.metric: `metric` is missing
+            15:36: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[3].metric_stat.stat: "P99" is not valid here: "Average", "Minimum", "Maximum", "Sum" or "SampleCount"
+            16:26: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[4].expression: a query has an expression or a metric_stat, and not both"#]],
+    );
+    check(
+        &policy("{ id = \"a\", expression = \"b * 2\" },\n"),
+        expect![[r#"
+        11:49: service[0].auto_scaling.target_tracking[0].customized_metric_specification.namespace: namespace is of a single metric: `metrics` says what it is made of
+        11:67: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics: "a" needs "b", which no query has as its id"#]],
+    );
+}
+
 /// Claim: tags and variables keep ECS' rules in both forms. Method: each rule broken.
 #[test]
 fn tags_and_variables() {

@@ -234,7 +234,9 @@ fn container_insights_are_kept() {
         "instance_memory_reserved_capacity",
         "instance_number_of_running_tasks",
     ];
-    check(&world.shorten(&datapoints(&world, "ECS/ContainerInsights", &wanted)), &expect![[r#"
+    check(
+        &world.shorten(&datapoints(&world, "ECS/ContainerInsights", &wanted)),
+        &expect![[r#"
         ECS/ContainerInsights RestartCount {ClusterName=test}: 0s 0 60s 3 120s 0 180s 0
         ECS/ContainerInsights RestartCount {ClusterName=test, ServiceName=web}: 0s 0 60s 3 120s 0 180s 0
         ECS/ContainerInsights RestartCount {ClusterName=test, TaskDefinitionFamily=web}: 0s 0 60s 3 120s 0 180s 0
@@ -243,7 +245,8 @@ fn container_insights_are_kept() {
         ECS/ContainerInsights instance_cpu_reserved_capacity {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 50 60s 50 120s 25 180s 25
         ECS/ContainerInsights instance_memory_reserved_capacity {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 12.5 60s 12.5 120s 6.25 180s 6.25
         ECS/ContainerInsights instance_number_of_running_tasks {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 2 60s 2 120s 1 180s 1
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §10.1: reservation over what instances have registered, by tasks in RUNNING alone; standalone tasks count too.
@@ -578,6 +581,37 @@ fn custom_metrics_are_tracked() {
         &expect![[r#"
         420.000s from 2 to 3: monitor alarm TargetTracking-service/test/web-AlarmHigh in state ALARM triggered policy orders: 150 against a target of 100
         1560.000s from 3 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy orders: 20 against a target of 100
+    "#]],
+    );
+}
+
+/// ecs-semantics §7.2: metric math: the backlog per running task is held at its target, and a period in which a metric is missing takes
+/// no action.
+#[test]
+fn expressions_are_tracked() {
+    let mut world = web(r#"
+        min_capacity = 1
+        max_capacity = 10
+        [[service.auto_scaling.target_tracking]]
+        policy_name = "backlog"
+        metric = "CustomizedMetricSpecification"
+        target_value = 100
+        customized_metric_specification = { metrics = [
+            { id = "backlog", expression = "orders / MAX([tasks, 1])" },
+            { id = "orders", return_data = false, metric_stat = { stat = "Average", metric = { namespace = "Shop", metric_name = "OrdersWaiting" } } },
+            { id = "tasks", return_data = false, metric_stat = { stat = "Average", metric = { namespace = "ECS/ContainerInsights", metric_name = "RunningTaskCount", dimensions = { ClusterName = "test", ServiceName = "web" } } } },
+        ] }
+        [[metric]]
+        namespace = "Shop"
+        metric_name = "OrdersWaiting"
+        steps = [{ at = "1m", value = 500 }, { at = "3m" }, { at = "4m", value = 500 }, { at = "9m", value = 100 }]
+        "#);
+    world.run_until(2400);
+    check(
+        &changes(&world),
+        &expect![[r#"
+        420.000s from 2 to 5: monitor alarm TargetTracking-service/test/web-AlarmHigh in state ALARM triggered policy backlog: 250 against a target of 100
+        1440.000s from 5 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy backlog: 20 against a target of 100
     "#]],
     );
 }
