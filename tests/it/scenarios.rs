@@ -1115,6 +1115,8 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod capacity;
+mod container_health;
+mod containers;
 mod deployments;
 mod events;
 mod placement;
