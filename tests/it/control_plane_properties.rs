@@ -5,6 +5,8 @@
 //! are made up, for ids that are known, gone or never were. The harness checks the invariants after every event of both; here is
 //! what comes on top: convergence, and that the same events always lead to the same actions.
 
+mod containers;
+
 use std::sync::Arc;
 
 use longshore::control_plane::ControlPlane;
@@ -40,6 +42,7 @@ use longshore::model::units::{Duration, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
+use self::containers::{SHAPES, shaped};
 use crate::harness::{
     World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service, strategy,
     task_definition,
@@ -50,8 +53,9 @@ use crate::harness::{
 enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
-    Deploy { service: usize },
+    Deploy { service: usize, shape: usize },
     ForceDeployment { service: usize },
+    SetGracePeriod { service: usize, seconds: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
     SetStrategy { service: usize, strategy: usize },
     DeleteService { service: usize },
@@ -146,9 +150,11 @@ fn cluster(seed: u64) -> ClusterSpec {
     fixed.auto_scaling_group.spot_draining = SpotDraining::Enabled;
     fixed.auto_scaling_group.warm_pool = Some(WarmPool { min_size: 1, ..WarmPool::default() });
     fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
-    let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
+    let services = SERVICES.iter().enumerate();
+    let mut task_definitions: Vec<_> =
+        services.map(|(index, name)| shaped(task_definition(name, 512, 512), index)).collect();
     for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
-        task_definitions.push(task_definition(family, cpu, memory));
+        task_definitions.push(shaped(task_definition(family, cpu, memory), if family == "small" { 3 } else { 0 }));
     }
     ClusterSpec {
         settings: Settings { seed, restart_delay_max: secs(60), stopped_task_limit: 40, ..Settings::default() },
@@ -165,7 +171,8 @@ fn honest_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
         2 => (service.clone(), 0u32..9).prop_map(|(service, count)| Step::SetCount { service, count }),
-        2 => service.clone().prop_map(|service| Step::Deploy { service }),
+        2 => (service.clone(), 0..SHAPES).prop_map(|(service, shape)| Step::Deploy { service, shape }),
+        1 => (service.clone(), 0u64..120).prop_map(|(service, seconds)| Step::SetGracePeriod { service, seconds }),
         1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
         1 => (service.clone(), 0u32..=100, 100u32..=250)
             .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
@@ -331,15 +338,20 @@ fn take(world: &mut World, step: &Step) {
             let update = UpdateService { desired_count: Some(*count), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
-        Step::Deploy { service } => {
+        Step::Deploy { service, shape } => {
             let family = SERVICES[*service];
             let cpu = if world.journal.len().is_multiple_of(2) { 256 } else { 512 };
-            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(task_definition(family, cpu, 512))));
+            let definition = shaped(task_definition(family, cpu, 512), *shape);
+            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(definition)));
             let update = UpdateService { task_definition: Some(latest(family)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::ForceDeployment { service } => {
             let update = UpdateService { new_deployment: NewDeployment::Forced, ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetGracePeriod { service, seconds } => {
+            let update = UpdateService { health_check_grace_period: Some(secs(*seconds)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetBounds { service, minimum, maximum } => {
@@ -670,6 +682,19 @@ fn heal(world: &mut World) {
     world.run_for(3600);
     let taken = world.journal.len() - events;
     assert!(taken < 2_000, "{taken} events in an hour without faults");
+    assert_still(world);
+}
+
+/// Nothing is asked of the data plane and nothing is told of for another half hour.
+fn assert_still(world: &mut World) {
+    let before = world.actions.len();
+    world.run_for(1800);
+    let later = world.journal.iter().zip(&world.actions).skip(before);
+    let restless: Vec<String> = later
+        .filter(|(_, actions)| !actions.is_empty())
+        .map(|((now, event), actions)| format!("{now} {event:?}: {actions:?}\n"))
+        .collect();
+    assert!(restless.is_empty(), "it does not come to rest, {} times:\n{}", restless.len(), restless[0]);
 }
 
 proptest! {

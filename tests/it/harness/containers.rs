@@ -14,6 +14,7 @@ use longshore::control_plane::event::{Event, TaskStep};
 use longshore::model::ids::TaskId;
 use longshore::model::rng::RandomStream;
 use longshore::model::task::{CANNOT_START_CONTAINER, Container, ContainerExit, HealthStatus};
+use longshore::model::task_definition::ContainerDefinition;
 use longshore::model::units::{Duration, Timestamp};
 
 use super::{FakeTask, Planned, World, at, change, secs};
@@ -72,15 +73,15 @@ impl ContainerBehaviour {
         ContainerBehaviour { lives: vec![Life::Exit { after: secs(after), code }], ..ContainerBehaviour::default() }
     }
 
-    /// Slow or quick, sound or not. `is_endless` says whether it is meant to run on; what is not always ends.
-    fn by_chance(chance: &mut RandomStream, is_endless: bool) -> ContainerBehaviour {
+    /// Slow or quick, sound or not. What is not meant to run on always ends.
+    fn by_chance(chance: &mut RandomStream, container: &ContainerDefinition) -> ContainerBehaviour {
         let mut millis = |bound: u64| Duration::from_millis(chance.below(bound));
         let (start, stop, after, takes) = (millis(5_000), millis(40_000), millis(150_000), millis(12_000));
         let life = match chance.below(8) {
             0 => Life::Exit { after, code: 1 },
             1 => Life::CannotStart,
             2 => Life::NeverStarts,
-            _ if is_endless => Life::Endless,
+            _ if runs_on(container) => Life::Endless,
             _ => Life::Exit { after, code: 0 },
         };
         let check = |found: u64| match found {
@@ -113,6 +114,8 @@ pub(super) struct FakeContainers {
 
 struct FakeContainer {
     behaviour: ContainerBehaviour,
+    /// What it does instead once the faults have stopped.
+    sound: ContainerBehaviour,
     /// When the last start of it comes about.
     begins_at: Timestamp,
 }
@@ -136,10 +139,10 @@ impl World {
         let containers = definition.containers.iter().map(|container| {
             let named = (definition.family.clone(), container.name.clone());
             let behaviour = match &mut self.faults {
-                Some(chance) => ContainerBehaviour::by_chance(chance, container.essential),
-                None => self.container_behaviours.get(&named).cloned().unwrap_or_else(|| sound(container.essential)),
+                Some(chance) => ContainerBehaviour::by_chance(chance, container),
+                None => self.container_behaviours.get(&named).cloned().unwrap_or_else(|| sound(container)),
             };
-            FakeContainer { behaviour, begins_at: Timestamp::ZERO }
+            FakeContainer { behaviour, sound: sound(container), begins_at: Timestamp::ZERO }
         });
         let containers: Vec<FakeContainer> = containers.collect();
         let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
@@ -223,12 +226,8 @@ impl World {
         let Some(driven) = self.driven(task) else { return };
         let is_healed = driven.is_drawn && is_healed;
         let container = &mut driven.containers[container_index];
-        let lives = &container.behaviour.lives;
-        let life = match nth(lives, attempt as usize).expect("there is at least one") {
-            Life::Exit { after, .. } if is_healed => Life::Exit { after, code: 0 },
-            Life::CannotStart | Life::NeverStarts if is_healed => Life::Exit { after: secs(60), code: 0 },
-            life => life,
-        };
+        let lives = if is_healed { &container.sound.lives } else { &container.behaviour.lives };
+        let life = nth(lives, attempt as usize).expect("there is at least one");
         let begins_in = container.behaviour.start;
         container.begins_at = if matches!(life, Life::NeverStarts) { at(1_000_000_000) } else { now + begins_in };
         let exited = |exit| AgentEvent::ContainerExited { container_index, attempt, exit };
@@ -315,9 +314,14 @@ impl World {
     }
 }
 
-/// What a container does that nobody said anything of: one that the task needs runs on, another is done with its work after a while.
-fn sound(is_essential: bool) -> ContainerBehaviour {
-    if is_essential { ContainerBehaviour::default() } else { ContainerBehaviour::ending(5, 0) }
+/// Whether a container is meant to run on; others are done with their work after a while.
+fn runs_on(container: &ContainerDefinition) -> bool {
+    container.essential || container.health_check.is_some()
+}
+
+/// What a container does that nobody said anything of.
+fn sound(container: &ContainerDefinition) -> ContainerBehaviour {
+    if runs_on(container) { ContainerBehaviour::default() } else { ContainerBehaviour::ending(5, 0) }
 }
 
 fn show(container: &Container) -> String {
