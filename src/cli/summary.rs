@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::{format, scaling_view};
+use super::{containers_view, format, scaling_view};
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
 use crate::model::task::{StopCode, Task, TaskStatus};
@@ -19,6 +19,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     section(&mut text, "SCALING", rows(&scaling_view::POLICY_HEADS, scaling_view::policies(snapshot)));
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
+    section(&mut text, "CONTAINERS", rows(&containers_view::HEADS, containers_view::rows(snapshot)));
     failures(&mut text, snapshot);
     section(&mut text, "CONTAINER INSTANCES", instances(snapshot));
     section(&mut text, "BILL", bill_lines(&bill));

@@ -148,6 +148,13 @@ pub enum Protocol {
 }
 
 impl TaskDefinition {
+    /// Whether its containers have an order, health checks or restarts: without, they all start and stop together.
+    pub fn has_container_lifecycles(&self) -> bool {
+        self.containers.iter().any(|container| {
+            !container.depends_on.is_empty() || container.health_check.is_some() || container.restart_policy.is_some()
+        })
+    }
+
     /// The attributes that an instance must have. **Source:** ecs-semantics §4.1.
     pub fn required_attributes(&self) -> Vec<RequiredAttribute> {
         let architecture = self.required_architecture.map(CpuArchitecture::attribute_value);

@@ -209,8 +209,10 @@ impl World {
 
     /// Plans the agent's next deadline, unless one is planned that comes no later.
     fn arm(&mut self, task: TaskId) {
+        let now = self.now;
         let Some(driven) = self.driven(task) else { return };
         let Some(deadline) = driven.agent.next_deadline() else { return };
+        assert!(deadline > now, "the agent of task {task} is not done with what is due at {deadline}");
         if driven.armed.is_none_or(|armed| deadline < armed) {
             driven.armed = Some(deadline);
             self.plan_at(deadline, Planned::Agent(task, AgentEvent::DeadlineReached));
