@@ -190,6 +190,11 @@ impl Limiter {
         Limiter { container, last_growth: 0 }
     }
 
+    /// The container whose memory it limits.
+    pub(super) fn container(&self) -> &Arc<Container> {
+        &self.container
+    }
+
     fn growing(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
         self.last_growth = 0;
         // Beyond the guest's own maximum it is not for us to refuse: the engine does, and nobody is out of memory.
