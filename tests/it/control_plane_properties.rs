@@ -13,7 +13,7 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
-    RegisterScalableTarget, Request, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
+    RegisterScalableTarget, Request, TaskProtection, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
@@ -62,6 +62,7 @@ enum Step {
     CreateService { service: usize, count: u32 },
     RunTask { target: usize, count: u32, size: usize, distinct: bool },
     StopTask { task: u64 },
+    ProtectTask { task: u64, minutes: u64 },
     Crash { task: u64 },
     SpotInterruption { task: u64 },
     LaunchInstance,
@@ -182,6 +183,7 @@ fn honest_step() -> impl Strategy<Value = Step> {
         2 => (0usize..5, 1u32..11, 0usize..3, any::<bool>())
             .prop_map(|(target, count, size, distinct)| Step::RunTask { target, count, size, distinct }),
         2 => any::<u64>().prop_map(|task| Step::StopTask { task }),
+        1 => (any::<u64>(), 0u64..20).prop_map(|(task, minutes)| Step::ProtectTask { task, minutes }),
         2 => any::<u64>().prop_map(|task| Step::Crash { task }),
         1 => any::<u64>().prop_map(|task| Step::SpotInterruption { task }),
         1 => Just(Step::LaunchInstance),
@@ -383,6 +385,14 @@ fn take(world: &mut World, step: &Step) {
         Step::StopTask { task } => {
             let task = pick_task(world, *task);
             put(world, Request::StopTask { task, reason: None });
+        }
+        Step::ProtectTask { task, minutes } => {
+            let protection = match minutes {
+                0 => TaskProtection::Disabled,
+                minutes => TaskProtection::Enabled { expires_in: Some(secs(60 * minutes)) },
+            };
+            let tasks = vec![pick_task(world, *task)];
+            put(world, Request::UpdateTaskProtection { tasks, protection });
         }
         Step::Crash { task } => {
             let task = pick_task(world, *task);

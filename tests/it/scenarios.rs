@@ -1115,9 +1115,15 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod capacity;
+mod checklist;
 mod container_health;
 mod containers;
 mod deployments;
 mod events;
+mod launch_targets;
+mod managed_scaling;
 mod placement;
+mod reservations;
 mod scaling;
+mod task_lifecycle;
+mod task_protection;
