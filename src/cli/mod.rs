@@ -4,6 +4,7 @@
 //! `run-task` ends with its guest's own.
 
 mod capacity_view;
+mod containers_view;
 mod deploy;
 mod deploy_socket;
 pub mod diagnostics;

@@ -68,18 +68,17 @@ impl ClusterState {
         let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
         let protected = || service.protected.iter().filter(|task| is_protected(task));
         // Of the primary nothing goes for not being healthy alone, so that nobody asks.
-        let kept = if index == 0 {
-            0
-        } else {
-            let not_healthy = deployment.starting.iter().chain(&deployment.unproven);
-            let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
-            super::state::count(not_healthy.filter(is_kept).count())
-        };
+        let not_healthy = deployment.starting.iter().chain(&deployment.unproven).filter(|_| index > 0);
+        let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
+        let kept: Vec<&TaskId> = not_healthy.filter(is_kept).collect();
+        let is_paired = |task: &&&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
+        let paired = super::state::count(kept.iter().filter(is_paired).count());
         Tally {
             starting: deployment.pending_count(),
             unproven: super::state::count(deployment.unproven.len()),
             healthy: deployment.healthy_count(),
-            kept,
+            kept: super::state::count(kept.len()),
+            paired,
             beside: super::state::count(deployment.replacements.len()),
             protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
             protected_healthy: super::state::count(

@@ -430,7 +430,13 @@ impl ControlLoop {
                 }
                 _ => None,
             };
-            let notice = Notice { at, notification, stopped_task };
+            let changed_task = match notification {
+                Notification::Task { task, .. } => self.control_plane.state().tasks.get(&task),
+                _ => None,
+            };
+            let changed_task = changed_task.filter(|record| record.task.task_definition.has_container_lifecycles());
+            let changed_task = changed_task.map(|record| Arc::new(record.task.clone()));
+            let notice = Notice { at, notification, stopped_task, changed_task };
             self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
         }
     }
