@@ -9,15 +9,13 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::Deregistration;
+use super::placement::{PlacementFailure, PlacementRequest};
 use super::request_error::RequestError;
 use super::state::ReplaceCause;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
 use crate::model::capacity::{AgentConnection, ContainerInstanceStatus};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
-
-/// Why an instance without contact takes no task. **Source:** ecs-semantics §4.5.
-pub(super) const AGENT: &str = "AGENT";
 
 /// Instances of one UpdateContainerInstancesState. **Source:** ecs-semantics §3.2.
 const INSTANCES_AT_ONCE: usize = 10;
@@ -187,20 +185,12 @@ impl ControlPlane {
         }
     }
 
-    /// Why instances whose agents have no contact do not take a task. **Source:** ecs-semantics §4.5.
-    pub(super) fn disconnected_failures(&self, capacity_provider: Option<&Arc<str>>) -> Vec<Failure> {
-        let instances = self.state.container_instances.values().filter(|instance| {
-            instance.status == ContainerInstanceStatus::Active
-                && instance.agent == AgentConnection::Disconnected
-                && (capacity_provider.is_none() || instance.launch.capacity_provider.as_ref() == capacity_provider)
+    /// Why no instance takes a task, those among them whose agents have no contact. **Source:** ecs-semantics §4.5.
+    pub(super) fn why_no_room(&self, request: &PlacementRequest<'_>) -> PlacementFailure {
+        let silent = self.state.container_instances.values().filter(|instance| {
+            instance.status == ContainerInstanceStatus::Active && instance.agent == AgentConnection::Disconnected
         });
-        instances
-            .map(|instance| Failure {
-                instance: Some(instance.id),
-                reason: AGENT,
-                detail: "its agent is disconnected".to_owned(),
-            })
-            .collect()
+        self.placement.explain(request, silent)
     }
 
     /// **Source:** ecs-semantics §3.2, §9.1: an impaired instance is replaced by its group.

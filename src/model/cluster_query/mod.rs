@@ -6,6 +6,7 @@
 //!
 //! **Source:** ecs-semantics §4.4.
 
+mod deciding;
 mod evaluate;
 mod parse;
 mod pattern;
@@ -15,6 +16,7 @@ mod values;
 
 use std::fmt;
 
+pub use deciding::DecidingComparison;
 pub use evaluate::InstanceView;
 pub use parse::{LENGTH_MAX, QueryError};
 pub use pattern::{Pattern, PatternError};
