@@ -7,6 +7,7 @@ mod deploy;
 mod deploy_socket;
 pub mod diagnostics;
 mod events_file;
+mod explain;
 mod file_watch;
 mod format;
 mod live_view;
@@ -43,6 +44,8 @@ enum Command {
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
     Deploy(DeployArguments),
+    /// Say why tasks of the `longshore run` of a cluster file wait, or are where they are: by instance and rule
+    Explain(ExplainArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
 }
@@ -87,6 +90,30 @@ struct DeployArguments {
     /// Wait until the deployments that this starts are over; exit code 1 when one fails or is rolled back
     #[arg(long)]
     wait: bool,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExplainArguments {
+    /// The cluster file (TOML), as it was given to `longshore run`
+    file: PathBuf,
+    /// A task, by its id or the beginning of it [default: everything that waits]
+    #[arg(long, value_name = "ID", group = "subject")]
+    task: Option<String>,
+    /// A service
+    #[arg(long, value_name = "NAME", group = "subject")]
+    service: Option<String>,
+    /// Where a standalone task of a task definition would go
+    #[arg(long, value_name = "FAMILY[:REVISION]", group = "subject")]
+    task_definition: Option<String>,
+    /// The launch type of such a task [default: by the cluster's default strategy]
+    #[arg(long, value_enum, requires = "task_definition")]
+    launch_type: Option<LaunchTypeArgument>,
+    /// The capacity provider of such a task
+    #[arg(long, value_name = "NAME", requires = "task_definition", conflicts_with = "launch_type")]
+    capacity_provider: Option<String>,
     /// What the output looks like
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -205,6 +232,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };
     match outcome {

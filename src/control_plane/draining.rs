@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::Deregistration;
-use super::placement::{PlacementFailure, PlacementRequest};
+use super::placement::{PlacementFailure, PlacementIndex, PlacementRequest};
 use super::request_error::RequestError;
 use super::state::ReplaceCause;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
@@ -186,11 +186,11 @@ impl ControlPlane {
     }
 
     /// Why no instance takes a task, those among them whose agents have no contact. **Source:** ecs-semantics §4.5.
-    pub(super) fn why_no_room(&self, request: &PlacementRequest<'_>) -> PlacementFailure {
+    pub(super) fn why_no_room(&self, index: &PlacementIndex, request: &PlacementRequest<'_>) -> PlacementFailure {
         let silent = self.state.container_instances.values().filter(|instance| {
             instance.status == ContainerInstanceStatus::Active && instance.agent == AgentConnection::Disconnected
         });
-        self.placement.explain(request, silent)
+        index.explain(request, silent)
     }
 
     /// **Source:** ecs-semantics §3.2, §9.1: an impaired instance is replaced by its group.

@@ -25,6 +25,7 @@ pub mod deployment;
 pub mod deployment_records;
 mod draining;
 pub mod event;
+pub mod explain;
 pub mod faults;
 pub mod instance_refresh;
 mod launch_rate;

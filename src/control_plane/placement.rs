@@ -383,8 +383,12 @@ impl PlacementIndex {
         match known.filter(|held| held.is_active()) {
             Some(active) => Cow::Borrowed(active),
             None => {
-                let tasks = known.map(|held| held.tasks.clone()).unwrap_or_default();
-                Cow::Owned(Slot { tasks, ..Slot::of(instance, &self.calendar) })
+                let mut held = Slot::of(instance, &self.calendar);
+                if let Some(known) = known {
+                    held.tasks.clone_from(&known.tasks);
+                    held.remaining.clone_from(&known.remaining);
+                }
+                Cow::Owned(held)
             }
         }
     }

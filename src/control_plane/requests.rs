@@ -293,7 +293,7 @@ impl ControlPlane {
                 }
                 // Nothing changes within a call that would make room for the rest.
                 Err(Unplaced::NoRoom) => {
-                    failures = self.why_no_room(&new.placement_request()).failures;
+                    failures = self.why_no_room(&self.placement, &new.placement_request()).failures;
                     break;
                 }
                 Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {

@@ -139,7 +139,7 @@ impl ControlPlane {
             Some(next) => self.timers.set(next, Wakeup::Restart(name.clone())),
             None => {
                 controller.explained_at = Some(now);
-                let failure = self.why_no_room(&new.placement_request());
+                let failure = self.why_no_room(&self.placement, &new.placement_request());
                 let said =
                     self.complain(name, Complaint::NoRoom(failure.reason()), &failure.service_event_reason(self.ids));
                 if said == Said::Aloud {

@@ -17,6 +17,7 @@ use super::start_tasks::PendingStart;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
 use crate::control_plane::event::{Event, Request};
+use crate::control_plane::explain::{Explanation, Question};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ServiceStatus;
@@ -271,6 +272,9 @@ impl ControlLoop {
                 self.waiting_for_deployments.push((service, deployment, answer));
             }
             // A reader that has gone needs no answer, here and below.
+            Command::Explain { question, answer } => {
+                let _ = answer.send(self.explain(&question));
+            }
             Command::Snapshot(answer) => {
                 let _ = answer.send(self.snapshot());
             }
@@ -402,6 +406,22 @@ impl ControlLoop {
             self.tell(now, Notification::RunTask { task_definition, wanted, placed, reason: reason.into() });
         }
         self.retries.push_back(ScheduledRunTask { at: (now + RUN_TASK_RETRY).elapsed(), spec });
+    }
+
+    /// Answers a question about placement: the control plane knows all but the tasks that are asked for again.
+    fn explain(&self, question: &Question) -> Result<Explanation, RequestError> {
+        let mut explanation = self.control_plane.explain(question)?;
+        if let Explanation::Waiting(waiting) = &mut explanation {
+            let asked = self.retries.iter().filter_map(|retry| {
+                let question = Question::RunTask(Box::new(retry.spec.clone()));
+                match self.control_plane.explain(&question) {
+                    Ok(Explanation::RunTask(placement)) => Some((retry.spec.count, *placement)),
+                    _ => None,
+                }
+            });
+            waiting.run_tasks.extend(asked);
+        }
+        Ok(explanation)
     }
 
     fn is_over(&self) -> bool {

@@ -1117,5 +1117,6 @@ fn a_cluster_file_is_a_scenario() {
 mod capacity;
 mod deployments;
 mod events;
+mod explain;
 mod placement;
 mod scaling;

@@ -26,6 +26,8 @@ pub struct Assessment {
 pub struct Candidate {
     /// Which.
     pub instance: ContainerInstanceId,
+    /// What it was launched from.
+    pub launch: Arc<InstanceLaunch>,
     /// What each rule says of it, in the order of ECS' pipeline.
     pub verdicts: Vec<RuleVerdict>,
     /// How many tasks of the group it holds.
@@ -77,7 +79,7 @@ impl PlacementIndex {
                     order.push((copy.ranks_by(&chain, compared, held.id, request), held.id, index));
                 }
                 let group_task_count = group.map_or(0, |group| held.task_count(group));
-                Candidate { instance: held.id, verdicts, group_task_count, position: None }
+                Candidate { instance: held.id, launch: held.launch.clone(), verdicts, group_task_count, position: None }
             })
             .collect();
         order.sort_unstable();

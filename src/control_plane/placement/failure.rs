@@ -115,6 +115,13 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether it asks what tasks leave of an instance, and not what the instance is.
+    pub fn is_about_room(&self) -> bool {
+        matches!(self, Rule::Cpu | Rule::Memory | Rule::Ports | Rule::DistinctInstance)
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
