@@ -4,6 +4,8 @@
 //! what a cluster would do is not what one does.
 
 mod document;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use serde_json::{Value, json};

@@ -86,7 +86,8 @@ impl ControlPlane {
 
     fn explain_waiting(&self) -> WaitingExplanation {
         let active = self.state.services.values().filter(|service| service.status == ServiceStatus::Active);
-        let explained = active.map(|service| self.explain_known_service(service));
+        let explained =
+            active.filter(|service| !service.has_what_it_wants()).map(|service| self.explain_known_service(service));
         let standalone = self.queues.values().flat_map(|queue| queue.standalone());
         WaitingExplanation {
             services: explained.filter(|service| !service.reasons.is_empty()).collect(),

@@ -6,6 +6,7 @@ mod command_line;
 mod containers;
 mod control_plane_properties;
 mod deploy_command;
+mod explain_command;
 mod guests;
 mod harness;
 mod metering;

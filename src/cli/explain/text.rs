@@ -28,14 +28,17 @@ pub(super) fn of(explanation: &Explanation, at: Timestamp, ids: IdForm) -> Strin
         Explanation::Waiting(waiting) if waiting.is_empty() => page.line(0, &format!("at {at} nothing waits")),
         Explanation::Waiting(waiting) => {
             waiting.services.iter().for_each(|found| page.service(found));
-            waiting.tasks.iter().for_each(|found| page.task(found, 0));
+            for found in &waiting.tasks {
+                page.task(found, 0);
+                page.gap();
+            }
             for (count, found) in &waiting.run_tasks {
                 let definition = &found.task_definition;
                 page.line(
                     0,
                     &format!("RUN TASK {definition}: {count} without room, asked for again every now and then"),
                 );
-                page.placement(found, "task");
+                page.placement(found, "a task");
                 page.gap();
             }
         }
@@ -43,7 +46,7 @@ pub(super) fn of(explanation: &Explanation, at: Timestamp, ids: IdForm) -> Strin
         Explanation::Service(found) => page.service(found),
         Explanation::RunTask(found) => {
             page.line(0, &format!("RUN TASK {} at {at}", found.task_definition));
-            page.placement(found, "task");
+            page.placement(found, "a task");
         }
     }
     page.text
@@ -59,8 +62,11 @@ impl Page {
         let _ = writeln!(self.text, "{:indent$}{line}", "");
     }
 
+    /// An empty line, one at most.
     fn gap(&mut self) {
-        self.text.push('\n');
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
     }
 
     fn instance(&self, instance: ContainerInstanceId) -> String {
@@ -142,14 +148,10 @@ impl Page {
             Some(TaskWait::Stop { since }) => self.line(indent, &format!("stops since {since}")),
             None => {}
         }
-        // What a service's tasks are told of is its next task's table.
-        if indent == 2 {
-            match &found.now {
-                Some(now) if task.last_status == TaskStatus::Provisioning => self.placement(now, "it"),
-                Some(now) => self.placement(now, "were it placed at this moment, it"),
-                None => {}
-            }
-            self.gap();
+        match &found.now {
+            Some(now) if task.last_status == TaskStatus::Provisioning => self.placement(now, "it wants"),
+            Some(now) => self.placement(now, "were it placed at this moment"),
+            None => {}
         }
     }
 
@@ -215,7 +217,7 @@ impl Page {
                     None => self.no_room(failure.as_ref()),
                 };
                 self.line(2, &chosen);
-                if let Some(wait) = wait.as_ref().filter(|wait| wait.position.is_none()) {
+                if let Some(wait) = wait {
                     self.capacity(wait, 2);
                 }
                 self.table(&assessment.candidates, Some(names));
@@ -239,6 +241,7 @@ impl Page {
         }
     }
 
+    /// The instances by rules, those first that take the task, in the order of their ranking.
     fn table(&mut self, candidates: &[Candidate], names: Option<&RankNames>) {
         let Some(first) = candidates.first() else { return };
         let mut rows: Vec<&Candidate> = candidates.iter().collect();
@@ -246,26 +249,21 @@ impl Page {
             let place = row.position.as_ref().map_or(u32::MAX, |position| position.place);
             (place, row.broken().count(), row.instance)
         });
+        // Where none takes it, nothing is ranked.
+        let names = names.filter(|_| rows[0].position.is_some());
         let mut table = Table::new();
         let mut head: Vec<String> = ["Instance", "Type", "Zone"].map(str::to_owned).into();
-        head.extend(heads(&first.verdicts));
+        head.extend((0..first.verdicts.len()).map(|column| rule_head(&first.verdicts, column)));
         head.push("Tasks of the group".to_owned());
-        if names.is_some() {
-            head.extend(["Place", "Ranks"].map(str::to_owned));
-        }
+        head.extend(names.iter().flat_map(|_| ["Place", "Ranks"].map(str::to_owned)));
         table.load_style(presets::NOTHING).set_header(head);
         for row in rows.iter().take(ROWS_MAX) {
+            let launch = &row.launch;
             let mut cells =
-                vec![self.label(row), row.launch.instance_type.name.clone(), row.launch.availability_zone.to_string()];
+                vec![self.label(row), launch.instance_type.name.clone(), launch.availability_zone.to_string()];
             cells.extend(row.verdicts.iter().map(cell));
             cells.push(row.group_task_count.to_string());
-            if names.is_some() {
-                let place = row.position.as_ref();
-                cells.push(place.map_or_else(|| "-".to_owned(), |position| position.place.to_string()));
-                let ranks =
-                    place.map(|position| position.ranks.iter().map(u32::to_string).collect::<Vec<_>>().join(", "));
-                cells.push(ranks.filter(|ranks| !ranks.is_empty()).unwrap_or_else(|| "-".to_owned()));
-            }
+            cells.extend(names.iter().flat_map(|_| standing(row)));
             table.add_row(cells);
         }
         self.gap();
@@ -278,8 +276,12 @@ impl Page {
         }
         self.queries(&first.verdicts, &rows[..rows.len().min(ROWS_MAX)]);
         if let Some(names) = names {
-            let by = if names.criteria.is_empty() { "nothing".to_owned() } else { names.criteria.join(", then ") };
-            self.line(2, &format!("ranked by the least {by}; among equals by {}", names.among_equals));
+            let by = if names.criteria.is_empty() {
+                String::new()
+            } else {
+                format!("ranked by the least {}; ", names.criteria.join(", then the least "))
+            };
+            self.line(2, &format!("{by}among equals by {}", names.among_equals));
         }
     }
 
@@ -287,7 +289,7 @@ impl Page {
     fn queries(&mut self, verdicts: &[RuleVerdict], rows: &[&Candidate]) {
         for (column, verdict) in verdicts.iter().enumerate() {
             let Rule::MemberOf(query) = &verdict.rule else { continue };
-            self.line(2, &format!("{}: {query}", head(verdicts, column)));
+            self.line(2, &format!("{}: {query}", rule_head(verdicts, column)));
             for row in rows {
                 let because = row.verdicts[column].because.iter();
                 let parts: Vec<String> = because
@@ -307,18 +309,22 @@ impl Page {
     }
 }
 
-fn heads(verdicts: &[RuleVerdict]) -> Vec<String> {
-    (0..verdicts.len()).map(|column| head(verdicts, column)).collect()
+/// Place and numbers of an instance.
+fn standing(row: &Candidate) -> [String; 2] {
+    let Some(position) = &row.position else { return ["-".to_owned(), "-".to_owned()] };
+    let ranks: Vec<String> = position.ranks.iter().map(u32::to_string).collect();
+    [position.place.to_string(), if ranks.is_empty() { "-".to_owned() } else { ranks.join(", ") }]
 }
 
 /// A rule and what it wants; queries, which are long, by their number.
-fn head(verdicts: &[RuleVerdict], column: usize) -> String {
+fn rule_head(verdicts: &[RuleVerdict], column: usize) -> String {
     let verdict = &verdicts[column];
     let number = || verdicts[..=column].iter().filter(|other| matches!(other.rule, Rule::MemberOf(_))).count();
     match &verdict.rule {
         Rule::Status | Rule::Agent | Rule::DistinctInstance => verdict.rule.to_string(),
         Rule::MemberOf(_) => format!("memberOf {}", number()),
-        rule => format!("{rule} {}", verdict.wanted),
+        Rule::Cpu | Rule::Memory => format!("{} ≥ {}", verdict.rule, verdict.wanted),
+        Rule::CapacityProvider(_) | Rule::Ports | Rule::Attribute(_) => format!("{}: {}", verdict.rule, verdict.wanted),
     }
 }
 

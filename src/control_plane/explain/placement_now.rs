@@ -44,7 +44,8 @@ pub enum Choice {
         names: RankNames,
         /// Why there is none, when there is none.
         failure: Option<PlacementFailure>,
-        /// What comes of a task that finds none and whose provider may bring one: it waits. **Source:** ecs-semantics §4.5.
+        /// Of a task that is not there yet: what it would wait for when there is none and its provider may bring one. One that is there
+        /// says so itself. **Source:** ecs-semantics §4.5.
         wait: Option<Box<CapacityWait>>,
     },
     /// Every instance that takes one: a DAEMON service. **Source:** ecs-semantics §5.1.
@@ -74,10 +75,15 @@ impl ControlPlane {
 
     /// Where a task would go.
     pub(super) fn placement_of(&self, task: &NewTask) -> PlacementNow {
-        let choice = match task.launch_type {
+        let request = task.placement_request();
+        let mut choice = match task.launch_type {
             LaunchType::Fargate => Choice::Fargate,
-            LaunchType::Ec2 => self.choice_of(&self.placement, &task.placement_request()),
+            LaunchType::Ec2 => self.choice_of(&self.placement, &request),
         };
+        if let Choice::Instance { failure: Some(_), wait, .. } = &mut choice {
+            let scaled = request.capacity_provider.filter(|name| self.scalers.contains_key(*name));
+            *wait = scaled.map(|name| Box::new(self.capacity_wait(name, None, &request)));
+        }
         PlacementNow {
             task_definition: task.registered.definition.clone(),
             group: task.group.clone(),
@@ -93,9 +99,7 @@ impl ControlPlane {
         let assessment = index.assess(request, self.state.live_instances(), &self.rng);
         let names = rank_names(request.strategies, request.kind);
         let failure = assessment.chosen.is_none().then(|| self.why_no_room(index, request));
-        let scaled = request.capacity_provider.filter(|name| self.scalers.contains_key(*name));
-        let wait = scaled.filter(|_| failure.is_some()).map(|name| Box::new(self.capacity_wait(name, None, request)));
-        Choice::Instance { assessment, names, failure, wait }
+        Choice::Instance { assessment, names, failure, wait: None }
     }
 
     /// Each instance for a task of a DAEMON service.

@@ -175,6 +175,18 @@ impl fmt::Display for ServiceReason {
     }
 }
 
+impl Service {
+    /// Whether it has what it wants and nothing of it is on the move: then there is nothing to explain.
+    pub(super) fn has_what_it_wants(&self) -> bool {
+        self.deployments.len() == 1
+            && self.primary().rollout_state != RolloutState::Failed
+            && self.primary().giving_way.is_empty()
+            && self.pending_count() == 0
+            && self.running_count() == self.spec.desired_count
+            && self.healthy_count() == self.spec.desired_count
+    }
+}
+
 impl ControlPlane {
     pub(super) fn explain_service(&self, name: &Arc<str>) -> Result<ServiceExplanation, RequestError> {
         let service = self.state.services.get(name).ok_or(RequestError::ServiceNotFound)?;
@@ -327,6 +339,6 @@ impl ControlPlane {
             let is_waiting = record.task.last_status == TaskStatus::Provisioning;
             !is_waiting || queue.is_some_and(|queue| queue.first_alike(record) == Some(**task))
         };
-        wanted.filter(first_of_kind).map(|task| self.explain_known_task(&self.state.tasks[task])).collect()
+        wanted.filter(first_of_kind).map(|task| self.explain_wait(&self.state.tasks[task])).collect()
     }
 }

@@ -27,7 +27,8 @@ pub struct TaskExplanation {
     pub waits_for: Option<TaskWait>,
     /// How many others wait for the same.
     pub alike: usize,
-    /// Where it would go at this moment if it were not there; `None` once it is to stop.
+    /// Where it would go at this moment if it were not there; `None` once it is to stop, and for tasks that are listed with their
+    /// service: there the service's next task says it.
     pub now: Option<PlacementNow>,
 }
 
@@ -53,6 +54,20 @@ pub enum TaskWait {
     },
 }
 
+/// What a task asks of an instance.
+fn request_of(record: &TaskRecord) -> PlacementRequest<'_> {
+    let (task, rules) = (&record.task, &record.placement);
+    PlacementRequest {
+        reservation: &task.reservation,
+        group: &task.group,
+        capacity_provider: task.capacity_provider.as_ref(),
+        strategies: &rules.strategies,
+        constraints: &rules.constraints,
+        required_attributes: &rules.required_attributes,
+        kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
+    }
+}
+
 impl ControlPlane {
     pub(super) fn explain_task(&self, task: TaskId) -> Result<TaskExplanation, RequestError> {
         let found = self.state.tasks.get(&task);
@@ -61,26 +76,25 @@ impl ControlPlane {
         Ok(self.explain_known_task(record))
     }
 
+    /// A task with where it would go.
     pub(super) fn explain_known_task(&self, record: &TaskRecord) -> TaskExplanation {
-        let (task, rules) = (&record.task, &record.placement);
-        let kind = if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone };
-        let request = PlacementRequest {
-            reservation: &task.reservation,
-            group: &task.group,
-            capacity_provider: task.capacity_provider.as_ref(),
-            strategies: &rules.strategies,
-            constraints: &rules.constraints,
-            required_attributes: &rules.required_attributes,
-            kind,
-        };
+        let is_to_run = record.task.desired_status == DesiredStatus::Running;
+        let now = is_to_run.then(|| self.placement_without(&record.task, &request_of(record)));
+        TaskExplanation { now, ..self.explain_wait(record) }
+    }
+
+    /// A task without where it would go, which costs a look at every instance.
+    pub(super) fn explain_wait(&self, record: &TaskRecord) -> TaskExplanation {
+        let task = &record.task;
+        let request = request_of(record);
         let is_waiting = task.last_status == TaskStatus::Provisioning;
         let queue = task.capacity_provider.as_ref().and_then(|name| self.queues.get(name));
         TaskExplanation {
             decision: record.decision.clone(),
-            names: rank_names(&rules.strategies, kind),
+            names: rank_names(request.strategies, request.kind),
             waits_for: self.wait_of(record, &request),
             alike: queue.filter(|_| is_waiting).map_or(0, |queue| queue.count_alike(record) - 1),
-            now: (task.desired_status == DesiredStatus::Running).then(|| self.placement_without(task, &request)),
+            now: None,
             task: task.clone(),
         }
     }
