@@ -4,7 +4,11 @@
 //! as many threads as a pool has workers, with the same engine settings and the same host functions; through the data
 //! plane alone on Fargate (a quota and an account of its own for every task) and on an EC2 instance (weights); and through
 //! the whole path on both: RunTask, placement, data plane, state changes, metering, reaping. Every task is checked to have
-//! ended with 0. The ratios at the end of each group are those of tasks per second.
+//! ended with 0.
+//!
+//! The speed of a shared host changes by half from one second to the next, so no two cases that run one after the other can be
+//! compared. Every case therefore takes turns with bare wasmtime, some tenths of a second each, and what is printed at the end of
+//! a group is the median over these pairs of one's tasks per second by the other's, with the quartiles beside it.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -22,7 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use crossbeam_channel::Receiver;
 use longshore::control_plane::action::{Response, TaskHost, TaskStart};
 use longshore::control_plane::event::{Event, Request, TaskStep};
@@ -278,40 +282,77 @@ fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
     })
 }
 
-/// Many measurements of one case: tasks per second, and microseconds of CPU a task.
-#[derive(Default)]
-struct Measured(RefCell<Vec<(f64, f64)>>);
+/// Tasks of one turn: enough that filling and draining what is under way does not count.
+const TURN: u64 = 16_384;
 
-impl Measured {
-    /// Times a run and passes its length on.
-    fn note(&self, tasks: u64, run: impl FnOnce() -> Duration) -> Duration {
+/// One turn of a case, or of bare wasmtime beside it.
+#[derive(Clone, Copy)]
+struct Turn {
+    tasks_per_second: f64,
+    /// Of all threads together.
+    cpu_micros_per_task: f64,
+}
+
+impl Turn {
+    /// Runs and times a turn.
+    fn of(tasks: u64, run: impl FnOnce(u64) -> Duration) -> (Duration, Turn) {
         let cpu_before = process_cpu_time();
-        let took = run();
+        let took = run(tasks);
         let cpu = process_cpu_time() - cpu_before;
-        // Short measurements are those of criterion's warm-up.
-        if tasks >= 500 {
-            let tasks = tasks as f64;
-            self.0.borrow_mut().push((tasks / took.as_secs_f64(), cpu.as_secs_f64() * 1e6 / tasks));
+        let tasks = tasks as f64;
+        let turn =
+            Turn { tasks_per_second: tasks / took.as_secs_f64(), cpu_micros_per_task: cpu.as_secs_f64() * 1e6 / tasks };
+        (took, turn)
+    }
+}
+
+/// The turns of one case, each with the one that bare wasmtime had right before it.
+#[derive(Default)]
+struct Pairs(RefCell<Vec<(Turn, Turn)>>);
+
+impl Pairs {
+    /// Lets bare wasmtime and the case take turns until the case has run `tasks`, and returns the time of the case alone.
+    fn run(&self, tasks: u64, bare: &Bare, case: impl Fn(u64) -> Duration) -> Duration {
+        let mut time = Duration::ZERO;
+        let mut left = tasks;
+        while left > 0 {
+            let tasks = left.min(TURN);
+            left -= tasks;
+            let (_, beside) = Turn::of(tasks, |tasks| bare.run(tasks));
+            let (took, turn) = Turn::of(tasks, &case);
+            time += took;
+            // Shorter ones are those of criterion's warm-up, and remainders.
+            if tasks == TURN {
+                self.0.borrow_mut().push((beside, turn));
+            }
         }
-        took
+        time
     }
 
-    /// The medians: tasks per second, and microseconds of CPU a task.
-    fn medians(&self) -> (f64, f64) {
-        let median = |of: fn(&(f64, f64)) -> f64| {
-            let mut values: Vec<f64> = self.0.borrow().iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        (median(|both| both.0), median(|both| both.1))
+    /// A quartile of what is made of each pair: 1 is the lower one, 2 the median, 3 the upper one.
+    fn quartile(&self, which: usize, of: impl Fn(Turn, Turn) -> f64) -> f64 {
+        let mut values: Vec<f64> = self.0.borrow().iter().map(|(bare, case)| of(*bare, *case)).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() * which / 4).copied().unwrap_or(f64::NAN)
     }
 
-    fn print(&self, name: &str, case: &str, bare: &Measured) {
-        let ((rate, cpu), (bare_rate, bare_cpu)) = (self.medians(), bare.medians());
+    fn print(&self, name: &str, case: &str) {
+        let count = self.0.borrow().len();
+        // A filter may have left the case out.
+        if count == 0 {
+            return;
+        }
+        let rate = |bare: Turn, case: Turn| case.tasks_per_second / bare.tasks_per_second;
         println!(
-            "{name}: {case}: {rate:.0} tasks a second, {:.2} of bare; {cpu:.1} µs of CPU a task, {:.2} times bare",
-            rate / bare_rate,
-            cpu / bare_cpu
+            "{name}: {case}: {:.2} of bare wasmtime's tasks a second (quartiles {:.2} and {:.2} over {count} turns; medians {:.0} and {:.0} a \
+             second); {:.1} µs of CPU a task, {:.2} times bare",
+            self.quartile(2, rate),
+            self.quartile(1, rate),
+            self.quartile(3, rate),
+            self.quartile(2, |_, case| case.tasks_per_second),
+            self.quartile(2, |bare, _| bare.tasks_per_second),
+            self.quartile(2, |_, case| case.cpu_micros_per_task),
+            self.quartile(2, |bare, case| case.cpu_micros_per_task / bare.cpu_micros_per_task),
         );
     }
 }
@@ -325,48 +366,40 @@ fn process_cpu_time() -> Duration {
 fn compare(criterion: &mut Criterion, name: &str, image: &Path) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(criterion::Throughput::Elements(1));
-    let (bare, fargate, ec2) = (Measured::default(), Measured::default(), Measured::default());
-    {
-        let wasmtime = Bare::new(image);
-        group.bench_function("bare wasmtime", |bencher| {
-            bencher.iter_custom(|tasks| bare.note(tasks, || wasmtime.run(tasks)));
-        });
-    }
+    // Few samples of several turns each.
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(8));
+    let wasmtime = Bare::new(image);
+    group.bench_function("bare wasmtime", |bencher| bencher.iter_custom(|tasks| wasmtime.run(tasks)));
+    let (fargate, ec2) = (Pairs::default(), Pairs::default());
     {
         let plane = Plane::new(image);
         let definition = definition(image, LaunchType::Fargate);
-        group.bench_function("fargate", |bencher| {
-            bencher.iter_custom(|tasks| fargate.note(tasks, || plane.run(&definition, TaskHost::Fargate, tasks)));
-        });
+        let run = |tasks| plane.run(&definition, TaskHost::Fargate, tasks);
+        group.bench_function("fargate", |bencher| bencher.iter_custom(|tasks| fargate.run(tasks, &wasmtime, run)));
     }
     {
         let plane = Plane::new(image);
         let definition = definition(image, LaunchType::Ec2);
         let host = plane.launch();
-        group.bench_function("ec2", |bencher| {
-            bencher.iter_custom(|tasks| ec2.note(tasks, || plane.run(&definition, host, tasks)));
-        });
+        let run = |tasks| plane.run(&definition, host, tasks);
+        group.bench_function("ec2", |bencher| bencher.iter_custom(|tasks| ec2.run(tasks, &wasmtime, run)));
     }
     let wholes = [LaunchType::Fargate, LaunchType::Ec2].map(|launch_type| {
-        let measured = Measured::default();
+        let pairs = Pairs::default();
         let whole = Whole::new(image, launch_type);
         group.bench_function(format!("whole path, {launch_type}"), |bencher| {
-            bencher.iter_custom(|tasks| measured.note(tasks, || whole.run(tasks)));
+            bencher.iter_custom(|tasks| pairs.run(tasks, &wasmtime, |tasks| whole.run(tasks)));
         });
         whole.check();
-        measured
+        pairs
     });
     group.finish();
-    // A filter may have left the cases out.
-    if !bare.0.borrow().is_empty() {
-        let [whole_fargate, whole_ec2] = &wholes;
-        bare.print(name, "bare wasmtime", &bare);
-        fargate.print(name, "data plane, Fargate", &bare);
-        ec2.print(name, "data plane, EC2", &bare);
-        whole_fargate.print(name, "whole path, Fargate", &bare);
-        whole_ec2.print(name, "whole path, EC2", &bare);
-        println!();
-    }
+    let [whole_fargate, whole_ec2] = &wholes;
+    fargate.print(name, "data plane, Fargate");
+    ec2.print(name, "data plane, EC2");
+    whole_fargate.print(name, "whole path, Fargate");
+    whole_ec2.print(name, "whole path, EC2");
+    println!();
 }
 
 fn instantiation(criterion: &mut Criterion) {

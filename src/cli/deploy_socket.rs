@@ -139,7 +139,7 @@ pub(super) fn ask_to_deploy(file: &Path, wait: Wait) -> Result<impl Iterator<Ite
 /// # Errors
 /// When no run of the file is up.
 pub(super) fn ask_to_explain(file: &Path, subject: &Value) -> Result<impl Iterator<Item = Value>, String> {
-    ask(file, &json!({ "explain": subject }), "to ask: `explain` is about a cluster that runs")
+    ask(file, &json!({ "explain": subject }), "to ask; with `--at DURATION` a simulation of it is explained")
 }
 
 fn ask(file: &Path, wanted: &Value, purpose: &str) -> Result<impl Iterator<Item = Value> + use<>, String> {

@@ -1,48 +1,114 @@
 //! `longshore explain FILE`: asks the run of a cluster file why tasks wait or are where they are; and how a run answers.
 //!
-//! The run makes both forms of the answer, since it alone has what they are made from. Where no run is up there is nothing to explain:
-//! what a cluster would do is not what one does.
+//! The run makes both forms of the answer, since it alone has what they are made from. Where no run is up nothing is made up in its place:
+//! with `--at` the file is simulated up to a moment and that is explained, and the answer says so.
 
 mod document;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::deploy_socket::{self, ExplainRequest};
-use super::{ExplainArguments, Failure, Format, LaunchTypeArgument, Outcome, complain};
+use super::run::write_out;
+use super::{ExplainArguments, Failure, Format, LaunchTypeArgument, Outcome, complain, diagnostics};
 use crate::catalog::Catalog;
+use crate::config::ClusterFile;
 use crate::control_plane::explain::{Explanation, Question};
 use crate::driver::running_cluster::{AskError, RunningCluster};
+use crate::driver::simulated::{Progress, Simulation, SimulationOptions};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{IdForm, TaskId};
 use crate::model::task_definition::{LaunchType, TaskDefinitionRef};
+use crate::model::units::Timestamp;
 
-/// Asks the run and prints its answer.
+/// Asks the run, or a simulation, and prints the answer.
 pub(super) fn explain(arguments: &ExplainArguments) -> Outcome {
     let subject = subject_of(arguments);
-    let mut answers = deploy_socket::ask_to_explain(&arguments.file, &subject).map_err(|error| {
-        complain(error);
-        Failure::BadInput
-    })?;
-    let Some(answer) = answers.next() else {
-        complain("the run has ended before it answered");
-        return Err(Failure::Failed);
+    let answer = match arguments.at {
+        Some(at) => ask_simulation(arguments, &subject, at)?,
+        None => ask_run(arguments, &subject)?,
     };
     if let Some(refusal) = answer["refusal"].as_str() {
         complain(refusal);
         return Err(Failure::BadInput);
     }
     match arguments.format {
-        Format::Text => anstream::println!("{}", answer["text"].as_str().unwrap_or_default().trim_end()),
+        Format::Text => write_out(answer["text"].as_str().unwrap_or_default().trim_end()),
         Format::Json => {
-            let document = &answer["document"];
-            println!("{}", serde_json::to_string_pretty(document).expect("the document is plain data"));
+            let mut document = answer["document"].clone();
+            document["simulated"] = arguments.at.is_some().into();
+            write_out(&serde_json::to_string_pretty(&document).expect("the document is plain data"));
         }
     }
     Ok(())
+}
+
+fn ask_run(arguments: &ExplainArguments, subject: &Value) -> Result<Value, Failure> {
+    let mut answers = deploy_socket::ask_to_explain(&arguments.file, subject).map_err(|error| {
+        complain(error);
+        Failure::BadInput
+    })?;
+    answers.next().ok_or_else(|| {
+        complain("the run has ended before it answered");
+        Failure::Failed
+    })
+}
+
+/// Simulates the file up to a moment.
+fn ask_simulation(arguments: &ExplainArguments, subject: &Value, at: Duration) -> Result<Value, Failure> {
+    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
+        diagnostics::print(&errors);
+        Failure::BadInput
+    })?;
+    // Its end is beyond the moment, whatever the file says.
+    spec.settings.run_for = Some(at + Duration::from_secs(1));
+    let mut simulation = Simulation::new(&spec, SimulationOptions::default()).map_err(|error| {
+        complain(error);
+        Failure::BadInput
+    })?;
+    let until = Timestamp::ZERO + at;
+    while simulation.run_until(until, u64::MAX) == Progress::GoesOn && simulation.now() < until {}
+    let ids = IdForm { seed: spec.settings.seed };
+    let mut answer = answer_of(&Asked::Simulation(&simulation), subject, ids);
+    if let Some(text) = answer["text"].as_str() {
+        let file = arguments.file.display();
+        answer["text"] = format!("In a simulation of {file}, at {}:\n{text}", simulation.now()).into();
+    }
+    Ok(answer)
+}
+
+/// Who is asked.
+enum Asked<'a> {
+    Run(&'a RunningCluster),
+    Simulation(&'a Simulation),
+}
+
+impl Asked<'_> {
+    fn now(&self) -> Timestamp {
+        match self {
+            Asked::Run(cluster) => cluster.clock().now(),
+            Asked::Simulation(simulation) => simulation.now(),
+        }
+    }
+
+    fn explain(&self, question: &Question) -> Result<Explanation, AskError> {
+        match self {
+            Asked::Run(cluster) => cluster.explain(question.clone()),
+            Asked::Simulation(simulation) => simulation.explain(question).map_err(AskError::Refused),
+        }
+    }
+
+    fn tasks(&self) -> Result<Vec<TaskId>, AskError> {
+        match self {
+            Asked::Run(cluster) => Ok(cluster.snapshot()?.state.tasks.keys().copied().collect()),
+            Asked::Simulation(simulation) => Ok(simulation.state().tasks.keys().copied().collect()),
+        }
+    }
 }
 
 /// What the arguments ask about, for the run to read.
@@ -67,20 +133,23 @@ fn subject_of(arguments: &ExplainArguments) -> Value {
 
 /// Answers somebody at the socket of a run.
 pub(super) fn answer(cluster: &RunningCluster, request: &ExplainRequest, ids: IdForm) {
-    let answer = match explanation(cluster, &request.subject, ids) {
+    // Whoever asked may have gone.
+    let _ = request.answer.send(answer_of(&Asked::Run(cluster), &request.subject, ids));
+}
+
+fn answer_of(asked: &Asked<'_>, subject: &Value, ids: IdForm) -> Value {
+    match explanation(asked, subject, ids) {
         Ok(explanation) => {
-            let at = cluster.clock().now();
+            let at = asked.now();
             json!({ "text": text::of(&explanation, at, ids), "document": document::of(&explanation, at, ids) })
         }
         Err(refusal) => json!({ "refusal": refusal }),
-    };
-    // Whoever asked may have gone.
-    let _ = request.answer.send(answer);
+    }
 }
 
-fn explanation(cluster: &RunningCluster, subject: &Value, ids: IdForm) -> Result<Explanation, String> {
-    let question = question_of(cluster, subject, ids)?;
-    let explanation = cluster.explain(question.clone()).map_err(|error| match (&question, error) {
+fn explanation(asked: &Asked<'_>, subject: &Value, ids: IdForm) -> Result<Explanation, String> {
+    let question = question_of(asked, subject, ids)?;
+    let explanation = asked.explain(&question).map_err(|error| match (&question, error) {
         (Question::Service(name), AskError::Refused(_)) => format!("there is no service {name}"),
         (_, error) => error.to_string(),
     })?;
@@ -96,9 +165,9 @@ fn explanation(cluster: &RunningCluster, subject: &Value, ids: IdForm) -> Result
     }
 }
 
-fn question_of(cluster: &RunningCluster, subject: &Value, ids: IdForm) -> Result<Question, String> {
+fn question_of(asked: &Asked<'_>, subject: &Value, ids: IdForm) -> Result<Question, String> {
     if let Some(task) = subject["task"].as_str() {
-        return find_task(cluster, task, ids).map(Question::Task);
+        return find_task(asked, task, ids).map(Question::Task);
     }
     if let Some(service) = subject["service"].as_str() {
         return Ok(Question::Service(service.into()));
@@ -130,11 +199,10 @@ fn reference_of(text: &str) -> Result<TaskDefinitionRef, String> {
 }
 
 /// A task by its id, the beginning of it, or its ARN.
-fn find_task(cluster: &RunningCluster, shown: &str, ids: IdForm) -> Result<TaskId, String> {
+fn find_task(asked: &Asked<'_>, shown: &str, ids: IdForm) -> Result<TaskId, String> {
     let beginning = shown.rsplit('/').next().unwrap_or(shown).to_ascii_lowercase();
-    let snapshot = cluster.snapshot().map_err(|error| error.to_string())?;
-    let known = snapshot.state.tasks.keys().copied();
-    let mut found: Vec<TaskId> = known.filter(|task| ids.task(*task).starts_with(&beginning)).collect();
+    let mut found = asked.tasks().map_err(|error| error.to_string())?;
+    found.retain(|task| ids.task(*task).starts_with(&beginning));
     match (found.pop(), found.len()) {
         (Some(task), 0) => Ok(task),
         (Some(_), others) => Err(format!("{} tasks have an id that begins with {shown}: write more of it", others + 1)),

@@ -16,6 +16,7 @@ mod run;
 mod run_task;
 mod scaling_view;
 mod signals;
+mod simulate;
 mod summary;
 mod validate;
 
@@ -40,6 +41,8 @@ struct Arguments {
 enum Command {
     /// Run the cluster of a file until its work is done, its time is over or you press Ctrl-C
     Run(RunArguments),
+    /// Run the cluster of a file in simulated time: days in seconds, the same every time
+    Simulate(SimulateArguments),
     /// Run one module as a standalone task, with this terminal as its input and output
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
@@ -84,6 +87,24 @@ struct RunArguments {
 }
 
 #[derive(Debug, clap::Args)]
+struct SimulateArguments {
+    /// The cluster file (TOML)
+    file: PathBuf,
+    /// Drain and end after this simulated time, as in `90m`, `24h` or `7d`; the file's own `run_for` otherwise, or a day
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    run_for: Option<Duration>,
+    /// Decides everything that is left to chance; the file's own `seed` otherwise
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write every EventBridge event into this file, one a line as JSON
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 struct DeployArguments {
     /// The cluster file (TOML), as it was given to `longshore run`
     file: PathBuf,
@@ -99,6 +120,9 @@ struct DeployArguments {
 struct ExplainArguments {
     /// The cluster file (TOML), as it was given to `longshore run`
     file: PathBuf,
+    /// Explain what a simulation of the file comes to at this moment, and no run
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    at: Option<Duration>,
     /// A task, by its id or the beginning of it [default: everything that waits]
     #[arg(long, value_name = "ID", group = "subject")]
     task: Option<String>,
@@ -230,6 +254,7 @@ type Outcome = Result<(), Failure>;
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

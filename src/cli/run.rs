@@ -240,7 +240,7 @@ fn follow(
 
 const DRAINING: &str = "draining: services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
 
-fn write_out(text: &str) {
+pub(super) fn write_out(text: &str) {
     // A reader that has gone (`| head`) is no failure of the run.
     let _ = writeln!(anstream::stdout(), "{text}");
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::{format, scaling_view};
+use super::{format, scaling_view, simulate};
+use crate::driver::simulated::report::SimulationReport;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
 use crate::model::task::{StopCode, Task, TaskStatus};
-use crate::model::units::VcpuNanos;
+use crate::model::units::{Timestamp, VcpuNanos};
 
 /// The whole summary, ready to print.
 pub(super) fn text(snapshot: &Snapshot) -> String {
@@ -30,6 +32,45 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     section(&mut text, "USED OF PAID", used_of_paid(&bill));
     delivery(&mut text, snapshot);
     text
+}
+
+/// What a simulation says beside: how long jobs took, and how fast it was.
+pub(super) fn simulation(report: &SimulationReport, at: Timestamp, wall: Duration) -> String {
+    let mut text = String::new();
+    section(&mut text, "TIMES OF JOBS", job_times(report));
+    let events = report.events + report.data_plane_events;
+    let _ = writeln!(
+        text,
+        "\n{} simulated in {}: {}; {} control plane events and {} of the data plane, {}",
+        format::duration(at.elapsed()),
+        format::duration(wall),
+        simulate::speed(at.elapsed(), wall),
+        report.events,
+        report.data_plane_events,
+        simulate::event_rate(events, wall),
+    );
+    text
+}
+
+fn job_times(report: &SimulationReport) -> Option<Table> {
+    if report.jobs.is_empty() {
+        return None;
+    }
+    let mut table = table(
+        &["Service", "Jobs done", "Mean", "p50", "p90", "p99", "p99.9", "Max", "Mean wait", "p99 wait"],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
+    let shown = |seconds: f64| format::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    for (service, times) in &report.jobs {
+        let (latency, wait) = (&times.latency_seconds, &times.wait_seconds);
+        let mut row = vec![service.clone(), latency.count.to_string()];
+        row.extend(
+            [latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max, wait.mean, wait.p99]
+                .map(shown),
+        );
+        table.add_row(row);
+    }
+    Some(table)
 }
 
 fn section(text: &mut String, title: &str, table: Option<Table>) {

@@ -16,6 +16,7 @@ use crate::model::task_definition::{
     ContainerDefinition, HostPort, MountPoint, NetworkMode, PortMapping, Protocol, TaskDefinition, VolumeAccess,
 };
 use crate::model::units::{CpuUnits, MemoryMib};
+use crate::model::work::Work;
 
 const PROTOCOLS: Words<Protocol> = Words { available: &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)], planned: &[] };
 
@@ -72,9 +73,14 @@ fn read_container(
         );
     }
     let environment = read_environment(table);
+    // What is only modelled needs no image. Ours: ECS wants one.
+    let image = match task_definition.work {
+        Work::Modelled(_) => table.get("image"),
+        Work::Executed => table.need("image"),
+    };
     ContainerDefinition {
         secrets: read_secrets(table, &environment, context.folder),
-        image: table.need("image").and_then(|value| resolve_image(&value, context.folder)).unwrap_or_default(),
+        image: image.and_then(|value| resolve_image(&value, context.folder)).unwrap_or_default(),
         entry_point: table.strings("entry_point").filter(|arguments| !arguments.is_empty()),
         command: table.strings("command").unwrap_or_default(),
         environment,

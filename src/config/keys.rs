@@ -28,6 +28,11 @@ pub const TABLES: &[&TableKeys] = &[
     &TASK_DEFINITION,
     &RUNTIME_PLATFORM,
     &EPHEMERAL_STORAGE,
+    &TASK_SIMULATION,
+    &CRASH,
+    &DISTRIBUTION,
+    &EXPONENTIAL,
+    &LOG_NORMAL,
     &VOLUME,
     &VOLUME_HOST,
     &CONTAINER,
@@ -253,6 +258,7 @@ pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
         "volumes",
         "placement_constraints",
         "container",
+        "simulation",
     ],
     planned: &[
         "enable_fault_injection",
@@ -583,6 +589,36 @@ pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
     keys: &["name", "command", "environment", "environment_files"],
     planned: &["cpu", "memory", "memory_reservation", "resource_requirements"],
 };
+
+pub(super) const TASK_SIMULATION: TableKeys = TableKeys {
+    table: "task_definition.simulation",
+    keys: &[
+        "work",
+        "pull",
+        "cold_start",
+        "duration",
+        "cpu",
+        "job_cpu",
+        "job_wait",
+        "stop",
+        "memory",
+        "exit_code",
+        "crash",
+    ],
+    planned: &[],
+};
+
+pub(super) const CRASH: TableKeys =
+    TableKeys { table: "task_definition.simulation.crash", keys: &["probability", "after", "exit_code"], planned: &[] };
+
+pub(super) const DISTRIBUTION: TableKeys =
+    TableKeys { table: "distribution", keys: &["constant", "exponential", "log_normal", "empirical"], planned: &[] };
+
+pub(super) const EXPONENTIAL: TableKeys =
+    TableKeys { table: "distribution.exponential", keys: &["mean"], planned: &[] };
+
+pub(super) const LOG_NORMAL: TableKeys =
+    TableKeys { table: "distribution.log_normal", keys: &["median", "p99", "mean", "sigma"], planned: &[] };
 
 pub(super) const LOAD: TableKeys = TableKeys {
     table: "load",

@@ -23,6 +23,7 @@ mod capacity;
 mod container_lifecycle;
 mod containers;
 mod deployment;
+mod distributions;
 mod document;
 mod duration;
 mod faults;
@@ -39,6 +40,7 @@ mod sizes;
 mod start_tasks;
 mod tags;
 mod task_definitions;
+mod work;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{TABLES, TableKeys};

@@ -10,6 +10,7 @@ use super::paths::resolve_folder;
 use super::reader::{Table, Words};
 use super::sizes::{fargate_size_problem, parse_task_cpu, parse_task_memory};
 use super::tags::read_tags;
+use super::work::read_work;
 use crate::catalog::FargateSize;
 use crate::model::task_definition::{CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, Volume};
 use crate::model::units::{CpuUnits, Duration, MemoryMib};
@@ -63,6 +64,7 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
         volumes: read_volumes(&volumes, context),
         containers: Vec::new(),
         tags: read_tags(at),
+        work: read_work(at, context),
         requires_compatibilities,
     };
     let (containers, tables) = read_containers(at, &task_definition, context);

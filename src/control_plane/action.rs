@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use super::event::InstanceAttribute;
+use super::event::{ContainerStateChange, InstanceAttribute, TaskStateChange, TaskStep};
 use super::request_error::RequestError;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
-use crate::model::task::{DesiredStatus, StopCode, TaskOverrides, TaskStatus};
+use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
-use crate::model::usage::MeteringFact;
+use crate::model::usage::{MeteringFact, TaskUsage};
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +63,25 @@ pub struct TaskStart {
     pub service: Option<Arc<str>>,
     /// The stop timeout of containers that name none.
     pub stop_timeout: Duration,
+}
+
+impl TaskStateChange {
+    /// What a data plane reports of a task whose container instance is not there (any more).
+    pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
+        let reason = "ResourceInitializationError: the container instance is gone";
+        let stopped = |container_index| ContainerStateChange {
+            container_index,
+            status: ContainerStatus::Stopped,
+            ..ContainerStateChange::default()
+        };
+        TaskStateChange {
+            task: start.task,
+            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
+            pull_started_at: None,
+            pull_stopped_at: None,
+            containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
+        }
+    }
 }
 
 /// Where a task runs.

@@ -112,7 +112,8 @@ impl ClusterState {
 
     /// Whether an instance holds a task that is of no DAEMON service.
     pub(super) fn is_busy(&self, instance: ContainerInstanceId) -> bool {
-        let mut tasks = self.tasks_by_instance.get(&instance).into_iter().flatten();
+        // The latest first: its record is the one that was just used.
+        let mut tasks = self.tasks_by_instance.get(&instance).into_iter().flatten().rev();
         tasks.any(|task| !self.is_daemon_task(*task))
     }
 

@@ -90,6 +90,9 @@ pub enum Event {
     },
     /// The data plane reports on a task: ECS' SubmitTaskStateChange.
     TaskStateChange(TaskStateChange),
+    /// Several of them that came together, in their order. The same as one after the other at the same moment, but that an instance
+    /// whose tasks come and go by the thousand is told of once.
+    TaskStateChanges(Vec<TaskStateChange>),
     /// Usage of running tasks, sampled.
     Usage {
         /// One a task, in no particular order.

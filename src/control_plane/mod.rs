@@ -208,6 +208,7 @@ impl ControlPlane {
             }
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
+            Event::TaskStateChanges(changes) => changes.into_iter().for_each(|change| self.task_state_change(change)),
             Event::Usage { samples } => self.take_usage(&samples),
             Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
             Event::DeadlineReached => {}

@@ -1,23 +1,45 @@
 //! The only file that reads the operating system's clock.
 //!
-//! Everything else is handed a moment: a number of nanoseconds since the cluster started.
+//! Everything else is handed a moment: a number of nanoseconds since the cluster started. In a simulation the moment comes from
+//! whoever drives it, and stands still in between.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::model::units::{Duration, Timestamp};
 
-/// Real time since the start of a cluster. Copies show the same time.
+/// The time since the start of a cluster. Copies show the same time.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    start: Instant,
+    source: Source,
     calendar_start: jiff::Timestamp,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// The operating system's clock, since this moment.
+    Real(Instant),
+    /// What a [`ClockHand`] was set to last, in nanoseconds.
+    Simulated(Arc<AtomicU64>),
+}
+
+/// Sets a simulated [`Clock`] and all its copies.
+#[derive(Debug)]
+pub struct ClockHand(Arc<AtomicU64>);
+
+impl ClockHand {
+    /// It is this moment now. One that is earlier than the last changes nothing.
+    pub fn set(&self, now: Timestamp) {
+        self.0.fetch_max(now.0, Ordering::Relaxed);
+    }
 }
 
 impl Clock {
     /// Starts at zero.
     #[expect(clippy::disallowed_methods, reason = "this is the one file that reads the clock")]
     pub fn start_now() -> Clock {
-        Clock { start: Instant::now(), calendar_start: jiff::Timestamp::now() }
+        Clock { source: Source::Real(Instant::now()), calendar_start: jiff::Timestamp::now() }
     }
 
     /// Starts at zero with another calendar time than the operating system's.
@@ -25,22 +47,28 @@ impl Clock {
         Clock { calendar_start, ..Clock::start_now() }
     }
 
+    /// A clock that stands at zero until it is set, and what sets it.
+    pub fn simulated(calendar_start: jiff::Timestamp) -> (Clock, ClockHand) {
+        let nanos = Arc::new(AtomicU64::new(0));
+        (Clock { source: Source::Simulated(nanos.clone()), calendar_start }, ClockHand(nanos))
+    }
+
     /// The time since the start. Never decreases.
     pub fn now(&self) -> Timestamp {
-        Timestamp(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        match &self.source {
+            Source::Real(start) => Timestamp(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+            Source::Simulated(nanos) => Timestamp(nanos.load(Ordering::Relaxed)),
+        }
     }
 
     /// The calendar time of a moment, the last that can be written for one beyond it.
     pub fn calendar(&self, at: Timestamp) -> jiff::Timestamp {
-        jiff::SignedDuration::try_from(at.elapsed())
-            .ok()
-            .and_then(|elapsed| self.calendar_start.checked_add(elapsed).ok())
-            .unwrap_or(jiff::Timestamp::MAX)
+        at.calendar(self.calendar_start)
     }
 
-    /// The operating system's instant of a moment, for timed waits.
-    pub fn instant(&self, at: Timestamp) -> Instant {
-        self.start + at.elapsed()
+    /// The time until a moment, zero when it has passed.
+    pub fn until(&self, at: Timestamp) -> Duration {
+        at.since(self.now())
     }
 
     /// The CPU time that the calling thread has had. Differences between two readings of one thread are what counts.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
 
+use super::executed::guest_time::GuestTime;
 use super::memory::ContainerMemory;
 use super::meter::Meter;
 use super::stdio::{ContainerOutput, Input};
@@ -20,11 +21,33 @@ pub(super) struct Container {
     pub(super) key: AtomicUsize,
     /// Whether it is to be ended as soon as it does not run.
     pub(super) is_killed: AtomicBool,
+    /// Its time, where that is not the operating system's.
+    pub(super) time: Option<Box<GuestTime>>,
 }
 
 impl Container {
+    /// A container in real time.
     pub(super) fn new(memory: ContainerMemory, input: Input, output: ContainerOutput) -> Arc<Container> {
-        Arc::new(Container {
+        Arc::new(Container::with_time(memory, input, output, None))
+    }
+
+    /// A container in simulated time.
+    pub(super) fn simulated(
+        memory: ContainerMemory,
+        input: Input,
+        output: ContainerOutput,
+        time: GuestTime,
+    ) -> Arc<Container> {
+        Arc::new(Container::with_time(memory, input, output, Some(Box::new(time))))
+    }
+
+    fn with_time(
+        memory: ContainerMemory,
+        input: Input,
+        output: ContainerOutput,
+        time: Option<Box<GuestTime>>,
+    ) -> Container {
+        Container {
             meter: Meter::default(),
             memory,
             input,
@@ -32,7 +55,8 @@ impl Container {
             turn: AtomicU8::new(turn::QUEUED),
             key: AtomicUsize::new(usize::MAX),
             is_killed: AtomicBool::new(false),
-        })
+            time,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clock::Clock;
+use super::executed::imports;
 use super::memory::Limiter;
 use super::options::DataPlaneError;
 use crate::model::units::Duration;
@@ -108,21 +109,34 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(allocation: Allocation) -> wasmtime::Result<Host> {
+    fn new(allocation: Allocation, time: Time) -> wasmtime::Result<Host> {
         let engine = Engine::new(&engine_config(allocation))?;
         let mut modules = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut modules, |guest: &mut ModuleGuest| &mut guest.wasi)?;
-        sleep_without_a_thread(&mut modules)?;
         bound_descriptors(&mut modules)?;
         exit_with_any_code(&mut modules)?;
         let mut components = wasmtime::component::Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut components)?;
+        match time {
+            Time::Real => sleep_without_a_thread(&mut modules)?,
+            Time::Simulated => imports::replace(&mut modules, &mut components)?,
+        }
         Ok(Host { engine, modules, components })
     }
 }
 
+/// Which time guests live in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// The operating system's.
+    Real,
+    /// That of a simulation, see `executed`.
+    Simulated,
+}
+
 /// The engines of a data plane.
 pub(super) struct Engines {
+    time: Time,
     primary: Host,
     overflow: OnceLock<Host>,
 }
@@ -135,16 +149,18 @@ impl std::fmt::Debug for Engines {
 
 impl Engines {
     /// Instances up to `pooled_instances` have a slot; more of them are allocated on demand.
-    pub(super) fn new(pooled_instances: u32) -> Result<Engines, DataPlaneError> {
+    pub(super) fn new(pooled_instances: u32, time: Time) -> Result<Engines, DataPlaneError> {
         // A process may not have the addresses for a whole pool: it may run several data planes, or be limited.
         let smaller = [pooled_instances, pooled_instances / 8]
             .into_iter()
-            .find_map(|instances| Host::new(Allocation::Pooled { instances }).ok());
+            .find_map(|instances| Host::new(Allocation::Pooled { instances }, time).ok());
         let primary = match smaller {
             Some(host) => host,
-            None => Host::new(Allocation::OnDemand).map_err(|error| DataPlaneError::Engine(format!("{error:#}")))?,
+            None => {
+                Host::new(Allocation::OnDemand, time).map_err(|error| DataPlaneError::Engine(format!("{error:#}")))?
+            }
         };
-        Ok(Engines { primary, overflow: OnceLock::new() })
+        Ok(Engines { time, primary, overflow: OnceLock::new() })
     }
 
     pub(super) fn primary(&self) -> &Host {
@@ -154,7 +170,7 @@ impl Engines {
     /// The engine for what the pool has no room for.
     pub(super) fn overflow(&self) -> &Host {
         self.overflow.get_or_init(|| {
-            Host::new(Allocation::OnDemand).expect("the primary engine was made from the same settings")
+            Host::new(Allocation::OnDemand, self.time).expect("the primary engine was made from the same settings")
         })
     }
 
@@ -197,14 +213,17 @@ impl Engines {
 }
 
 /// Sizes and positions in the memory of a guest. **Source:** WASI preview 1, `subscription` and `event`.
-mod poll_layout {
-    pub(super) const SUBSCRIPTION_BYTES: usize = 48;
-    pub(super) const TAG: usize = 8;
-    pub(super) const TAG_CLOCK: u8 = 0;
-    pub(super) const TIMEOUT: usize = 24;
-    pub(super) const FLAGS: usize = 40;
-    pub(super) const FLAG_ABSTIME: u16 = 1;
-    pub(super) const EVENT_BYTES: usize = 32;
+pub(super) mod poll_layout {
+    pub(in super::super) const SUBSCRIPTION_BYTES: usize = 48;
+    pub(in super::super) const TAG: usize = 8;
+    pub(in super::super) const TAG_CLOCK: u8 = 0;
+    pub(in super::super) const CLOCK: usize = 16;
+    pub(in super::super) const CLOCK_REALTIME: u32 = 0;
+    pub(in super::super) const CLOCK_MONOTONIC: u32 = 1;
+    pub(in super::super) const TIMEOUT: usize = 24;
+    pub(in super::super) const FLAGS: usize = 40;
+    pub(in super::super) const FLAG_ABSTIME: u16 = 1;
+    pub(in super::super) const EVENT_BYTES: usize = 32;
 }
 
 /// Descriptors that one container may have open. **Source:** the usual soft limit `nofile` of a Linux process.

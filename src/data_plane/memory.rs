@@ -6,7 +6,7 @@
 //! KiB a container), and a buffer of a host call in flight, never larger than the guest's own memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use wasmtime::ResourceLimiter;
@@ -50,13 +50,13 @@ impl TaskMemory {
         TaskMemory { limit, clock, account: Mutex::new(Account { since, ..Account::default() }) }
     }
 
-    /// Takes `bytes`, or none of them when they do not fit.
-    pub(super) fn take(&self, bytes: u64) -> bool {
+    /// Takes `bytes` from `at` on, or none of them when they do not fit.
+    pub(super) fn take(&self, bytes: u64, at: Timestamp) -> bool {
         let mut account = self.account.lock();
         let Some(total) = account.bytes.checked_add(bytes).filter(|total| *total <= self.limit) else {
             return false;
         };
-        account.advance(self.clock.now());
+        account.advance(at);
         account.bytes = total;
         account.peak = account.peak.max(total);
         true
@@ -64,6 +64,9 @@ impl TaskMemory {
 
     /// Gives `bytes` back.
     pub(super) fn give_back(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         let mut account = self.account.lock();
         account.advance(self.clock.now());
         account.bytes = account.bytes.saturating_sub(bytes);
@@ -71,7 +74,10 @@ impl TaskMemory {
 
     pub(super) fn used(&self) -> MemoryUse {
         let mut account = self.account.lock();
-        account.advance(self.clock.now());
+        // What is empty does not grow with time, and most tasks are asked when they are over.
+        if account.bytes > 0 {
+            account.advance(self.clock.now());
+        }
         /// A MiB held for a millisecond.
         const MIB_MILLI: u128 = (1 << 20) * 1_000_000;
         MemoryUse {
@@ -98,13 +104,27 @@ pub(super) struct ContainerMemory {
     task: Arc<TaskMemory>,
     limit: u64,
     held: Mutex<u64>,
+    /// When the container's turn began, in nanoseconds: what it takes in a turn counts from there, which saves a reading of the clock
+    /// for each growth and is never less than what it held.
+    turn_began_at: AtomicU64,
     /// Whether a growth was refused since the last one that was granted.
     refused: AtomicBool,
 }
 
 impl ContainerMemory {
     pub(super) fn new(task: Arc<TaskMemory>, limit: Option<u64>) -> ContainerMemory {
-        ContainerMemory { task, limit: limit.unwrap_or(u64::MAX), held: Mutex::new(0), refused: AtomicBool::new(false) }
+        ContainerMemory {
+            task,
+            limit: limit.unwrap_or(u64::MAX),
+            held: Mutex::new(0),
+            turn_began_at: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
+        }
+    }
+
+    /// A turn of the container begins at `now`, in nanoseconds of the data plane's clock.
+    pub(super) fn begin_turn(&self, now: u64) {
+        self.turn_began_at.store(now, Ordering::Relaxed);
     }
 
     /// Takes `bytes` for the host's own use; a refusal has no consequence for the guest.
@@ -113,7 +133,7 @@ impl ContainerMemory {
         let Some(total) = held.checked_add(bytes).filter(|total| *total <= self.limit) else {
             return false;
         };
-        let taken = self.task.take(bytes);
+        let taken = self.task.take(bytes, Timestamp(self.turn_began_at.load(Ordering::Relaxed)));
         if taken {
             *held = total;
         }
@@ -168,6 +188,11 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(container: Arc<Container>) -> Limiter {
         Limiter { container, last_growth: 0 }
+    }
+
+    /// The container whose memory it limits.
+    pub(super) fn container(&self) -> &Arc<Container> {
+        &self.container
     }
 
     fn growing(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit: u64) -> bool {
@@ -234,8 +259,6 @@ impl ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
-
     use super::*;
     use crate::data_plane::stdio::{ContainerOutput, Input, OutputSettings};
     use crate::model::ids::TaskId;

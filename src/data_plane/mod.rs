@@ -11,26 +11,29 @@
 pub mod clock;
 mod container;
 pub mod engine;
+pub mod executed;
 pub mod image;
 mod inherited;
 pub mod jobs;
+mod life;
 mod memory;
 mod meter;
 pub mod options;
 mod outbox;
 mod pool;
+mod preparation;
 mod sandbox;
 mod schedule;
+mod scratch;
 pub mod stdio;
 mod task;
 mod variables;
 mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -42,9 +45,9 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
 use crate::model::task::ContainerStatus;
-use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
+use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
-use crate::model::usage::{TaskUsage, UsageSample};
+use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;
 use image::{ImageError, Images};
@@ -54,6 +57,7 @@ pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
+use scratch::Scratch;
 use stdio::{CapturedLogs, KeptOutput, OutputSettings};
 use task::{Kill, Task, TaskLimits};
 
@@ -66,9 +70,7 @@ const QUANTUM_FUEL_MIN: u64 = 10_000;
 const QUANTA_PER_PERIOD: u64 = 64;
 /// Tasks whose output is kept after they have stopped.
 const STOPPED_LOGS_KEPT: usize = 256;
-/// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
-const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
-/// The memory of that size. **Source:** ecs-semantics §8.1.
+/// The memory of the smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
 const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 /// How long the end waits for folders to be removed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,7 +105,7 @@ impl ImageStore {
     /// # Errors
     /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
     pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
-        let engines = Arc::new(Engines::new(options.pooled_instances)?);
+        let engines = Arc::new(Engines::new(options.pooled_instances, engine::Time::Real)?);
         let images = Images::start(options, engines.clone(), Clock::start_now())?;
         Ok(ImageStore { engines, images })
     }
@@ -122,17 +124,6 @@ fn prepare(images: &Images, image: &str) -> Receiver<Result<(), ImageError>> {
     };
     images.request(image, Box::new(waiter));
     receiver
-}
-
-/// CPU work that was promised to tasks while they had use for it, and what they got of it. Only ever grows.
-///
-/// What a quota holds back is no shortfall: it was never promised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// What quotas, and the vCPUs of busy instances, promised while there was demand.
-    pub wanted: VcpuNanos,
-    /// What was delivered of that.
-    pub delivered: VcpuNanos,
 }
 
 /// What everything of a data plane shares.
@@ -156,7 +147,7 @@ struct Shared {
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
-    scratch: OnceLock<Result<PathBuf, String>>,
+    scratch: Scratch,
     output: Arc<OutputSettings>,
     /// Worker threads, also of instances that are gone.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -224,6 +215,7 @@ impl DataPlane {
             observer: options.log_observer.clone(),
             errors: AtomicU64::new(0),
         });
+        let scratch = Scratch::new(options.scratch_dir.clone());
         let shared = Arc::new(Shared {
             images,
             options,
@@ -241,7 +233,7 @@ impl DataPlane {
             stopped: Mutex::default(),
             queues: Mutex::default(),
             loads: Mutex::default(),
-            scratch: OnceLock::new(),
+            scratch,
             output,
             threads: Mutex::default(),
             instance_pools: Mutex::default(),
@@ -296,7 +288,7 @@ impl DataPlane {
             }
         }
         let Some(limits) = shared.limits_of(start) else {
-            shared.send(not_started(start, "ResourceInitializationError: the container instance is gone"));
+            shared.send(Event::TaskStateChange(TaskStateChange::of_lost_instance(start)));
             return;
         };
         let now = shared.clock.now();
@@ -412,10 +404,7 @@ impl DataPlane {
             let _ = thread.join();
         }
         runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
-        if let Some(Ok(scratch)) = shared.scratch.get() {
-            // What is left is in the system's temporary folder.
-            let _ = std::fs::remove_dir_all(scratch);
-        }
+        shared.scratch.remove();
     }
 }
 
@@ -487,14 +476,9 @@ impl Shared {
             TaskHost::Ec2(instance) => {
                 let instances = self.instances.lock();
                 let Some(Instance::Running { launch, pool }) = instances.get(&instance) else { return None };
-                // Source: ecs-semantics §3.4.
-                let weight = match definition.cpu {
-                    Some(cpu) => u64::from(cpu.0),
-                    None => definition.containers.iter().map(|container| u64::from(container.cpu_shares())).sum(),
-                };
                 Some(TaskLimits {
                     pool: pool.clone(),
-                    weight,
+                    weight: definition.cpu_weight(),
                     quota: definition.cpu.map(quota),
                     memory_bytes: definition.memory.unwrap_or(launch.instance_type.memory).bytes(),
                 })
@@ -537,7 +521,7 @@ impl Shared {
     fn job_reader(&self, service: &str, definition: &TaskDefinition) -> Option<(usize, JobReader)> {
         let loads = self.loads.lock();
         let container = loads.get(service)?;
-        let index = task::job_container(&definition.containers, container.as_deref())?;
+        let index = definition.job_container(container.as_deref())?;
         Some((index, self.job_queue(service).reader()))
     }
 
@@ -546,15 +530,6 @@ impl Shared {
         let owner = start.service.as_deref().unwrap_or(&start.task_definition.family);
         let task = self.options.id_form.task(start.task);
         Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
-    }
-
-    /// The folder for a task's own volumes. The folder above it is made with the first one.
-    fn scratch_of(&self, task: TaskId) -> Result<PathBuf, String> {
-        let root = self.scratch.get_or_init(|| {
-            make_private_folder(self.options.scratch_dir.as_deref())
-                .map_err(|error| format!("CannotCreateVolumeError: {error}"))
-        });
-        Ok(root.as_ref().map_err(Clone::clone)?.join(self.options.id_form.task(task)))
     }
 
     /// Removes a folder, later and elsewhere: it may hold much.
@@ -580,40 +555,9 @@ impl Shared {
     }
 }
 
-/// A fresh folder that only this user can enter, in `parent` or the system's temporary folder.
-fn make_private_folder(parent: Option<&Path>) -> std::io::Result<PathBuf> {
-    let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
-    std::fs::create_dir_all(&parent)?;
-    let mut number = 0u32;
-    loop {
-        let folder = parent.join(format!("longshore-{}-{number}", std::process::id()));
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return folder.canonicalize(),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// A name as one component of a path.
 fn file_name(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = name.chars().map(safe).collect();
     if name.starts_with('.') { format!("_{name}") } else { name }
-}
-
-/// The report on a task that has no place to run.
-fn not_started(start: &TaskStart, reason: &str) -> Event {
-    let stopped = |container_index| ContainerStateChange {
-        container_index,
-        status: ContainerStatus::Stopped,
-        ..ContainerStateChange::default()
-    };
-    Event::TaskStateChange(TaskStateChange {
-        task: start.task,
-        step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
-        pull_started_at: None,
-        pull_stopped_at: None,
-        containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
-    })
 }

@@ -5,10 +5,9 @@
 //! guards the schedule and is never held in a turn. A worker without work parks; one that sees more work than it can take
 //! wakes another.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::thread::{JoinHandle, Thread};
 
 use crossbeam_queue::SegQueue;
@@ -17,11 +16,11 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Shared;
 use super::clock::Clock;
 use super::container::turn;
+use super::life::{Life, Polled, drop_life, poll_life};
 use super::meter::CpuMeasure;
 use super::outbox::Outbox;
-use super::sandbox::EXIT_TRAPPED;
 use super::schedule::{ContainerKey, Pick, Schedule, Work};
-use super::task::{Handle, Life, Task};
+use super::task::{Handle, Task};
 use crate::model::task::ContainerExit;
 use crate::model::units::{Duration, Timestamp};
 
@@ -310,7 +309,9 @@ impl Pool {
                 // Whoever has had a turn already may take a whole one.
                 self.settings.outbox.flush();
             }
-            let meter = &handle.container().meter;
+            let container = handle.container();
+            container.memory.begin_turn(now);
+            let meter = &container.meter;
             meter.begin_turn(now);
             let end = poll(&handle, life, shared);
             let ended_at = self.settings.clock.now().0;
@@ -443,31 +444,12 @@ fn poll(handle: &Arc<Handle>, life: Option<Life>, shared: &Shared) -> TurnEnd {
         }
         return TurnEnd::Over(None);
     }
-    let Some(mut life) = life.or_else(|| handle.task.life(handle.index, shared)) else { return TurnEnd::Over(None) };
+    let Some(life) = life.or_else(|| handle.task.life(handle.index, shared)) else { return TurnEnd::Over(None) };
     let waker = Waker::from(handle.clone());
-    let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(&mut Context::from_waker(&waker))));
-    match polled {
-        Ok(Poll::Pending) => TurnEnd::Pending(life),
-        Ok(Poll::Ready(exit)) => {
-            drop_life(life);
-            TurnEnd::Over(Some(exit))
-        }
-        Err(panic) => {
-            drop_life(life);
-            let what = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
-            let reason = Some(format!("ContainerRuntimeError: a host call panicked: {what}"));
-            TurnEnd::Over(Some(ContainerExit { exit_code: Some(EXIT_TRAPPED), reason }))
-        }
+    match poll_life(life, &waker) {
+        Polled::Pending(life) => TurnEnd::Pending(life),
+        Polled::Over(exit) => TurnEnd::Over(Some(exit)),
     }
-}
-
-/// Ends a guest wherever it is. A panic on its way out is nobody else's matter.
-fn drop_life(life: Life) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(life)));
 }
 
 fn bury(dead: Vec<Dead>, shared: &Shared) {

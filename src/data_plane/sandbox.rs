@@ -17,6 +17,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 use super::clock::Clock;
 use super::container::Container;
 use super::engine::{ComponentWasi, Engines, Guest};
+use super::executed::{GuestClock, GuestSeed};
 use super::image::{Image, Linked};
 use super::inherited::{InheritedInput, InheritedOutput};
 use super::memory::Limiter;
@@ -69,12 +70,23 @@ pub(super) struct Special {
     variables: Option<Variables>,
     /// Set for a health check.
     check: Option<HealthCommand>,
+    /// Set in simulated time: what its random numbers depend on.
+    seed: Option<GuestSeed>,
 }
 
 impl Special {
     /// Nothing, when there is nothing.
     pub(super) fn of(variables: Option<Variables>, check: Option<HealthCommand>) -> Option<Box<Special>> {
-        (variables.is_some() || check.is_some()).then(|| Box::new(Special { variables, check }))
+        (variables.is_some() || check.is_some()).then(|| Box::new(Special { variables, check, seed: None }))
+    }
+
+    /// That of a guest in simulated time.
+    pub(super) fn simulated(
+        variables: Option<Variables>,
+        check: Option<HealthCommand>,
+        seed: GuestSeed,
+    ) -> Option<Box<Special>> {
+        Some(Box::new(Special { variables, check, seed: Some(seed) }))
     }
 }
 
@@ -147,7 +159,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
                 (None, Ok(start)) => start.call_async(&mut store, ()).await.map(|()| 0),
                 (None, Err(error)) => Err(error),
             };
-            launch.container.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
+            note_fuel(launch, &store);
             result
         }
         Linked::Component { .. } if launch.export().is_some() => {
@@ -163,11 +175,20 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
                 Err(error) => return not_instantiated(launch, &error),
             };
             let result = command.wasi_cli_run().call_run(&mut store).await;
-            launch.container.meter.set_fuel(FUEL - store.get_fuel().unwrap_or(FUEL));
+            note_fuel(launch, &store);
             result.map(|outcome| if outcome.is_ok() { 0 } else { 1 })
         }
     };
     Ok(exit(launch, ended))
+}
+
+/// Notes what the guest has burnt, at its end.
+fn note_fuel<W>(launch: &Launch, store: &Store<Guest<W>>) {
+    let fuel = FUEL - store.get_fuel().unwrap_or(FUEL);
+    launch.container.meter.set_fuel(fuel);
+    if let Some(time) = &launch.container.time {
+        time.ended(fuel);
+    }
 }
 
 /// Calls a function that takes nothing and returns nothing or an integer, which is the exit code. A library's own
@@ -275,6 +296,12 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
             .stdout(InheritedOutput::new(LogStream::Stdout))
             .stderr(InheritedOutput::new(LogStream::Stderr)),
     };
+    if container.time.is_some() {
+        builder.monotonic_clock(GuestClock::new(container.clone())).wall_clock(GuestClock::new(container.clone()));
+    }
+    if let Some(seed) = launch.special.as_ref().and_then(|special| special.seed) {
+        seed.apply(container, &mut builder);
+    }
     for mount in &launch.mounts {
         let perms = match mount.access {
             VolumeAccess::ReadOnly => FsPerms::ReadOnly,
@@ -296,14 +323,25 @@ fn store<W: Send + 'static>(launch: &Launch, engine: &wasmtime::Engine, guest: G
     store.call_hook(move |mut store: StoreContextMut<'_, Guest<W>>, crossing| {
         match crossing {
             CallHook::CallingHost => {
-                container.meter.enter_host(FUEL - store.get_fuel()?, clock.now().0);
+                let fuel = FUEL - store.get_fuel()?;
+                match &container.time {
+                    None => container.meter.enter_host(fuel, clock.now().0),
+                    Some(time) => {
+                        container.meter.set_fuel(fuel);
+                        time.host_called(fuel);
+                    }
+                }
                 if shortened {
                     shortened = false;
                     store.fuel_async_yield_interval(Some(quantum))?;
                 }
             }
             CallHook::ReturningFromHost => {
-                if container.meter.leave_host(clock.now().0) > HOST_CALL_TURN_NANOS && !shortened {
+                let is_turn_over = match &container.time {
+                    None => container.meter.leave_host(clock.now().0) > HOST_CALL_TURN_NANOS,
+                    Some(time) => time.is_turn_over(),
+                };
+                if is_turn_over && !shortened {
                     shortened = true;
                     store.fuel_async_yield_interval(Some(1))?;
                 }

@@ -40,6 +40,9 @@ const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
 /// The least that a ring holds; it doubles from there, so that the task's account is not touched by every line.
 const RING_BYTES_MIN: usize = 256;
 
+/// The most that is kept of each stream of a container's last health check.
+pub(super) const CHECK_OUTPUT_BYTES: usize = 4 << 10;
+
 /// Which of a container's two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogStream {
@@ -157,14 +160,25 @@ impl GuestInput {
 
 /// Waits for input; one that is given up passes a job that was announced to it on to the next reader.
 struct Ready<'a> {
-    input: &'a Input,
+    container: &'a Container,
     is_done: bool,
 }
 
 impl Future for Ready<'_> {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let poll = self.input.poll_ready(context);
+        let input = &self.container.input;
+        let poll = match &self.container.time {
+            None => input.poll_ready(context),
+            Some(time) => {
+                // In simulated time nobody is woken: whoever has input for the guest asks it for its next step.
+                let poll = input.poll_ready(&mut Context::from_waker(Waker::noop()));
+                if poll.is_pending() {
+                    time.wait_for_input();
+                }
+                poll
+            }
+        };
         self.is_done = poll.is_ready();
         poll
     }
@@ -173,7 +187,7 @@ impl Future for Ready<'_> {
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
         if !self.is_done
-            && let Some(jobs) = &mut self.input.0.lock().jobs
+            && let Some(jobs) = &mut self.container.input.0.lock().jobs
         {
             jobs.stop_waiting();
         }
@@ -199,7 +213,7 @@ impl StdinStream for GuestInput {
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestInput {
     async fn ready(&mut self) {
-        Ready { input: &self.0.input, is_done: false }.await;
+        Ready { container: &self.0, is_done: false }.await;
     }
 }
 
@@ -220,6 +234,10 @@ impl InputStream for GuestInput {
     }
 
     async fn blocking_read(&mut self, size: usize) -> Result<Bytes, StreamError> {
+        if let Some(time) = &self.0.time {
+            // Asking for input says that the work before is done: by then it must be.
+            time.catch_up().await;
+        }
         // Another reader may take the job that this one was woken for, as often as it likes.
         loop {
             let bytes = self.read(size)?;

@@ -7,8 +7,6 @@
 
 mod driven;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Wake;
@@ -19,12 +17,12 @@ use super::Shared;
 use super::container::{Container, turn};
 use super::image::{Image, ImageError};
 use super::jobs::ReaderEnd;
+use super::life::Life;
 use super::memory::{ContainerMemory, TaskMemory};
 use super::pool::{Message, Pool};
+use super::preparation::Preparation;
 use super::sandbox::{self, EXIT_KILLED, Launch, Special};
 use super::stdio::{ContainerOutput, Input};
-use super::variables::{self, Variables};
-use super::volumes::{Mount, TaskVolumes};
 use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
@@ -48,9 +46,6 @@ pub(super) struct Task {
     memory: Arc<TaskMemory>,
     state: Mutex<State>,
 }
-
-/// A container's future.
-pub(super) type Life = Pin<Box<dyn Future<Output = ContainerExit> + Send>>;
 
 /// Why containers are ended from outside.
 #[derive(Clone, Debug)]
@@ -84,11 +79,7 @@ struct State {
     unsent: Option<Event>,
     pull_started_at: Option<Timestamp>,
     pull_stopped_at: Option<Timestamp>,
-    volumes: TaskVolumes,
-    /// What each container sees of the volumes; empty when there are none.
-    mounts: Vec<Vec<Mount>>,
-    /// The variables of containers that have some in files; empty when none has.
-    variables: Vec<Option<Variables>>,
+    preparation: Preparation,
     /// Set when its containers do not all start and end together.
     driven: Option<Box<Driven>>,
     ends: Vec<ContainerEnd>,
@@ -146,9 +137,7 @@ impl Task {
                 unsent: None,
                 pull_started_at: None,
                 pull_stopped_at: None,
-                volumes: TaskVolumes::default(),
-                mounts: Vec::new(),
-                variables: Vec::new(),
+                preparation: Preparation::default(),
                 driven,
                 ends: vec![ContainerEnd::default(); definition.containers.len()],
             }),
@@ -325,11 +314,11 @@ impl Task {
             start: self.start.clone(),
             index,
             container: self.containers[index].clone(),
-            mounts: state.mounts.get_mut(index).map(std::mem::take).unwrap_or_default(),
+            mounts: state.preparation.mounts.get_mut(index).map(std::mem::take).unwrap_or_default(),
             stdio: shared.options.stdio,
             clock: shared.clock.clone(),
             quantum: shared.quantum,
-            special: Special::of(state.variables.get(index).cloned().flatten(), None),
+            special: Special::of(state.preparation.variables.get(index).cloned().flatten(), None),
         };
         Some(Box::pin(sandbox::run(launch)))
     }
@@ -343,23 +332,9 @@ impl Task {
         }
     }
 
-    /// Reads variables from their files, and makes the volumes and what the containers see of them.
     fn prepare(&self, state: &mut State, shared: &Shared) -> Result<(), String> {
-        let definition = &self.start.task_definition;
-        if variables::are_needed(&self.start) {
-            state.variables = variables::read(&self.start)?;
-        }
-        if definition.volumes.is_empty() {
-            return Ok(());
-        }
-        state.volumes = TaskVolumes::prepare(definition, &shared.scratch_of(self.start.task)?)?;
-        let mounts = definition
-            .containers
-            .iter()
-            .map(|container| state.volumes.mounts(container, shared.images.cache_folder()))
-            .collect::<Result<_, _>>()?;
-        state.mounts = mounts;
-        Ok(())
+        let name = shared.options.id_form.task(self.start.task);
+        state.preparation.make(&self.start, &shared.scratch, &name, shared.images.cache_folder())
     }
 
     /// A container is over. `exit` is `None` when it was ended from outside.
@@ -430,7 +405,7 @@ impl Task {
         for container in &self.containers {
             container.input.end(ReaderEnd::Died);
         }
-        if let Some(scratch) = state.volumes.take_scratch() {
+        if let Some(scratch) = state.preparation.volumes.take_scratch() {
             shared.remove_folder(scratch);
         }
         let step = TaskStep::Stopped { usage: self.usage(shared), failed_to_start: state.failed_to_start.clone() };
@@ -486,14 +461,6 @@ pub(super) struct TaskLimits {
     pub(super) weight: u64,
     pub(super) quota: Option<u64>,
     pub(super) memory_bytes: u64,
-}
-
-/// The container that is handed a service's jobs, by index: the one named, or the first essential one.
-pub(super) fn job_container(containers: &[ContainerDefinition], named: Option<&str>) -> Option<usize> {
-    match named {
-        Some(name) => containers.iter().position(|container| container.name == name),
-        None => containers.iter().position(|container| container.essential),
-    }
 }
 
 /// A container as its pool holds it, and what wakes it.

@@ -178,8 +178,8 @@ impl ControlLoop {
         let mut count = 0;
         for run_task in removed {
             let wanted = registered(run_task.clone(), &self.in_force.revisions);
-            if let Some(found) = self.schedule.iter().position(|scheduled| *scheduled == wanted) {
-                self.schedule.remove(found);
+            if let Some(found) = self.plans.run_tasks.iter().position(|scheduled| *scheduled == wanted) {
+                self.plans.run_tasks.remove(found);
                 count += run_task.spec.count;
             }
         }
@@ -189,10 +189,10 @@ impl ControlLoop {
     /// Adds RunTask calls to the schedule; one whose time is past is made at once.
     fn add_run_tasks(&mut self, added: Vec<ScheduledRunTask>, revisions: &Revisions) -> u32 {
         let count = added.iter().map(|run_task| run_task.spec.count).sum();
-        let mut schedule: Vec<ScheduledRunTask> = std::mem::take(&mut self.schedule).into();
+        let mut schedule: Vec<ScheduledRunTask> = std::mem::take(&mut self.plans.run_tasks).into();
         schedule.extend(added.into_iter().map(|run_task| registered(run_task, revisions)));
         schedule.sort_by_key(|run_task| run_task.at);
-        self.schedule = VecDeque::from(schedule);
+        self.plans.run_tasks = VecDeque::from(schedule);
         count
     }
 

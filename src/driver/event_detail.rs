@@ -230,8 +230,7 @@ pub(super) struct Facts<'a> {
 impl Facts<'_> {
     /// Calendar time of a moment, the last that can be written for one beyond it.
     pub(super) fn calendar(&self, at: Timestamp) -> jiff::Timestamp {
-        let elapsed = jiff::SignedDuration::try_from(at.elapsed()).ok();
-        elapsed.and_then(|elapsed| self.started_at.checked_add(elapsed).ok()).unwrap_or(jiff::Timestamp::MAX)
+        at.calendar(self.started_at)
     }
 
     /// ISO 8601 in UTC with milliseconds.

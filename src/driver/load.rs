@@ -4,6 +4,7 @@
 //! due time of the one before it.
 
 use crate::model::cluster::{Arrivals, Load};
+use crate::model::distribution::standard_exponential;
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::units::{Duration, Timestamp};
 
@@ -77,11 +78,10 @@ impl ArrivalTimes {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "minus the logarithm of a number in (0, 1] is at least zero and below forty"
+        reason = "an exponential amount of mean one is at least zero and below forty"
     )]
     fn exponential_gap(&mut self) -> u128 {
-        let uniform = 1.0 - self.rng.unit_interval();
-        (-uniform.ln() * 1e12) as u128
+        (standard_exponential(self.rng.draw()) * 1e12) as u128
     }
 }
 

@@ -11,22 +11,21 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 use super::apply::{DeploymentEnd, InForce};
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::load::ArrivalTimes;
+use super::plans::{PlannedCluster, Plans, set_up};
 use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
-use super::start_tasks::PendingStart;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
-use crate::control_plane::event::{Event, Request};
-use crate::control_plane::explain::{Explanation, Question};
+use crate::control_plane::event::{Event, Request, TaskStateChange};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
-use crate::control_plane::state::ServiceStatus;
+use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::data_plane::DataPlane;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::jobs::JobQueue;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
-use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask};
+use crate::model::cluster::ClusterSpec;
 use crate::model::ids::{DeploymentId, RequestId, TaskId};
 use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
@@ -39,8 +38,6 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// While tasks come and go by the thousand, what they report in the meantime is taken in at once: waking this thread for
 /// each of their events would cost more than starting and ending them. A cluster at rest is not delayed.
 const LINGER: std::time::Duration = std::time::Duration::from_micros(100);
-/// How long a cluster file's tasks that found no room wait until they are asked for again. *Ours.*
-pub(super) const RUN_TASK_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 /// How many of the last deadlines the percentiles of lateness are taken over.
 const LATENESSES_KEPT: usize = 4096;
 
@@ -65,16 +62,10 @@ pub(super) struct ControlLoop {
     waiting_for_none: Vec<Sender<()>>,
     next_request: u64,
     next_usage: Option<Timestamp>,
-    /// RunTask calls that are yet to be made, by time.
-    pub(super) schedule: VecDeque<ScheduledRunTask>,
+    /// Calls that are yet to be made.
+    pub(super) plans: Plans,
     /// What goes wrong by plan.
     faults: FaultPlan,
-    /// StartInstanceRefresh calls that are yet to be made, by time.
-    refreshes: VecDeque<ScheduledInstanceRefresh>,
-    /// StartTask calls that are yet to be made.
-    pub(super) starts: Vec<PendingStart>,
-    /// Tasks of such calls that found no room, to be asked for again.
-    retries: VecDeque<ScheduledRunTask>,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     pub(super) run_until: Option<Timestamp>,
     end: End,
@@ -94,13 +85,6 @@ pub(super) struct Parts {
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
     pub(super) event_watcher: Option<Sender<ClusterEvent>>,
-}
-
-/// Whether tasks of a cluster file are asked for the first time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    First,
-    Again,
 }
 
 /// What a look at the channels brought.
@@ -143,11 +127,8 @@ impl ControlLoop {
             waiting_for_none: Vec::new(),
             next_request: 0,
             next_usage: samples_usage.then(|| Timestamp::ZERO + settings.usage_period),
-            schedule: VecDeque::new(),
+            plans: Plans::default(),
             faults: FaultPlan::default(),
-            refreshes: VecDeque::new(),
-            starts: Vec::new(),
-            retries: VecDeque::new(),
             loads: Vec::new(),
             run_until: settings.run_for.map(|time| Timestamp::ZERO + time),
             end,
@@ -156,60 +137,21 @@ impl ControlLoop {
         }
     }
 
-    /// Asks for everything in the spec, in an order in which every reference is there before it is used.
+    /// Asks for everything in the spec.
     pub(super) fn set_up(&mut self, spec: ClusterSpec) -> Result<(), StartError> {
-        for provider in spec.capacity_providers {
-            let what = format!("capacity provider {}", provider.name);
-            self.ask_now(&what, Request::CreateCapacityProvider(Box::new(provider)))?;
-        }
-        if !spec.default_strategy.is_empty() {
-            self.ask_now("default strategy", Request::PutDefaultStrategy(spec.default_strategy))?;
-        }
-        for launch in spec.container_instances {
-            self.ask_now("container instance", Request::LaunchInstance(Arc::new(launch)))?;
-        }
-        for definition in spec.task_definitions {
-            let what = format!("task definition {}", definition.family);
-            self.ask_now(&what, Request::RegisterTaskDefinition(Box::new(definition)))?;
-        }
-        for (index, load) in spec.loads.into_iter().enumerate() {
+        for (index, load) in spec.loads.iter().cloned().enumerate() {
             self.data_plane.attach_load(&load.service, load.container.clone());
             let queue = self.data_plane.job_queue(&load.service);
             let job: Arc<str> = load.job.as_str().into();
             let seed = self.control_plane.settings().seed;
             self.loads.push((ArrivalTimes::new(load, seed, index as u64), queue, job));
         }
-        for alarm in spec.alarms {
-            let what = format!("alarm {}", alarm.name);
-            self.ask_now(&what, Request::PutMetricAlarm(Box::new(alarm)))?;
+        for (what, request) in set_up(&spec) {
+            self.answer_of(request).map_err(|error| StartError::Refused { what, error })?;
         }
-        for script in spec.metric_scripts {
-            let what = format!("metric {}", script.metric);
-            self.ask_now(&what, Request::PutMetricScript(script))?;
-        }
-        for service in spec.services {
-            let what = format!("service {}", service.name);
-            self.ask_now(&what, Request::CreateService(Box::new(service)))?;
-        }
-        self.starts = spec.start_tasks.into_iter().map(PendingStart::new).collect();
-        let mut schedule = spec.run_tasks;
-        schedule.sort_by_key(|run_task| run_task.at);
-        self.schedule = schedule.into();
+        self.plans = Plans::of(&spec);
         self.faults = FaultPlan::new(spec.faults);
-        let mut refreshes = spec.instance_refreshes;
-        refreshes.sort_by_key(|refresh| refresh.at);
-        self.refreshes = refreshes.into();
         Ok(())
-    }
-
-    fn ask_now(&mut self, what: &str, request: Request) -> Result<(), StartError> {
-        let (answer, response) = bounded(1);
-        self.ask(request, Some(answer));
-        match response.try_recv() {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(StartError::Refused { what: what.into(), error }),
-            Err(_) => unreachable!("a request is answered in the same call"),
-        }
     }
 
     /// Runs the cluster to its end.
@@ -245,11 +187,20 @@ impl ControlLoop {
     /// Takes in events and commands that have come, without waiting.
     fn take_what_is_there(&mut self) -> Taken {
         let mut taken = Taken::Nothing;
+        let mut changes = Vec::new();
         for _ in 0..EVENTS_AT_ONCE {
             let Ok(event) = self.events.try_recv() else { break };
-            self.apply(event);
             taken = Taken::Something;
+            match event {
+                // Whoever watches is to see each of a task's states, and not the last one of several.
+                Event::TaskStateChange(change) if self.event_watchers.is_empty() => changes.push(change),
+                event => {
+                    self.apply_changes(&mut changes);
+                    self.apply(event);
+                }
+            }
         }
+        self.apply_changes(&mut changes);
         while let Ok(command) = self.commands.try_recv() {
             if self.take_command(command) == Next::End {
                 return Taken::TheEnd;
@@ -273,7 +224,7 @@ impl ControlLoop {
             }
             // A reader that has gone needs no answer, here and below.
             Command::Explain { question, answer } => {
-                let _ = answer.send(self.explain(&question));
+                let _ = answer.send(self.plans.explain(&self.control_plane, &question));
             }
             Command::Snapshot(answer) => {
                 let _ = answer.send(self.snapshot());
@@ -305,13 +256,10 @@ impl ControlLoop {
                 queue.push(job.clone());
             }
         }
-        while self.schedule.front().is_some_and(|run_task| Timestamp::ZERO + run_task.at <= now) {
-            let run_task = self.schedule.pop_front().expect("it was looked at");
-            self.run_scheduled(now, run_task.spec, Attempt::First);
-        }
-        while self.retries.front().is_some_and(|run_task| Timestamp::ZERO + run_task.at <= now) {
-            let run_task = self.retries.pop_front().expect("it was looked at");
-            self.run_scheduled(now, run_task.spec, Attempt::Again);
+        if self.plans.next().is_some_and(|at| at <= now) {
+            let mut plans = std::mem::take(&mut self.plans);
+            plans.meet(now, self);
+            self.plans = plans;
         }
         if self.faults.next().is_some_and(|at| at <= now) {
             for event in self.faults.take_due(now, self.control_plane.state()) {
@@ -321,11 +269,6 @@ impl ControlLoop {
                 }
             }
         }
-        while self.refreshes.front().is_some_and(|refresh| Timestamp::ZERO + refresh.at <= now) {
-            let refresh = self.refreshes.pop_front().expect("it was looked at");
-            self.ask(Request::StartInstanceRefresh(Box::new(refresh.spec)), None);
-        }
-        self.start_scheduled(now);
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
             for sample in &samples {
@@ -354,9 +297,7 @@ impl ControlLoop {
         }
         let nothing_to_do = self.end == End::WhenDone
             && !state.draining
-            && self.schedule.is_empty()
-            && self.retries.is_empty()
-            && self.starts.is_empty()
+            && self.plans.has_no_tasks()
             && state.standalone_live_count == 0
             && state.services.values().all(|service| service.status == ServiceStatus::Inactive);
         if nothing_to_do && self.run_until.is_none() {
@@ -379,51 +320,6 @@ impl ControlLoop {
         }
     }
 
-    /// Asks for the tasks of a cluster file. ECS queues none that it can't place, its caller tries again: that is this loop.
-    /// **Source:** ecs-semantics §4.5.
-    fn run_scheduled(&mut self, now: Timestamp, mut spec: RunTaskSpec, attempt: Attempt) {
-        if self.control_plane.state().draining {
-            return;
-        }
-        let (answer, response) = bounded(1);
-        self.ask(Request::RunTask(Box::new(spec.clone())), Some(answer));
-        let wanted = spec.count;
-        let reason = match response.try_recv() {
-            Ok(Ok(Response::RunTask { tasks, failures })) => {
-                spec.count = wanted.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
-                failures.first().map_or_else(|| "no reason was given".into(), |failure| failure.reason.to_string())
-            }
-            Ok(Err(error)) => error.to_string(),
-            Ok(Ok(_)) | Err(_) => unreachable!("RunTask is answered by its tasks in the same call"),
-        };
-        if spec.count == 0 {
-            return;
-        }
-        let placed = wanted - spec.count;
-        // Said once, and again when something has come of it.
-        if attempt == Attempt::First || placed > 0 {
-            let task_definition = spec.task_definition.to_string().into();
-            self.tell(now, Notification::RunTask { task_definition, wanted, placed, reason: reason.into() });
-        }
-        self.retries.push_back(ScheduledRunTask { at: (now + RUN_TASK_RETRY).elapsed(), spec });
-    }
-
-    /// Answers a question about placement: the control plane knows all but the tasks that are asked for again.
-    fn explain(&self, question: &Question) -> Result<Explanation, RequestError> {
-        let mut explanation = self.control_plane.explain(question)?;
-        if let Explanation::Waiting(waiting) = &mut explanation {
-            let asked = self.retries.iter().filter_map(|retry| {
-                let question = Question::RunTask(Box::new(retry.spec.clone()));
-                match self.control_plane.explain(&question) {
-                    Ok(Explanation::RunTask(placement)) => Some((retry.spec.count, *placement)),
-                    _ => None,
-                }
-            });
-            waiting.run_tasks.extend(asked);
-        }
-        Ok(explanation)
-    }
-
     fn is_over(&self) -> bool {
         let state = self.control_plane.state();
         state.draining && state.is_empty()
@@ -432,21 +328,19 @@ impl ControlLoop {
     /// Sleeps until an event, a command or a deadline.
     fn sleep(&self) {
         let by_loads = self.loads.iter().filter_map(|(arrivals, ..)| arrivals.peek()).min();
-        let next_calls = [self.schedule.front(), self.retries.front()];
-        let by_schedule = next_calls.into_iter().flatten().map(|run_task| Timestamp::ZERO + run_task.at).min();
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
         let run_until = self.run_until.filter(|_| self.end == End::WhenDone);
-        let by_refreshes = self.refreshes.front().map(|refresh| Timestamp::ZERO + refresh.at);
-        let by_plans = by_refreshes.into_iter().chain(self.faults.next()).chain(self.next_start()).min();
+        let by_plans = self.plans.next();
+        let by_faults = self.faults.next();
         let until =
-            [by_loads, by_schedule, by_plans, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
+            [by_loads, by_plans, by_faults, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
         let mut select = Select::new();
         select.recv(&self.events);
         select.recv(&self.commands);
         match until {
             Some(at) => {
                 // Whether it is a message or the time does not matter: both are looked for next.
-                let _ = select.ready_deadline(self.clock.instant(at));
+                let _ = select.ready_timeout(self.clock.until(at));
             }
             None => {
                 select.ready();
@@ -461,6 +355,15 @@ impl ControlLoop {
             self.answers.insert(request_id, answer);
         }
         self.apply(Event::Request { request_id, request });
+    }
+
+    /// Gives state changes that came together to the control plane.
+    fn apply_changes(&mut self, changes: &mut Vec<TaskStateChange>) {
+        match changes.len() {
+            0 => {}
+            1 => self.apply(Event::TaskStateChange(changes.remove(0))),
+            _ => self.apply(Event::TaskStateChanges(std::mem::take(changes))),
+        }
     }
 
     /// Gives an event to the control plane and carries out what it says, and what follows from that.
@@ -531,14 +434,14 @@ impl ControlLoop {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             at: self.clock.now().max(self.control_plane.now()),
-            clock: self.clock.clone(),
+            calendar_start: self.clock.calendar(Timestamp::ZERO),
             name: self.control_plane.name().clone(),
             region: self.region.clone(),
             ids: self.control_plane.ids(),
             state: self.control_plane.state().clone(),
             meter: self.meter.clone(),
             delivery: self.data_plane.delivery(),
-            unplaced: self.retries.iter().map(|run_task| run_task.spec.count).sum(),
+            unplaced: self.plans.unplaced(),
             timer_lateness: self.lateness.percentiles(),
             jobs: self
                 .loads
@@ -546,5 +449,21 @@ impl ControlLoop {
                 .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.stats()))
                 .collect(),
         }
+    }
+}
+
+impl PlannedCluster for ControlLoop {
+    fn state(&self) -> &ClusterState {
+        self.control_plane.state()
+    }
+
+    fn answer_of(&mut self, request: Request) -> Result<Response, RequestError> {
+        let (answer, response) = bounded(1);
+        self.ask(request, Some(answer));
+        response.try_recv().expect("a request is answered in the same call")
+    }
+
+    fn tell_of(&mut self, now: Timestamp, notification: Notification) {
+        self.tell(now, notification);
     }
 }

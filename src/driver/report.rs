@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::scaling_report::{self, AlarmReport, MetricReport, ScalableTargetReport};
+use super::simulated::report::SimulationReport;
 use super::snapshot::Snapshot;
 use crate::control_plane::state::{Deployment, Service, TaskRecord};
 use crate::metering::bill::{Bill, BillLine, CostAndUse, PaidAndUsed};
@@ -46,6 +47,19 @@ pub struct Report {
     /// Every metric with its last datapoint.
     pub metrics: Vec<MetricReport>,
     pub bill: BillReport,
+    /// What a simulation says beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<SimulationReport>,
+    /// How long the simulation took on this host: all that is not the same every time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostReport>,
+}
+
+/// What simulating took.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct HostReport {
+    pub wall_seconds: f64,
 }
 
 /// What was promised and delivered.
@@ -275,12 +289,14 @@ impl Report {
             alarms: state.alarms.values().map(|alarm| scaling_report::alarm_report(snapshot, alarm)).collect(),
             metrics: scaling_report::metric_reports(snapshot),
             bill: bill_report(&snapshot.bill()),
+            simulation: None,
+            host: None,
         }
     }
 }
 
 pub(super) fn iso(snapshot: &Snapshot, at: Timestamp) -> String {
-    format!("{:.3}", snapshot.clock.calendar(at))
+    format!("{:.3}", at.calendar(snapshot.calendar_start))
 }
 
 pub(super) fn decimal(text: String) -> Decimal {

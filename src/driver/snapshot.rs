@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::control_plane::state::ClusterState;
-use crate::data_plane::Delivery;
-use crate::data_plane::clock::Clock;
-use crate::data_plane::jobs::JobStats;
 use crate::metering::bill::Bill;
 use crate::metering::meter::Meter;
 use crate::model::ids::IdForm;
+use crate::model::job::JobStats;
 use crate::model::recent::Percentiles;
 use crate::model::units::Timestamp;
+use crate::model::usage::Delivery;
 
 /// A cluster at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// When.
     pub at: Timestamp,
-    /// The clock it was taken by: calendar time of any moment in it.
-    pub clock: Clock,
+    /// The calendar time of the cluster's start.
+    pub calendar_start: jiff::Timestamp,
     /// The cluster's name.
     pub name: Arc<str>,
     /// The region whose prices apply.

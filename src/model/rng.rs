@@ -14,6 +14,10 @@ pub enum Stream {
     Arrivals,
     /// Spot interruptions and other faults.
     Faults,
+    /// What modelled tasks and jobs take.
+    Work,
+    /// Messages between control plane and data plane that are lost, late or repeated.
+    Messages,
 }
 
 /// A reproducible stream of random numbers.
@@ -44,9 +48,37 @@ impl RandomStream {
         }
     }
 
+    /// Any number of 64 bits.
+    pub fn draw(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
     /// A number in [0, 1) with 53 bits.
     #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in a double")]
     pub fn unit_interval(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// The few draws of one thing among many: the n-th task's are the same whatever any other draws.
+///
+/// **Source:** SplitMix64 (Steele, Lea, Flood, 2014): eight bytes where a [`RandomStream`] has hundreds.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws(u64);
+
+impl Draws {
+    /// The draws of the thing numbered `index` of a use.
+    pub fn of(seed: u64, stream: Stream, index: u64) -> Draws {
+        let mut draws = Draws(seed ^ (stream as u64).rotate_left(56));
+        let offset = draws.draw();
+        Draws(offset ^ index.wrapping_mul(0xd605_bbb5_8c8a_bbfd))
+    }
+
+    /// Any number of 64 bits.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }

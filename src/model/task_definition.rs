@@ -7,6 +7,7 @@ use super::capacity::RequiredAttribute;
 use super::container_order::ContainerDependency;
 use super::service::PlacementConstraint;
 use super::units::{CpuUnits, Duration, MemoryMib};
+use super::work::Work;
 
 /// Where a task runs. **Source:** ecs-semantics §11.6 (`EXTERNAL` and `MANAGED_INSTANCES` are not offered).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,7 +116,12 @@ pub struct TaskDefinition {
     pub placement_constraints: Vec<PlacementConstraint>,
     /// The architecture that its instance must have; `None`: guests are the same on all.
     pub required_architecture: Option<CpuArchitecture>,
+    /// What its containers do in simulated time. *Ours.*
+    pub work: Work,
 }
+
+/// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
+pub const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
 
 /// What a task takes from an instance. **Source:** ecs-semantics §3.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,6 +154,22 @@ pub enum Protocol {
 }
 
 impl TaskDefinition {
+    /// Its weight against the other tasks of its instance. **Source:** ecs-semantics §3.4.
+    pub fn cpu_weight(&self) -> u64 {
+        match self.cpu {
+            Some(cpu) => u64::from(cpu.0),
+            None => self.containers.iter().map(|container| u64::from(container.cpu_shares())).sum(),
+        }
+    }
+
+    /// The container that takes the jobs of a load: the one that is named, or the first essential one.
+    pub fn job_container(&self, named: Option<&str>) -> Option<usize> {
+        match named {
+            Some(name) => self.containers.iter().position(|container| container.name == name),
+            None => self.containers.iter().position(|container| container.essential),
+        }
+    }
+
     /// The attributes that an instance must have. **Source:** ecs-semantics §4.1.
     pub fn required_attributes(&self) -> Vec<RequiredAttribute> {
         let architecture = self.required_architecture.map(CpuArchitecture::attribute_value);

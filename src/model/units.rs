@@ -24,6 +24,12 @@ impl Timestamp {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// The calendar time of this moment in a cluster that started at `start`: the last that can be written for one beyond it.
+    pub fn calendar(self, start: jiff::Timestamp) -> jiff::Timestamp {
+        let elapsed = jiff::SignedDuration::try_from(self.elapsed()).ok();
+        elapsed.and_then(|elapsed| start.checked_add(elapsed).ok()).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     /// This moment as a time since the cluster started.
     pub fn elapsed(self) -> Duration {
         Duration::from_nanos(self.0)

@@ -36,6 +36,17 @@ pub struct UsageSample {
     pub usage: TaskUsage,
 }
 
+/// CPU work that was promised to tasks while they had use for it, and what they got of it. Only ever grows.
+///
+/// What a quota holds back is no shortfall: it was never promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// What quotas, and the vCPUs of busy instances, promised while there was demand.
+    pub wanted: VcpuNanos,
+    /// What was delivered of that.
+    pub delivered: VcpuNanos,
+}
+
 /// How a Fargate task's or an instance's capacity is priced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PurchaseOption {

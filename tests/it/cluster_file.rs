@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 54] = [
+    let parents: [(&str, &str); 59] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -214,6 +214,20 @@ fn every_key_is_read() {
         ("alarm", "[[alarm]]\n"),
         ("metric", "[[metric]]\n"),
         ("metric.steps", "[[metric]]\n[[metric.steps]]\n"),
+        ("task_definition.simulation", "[[task_definition]]\n[task_definition.simulation]\n"),
+        (
+            "task_definition.simulation.crash",
+            "[[task_definition]]\n[task_definition.simulation]\n[task_definition.simulation.crash]\n",
+        ),
+        ("distribution", "[[task_definition]]\n[task_definition.simulation]\n[task_definition.simulation.pull]\n"),
+        (
+            "distribution.exponential",
+            "[[task_definition]]\n[task_definition.simulation]\n[task_definition.simulation.pull.exponential]\n",
+        ),
+        (
+            "distribution.log_normal",
+            "[[task_definition]]\n[task_definition.simulation]\n[task_definition.simulation.pull.log_normal]\n",
+        ),
         ("run_task", "[[run_task]]\n"),
         ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),

@@ -553,7 +553,7 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
             };
             let moment = at.is_multiple_of(3).then_some(Timestamp(*at));
             let exit = ContainerExit { exit_code: Some(3), reason: None };
-            Event::TaskStateChange(TaskStateChange {
+            let change = TaskStateChange {
                 task: pick_task(world, *task),
                 step,
                 pull_started_at: moment,
@@ -564,7 +564,13 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
                     exit,
                     ..ContainerStateChange::default()
                 }],
-            })
+            };
+            if at.is_multiple_of(4) {
+                let other = TaskStateChange { task: pick_task(world, task.wrapping_add(1)), ..change.clone() };
+                Event::TaskStateChanges(vec![change.clone(), other, change])
+            } else {
+                Event::TaskStateChange(change)
+            }
         }
         Hostile::InstanceRunning { instance } => Event::InstanceRunning { instance: pick_instance(world, *instance) },
         Hostile::InstanceLaunchFailed { instance } => {

@@ -176,3 +176,25 @@ fn a_run_explains_itself() {
     }
     run.interrupt();
 }
+
+/// `--at` explains a simulation of the file, says so, and needs no run; work that is not modelled is bad input.
+#[test]
+fn a_simulation_is_explained() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    cluster_file(folder);
+    let executed = explain(folder, &["--at", "5m"]);
+    assert_eq!(executed.status.code(), Some(2), "{executed:?}");
+    let path = folder.join("cluster.toml");
+    let modelled = fs::read_to_string(&path).expect("it was written").replace(
+        "[[task_definition.container]]",
+        "simulation = { work = \"modelled\" }\n[[task_definition.container]]",
+    );
+    fs::write(&path, modelled).expect("the folder is writable");
+    let shown = text(&explain(folder, &["--at", "5m", "--service", "web"]));
+    assert!(shown.starts_with("In a simulation of ") && shown.contains("at 300.000s:"), "{shown}");
+    assert!(shown.contains("1 task not started: no container instance met all requirements (RESOURCE:CPU)"), "{shown}");
+    let found = document(&explain(folder, &["--at", "5m", "--format", "json"]));
+    assert_eq!((&found["simulated"], &found["at"]), (&true.into(), &300.0.into()));
+    assert_eq!(found["services"][1]["service"], "zoned");
+}

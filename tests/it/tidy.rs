@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("config", &["model", "catalog"]),
     ("agent", &["model", "control_plane::event"]),
     ("data_plane", &["model", "agent", "control_plane::event", "control_plane::action"]),
-    ("driver", &["model", "metering", "control_plane", "catalog", "config", "data_plane"]),
+    ("driver", &["model", "metering", "control_plane", "agent", "catalog", "config", "data_plane"]),
     ("single_task", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
     ("api", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
     ("cli", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver", "single_task", "api"]),

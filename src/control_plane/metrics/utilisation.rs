@@ -54,10 +54,37 @@ pub struct ClosedPeriod {
 #[derive(Clone, Debug, Default)]
 pub struct TaskMetrics {
     tasks: BTreeMap<TaskId, TaskPeriod>,
-    /// Of tasks that are not RUNNING any more: what they used in this period.
-    gone: Vec<Sums>,
+    /// Of tasks that are not RUNNING any more: what they used in this period, in one, since short tasks end by the million.
+    gone: Gone,
     /// The period before, if it came from samples.
     before: Option<ClosedPeriod>,
+}
+
+/// What tasks used in a period in all, and the utilisations of the single ones.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gone {
+    sums: Sums,
+    cpu: Option<StatisticSet>,
+    memory: Option<StatisticSet>,
+}
+
+impl Gone {
+    fn add(&mut self, task: &Sums) {
+        self.sums.cpu_used += task.cpu_used;
+        self.sums.cpu_reserved += task.cpu_reserved;
+        self.sums.memory_used += task.memory_used;
+        self.sums.memory_reserved += task.memory_reserved;
+        add_single(&mut self.cpu, millipercent(task.cpu_used, task.cpu_reserved));
+        add_single(&mut self.memory, millipercent(task.memory_used, task.memory_reserved));
+    }
+}
+
+fn add_single(set: &mut Option<StatisticSet>, value: Option<i64>) {
+    let Some(value) = value.map(StatisticSet::of) else { return };
+    match set {
+        Some(set) => set.add(&value),
+        None => *set = Some(value),
+    }
 }
 
 /// Where a task's next interval begins, and its sums over the period so far.
@@ -101,7 +128,7 @@ impl TaskMetrics {
     /// Notes that a task is not `RUNNING` any more. What it used in this period stays in it.
     pub fn task_gone(&mut self, task: TaskId) {
         if let Some(gone) = self.tasks.remove(&task) {
-            self.gone.push(gone.sums);
+            self.gone.add(&gone.sums);
         }
     }
 
@@ -111,26 +138,18 @@ impl TaskMetrics {
     /// that a sample that comes a moment late does not look like missing data. *Ours:* ECS samples three times a
     /// period.
     pub fn close_period(&mut self) -> ClosedPeriod {
-        let mut parts = std::mem::take(&mut self.gone);
-        parts.extend(self.tasks.values_mut().map(|task| std::mem::take(&mut task.sums)));
-        let mut sums = Sums::default();
-        for part in &parts {
-            sums.cpu_used += part.cpu_used;
-            sums.cpu_reserved += part.cpu_reserved;
-            sums.memory_used += part.memory_used;
-            sums.memory_reserved += part.memory_reserved;
+        let mut all = std::mem::take(&mut self.gone);
+        for task in self.tasks.values_mut() {
+            all.add(&std::mem::take(&mut task.sums));
         }
+        let Gone { sums, cpu, memory } = all;
         if sums.cpu_reserved == 0 && sums.memory_reserved == 0 {
             let before = self.before.take();
             return if self.tasks.is_empty() { ClosedPeriod::default() } else { before.unwrap_or_default() };
         }
-        let of_tasks = |used: fn(&Sums) -> u128, reserved: fn(&Sums) -> u128| {
-            let single = parts.iter().filter_map(|part| millipercent(used(part), reserved(part)));
-            statistics(single, millipercent(used(&sums), reserved(&sums))?)
-        };
         let datapoints = Datapoints {
-            cpu: of_tasks(|sums| sums.cpu_used, |sums| sums.cpu_reserved),
-            memory: of_tasks(|sums| sums.memory_used, |sums| sums.memory_reserved),
+            cpu: statistics(cpu, millipercent(sums.cpu_used, sums.cpu_reserved)),
+            memory: statistics(memory, millipercent(sums.memory_used, sums.memory_reserved)),
         };
         let closed = ClosedPeriod { datapoints, sums };
         self.before = Some(closed);
@@ -150,13 +169,10 @@ impl Sums {
 }
 
 /// The utilisations of single tasks with what all of them come to as the average.
-fn statistics(mut single: impl Iterator<Item = i64>, all: i64) -> Option<StatisticSet> {
-    let mut found = StatisticSet::of(single.next()?);
-    for value in single {
-        found.add(&StatisticSet::of(value));
-    }
+fn statistics(single: Option<StatisticSet>, all: Option<i64>) -> Option<StatisticSet> {
+    let mut found = single?;
     // Tasks count by the time that they ran, which a plain average of them would not.
-    found.sum = i128::from(all) * i128::from(found.sample_count);
+    found.sum = i128::from(all?) * i128::from(found.sample_count);
     Some(found)
 }
 

@@ -10,21 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::super::Shared;
 use super::super::container::{Container, turn};
 use super::super::jobs::ReaderEnd;
+use super::super::life::Life;
 use super::super::memory::{ContainerMemory, TaskMemory};
 use super::super::pool::Message;
 use super::super::sandbox::{self, Launch, Special};
-use super::super::stdio::{ContainerOutput, Input, OutputSettings};
+use super::super::stdio::{CHECK_OUTPUT_BYTES, ContainerOutput, Input, OutputSettings};
 use super::super::volumes::Mount;
-use super::{Kill, Life, Phase, State, Task};
+use super::{Kill, Phase, State, Task};
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult, TaskAgent};
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::TaskStep;
 use crate::model::health_command::HealthCommand;
 use crate::model::task::{ContainerExit, ContainerStatus};
 use crate::model::units::Timestamp;
-
-/// The most that is kept of each stream of a container's last health check.
-const CHECK_OUTPUT_BYTES: usize = 4 << 10;
 
 /// What a task that has an agent has beside others.
 pub(super) struct Driven {
@@ -159,6 +157,7 @@ impl Task {
         let container = &self.containers[container_index];
         if attempt > 0 {
             container.meter.begin_again();
+            container.memory.begin_turn(shared.clock.now().0);
             container.output.begin_again(&container.memory);
             let service = self.start.service.as_deref();
             let jobs = service.and_then(|service| shared.job_reader(service, &self.start.task_definition));
@@ -214,7 +213,7 @@ impl Task {
             stdio: shared.options.stdio,
             clock: shared.clock.clone(),
             quantum: shared.quantum,
-            special: Special::of(state.variables.get(owner).cloned().flatten(), check),
+            special: Special::of(state.preparation.variables.get(owner).cloned().flatten(), check),
         };
         if place < container_count {
             let attempt = driven.containers[place].attempt;
@@ -226,7 +225,7 @@ impl Task {
 
     fn prepare_driven(&self, state: &mut State, shared: &Shared) -> Result<(), String> {
         self.prepare(state, shared)?;
-        let mounts = std::mem::take(&mut state.mounts);
+        let mounts = std::mem::take(&mut state.preparation.mounts);
         if let Some(driven) = &mut state.driven {
             for (container, mounts) in driven.containers.iter_mut().zip(mounts) {
                 container.mounts = mounts;

@@ -2,10 +2,10 @@
 //!
 //! The object has `args` (with the program's own name first), `env`, and `attempts`: one entry for `/`, for `.`, and for
 //! each thing that the arguments ask for, in order. An attempt has `action`, `target`, and either `error` or what was
-//! found: `entries` of a folder, `text` of a file, `written` bytes, or `connected`.
+//! found: `entries` of a folder, `text` of a file, `written` bytes, `modified` seconds after 1970, or `connected`.
 //!
 //! Arguments: any number of `--open PATH` (list a folder, read a file), `--write PATH` (append one line to the file, made
-//! when missing) and `--connect HOST:PORT`; whatever else is given is only told.
+//! when missing), `--age PATH` (when the file was modified) and `--connect HOST:PORT`; whatever else is given is only told.
 //! Exit: 0. Fuel: 100 k. Memory: 1.1 MiB.
 
 use std::fmt::Write as _;
@@ -24,6 +24,7 @@ fn main() {
         let action: fn(&str) -> io::Result<String> = match word.as_str() {
             "--open" => open,
             "--write" => write,
+            "--age" => age,
             "--connect" => connect,
             _ => continue,
         };
@@ -61,6 +62,13 @@ fn write(path: &str) -> io::Result<String> {
     let line = b"written by probe\n";
     OpenOptions::new().append(true).create(true).open(path)?.write_all(line)?;
     Ok(format!("\"written\": {}", line.len()))
+}
+
+fn age(path: &str) -> io::Result<String> {
+    let by_path = fs::metadata(path)?.modified()?;
+    let by_file = fs::File::open(path)?.metadata()?.modified()?;
+    let seconds = by_path.duration_since(std::time::UNIX_EPOCH).map_err(io::Error::other)?.as_secs();
+    Ok(format!("\"modified\": {seconds}, \"twice\": {}", by_path == by_file))
 }
 
 fn connect(address: &str) -> io::Result<String> {

@@ -1,0 +1,104 @@
+//! How often durations of which length occurred, in bounded space: parts of powers of two, each an 128th wide.
+
+use crate::model::units::Duration;
+
+/// Parts of a power of two, as a power of two.
+const PARTS_BITS: u32 = 7;
+const PARTS: u64 = 1 << PARTS_BITS;
+
+/// Durations, counted. A percentile is at most an 128th too long; mean and greatest are exact.
+#[derive(Clone, Debug, Default)]
+pub struct DurationHistogram {
+    counts: Vec<u64>,
+    count: u64,
+    sum_nanos: u128,
+    max_nanos: u64,
+}
+
+impl DurationHistogram {
+    /// Counts one.
+    pub(super) fn add(&mut self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let index = index_of(nanos);
+        if index >= self.counts.len() {
+            self.counts.resize(index + 1, 0);
+        }
+        self.counts[index] += 1;
+        self.count += 1;
+        self.sum_nanos += u128::from(nanos);
+        self.max_nanos = self.max_nanos.max(nanos);
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their mean; zero of none.
+    pub fn mean(&self) -> Duration {
+        let mean = self.sum_nanos.checked_div(u128::from(self.count)).unwrap_or_default();
+        Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX))
+    }
+
+    /// The greatest.
+    pub fn max(&self) -> Duration {
+        Duration::from_nanos(self.max_nanos)
+    }
+
+    /// The one that so many thousandths are not above, by nearest rank.
+    pub fn permille(&self, permille: u64) -> Duration {
+        let rank = (u128::from(self.count) * u128::from(permille)).div_ceil(1000).max(1);
+        let mut seen = 0u128;
+        for (index, count) in self.counts.iter().enumerate() {
+            seen += u128::from(*count);
+            if seen >= rank {
+                return Duration::from_nanos(greatest_of(index).min(self.max_nanos));
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+fn index_of(nanos: u64) -> usize {
+    let shift = (u64::BITS - nanos.leading_zeros()).saturating_sub(PARTS_BITS + 1);
+    let index = u64::from(shift) * PARTS + (nanos >> shift);
+    usize::try_from(index).expect("there are less than ten thousand parts")
+}
+
+/// The greatest amount that is counted at an index.
+fn greatest_of(index: usize) -> u64 {
+    let index = u64::try_from(index).unwrap_or(u64::MAX);
+    let shift = (index / PARTS).saturating_sub(1);
+    let least = (index - shift * PARTS) << shift;
+    least + ((1 << shift) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each amount is counted where amounts up to an 128th longer are, and nowhere else.
+    #[test]
+    fn parts_are_narrow() {
+        let mut before = 0;
+        for nanos in (0..100_000).chain([1 << 40, (1 << 40) + 1, u64::MAX / 2, u64::MAX]) {
+            let index = index_of(nanos);
+            let greatest = greatest_of(index);
+            assert!(index >= before && greatest >= nanos, "{nanos}: {index}, {greatest}");
+            assert!(greatest - nanos <= nanos / 128, "{nanos} counts as {greatest}");
+            before = index;
+        }
+    }
+
+    /// Nearest rank.
+    #[test]
+    fn percentiles() {
+        let mut histogram = DurationHistogram::default();
+        for nanos in 1..=100 {
+            histogram.add(Duration::from_nanos(nanos));
+        }
+        let of = |permille| histogram.permille(permille).as_nanos();
+        assert_eq!((of(500), of(990), of(1000), histogram.mean().as_nanos()), (50, 99, 100, 50));
+        assert_eq!(DurationHistogram::default().permille(990), Duration::ZERO);
+    }
+}

@@ -1,0 +1,442 @@
+//! A cluster in simulated time: the same control plane on a queue of events that jumps from one to the next.
+//!
+//! One thread, no clock, no sleeping: what happens next is whatever is due first, and time is then what it says. The same cluster file and
+//! seed give the same events, one for one. What happens at the same moment happens in this order: the data plane, what the file
+//! plans, faults, usage, the end, the control plane's own deadlines.
+//!
+//! Read `plane` for instances and tasks, `containers` for what a container does next, `processor` for how long that takes, `work` for
+//! where it comes from, `jobs` for load.
+
+mod containers;
+mod digest;
+pub mod histogram;
+mod jobs;
+mod plane;
+mod processor;
+mod queue;
+pub mod report;
+mod task;
+mod work;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use thiserror::Error;
+
+use self::digest::EventDigest;
+use self::histogram::DurationHistogram;
+use self::plane::SimulatedPlane;
+use super::event_bridge::{ClusterEvent, EventBridge};
+use super::plans::{PlannedCluster, Plans, set_up};
+use super::snapshot::Snapshot;
+use crate::catalog::Catalog;
+use crate::control_plane::ControlPlane;
+use crate::control_plane::action::{Action, Notification, Response};
+use crate::control_plane::event::{Event, Request};
+use crate::control_plane::explain::{Explanation, Question};
+use crate::control_plane::faults::{FaultPlan, LaunchFate};
+use crate::control_plane::request_error::RequestError;
+use crate::control_plane::state::{ClusterState, ServiceStatus};
+use crate::metering::meter::Meter;
+use crate::model::arn::ArnForm;
+use crate::model::cluster::ClusterSpec;
+use crate::model::ids::RequestId;
+use crate::model::recent::Percentiles;
+use crate::model::units::{Duration, Timestamp};
+use crate::model::work::Work;
+
+/// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
+pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Settings of a simulation that are not its cluster's.
+#[derive(Clone, Debug, Default)]
+pub struct SimulationOptions {
+    /// Whether a digest of all events is kept.
+    pub digest: Digest,
+    /// Is told every EventBridge event from the very start.
+    pub event_watcher: Option<Sender<ClusterEvent>>,
+}
+
+/// Whether a digest of all events is kept: it takes several times as long as the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digest {
+    /// It is not.
+    #[default]
+    None,
+    /// It is.
+    Kept,
+}
+
+/// Why a cluster cannot be simulated.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SimulationError {
+    /// The cluster names a region without prices.
+    #[error("no prices are known for region {0}")]
+    UnknownRegion(String),
+    /// Its work is not described.
+    #[error(
+        "task definition {0} has no modelled work: add a [task_definition.simulation] table with work = \"modelled\" and what its \
+         tasks do"
+    )]
+    NotModelled(String),
+    /// Something in the cluster was refused.
+    #[error("{what}: {error}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Why not.
+        error: RequestError,
+    },
+}
+
+/// Whether a simulation goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It does.
+    GoesOn,
+    /// The cluster is over, as `longshore run` would have ended it.
+    Over,
+}
+
+/// A cluster in simulated time.
+#[derive(Debug)]
+pub struct Simulation {
+    now: Timestamp,
+    region: Arc<str>,
+    calendar_start: jiff::Timestamp,
+    control_plane: ControlPlane,
+    plane: SimulatedPlane,
+    meter: Meter,
+    plans: Plans,
+    faults: FaultPlan,
+    event_bridge: EventBridge,
+    event_watcher: Option<Sender<ClusterEvent>>,
+    digest: Option<EventDigest>,
+    /// Events that are yet to be taken in, all of this moment.
+    inbox: VecDeque<Event>,
+    /// The answers that somebody waits for.
+    answers: BTreeMap<RequestId, Result<Response, RequestError>>,
+    last_request: u64,
+    next_usage: Option<Timestamp>,
+    run_until: Option<Timestamp>,
+    /// How many events the control plane has taken in.
+    event_count: u64,
+    /// How many times something happened in the data plane.
+    happening_count: u64,
+}
+
+impl Simulation {
+    /// A cluster at its start: everything that its spec names has been asked for.
+    ///
+    /// # Errors
+    /// When work is not modelled, the region has no prices, or the control plane refuses something in the spec.
+    pub fn new(spec: &ClusterSpec, options: SimulationOptions) -> Result<Simulation, SimulationError> {
+        let price_book = Catalog::embedded()
+            .price_book(&spec.region)
+            .ok_or_else(|| SimulationError::UnknownRegion(spec.region.clone()))?;
+        if let Some(definition) = spec.task_definitions.iter().find(|definition| definition.work == Work::Executed) {
+            return Err(SimulationError::NotModelled(definition.family.clone()));
+        }
+        let mut settings = spec.settings.clone();
+        // The same calendar whenever it is simulated.
+        let calendar_start = settings.calendar_start.unwrap_or_default();
+        settings.calendar_start = Some(calendar_start);
+        let run_for = settings.run_for;
+        let has_services = !spec.services.is_empty();
+        let run_for = run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
+        let samples_usage = !settings.usage_period.is_zero();
+        let mut plane = SimulatedPlane::new(&settings);
+        for (index, load) in spec.loads.iter().enumerate() {
+            plane.attach_load(load.clone(), u64::try_from(index).unwrap_or(u64::MAX));
+        }
+        let next_usage = samples_usage.then(|| Timestamp::ZERO + settings.usage_period);
+        let control_plane = ControlPlane::new(&spec.name, settings);
+        let region: Arc<str> = spec.region.as_str().into();
+        let arns = ArnForm { cluster: control_plane.name().clone(), region: region.clone(), ids: control_plane.ids() };
+        let mut simulation = Simulation {
+            now: Timestamp::ZERO,
+            region,
+            calendar_start,
+            control_plane,
+            plane,
+            meter: Meter::new(price_book),
+            plans: Plans::of(spec),
+            faults: FaultPlan::new(spec.faults.clone()),
+            event_bridge: EventBridge::new(arns, calendar_start),
+            event_watcher: options.event_watcher,
+            digest: (options.digest == Digest::Kept).then(EventDigest::default),
+            inbox: VecDeque::new(),
+            answers: BTreeMap::new(),
+            last_request: 0,
+            next_usage,
+            run_until: run_for.map(|time| Timestamp::ZERO + time),
+            event_count: 0,
+            happening_count: 0,
+        };
+        for (what, request) in set_up(spec) {
+            simulation.answer_of(request).map_err(|error| SimulationError::Refused { what, error })?;
+        }
+        Ok(simulation)
+    }
+
+    /// Goes on until the cluster is over or `until` has come, and then says which; or until so much has happened.
+    pub fn run_until(&mut self, until: Timestamp, mut steps: u64) -> Progress {
+        while steps > 0 {
+            if self.is_over() {
+                return Progress::Over;
+            }
+            // What happens in the data plane alone is no concern of anybody else.
+            let others = self.next_of_others();
+            let until_others = others.map_or(until, |others| others.min(until));
+            while steps > 0 && self.inbox.is_empty() && self.plane.queue.next().is_some_and(|at| at <= until_others) {
+                let Some(at) = self.plane.queue.next() else { break };
+                self.now = at;
+                if let Some(happening) = self.plane.queue.take_due(at) {
+                    self.plane.happen(at, happening);
+                    self.happening_count += 1;
+                    steps -= 1;
+                }
+                if !self.plane.outbox.is_empty() {
+                    break;
+                }
+            }
+            if !self.plane.outbox.is_empty() {
+                self.inbox.extend(self.plane.outbox.drain(..));
+                self.take_in_all();
+                continue;
+            }
+            if steps == 0 {
+                break;
+            }
+            match others.filter(|at| *at <= until) {
+                Some(at) => {
+                    self.now = at;
+                    self.meet_deadlines();
+                    steps -= 1;
+                }
+                None => {
+                    self.now = self.now.max(until);
+                    return Progress::GoesOn;
+                }
+            }
+        }
+        Progress::GoesOn
+    }
+
+    /// Goes on until the cluster is over.
+    pub fn run_to_end(&mut self) {
+        while self.run_until(Timestamp(u64::MAX - 1), u64::MAX) == Progress::GoesOn {
+            if self.next_of_others().is_none() && self.plane.queue.next().is_none() {
+                return;
+            }
+        }
+    }
+
+    /// The moment that it has come to.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// When it is going to be over, where that is known beforehand; its tasks have their stop timeouts after that.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.run_until
+    }
+
+    /// What the control plane knows.
+    pub fn state(&self) -> &ClusterState {
+        self.control_plane.state()
+    }
+
+    /// How many events the control plane has taken in.
+    pub fn event_count(&self) -> u64 {
+        self.event_count
+    }
+
+    /// How many times something happened in the data plane: what boots, starts, computes, sleeps, arrives.
+    pub fn happening_count(&self) -> u64 {
+        self.happening_count
+    }
+
+    /// The digest of all events so far, if one is kept.
+    pub fn digest(&self) -> Option<String> {
+        self.digest.as_ref().map(EventDigest::text)
+    }
+
+    /// Ends the cluster in good order, as `longshore run` does on Ctrl-C.
+    pub fn drain(&mut self) {
+        self.run_until = None;
+        // One that drains already goes on with that.
+        let _ = self.answer_of(Request::DrainCluster);
+    }
+
+    /// How long jobs of a service took from arrival to done, and waited before; `None` for one without load.
+    pub fn job_times(&self, service: &str) -> Option<(&DurationHistogram, &DurationHistogram)> {
+        let jobs = &self.plane.services[*self.plane.services_by_name.get(service)?];
+        Some((&jobs.latencies, &jobs.waits))
+    }
+
+    /// Why tasks wait, why they are where they are, or where one would go: see [`crate::control_plane::explain`].
+    ///
+    /// # Errors
+    /// When the question is about something that is not there.
+    pub fn explain(&self, question: &Question) -> Result<Explanation, RequestError> {
+        self.plans.explain(&self.control_plane, question)
+    }
+
+    /// The cluster at this moment.
+    pub fn snapshot(&mut self) -> Snapshot {
+        Snapshot {
+            at: self.now,
+            calendar_start: self.calendar_start,
+            name: self.control_plane.name().clone(),
+            region: self.region.clone(),
+            ids: self.control_plane.ids(),
+            state: self.control_plane.state().clone(),
+            meter: self.meter.clone(),
+            delivery: self.plane.delivery(self.now),
+            unplaced: self.plans.unplaced(),
+            timer_lateness: Percentiles::default(),
+            jobs: self.plane.jobs(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let state = self.control_plane.state();
+        state.draining && state.is_empty()
+    }
+
+    /// When somebody but the data plane has something to do.
+    fn next_of_others(&self) -> Option<Timestamp> {
+        let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
+        let all = [self.plans.next(), self.faults.next(), self.next_usage, self.run_until, by_control_plane];
+        all.into_iter().flatten().min()
+    }
+
+    fn meet_deadlines(&mut self) {
+        let now = self.now;
+        if self.plans.next().is_some_and(|at| at <= now) {
+            let mut plans = std::mem::take(&mut self.plans);
+            plans.meet(now, self);
+            self.plans = plans;
+        }
+        if self.faults.next().is_some_and(|at| at <= now) {
+            for event in self.faults.take_due(now, self.control_plane.state()) {
+                match event {
+                    Event::Request { request, .. } => {
+                        // A fault that is refused hits nothing.
+                        let _ = self.answer_of(request);
+                    }
+                    event => self.take_in(event),
+                }
+            }
+        }
+        if self.next_usage.is_some_and(|at| at <= now) {
+            self.sample_usage();
+        }
+        if self.run_until.is_some_and(|until| until <= now) {
+            self.drain();
+        }
+        if self.control_plane.next_deadline().is_some_and(|(at, _)| at <= now) {
+            self.take_in(Event::DeadlineReached);
+        }
+        if self.has_nothing_to_do() {
+            self.drain();
+        }
+    }
+
+    fn has_nothing_to_do(&self) -> bool {
+        let state = self.control_plane.state();
+        self.run_until.is_none()
+            && !state.draining
+            && self.plans.has_no_tasks()
+            && state.standalone_live_count == 0
+            && state.services.values().all(|service| service.status == ServiceStatus::Inactive)
+    }
+
+    fn sample_usage(&mut self) {
+        let samples = self.plane.usage(self.now);
+        for sample in &samples {
+            self.meter.note_usage(sample);
+        }
+        self.take_in(Event::Usage { samples });
+        let known = &self.control_plane.state().services;
+        let services = self.plane.services_by_name.iter().filter(|(name, _)| known.contains_key(*name));
+        let done: Vec<Event> = services
+            .map(|(name, index)| Event::JobsDone {
+                service: name.clone(),
+                done: self.plane.services[*index].completed(),
+            })
+            .collect();
+        for event in done {
+            self.take_in(event);
+        }
+        self.next_usage = Some(self.now + self.control_plane.settings().usage_period);
+    }
+
+    /// Gives an event to the control plane and carries out what it says, and what follows from that.
+    fn take_in(&mut self, event: Event) {
+        self.inbox.push_back(event);
+        self.take_in_all();
+    }
+
+    fn take_in_all(&mut self) {
+        while let Some(event) = self.inbox.pop_front() {
+            self.event_count += 1;
+            if let Some(digest) = &mut self.digest {
+                digest.add(self.now, &event);
+            }
+            for action in self.control_plane.apply(self.now, event) {
+                self.carry_out(action);
+            }
+            self.plane.settle(self.now);
+            self.inbox.extend(self.plane.outbox.drain(..));
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        let now = self.now;
+        match action {
+            Action::LaunchInstance { instance, launch } => match self.faults.fate_of(&launch) {
+                LaunchFate::Launched(launch) => self.plane.launch_instance(now, instance, launch),
+                LaunchFate::Refused(reason) => {
+                    self.inbox.push_back(Event::InstanceLaunchFailed { instance, reason: reason.into() });
+                }
+            },
+            Action::TerminateInstance { instance } => self.plane.terminate_instance(now, instance),
+            Action::StartTask(start) => self.plane.start_task(now, &start),
+            Action::StopTask { task } => self.plane.stop_task(now, task),
+            Action::Respond { request_id, response } => {
+                self.answers.insert(request_id, response);
+            }
+            Action::Meter(fact) => self.meter.record(&fact),
+            Action::Notify(notification) => self.tell(now, &notification),
+        }
+    }
+
+    fn tell(&mut self, at: Timestamp, notification: &Notification) {
+        if let Some(watcher) = &self.event_watcher
+            && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, notification)
+        {
+            // Whoever watched may have gone.
+            let _ = watcher.send(event);
+        }
+    }
+}
+
+impl PlannedCluster for Simulation {
+    fn state(&self) -> &ClusterState {
+        self.control_plane.state()
+    }
+
+    fn answer_of(&mut self, request: Request) -> Result<Response, RequestError> {
+        self.last_request += 1;
+        let request_id = RequestId(self.last_request);
+        self.take_in(Event::Request { request_id, request });
+        self.answers.remove(&request_id).expect("a request is answered in the same call")
+    }
+
+    fn tell_of(&mut self, now: Timestamp, notification: Notification) {
+        self.tell(now, &notification);
+    }
+}

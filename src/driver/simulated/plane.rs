@@ -1,0 +1,442 @@
+//! The data plane of simulated time: carries out actions on instances and tasks that exist as numbers only, and reports what happens.
+//!
+//! It takes the same actions as the real one and reports the same events. What a container does comes from its work, step by step; how
+//! long that takes comes from the processor that it shares; the order of containers, health checks and restarts are the same agent's.
+//! Nothing here knows of services, deployments or money, and nothing waits: what is going to happen is in the queue.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::jobs::ServiceJobs;
+use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
+use super::queue::EventQueue;
+use super::task::{MemoryUse, SimulatedTask, modelled_containers};
+use crate::agent::{AgentEvent, TaskAgent};
+use crate::control_plane::action::{TaskHost, TaskStart};
+use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
+use crate::driver::load::ArrivalTimes;
+use crate::model::capacity::InstanceLaunch;
+use crate::model::cluster::Load;
+use crate::model::ids::{ContainerInstanceId, TaskId};
+use crate::model::job::JobStats;
+use crate::model::rng::{Draws, Stream};
+use crate::model::settings::Settings;
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, TaskDefinitionRef};
+use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
+use crate::model::usage::{Delivery, UsageSample};
+use crate::model::work::Work;
+
+/// Something that is going to happen in the data plane.
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    /// An instance has booted.
+    Booted(ContainerInstanceId),
+    /// A task's images are there.
+    Pulled(TaskId),
+    /// What a container waits for has come, if it still waits for it.
+    Container { place: Place, token: u64 },
+    /// A container crashes, if it is still in the same attempt.
+    Crash { task: TaskId, container: u32, attempt: u32, exit_code: i32 },
+    /// Work on a processor is done or a quota used up, if nothing has changed there since.
+    Processor { index: usize, token: u64 },
+    /// A task's agent has something to do, if it still waits for this moment.
+    Agent(TaskId),
+    /// The next job of a load arrives.
+    Arrival { load: usize },
+}
+
+/// All instances and tasks.
+#[derive(Debug)]
+pub(super) struct SimulatedPlane {
+    pub(super) queue: EventQueue<Happening>,
+    /// What is to be told to the control plane.
+    pub(super) outbox: Vec<Event>,
+    pub(super) tasks: Slots<SimulatedTask>,
+    pub(super) slots: BTreeMap<TaskId, u32>,
+    pub(super) processors: Slots<SharedProcessor>,
+    /// Processors on which somebody has come, gone or gone on.
+    pub(super) changed: Vec<usize>,
+    pub(super) services: Vec<ServiceJobs>,
+    pub(super) services_by_name: BTreeMap<Arc<str>, usize>,
+    /// Services whose jobs may find somebody who waits for one.
+    pub(super) services_to_serve: Vec<usize>,
+    loads: Vec<LoadStream>,
+    instances: BTreeMap<ContainerInstanceId, Instance>,
+    seed: u64,
+    cpu_period: Duration,
+    last_token: u64,
+    /// Work of tasks that are over.
+    past_work: Flow,
+}
+
+/// A processor and what is expected of it.
+#[derive(Debug)]
+pub(super) struct SharedProcessor {
+    pub(super) processor: Processor,
+    pub(super) token: u64,
+    pub(super) is_changed: bool,
+}
+
+/// The jobs of one load.
+#[derive(Debug)]
+struct LoadStream {
+    arrivals: ArrivalTimes,
+    service: usize,
+    line: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    launch: Arc<InstanceLaunch>,
+    /// Once it has booted.
+    processor: Option<usize>,
+    tasks: BTreeSet<TaskId>,
+    /// Task definitions whose images it has.
+    images: BTreeSet<TaskDefinitionRef>,
+}
+
+/// Things in numbered places that are used again.
+#[derive(Debug)]
+pub(super) struct Slots<T> {
+    all: Vec<Option<T>>,
+    free: Vec<usize>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Slots<T> {
+        Slots { all: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    pub(super) fn add(&mut self, one: T) -> usize {
+        if let Some(index) = self.free.pop() {
+            self.all[index] = Some(one);
+            return index;
+        }
+        self.all.push(Some(one));
+        self.all.len() - 1
+    }
+
+    pub(super) fn remove(&mut self, index: usize) -> Option<T> {
+        let removed = self.all.get_mut(index)?.take();
+        if removed.is_some() {
+            self.free.push(index);
+        }
+        removed
+    }
+
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.all.get_mut(index)?.as_mut()
+    }
+}
+
+impl SimulatedPlane {
+    pub(super) fn new(settings: &Settings) -> SimulatedPlane {
+        SimulatedPlane {
+            queue: EventQueue::default(),
+            outbox: Vec::new(),
+            tasks: Slots::default(),
+            slots: BTreeMap::new(),
+            processors: Slots::default(),
+            changed: Vec::new(),
+            services: Vec::new(),
+            services_by_name: BTreeMap::new(),
+            services_to_serve: Vec::new(),
+            loads: Vec::new(),
+            instances: BTreeMap::new(),
+            seed: settings.seed,
+            cpu_period: settings.cpu_period,
+            last_token: 0,
+            past_work: Flow::default(),
+        }
+    }
+
+    /// Puts a load, the `index`-th of its cluster, on its service.
+    pub(super) fn attach_load(&mut self, load: Load, index: u64) {
+        let service = match self.services_by_name.get(&load.service) {
+            Some(service) => *service,
+            None => {
+                let service = self.services.len();
+                let seed = Draws::of(self.seed, Stream::Work, u64::MAX - index).draw();
+                self.services.push(ServiceJobs::new(load.container.clone(), seed));
+                self.services_by_name.insert(load.service.clone(), service);
+                service
+            }
+        };
+        let line = load.job.as_str().into();
+        let arrivals = ArrivalTimes::new(load, self.seed, index);
+        let next = arrivals.peek();
+        self.loads.push(LoadStream { arrivals, service, line });
+        if let Some(at) = next {
+            self.queue.add(at, Happening::Arrival { load: self.loads.len() - 1 });
+        }
+    }
+
+    fn arrive(&mut self, now: Timestamp, load: usize) {
+        let LoadStream { arrivals, service, line } = &mut self.loads[load];
+        while arrivals.take_due(now).is_some() {
+            self.services[*service].arrive(now, line.clone());
+        }
+        if let Some(at) = arrivals.peek() {
+            self.queue.add(at, Happening::Arrival { load });
+        }
+        self.services_to_serve.push(*service);
+    }
+
+    pub(super) fn launch_instance(
+        &mut self,
+        now: Timestamp,
+        instance: ContainerInstanceId,
+        launch: Arc<InstanceLaunch>,
+    ) {
+        if self.instances.contains_key(&instance) {
+            return;
+        }
+        self.queue.add(now + launch.boot_time, Happening::Booted(instance));
+        let state = Instance { launch, processor: None, tasks: BTreeSet::new(), images: BTreeSet::new() };
+        self.instances.insert(instance, state);
+    }
+
+    /// Ends an instance and its tasks at once: `Stopped` of each task, then `InstanceTerminated`.
+    pub(super) fn terminate_instance(&mut self, now: Timestamp, instance: ContainerInstanceId) {
+        let Some(state) = self.instances.get(&instance) else { return };
+        for task in state.tasks.clone() {
+            self.tell(now, task, AgentEvent::Killed);
+        }
+        if let Some(state) = self.instances.remove(&instance)
+            && let Some(processor) = state.processor
+        {
+            self.processors.remove(processor);
+        }
+        self.outbox.push(Event::InstanceTerminated { instance, reason: None });
+    }
+
+    /// Starts a task. One that is known already is ignored.
+    pub(super) fn start_task(&mut self, now: Timestamp, start: &Arc<TaskStart>) {
+        if self.slots.contains_key(&start.task) {
+            return;
+        }
+        let definition = &start.task_definition;
+        let period = self.cpu_period;
+        let quota = |cpu: CpuUnits| Quota::new(cpu, period, now);
+        let (processor, claim) = match start.host {
+            TaskHost::Fargate => {
+                let cpu = definition.cpu.unwrap_or(FARGATE_CPU_DEFAULT);
+                let threads = u32::try_from(definition.containers.len()).unwrap_or(u32::MAX);
+                let capacity = Rate::of(CpuUnits(threads.saturating_mul(CpuUnits::PER_VCPU)));
+                let processor = self.add_processor(now, capacity);
+                (processor, Claim { weight: 1, quota: Some(quota(cpu)) })
+            }
+            TaskHost::Ec2(instance) => {
+                let running = self.instances.get_mut(&instance);
+                let Some((processor, running)) = running.and_then(|running| Some((running.processor?, running))) else {
+                    self.outbox.push(Event::TaskStateChange(TaskStateChange::of_lost_instance(start)));
+                    return;
+                };
+                running.tasks.insert(start.task);
+                (processor, Claim { weight: definition.cpu_weight(), quota: definition.cpu.map(quota) })
+            }
+        };
+        let Work::Modelled(model) = &definition.work else {
+            unreachable!("a simulation of work that is not modelled is refused")
+        };
+        let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
+        let server = jobs.and_then(|index| definition.job_container(self.services[*index].container.as_deref()));
+        let draws = Draws::of(self.seed, Stream::Work, start.task.0);
+        let (containers, dealt) = modelled_containers(definition, model, draws, server);
+        let mut memory = MemoryUse::default();
+        memory.hold(now, dealt.memory_mib);
+        let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
+        let task = SimulatedTask {
+            start: start.clone(),
+            agent,
+            agent_deadline: None,
+            processor,
+            claim,
+            containers,
+            unreported_pull: (Some(now), None),
+            computed: Flow::default(),
+            memory,
+        };
+        let slot = self.tasks.add(task);
+        self.slots.insert(start.task, u32::try_from(slot).expect("there are less than four thousand million tasks"));
+        if dealt.pull.is_zero() || self.has_images(start) {
+            self.pulled(now, start.task);
+        } else {
+            self.queue.add(now + dealt.pull, Happening::Pulled(start.task));
+            self.report(start.task, TaskStep::Pulling, Vec::new());
+        }
+    }
+
+    /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
+    /// every task pulls.
+    fn has_images(&mut self, start: &TaskStart) -> bool {
+        let TaskHost::Ec2(instance) = start.host else { return false };
+        let Some(state) = self.instances.get(&instance) else { return false };
+        let definition = &start.task_definition;
+        state
+            .images
+            .iter()
+            .any(|known| known.family == definition.family && known.revision == Some(definition.revision))
+    }
+
+    fn pulled(&mut self, now: Timestamp, task: TaskId) {
+        let Some(state) = self.slots.get(&task).and_then(|slot| self.tasks.get_mut(*slot as usize)) else { return };
+        state.unreported_pull.1 = Some(now);
+        let start = state.start.clone();
+        if let TaskHost::Ec2(instance) = start.host
+            && let Some(instance) = self.instances.get_mut(&instance)
+        {
+            let definition = &start.task_definition;
+            let (family, revision) = (&definition.family, Some(definition.revision));
+            if !instance.images.iter().any(|known| known.family == *family && known.revision == revision) {
+                instance.images.insert(TaskDefinitionRef { family: family.clone(), revision });
+            }
+        }
+        self.tell(now, task, AgentEvent::ImagesReady);
+    }
+
+    /// Stops a task. One that is not known is ignored.
+    pub(super) fn stop_task(&mut self, now: Timestamp, task: TaskId) {
+        self.tell(now, task, AgentEvent::StopRequested);
+    }
+
+    /// Something happens whose time has come.
+    pub(super) fn happen(&mut self, now: Timestamp, happening: Happening) {
+        match happening {
+            Happening::Booted(instance) => self.booted(now, instance),
+            Happening::Pulled(task) => self.pulled(now, task),
+            Happening::Container { place, token } => self.container_due(now, place, token),
+            Happening::Crash { task, container, attempt, exit_code } => {
+                self.crash(now, task, container, attempt, exit_code);
+            }
+            Happening::Processor { index, token } => self.processor_due(now, index, token),
+            Happening::Agent(task) => self.agent_due(now, task),
+            Happening::Arrival { load } => self.arrive(now, load),
+        }
+        self.settle(now);
+    }
+
+    fn booted(&mut self, now: Timestamp, instance: ContainerInstanceId) {
+        // Terminated while it booted: that was reported.
+        let Some(vcpus) = self.instances.get(&instance).map(|state| state.launch.instance_type.cpu_units()) else {
+            return;
+        };
+        let processor = self.add_processor(now, Rate::of(vcpus));
+        if let Some(state) = self.instances.get_mut(&instance) {
+            state.processor = Some(processor);
+        }
+        self.outbox.push(Event::InstanceRunning { instance });
+    }
+
+    fn add_processor(&mut self, now: Timestamp, capacity: Rate) -> usize {
+        let processor = Processor::new(capacity, now);
+        self.processors.add(SharedProcessor { processor, token: 0, is_changed: false })
+    }
+
+    /// Lets every consequence of what was done at a moment take place: jobs find their containers, and processors their next moment.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        while let Some(service) = self.services_to_serve.pop() {
+            self.hand_out_jobs(now, service);
+        }
+        while let Some(index) = self.changed.pop() {
+            let token = self.next_token();
+            let Some(shared) = self.processors.get_mut(index) else { continue };
+            shared.is_changed = false;
+            shared.token = token;
+            shared.processor.flow(now);
+            if let Some(at) = shared.processor.next() {
+                self.queue.add(at, Happening::Processor { index, token });
+            }
+        }
+    }
+
+    fn processor_due(&mut self, now: Timestamp, index: usize, token: u64) {
+        let Some(shared) = self.processors.get_mut(index).filter(|shared| shared.token == token) else { return };
+        shared.processor.flow(now);
+        let mut places = Vec::new();
+        shared.processor.finished(&mut places);
+        self.mark_changed(index);
+        for place in places {
+            self.computed(now, place);
+        }
+    }
+
+    pub(super) fn mark_changed(&mut self, index: usize) {
+        if let Some(shared) = self.processors.get_mut(index)
+            && !std::mem::replace(&mut shared.is_changed, true)
+        {
+            self.changed.push(index);
+        }
+    }
+
+    /// A number that was never used before.
+    pub(super) fn next_token(&mut self) -> u64 {
+        self.last_token += 1;
+        self.last_token
+    }
+
+    /// Tells the control plane of a task's step.
+    pub(super) fn report(
+        &mut self,
+        task: TaskId,
+        step: TaskStep,
+        containers: Vec<crate::control_plane::event::ContainerStateChange>,
+    ) {
+        let Some(state) = self.slots.get(&task).and_then(|slot| self.tasks.get_mut(*slot as usize)) else { return };
+        let (pull_started_at, pull_stopped_at) = state.unreported_pull;
+        if step != TaskStep::Pulling {
+            state.unreported_pull = (None, None);
+        }
+        let change = TaskStateChange { task, step, pull_started_at, pull_stopped_at, containers };
+        self.outbox.push(Event::TaskStateChange(change));
+    }
+
+    /// A task is over: only what it has worked is kept.
+    pub(super) fn forget(&mut self, task: TaskId) {
+        let Some(slot) = self.slots.remove(&task) else { return };
+        let Some(state) = self.tasks.remove(slot as usize) else { return };
+        self.past_work.add(state.computed);
+        match state.start.host {
+            TaskHost::Fargate => {
+                self.processors.remove(state.processor);
+            }
+            TaskHost::Ec2(instance) => {
+                if let Some(instance) = self.instances.get_mut(&instance) {
+                    instance.tasks.remove(&task);
+                }
+            }
+        }
+    }
+
+    /// What every live task has used so far.
+    pub(super) fn usage(&mut self, now: Timestamp) -> Vec<UsageSample> {
+        let mut samples = Vec::with_capacity(self.slots.len());
+        for (task, slot) in &self.slots {
+            let Some(state) = self.tasks.get_mut(*slot as usize) else { continue };
+            if let Some(shared) = self.processors.get_mut(state.processor) {
+                shared.processor.flow(now);
+                for index in 0..state.containers.len() {
+                    let container = u32::try_from(index).unwrap_or(u32::MAX);
+                    let done = shared.processor.take_done(Place { slot: *slot, container });
+                    state.computed.add(done);
+                }
+            }
+            samples.push(UsageSample { task: *task, usage: state.usage(now) });
+        }
+        samples
+    }
+
+    /// Work done in all, which is what was promised: a simulated host keeps its promises.
+    pub(super) fn delivery(&mut self, now: Timestamp) -> Delivery {
+        let live: u64 = self.usage(now).iter().map(|sample| sample.usage.vcpu.0).sum();
+        let all = VcpuNanos(live) + self.past_work.vcpu();
+        Delivery { wanted: all, delivered: all }
+    }
+
+    /// The jobs of each service that has load.
+    pub(super) fn jobs(&self) -> BTreeMap<Arc<str>, JobStats> {
+        self.services_by_name.iter().map(|(name, index)| (name.clone(), self.services[*index].stats())).collect()
+    }
+}

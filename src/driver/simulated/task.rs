@@ -1,0 +1,188 @@
+//! A task in simulated time and its containers: what each of them is doing.
+
+use std::sync::Arc;
+
+use super::jobs::Job;
+use super::processor::{Claim, Flow, Rate};
+use super::work::{Dealt, ModelledContainer, Part};
+use crate::agent::TaskAgent;
+use crate::control_plane::action::{TaskHost, TaskStart};
+use crate::model::container_order::DependencyCondition;
+use crate::model::rng::Draws;
+use crate::model::task_definition::TaskDefinition;
+use crate::model::units::{Duration, Timestamp};
+use crate::model::usage::TaskUsage;
+use crate::model::work::{ModelledWork, Step, StepEnd};
+
+/// A task.
+#[derive(Debug)]
+pub(super) struct SimulatedTask {
+    pub(super) start: Arc<TaskStart>,
+    pub(super) agent: TaskAgent,
+    /// The moment that its agent waits for.
+    pub(super) agent_deadline: Option<Timestamp>,
+    /// What computes its work, by index.
+    pub(super) processor: usize,
+    /// Its claim there while none of it computes.
+    pub(super) claim: Claim,
+    pub(super) containers: Vec<SimulatedContainer>,
+    /// When its pull began and ended, until that was reported.
+    pub(super) unreported_pull: (Option<Timestamp>, Option<Timestamp>),
+    /// CPU work done, but for what its processor has not told yet.
+    pub(super) computed: Flow,
+    pub(super) memory: MemoryUse,
+}
+
+/// A container.
+#[derive(Debug)]
+pub(super) struct SimulatedContainer {
+    pub(super) work: ContainerWork,
+    pub(super) doing: Doing,
+    /// Tells what it waits for from what it has waited for before.
+    pub(super) token: u64,
+    /// Counts its starts.
+    pub(super) attempt: u32,
+    pub(super) job: Option<Job>,
+    /// Whether its input is at its end: it is to stop.
+    pub(super) is_stopping: bool,
+    /// How long it takes to start, and from then until it crashes with an exit code.
+    pub(super) cold_start: Duration,
+    pub(super) crash: Option<(Duration, i32)>,
+}
+
+/// What a container is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It has not begun, or is over.
+    Nothing,
+    /// It was ordered to start.
+    Starting,
+    Computing,
+    Sleeping,
+    WaitingForJob,
+}
+
+/// Where its steps come from.
+#[derive(Debug)]
+pub(super) enum ContainerWork {
+    Modelled(ModelledContainer),
+}
+
+impl ContainerWork {
+    /// What it does next. `job` is the one that it is on.
+    pub(super) fn next_step(&mut self, now: Timestamp, end: StepEnd, job: Option<&Job>) -> Step {
+        match self {
+            ContainerWork::Modelled(work) => match end {
+                StepEnd::Began => work.begin(now),
+                StepEnd::Done => work.done(now),
+                StepEnd::Job(_) => job.map_or(Step::WaitForJob, |job| work.job(job.draws)),
+                StepEnd::EndOfInput => work.stop(now),
+            },
+        }
+    }
+
+    /// Whether it hears at once that it is to stop, whatever it is doing.
+    pub(super) fn hears_of_stop(&self, doing: Doing, job: Option<&Job>) -> bool {
+        match self {
+            // One that has a job ends it first.
+            ContainerWork::Modelled(_) => {
+                job.is_none() && matches!(doing, Doing::Computing | Doing::Sleeping | Doing::WaitingForJob)
+            }
+        }
+    }
+
+    /// The most CPU that it uses at once.
+    pub(super) fn rate(&self) -> Rate {
+        match self {
+            ContainerWork::Modelled(work) => work.rate(),
+        }
+    }
+}
+
+/// Memory that a task holds, and over time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MemoryUse {
+    mib: u64,
+    peak_mib: u64,
+    mib_millis: u64,
+    /// Nanoseconds that are no whole millisecond yet.
+    rest_nanos: u64,
+    at: Timestamp,
+}
+
+impl MemoryUse {
+    /// From here on it holds so much.
+    pub(super) fn hold(&mut self, now: Timestamp, mib: u64) {
+        self.pass(now);
+        self.mib = mib;
+        self.peak_mib = self.peak_mib.max(mib);
+    }
+
+    fn pass(&mut self, now: Timestamp) {
+        let nanos = now.0.saturating_sub(self.at.0) + self.rest_nanos;
+        self.at = now;
+        self.rest_nanos = nanos % 1_000_000;
+        self.mib_millis = self.mib_millis.saturating_add(self.mib.saturating_mul(nanos / 1_000_000));
+    }
+}
+
+impl SimulatedTask {
+    /// What it has used so far; what its processor knows must have been told.
+    pub(super) fn usage(&mut self, now: Timestamp) -> TaskUsage {
+        self.memory.pass(now);
+        let vcpu = self.computed.vcpu();
+        TaskUsage {
+            vcpu,
+            cpu_time: Duration::from_nanos(vcpu.0),
+            memory_bytes: self.memory.mib << 20,
+            memory_bytes_peak: self.memory.peak_mib << 20,
+            memory_mib_millis: self.memory.mib_millis,
+            ..TaskUsage::default()
+        }
+    }
+
+    /// The instance that it runs on.
+    pub(super) fn is_on_fargate(&self) -> bool {
+        self.start.host == TaskHost::Fargate
+    }
+}
+
+/// The containers of a modelled task, and how long its pull takes. `server` is the one that takes jobs.
+pub(super) fn modelled_containers(
+    definition: &TaskDefinition,
+    model: &Arc<ModelledWork>,
+    draws: Draws,
+    server: Option<usize>,
+) -> (Vec<SimulatedContainer>, Dealt) {
+    let dealt = Dealt::of(model, draws);
+    let main = server.or_else(|| definition.job_container(None));
+    let containers = (0..definition.containers.len()).map(|index| {
+        let is_main = Some(index) == main;
+        let part = match (is_main, server) {
+            (true, Some(_)) if model.serves_jobs() => Part::Server,
+            (true, _) => Part::Main,
+            (false, _) if is_awaited(definition, index) => Part::OverAtOnce,
+            (false, _) => Part::Idle,
+        };
+        SimulatedContainer {
+            work: ContainerWork::Modelled(ModelledContainer::new(model, dealt, part)),
+            doing: Doing::Nothing,
+            token: 0,
+            attempt: 0,
+            job: None,
+            is_stopping: false,
+            cold_start: dealt.cold_start,
+            crash: dealt.crash.filter(|_| is_main),
+        }
+    });
+    (containers.collect(), dealt)
+}
+
+/// Whether another container waits for the end of this one.
+fn is_awaited(definition: &TaskDefinition, index: usize) -> bool {
+    let name = &definition.containers[index].name;
+    definition.containers.iter().flat_map(|container| &container.depends_on).any(|dependency| {
+        dependency.container_name == *name
+            && matches!(dependency.condition, DependencyCondition::Complete | DependencyCondition::Success)
+    })
+}
