@@ -66,7 +66,7 @@ fn ask_simulation(arguments: &ExplainArguments, subject: &Value, at: Duration) -
         Failure::BadInput
     })?;
     // Its end is beyond the moment, whatever the file says.
-    spec.settings.run_for = Some(at + Duration::from_secs(1));
+    spec.settings.run_for = Some(at.saturating_add(Duration::from_secs(1)));
     let mut simulation = Simulation::new(&spec, SimulationOptions::default()).map_err(|error| {
         complain(error);
         Failure::BadInput

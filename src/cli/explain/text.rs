@@ -130,6 +130,7 @@ impl Page {
             Some(TaskWait::Capacity(wait)) => {
                 let others = match found.alike {
                     0 => String::new(),
+                    1 => "; 1 other wants the same".to_owned(),
                     others => format!("; {others} others want the same"),
                 };
                 self.line(indent, &format!("waits for capacity since {}{others}", task.created_at));
