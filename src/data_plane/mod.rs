@@ -18,6 +18,7 @@ pub mod jobs;
 mod life;
 mod memory;
 mod meter;
+mod newcomer;
 pub mod options;
 mod outbox;
 mod pool;
@@ -40,11 +41,10 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task::ContainerStatus;
 use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
@@ -53,6 +53,7 @@ use engine::Engines;
 use image::{ImageError, Images};
 use jobs::{JobQueue, JobReader};
 use meter::CpuMeasure;
+use newcomer::{Known, Newcomer};
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
 use pool::{Message, Pool, PoolSettings};
@@ -139,7 +140,7 @@ struct Shared {
     images: Images,
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
-    tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
+    tasks: Mutex<BTreeMap<TaskId, Known>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
     /// Output of tasks that have stopped, by container, the oldest first.
@@ -267,7 +268,7 @@ impl DataPlane {
         match removed {
             Instance::Booting { .. } => self.shared.send(Event::InstanceTerminated { instance, reason: None }),
             Instance::Running { pool, .. } => {
-                for task in self.shared.tasks_where(|task| task.start.host == TaskHost::Ec2(instance)) {
+                for task in self.shared.tasks_where(|start| start.host == TaskHost::Ec2(instance)) {
                     task.kill(Kill::HostGone, &self.shared);
                 }
                 pool.send(Message::Close);
@@ -292,14 +293,23 @@ impl DataPlane {
             return;
         };
         let now = shared.clock.now();
-        let task = Task::new(start, shared, limits, now);
-        shared.tasks.lock().insert(start.task, task.clone());
-        task.begin(shared, now);
+        match Newcomer::of(start, limits, shared, now) {
+            Ok(newcomer) => {
+                shared.tasks.lock().insert(start.task, Known::Newcomer(newcomer.clone()));
+                let pool = &newcomer.limits.pool;
+                pool.send(Message::Newcomer(newcomer.clone()));
+            }
+            Err(limits) => {
+                let task = Task::new(start, shared, limits, now);
+                shared.tasks.lock().insert(start.task, Known::Task(task.clone()));
+                task.begin(shared, now);
+            }
+        }
     }
 
     /// Stops a task: end-of-file on standard input, then interruption after each container's stop timeout.
     pub fn stop_task(&self, task: TaskId) {
-        let task = self.shared.tasks.lock().get(&task).cloned();
+        let task = self.shared.tasks.lock().get_mut(&task).map(|known| known.make(&self.shared));
         if let Some(task) = task {
             task.stop(&self.shared);
         }
@@ -317,15 +327,15 @@ impl DataPlane {
         drop(self);
     }
 
-    /// What every live task has used so far.
+    /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
-        let tasks = self.shared.tasks_where(|_| true);
+        let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().values().filter_map(Known::made).cloned().collect();
         tasks.iter().map(|task| UsageSample { task: task.start.task, usage: task.usage(&self.shared) }).collect()
     }
 
     /// What one live task has used so far.
     pub fn usage_of(&self, task: TaskId) -> Option<TaskUsage> {
-        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        let task = self.shared.tasks.lock().get_mut(&task)?.make(&self.shared);
         Some(task.usage(&self.shared))
     }
 
@@ -341,8 +351,9 @@ impl DataPlane {
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
         // Held all the while: a task that is forgotten meanwhile takes its output along.
-        let live = self.shared.tasks.lock();
-        if let Some(task) = live.get(&task) {
+        let mut live = self.shared.tasks.lock();
+        if let Some(known) = live.get_mut(&task) {
+            let task = known.make(&self.shared);
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let stopped = self.shared.stopped.lock();
@@ -352,7 +363,7 @@ impl DataPlane {
 
     /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let task = self.shared.tasks.lock().get(&task).cloned()?;
+        let task = self.shared.tasks.lock().get(&task)?.made()?.clone();
         Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
@@ -486,8 +497,14 @@ impl Shared {
         }
     }
 
-    fn tasks_where(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
-        self.tasks.lock().values().filter(|task| wanted(task)).cloned().collect()
+    fn tasks_where(self: &Arc<Shared>, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
+        let mut tasks = self.tasks.lock();
+        tasks.values_mut().filter(|known| wanted(known.start())).map(|known| known.make(self)).collect()
+    }
+
+    /// The task of a newcomer that has its first turn. `None`: it is over.
+    fn made(self: &Arc<Shared>, newcomer: &Newcomer) -> Option<Arc<Task>> {
+        Some(self.tasks.lock().get_mut(&newcomer.start.task)?.make(self))
     }
 
     /// A task is over: only its output is kept.

@@ -18,8 +18,9 @@ use super::clock::Clock;
 use super::container::turn;
 use super::life::{Life, Polled, drop_life, poll_life};
 use super::meter::CpuMeasure;
+use super::newcomer::Newcomer;
 use super::outbox::Outbox;
-use super::schedule::{ContainerKey, Pick, Schedule, Work};
+use super::schedule::{ContainerKey, Pick, Schedule, TaskKey, Work};
 use super::task::{Handle, Task};
 use crate::model::task::ContainerExit;
 use crate::model::units::{Duration, Timestamp};
@@ -31,6 +32,8 @@ const GUEST_NICENESS: i32 = 5;
 pub(super) enum Message {
     /// A task whose containers are to run.
     Start(Arc<Task>),
+    /// A task that is ready to run and will be made with its first turn.
+    Newcomer(Arc<Newcomer>),
     /// One of a task's containers, or a health check, by its place among them, is to run on its own.
     Run { task: Arc<Task>, place: usize },
     /// A container that waited may go on.
@@ -73,9 +76,18 @@ struct PoolState {
 }
 
 struct Slot {
-    handle: Arc<Handle>,
+    occupant: Occupant,
     /// Not there before the first turn, nor in a turn.
     life: Option<Life>,
+}
+
+/// Whose slot it is.
+#[derive(Clone)]
+enum Occupant {
+    /// A container of a task that is made with its first turn.
+    Newcomer(Arc<Newcomer>, usize),
+    /// A container.
+    Container(Arc<Handle>),
 }
 
 /// A container that was taken out of the schedule without a last turn.
@@ -160,7 +172,7 @@ impl Pool {
             let thread = std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
                 pool.work(&shared);
                 if pool.live_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
-                    pool.refuse_late_comers();
+                    pool.refuse_late_comers(&shared);
                     when_closed();
                 }
             });
@@ -222,7 +234,7 @@ impl Pool {
         }
     }
 
-    fn work(&self, shared: &Shared) {
+    fn work(&self, shared: &Arc<Shared>) {
         lower_priority(GUEST_NICENESS);
         // Guests' timers are those of the data plane's runtime, which they find by this.
         let runtime = self.settings.runtime.clone();
@@ -261,6 +273,7 @@ impl Pool {
         while let Some(message) = self.inbox.pop() {
             match message {
                 Message::Start(task) => state.add(&task, now),
+                Message::Newcomer(newcomer) => state.add_newcomer(&newcomer, now),
                 Message::Run { task, place } => state.add_one(&task, place, now),
                 Message::Wake(handle) => {
                     if let Some(key) = key_of(&handle.task, handle.index) {
@@ -275,7 +288,9 @@ impl Pool {
                             continue;
                         }
                         state.schedule.remove(key);
-                        if let Some(Slot { handle, life }) = state.free(key) {
+                        // Whoever has a key in his container has had a turn.
+                        if let Some(Slot { occupant: Occupant::Container(handle), life }) = state.free(key) {
+                            handle.container().key.store(usize::MAX, Ordering::SeqCst);
                             dead.push(Dead { handle, life });
                         }
                     }
@@ -289,7 +304,7 @@ impl Pool {
     /// Gives a container its turn, without the lock, and charges it.
     fn give_turn(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         state: &mut MutexGuard<'_, PoolState>,
         key: ContainerKey,
         now: u64,
@@ -297,9 +312,9 @@ impl Pool {
     ) {
         let has_more = state.schedule.has_queued();
         let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
-        let (handle, life) = (slot.handle.clone(), slot.life.take());
+        let (occupant, life) = (slot.occupant.clone(), slot.life.take());
         let is_first = life.is_none();
-        let (end, work, ended_at) = MutexGuard::unlocked(state, || {
+        let turn = MutexGuard::unlocked(state, || {
             if has_more {
                 self.unpark_one();
             }
@@ -309,6 +324,14 @@ impl Pool {
                 // Whoever has had a turn already may take a whole one.
                 self.settings.outbox.flush();
             }
+            let handle = match occupant {
+                Occupant::Container(handle) => handle,
+                Occupant::Newcomer(newcomer, index) => {
+                    let task = shared.made(&newcomer)?;
+                    task.containers[index].key.store(key.0, Ordering::SeqCst);
+                    Arc::new(Handle { task, index })
+                }
+            };
             let container = handle.container();
             container.memory.begin_turn(now);
             let meter = &container.meter;
@@ -321,9 +344,15 @@ impl Pool {
             if is_first && matches!(end, TurnEnd::Pending(_)) {
                 handle.task.report_running(shared);
             }
-            (end, work.0, ended_at)
+            Some((handle, end, work.0, ended_at))
         });
+        let Some((handle, end, work, ended_at)) = turn else {
+            state.schedule.charge_and_remove(key, 0, now);
+            state.free(key);
+            return;
+        };
         let container = handle.container();
+        // Under the lock, so that whoever reads the message of its end has seen it run, or it is ended here.
         let end = match end {
             TurnEnd::Pending(life) if container.is_killed.load(Ordering::SeqCst) => {
                 MutexGuard::unlocked(state, || drop_life(life));
@@ -333,9 +362,6 @@ impl Pool {
         };
         match end {
             TurnEnd::Pending(life) => {
-                if let Some(slot) = &mut state.slots[key.0] {
-                    slot.life = Some(life);
-                }
                 let waits = container
                     .turn
                     .compare_exchange(turn::RUNNING, turn::WAITING, Ordering::SeqCst, Ordering::SeqCst)
@@ -346,10 +372,14 @@ impl Pool {
                     container.turn.store(turn::QUEUED, Ordering::SeqCst);
                     state.schedule.charge_and_requeue(key, work, ended_at);
                 }
+                if let Some(slot) = &mut state.slots[key.0] {
+                    *slot = Slot { occupant: Occupant::Container(handle), life: Some(life) };
+                }
             }
             TurnEnd::Over(exit) => {
                 state.schedule.charge_and_remove(key, work, ended_at);
                 state.free(key);
+                container.key.store(usize::MAX, Ordering::SeqCst);
                 MutexGuard::unlocked(state, || {
                     handle.task.container_ended(handle.index, exit, shared);
                     // What is left of the task goes here, and not under the lock.
@@ -381,9 +411,14 @@ impl Pool {
     }
 
     /// A task may have been sent while the last worker was on its way out.
-    fn refuse_late_comers(&self) {
+    fn refuse_late_comers(&self, shared: &Arc<Shared>) {
         while let Some(message) = self.inbox.pop() {
-            if let Message::Start(task) | Message::Run { task, .. } = message {
+            let task = match message {
+                Message::Start(task) | Message::Run { task, .. } => Some(task),
+                Message::Newcomer(newcomer) => shared.made(&newcomer),
+                Message::Wake(_) | Message::Kill(_) | Message::Close => None,
+            };
+            if let Some(task) = task {
                 task.refuse("ResourceInitializationError: the container instance is gone");
             }
         }
@@ -394,14 +429,18 @@ impl PoolState {
     fn add(&mut self, task: &Arc<Task>, now: u64) {
         let task_key = self.schedule.add_task(task.weight, task.quota);
         for (index, container) in task.containers.iter().enumerate() {
-            let weight = u64::from(task.start.task_definition.containers[index].cpu_shares());
-            let key = self.schedule.add_container(task_key, weight);
-            if self.slots.len() <= key.0 {
-                self.slots.resize_with(key.0 + 1, || None);
-            }
-            self.slots[key.0] = Some(Slot { handle: Arc::new(Handle { task: task.clone(), index }), life: None });
+            let handle = Arc::new(Handle { task: task.clone(), index });
+            let weight = task.start.task_definition.containers[index].cpu_shares();
+            let key = self.occupy(task_key, u64::from(weight), Occupant::Container(handle), now);
             container.key.store(key.0, Ordering::SeqCst);
-            self.schedule.wake(key, now);
+        }
+    }
+
+    fn add_newcomer(&mut self, newcomer: &Arc<Newcomer>, now: u64) {
+        let task_key = self.schedule.add_task(newcomer.limits.weight, newcomer.limits.quota);
+        for (index, container) in newcomer.start.task_definition.containers.iter().enumerate() {
+            let occupant = Occupant::Newcomer(newcomer.clone(), index);
+            self.occupy(task_key, u64::from(container.cpu_shares()), occupant, now);
         }
     }
 
@@ -412,20 +451,25 @@ impl PoolState {
             Some(key) => self.schedule.task_of(key),
             None => self.schedule.add_task(task.weight, task.quota),
         };
-        let key = self.schedule.add_container(task_key, task.shares(place));
+        let handle = Arc::new(Handle { task: task.clone(), index: place });
+        let key = self.occupy(task_key, task.shares(place), Occupant::Container(handle), now);
+        task.containers[place].key.store(key.0, Ordering::SeqCst);
+    }
+
+    /// Adds a container of a task to the schedule, awake, and gives it a slot.
+    fn occupy(&mut self, task: TaskKey, weight: u64, occupant: Occupant, now: u64) -> ContainerKey {
+        let key = self.schedule.add_container(task, weight);
         if self.slots.len() <= key.0 {
             self.slots.resize_with(key.0 + 1, || None);
         }
-        self.slots[key.0] = Some(Slot { handle: Arc::new(Handle { task: task.clone(), index: place }), life: None });
-        task.containers[place].key.store(key.0, Ordering::SeqCst);
+        self.slots[key.0] = Some(Slot { occupant, life: None });
         self.schedule.wake(key, now);
+        key
     }
 
     /// Takes a container out of its slot; the schedule has let go of it.
     fn free(&mut self, key: ContainerKey) -> Option<Slot> {
-        let slot = self.slots[key.0].take()?;
-        slot.handle.container().key.store(usize::MAX, Ordering::SeqCst);
-        Some(slot)
+        self.slots[key.0].take()
     }
 }
 

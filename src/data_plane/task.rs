@@ -19,6 +19,7 @@ use super::image::{Image, ImageError};
 use super::jobs::ReaderEnd;
 use super::life::Life;
 use super::memory::{ContainerMemory, TaskMemory};
+use super::newcomer::Newcomer;
 use super::pool::{Message, Pool};
 use super::preparation::Preparation;
 use super::sandbox::{self, EXIT_KILLED, Launch, Special};
@@ -27,7 +28,6 @@ use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
 use crate::model::task::{ContainerExit, ContainerStatus};
-use crate::model::task_definition::ContainerDefinition;
 use crate::model::units::{Fuel, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
 use driven::Driven;
@@ -103,6 +103,18 @@ struct ContainerEnd {
 }
 
 impl Task {
+    /// A task that is ready to run.
+    pub(super) fn of_newcomer(newcomer: &Newcomer, shared: &Arc<Shared>) -> Arc<Task> {
+        let task = Task::new(&newcomer.start, shared, newcomer.limits.clone(), newcomer.at);
+        {
+            let mut state = task.state.lock();
+            state.pull_started_at = Some(newcomer.at);
+            state.pull_stopped_at = Some(newcomer.at);
+            state.phase = Phase::Admitted { images: newcomer.images.clone() };
+        }
+        task
+    }
+
     /// A task that is known from `now` on.
     pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits, now: Timestamp) -> Arc<Task> {
         let definition = &start.task_definition;
@@ -456,6 +468,7 @@ impl Task {
 }
 
 /// What the place that a task runs in gives it.
+#[derive(Clone)]
 pub(super) struct TaskLimits {
     pub(super) pool: Arc<Pool>,
     pub(super) weight: u64,
