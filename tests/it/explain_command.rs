@@ -108,7 +108,6 @@ fn a_run_explains_itself() {
            f893a2ee (first)   m7i.large  us-east-1a  ✓ ACTIVE  ✓ connected  ✗ 0         ✓ 6144 MiB         2
            987bbcbf (second)  m7i.large  us-east-1b  ✓ ACTIVE  ✓ connected  ✗ 0         ✓ 6144 MiB         2
 
-
         SERVICE zoned ACTIVE: 1 desired, 0 running, 0 pending, 0 healthy
           1 task not started: no container instance met all requirements (RESOURCE:CPU)
           the next task: odd:1 of group service:zoned, 256 CPU units and 300 MiB, EC2
