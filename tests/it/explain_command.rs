@@ -176,14 +176,12 @@ fn a_run_explains_itself() {
     run.interrupt();
 }
 
-/// `--at` explains a simulation of the file, says so, and needs no run; work that is not modelled is bad input.
+/// `--at` explains a simulation of the file, says so, and needs no run.
 #[test]
 fn a_simulation_is_explained() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     cluster_file(folder);
-    let executed = explain(folder, &["--at", "5m"]);
-    assert_eq!(executed.status.code(), Some(2), "{executed:?}");
     let path = folder.join("cluster.toml");
     let modelled = fs::read_to_string(&path).expect("it was written").replace(
         "[[task_definition.container]]",
