@@ -12,7 +12,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{MeteringFact, TaskUsage};
 use crate::model::written_form::{by_name, is_default};
 
@@ -31,6 +31,14 @@ pub enum Action {
     TerminateInstance {
         /// The instance.
         instance: ContainerInstanceId,
+    },
+    /// Let all tasks of a running EC2 instance together do so much CPU work at most, until it is said otherwise: a burstable instance runs
+    /// out of CPU credits, or has some again. Without it an instance has its type's vCPUs.
+    SetInstanceCpuRate {
+        /// The instance. One that is not known (any more) is ignored.
+        instance: ContainerInstanceId,
+        /// CPU work in a second.
+        work_per_second: VcpuNanos,
     },
     /// Start a task: state changes follow until `Stopped`.
     StartTask(Arc<TaskStart>),

@@ -6,6 +6,7 @@
 //! of services, [`journal`] keeps what happened and leads a control plane through it again, [`snapshot`] is what readers get to see, [`report`] is what is left at the end.
 
 pub mod apply;
+pub mod capacity_report;
 pub mod event_bridge;
 pub mod event_detail;
 pub mod journal;

@@ -67,7 +67,7 @@ pub(super) struct ControlLoop {
     /// Calls that are yet to be made.
     pub(super) plans: Plans,
     /// What goes wrong by plan.
-    faults: FaultPlan,
+    pub(super) faults: FaultPlan,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     pub(super) run_until: Option<Timestamp>,
     end: End,
@@ -400,6 +400,9 @@ impl ControlLoop {
                 }
             },
             Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.data_plane.set_instance_cpu_rate(instance, work_per_second);
+            }
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),
             Action::Respond { request_id, response } => {

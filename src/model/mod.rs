@@ -10,6 +10,7 @@ pub mod capacity;
 pub mod cluster;
 pub mod cluster_query;
 pub mod container_order;
+pub mod cpu_credits;
 pub mod deployment;
 pub mod distribution;
 pub mod fault;

@@ -119,7 +119,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 63] = [
+    let parents: &[(&str, &str)] = &[
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -130,6 +130,10 @@ fn every_key_is_read() {
         (
             "capacity_provider.auto_scaling_group.warm_pool",
             "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n",
+        ),
+        (
+            "capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy",
+            "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n[capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy]\n",
         ),
         (
             "capacity_provider.auto_scaling_group.lifecycle_hooks",

@@ -935,7 +935,60 @@ managed_termination_protection = "ENABLED"
             15:48: capacity_provider[0].auto_scaling_group.lifecycle_hooks[1].lifecycle_transition: "launch" is not valid here: "autoscaling:EC2_INSTANCE_LAUNCHING" or "autoscaling:EC2_INSTANCE_TERMINATING"
             17:30: capacity_provider[0].auto_scaling_group.warm_pool.pool_state: "Idle" is not valid here: "Stopped", "Running" or "Hibernated"
             17:38: capacity_provider[0].auto_scaling_group.warm_pool.reuse: unknown key `reuse`
-              help: the keys here are min_size, max_group_prepared_capacity and pool_state"#]],
+              help: the keys here are min_size, max_group_prepared_capacity, pool_state and instance_reuse_policy"#]],
+    );
+}
+
+/// Claim: only burstable types have a credit specification. Method: each of its words on each kind of type, in both tables.
+#[test]
+fn credit_specification_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "burst"
+auto_scaling_group = { instance_type = "t3.micro", min_size = 0, max_size = 1, credit_specification = "standard" }
+[[capacity_provider]]
+name = "fixed"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, credit_specification = "unlimited" }
+[[container_instance]]
+instance_type = "t4g.small"
+credit_specification = "infinite"
+[[container_instance]]
+instance_type = "c7g.large"
+credit_specification = "standard"
+"#,
+        expect![[r#"
+            7:104: capacity_provider[1].auto_scaling_group.credit_specification: instance type "m7i.large" earns no CPU credits: only t2, t3, t3a and t4g do
+            10:24: container_instance[0].credit_specification: "infinite" is not valid here: "standard" or "unlimited"
+            13:24: container_instance[1].credit_specification: instance type "c7g.large" earns no CPU credits: only t2, t3, t3a and t4g do"#]],
+    );
+}
+
+/// Claim: a warm pool's instances are reused only without managed scaling; its policy and a refresh's choice for standby have their
+/// words. Method: each broken once.
+#[test]
+fn reuse_and_standby_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "asg"
+managed_scaling = {}
+  [capacity_provider.auto_scaling_group]
+  instance_type = "m7i.large"
+  min_size = 0
+  max_size = 1
+  default_instance_warmup = "soon"
+  warm_pool = { instance_reuse_policy = { reuse_on_scale_in = true, reuse = 1 } }
+[[instance_refresh]]
+capacity_provider = "asg"
+preferences = { standby_instances = "Refresh" }
+"#,
+        expect![[r#"
+            9:29: capacity_provider[0].auto_scaling_group.default_instance_warmup: "soon" is not a duration: write a number and a unit, as in "20s" or "1m 30s"
+            10:15: capacity_provider[0].auto_scaling_group.warm_pool: reuse_on_scale_in is not possible with managed scaling
+            10:69: capacity_provider[0].auto_scaling_group.warm_pool.instance_reuse_policy.reuse: unknown key `reuse`
+              help: did you mean `reuse_on_scale_in`?
+            13:37: instance_refresh[0].preferences.standby_instances: "Refresh" is not valid here: "Wait", "Ignore" or "Terminate""#]],
     );
 }
 
