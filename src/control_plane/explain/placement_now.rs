@@ -8,6 +8,8 @@ use crate::control_plane::placement::{
 };
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::tasks::NewTask;
+use crate::model::auto_scaling_group::LifecycleState;
+use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus};
 use crate::model::cluster::RunTaskSpec;
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 
@@ -96,16 +98,23 @@ impl ControlPlane {
 
     /// Which instance an index chooses.
     pub(super) fn choice_of(&self, index: &PlacementIndex, request: &PlacementRequest<'_>) -> Choice {
-        let assessment = index.assess(request, self.state.live_instances(), &self.rng);
+        let assessment = index.assess(request, self.instances_in_question(), &self.rng);
         let names = rank_names(request.strategies, request.kind);
         let failure = assessment.chosen.is_none().then(|| self.why_no_room(index, request));
         Choice::Instance { assessment, names, failure, wait: None }
     }
 
+    /// Instances that are there, and those that are gone and registered still. **Source:** ecs-semantics §3.2.
+    fn instances_in_question(&self) -> impl Iterator<Item = &ContainerInstance> {
+        self.state.container_instances.values().filter(|instance| {
+            instance.lifecycle < LifecycleState::Terminating || instance.status < ContainerInstanceStatus::Deregistering
+        })
+    }
+
     /// Each instance for a task of a DAEMON service.
     pub(super) fn each_instance(&self, task: &NewTask) -> Choice {
         let request = task.placement_request();
-        let candidates = self.placement.assess(&request, self.state.live_instances(), &self.rng).candidates;
+        let candidates = self.placement.assess(&request, self.instances_in_question(), &self.rng).candidates;
         Choice::EachInstance { candidates }
     }
 }
