@@ -53,6 +53,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
         event_watcher,
+        ..HostOptions::default()
     };
     let cluster = start(spec, options, &images).map_err(failed)?;
     let view = match arguments.format {

@@ -62,6 +62,10 @@ pub const TABLES: &[&TableKeys] = &[
     &START_TASK,
     &OVERRIDES,
     &CONTAINER_OVERRIDE,
+    &LINEAR,
+    &CANARY,
+    &DEPLOYMENT_HOOK,
+    &HOOK_TIMEOUT,
     &LOAD,
     &LOAD_STEP,
     &FAULT,
@@ -114,6 +118,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "service_launches_per_minute",
         "bake_time",
         "deployment_timeout",
+        "deployment_stage_timeout",
         "task_protection",
         "stop_timeout",
         "boot_time",
@@ -408,8 +413,35 @@ pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
         "alarms",
         "bake_time_in_minutes",
         "early_success_criteria",
+        "linear_configuration",
+        "canary_configuration",
+        "lifecycle_hooks",
     ],
-    planned: &["canary_configuration", "lifecycle_hooks", "linear_configuration"],
+    planned: &[],
+};
+
+pub(super) const LINEAR: TableKeys = TableKeys {
+    table: "service.deployment_configuration.linear_configuration",
+    keys: &["step_percent", "step_bake_time_in_minutes"],
+    planned: &[],
+};
+
+pub(super) const CANARY: TableKeys = TableKeys {
+    table: "service.deployment_configuration.canary_configuration",
+    keys: &["canary_percent", "canary_bake_time_in_minutes"],
+    planned: &[],
+};
+
+pub(super) const DEPLOYMENT_HOOK: TableKeys = TableKeys {
+    table: "service.deployment_configuration.lifecycle_hooks",
+    keys: &["target_type", "task_definition", "lifecycle_stages", "hook_details", "timeout_configuration"],
+    planned: &["hook_target_arn", "role_arn"],
+};
+
+pub(super) const HOOK_TIMEOUT: TableKeys = TableKeys {
+    table: "service.deployment_configuration.lifecycle_hooks.timeout_configuration",
+    keys: &["timeout_in_minutes", "action"],
+    planned: &[],
 };
 
 pub(super) const DEPLOYMENT_CIRCUIT_BREAKER: TableKeys = TableKeys {
@@ -586,7 +618,7 @@ pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
 
 pub(super) const LOAD: TableKeys = TableKeys {
     table: "load",
-    keys: &["service", "container", "job", "arrivals", "jobs_per_second", "steps"],
+    keys: &["service", "container", "job", "arrivals", "traffic", "jobs_per_second", "steps"],
     planned: &[],
 };
 

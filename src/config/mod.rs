@@ -39,6 +39,7 @@ mod sizes;
 mod start_tasks;
 mod tags;
 mod task_definitions;
+mod traffic;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use keys::{TABLES, TableKeys};

@@ -22,6 +22,7 @@ pub mod cluster_diff;
 mod constraints;
 mod daemon;
 pub mod deployment;
+mod deployment_hooks;
 pub mod deployment_records;
 mod draining;
 pub mod event;
@@ -58,6 +59,9 @@ mod task_protection;
 mod tasks;
 pub mod termination_policy;
 pub mod timers;
+mod traffic_rules;
+pub mod traffic_shift;
+mod traffic_stages;
 mod waiting;
 mod warm_pool;
 
@@ -134,6 +138,7 @@ pub struct ControlPlane {
     next_deployment: u64,
     next_service_deployment: u64,
     next_revision: u64,
+    next_hook: u64,
 }
 
 impl ControlPlane {
@@ -177,6 +182,7 @@ impl ControlPlane {
             next_deployment: 1,
             next_service_deployment: 1,
             next_revision: 1,
+            next_hook: 1,
         }
     }
 
@@ -208,6 +214,7 @@ impl ControlPlane {
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::Usage { samples } => self.take_usage(&samples),
+            Event::HookAnswered { hook, call, answer } => self.hook_answered(hook, call, answer),
             Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
             Event::DeadlineReached => {}
         }

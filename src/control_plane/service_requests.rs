@@ -53,6 +53,7 @@ impl ControlPlane {
                 steadiness: Steadiness::Changing,
                 service_deployments: Default::default(),
                 rollback_target: None,
+                traffic: Default::default(),
                 protected: Default::default(),
             },
         );
@@ -154,6 +155,7 @@ impl ControlPlane {
             if let Some(record) = service.current_service_deployment_mut() {
                 record.stop(now, &"The service was deleted.".into());
             }
+            self.end_shift(name, Default::default());
             self.forget_target(name);
             self.dirty.insert(name.clone());
         }
@@ -191,5 +193,5 @@ fn check_configuration(configuration: &DeploymentConfiguration) -> Result<(), Re
     {
         return refuse("early success' healthyPercent must be from minimumHealthyPercent to 100");
     }
-    Ok(())
+    super::traffic_rules::check(configuration)
 }

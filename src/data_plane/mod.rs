@@ -14,6 +14,7 @@ pub mod engine;
 pub mod image;
 mod inherited;
 pub mod jobs;
+mod lanes;
 mod memory;
 mod meter;
 pub mod options;
@@ -42,7 +43,8 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
 use crate::model::task::ContainerStatus;
-use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
+use crate::model::task_definition::ContainerDefinition;
+use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
 use crate::model::usage::{TaskUsage, UsageSample};
 use clock::Clock;
@@ -374,6 +376,11 @@ impl DataPlane {
         self.shared.job_queue(service)
     }
 
+    /// Gives the tasks of each deployment of a service their share of its jobs, from here on.
+    pub fn direct_traffic(&self, service: &str, weights: TrafficWeights) {
+        self.shared.job_queue(service).direct(weights);
+    }
+
     /// Hands the jobs of a service to one container of each of its tasks that start from here on; `None` is the first
     /// essential one.
     pub fn attach_load(&self, service: &str, container: Option<String>) {
@@ -534,11 +541,12 @@ impl Shared {
     }
 
     /// The container of a service's task that reads jobs, and its reader.
-    fn job_reader(&self, service: &str, definition: &TaskDefinition) -> Option<(usize, JobReader)> {
+    fn job_reader(&self, start: &TaskStart) -> Option<(usize, JobReader)> {
+        let service = start.service.as_deref()?;
         let loads = self.loads.lock();
         let container = loads.get(service)?;
-        let index = task::job_container(&definition.containers, container.as_deref())?;
-        Some((index, self.job_queue(service).reader()))
+        let index = task::job_container(&start.task_definition.containers, container.as_deref())?;
+        Some((index, self.job_queue(service).reader(start.deployment)))
     }
 
     fn log_path(&self, start: &TaskStart, container: &ContainerDefinition) -> Option<PathBuf> {

@@ -98,7 +98,7 @@ mod tests {
                 jobs_per_kilosecond: rate * 1000,
             })
             .collect();
-        Load { service: "web".into(), container: None, job: "1".into(), steps, arrivals }
+        Load { service: "web".into(), container: None, job: "1".into(), steps, arrivals, traffic: Default::default() }
     }
 
     fn due_millis(load: Load, until: u64) -> Vec<u64> {

@@ -1,13 +1,14 @@
 //! The loops that join the pure control plane with its effects and its clock.
 //!
 //! [`running_cluster`] is the handle on a cluster that runs for real, `real_time` its loop, [`apply`] how it becomes what an edited
-//! specification says, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
+//! specification says, [`hooks`] how it asks the hooks of deployments, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
 //! same control plane. [`load`] makes the jobs
 //! of services, [`snapshot`] is what readers get to see, [`report`] is what is left at the end.
 
 pub mod apply;
 pub mod event_bridge;
 pub mod event_detail;
+pub mod hooks;
 pub mod load;
 mod real_time;
 pub mod report;

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::apply::{DeploymentEnd, InForce};
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::hooks::HookCallbacks;
 use super::load::ArrivalTimes;
 use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
@@ -26,7 +27,7 @@ use crate::data_plane::jobs::JobQueue;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask};
-use crate::model::ids::{DeploymentId, RequestId, TaskId};
+use crate::model::ids::{DeploymentId, HookId, RequestId, TaskId};
 use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::units::Timestamp;
@@ -51,6 +52,8 @@ pub(super) struct ControlLoop {
     pub(super) data_plane: Arc<DataPlane>,
     meter: Meter,
     events: Receiver<Event>,
+    /// For those who report later: callbacks of hooks.
+    pub(super) event_sender: Sender<Event>,
     commands: Receiver<Command>,
     watchers: Vec<Sender<Notice>>,
     event_bridge: EventBridge,
@@ -62,7 +65,7 @@ pub(super) struct ControlLoop {
     waiting: BTreeMap<TaskId, Vec<Sender<Task>>>,
     /// Who waits until no standalone task is live.
     waiting_for_none: Vec<Sender<()>>,
-    next_request: u64,
+    pub(super) next_request: u64,
     next_usage: Option<Timestamp>,
     /// RunTask calls that are yet to be made, by time.
     pub(super) schedule: VecDeque<ScheduledRunTask>,
@@ -74,11 +77,17 @@ pub(super) struct ControlLoop {
     pub(super) starts: Vec<PendingStart>,
     /// Tasks of such calls that found no room, to be asked for again.
     retries: VecDeque<ScheduledRunTask>,
+    /// Lifecycle hooks that are callbacks.
+    pub(super) callbacks: HookCallbacks,
+    /// Requests for tasks that are calls of lifecycle hooks, and which.
+    pub(super) hook_requests: BTreeMap<RequestId, (HookId, u32)>,
+    /// Tasks that are calls of lifecycle hooks, and which.
+    pub(super) hook_tasks: BTreeMap<TaskId, (HookId, u32)>,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     pub(super) run_until: Option<Timestamp>,
     end: End,
     /// Events that follow from carrying out an action.
-    outbox: VecDeque<Event>,
+    pub(super) outbox: VecDeque<Event>,
     /// How late the control plane's deadlines were met.
     lateness: RecentDurations,
 }
@@ -90,6 +99,8 @@ pub(super) struct Parts {
     pub(super) data_plane: Arc<DataPlane>,
     pub(super) meter: Meter,
     pub(super) events: Receiver<Event>,
+    pub(super) event_sender: Sender<Event>,
+    pub(super) callbacks: HookCallbacks,
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
     pub(super) event_watcher: Option<Sender<ClusterEvent>>,
@@ -135,6 +146,10 @@ impl ControlLoop {
             data_plane: parts.data_plane,
             meter: parts.meter,
             events: parts.events,
+            event_sender: parts.event_sender,
+            callbacks: parts.callbacks,
+            hook_requests: BTreeMap::new(),
+            hook_tasks: BTreeMap::new(),
             commands: parts.commands,
             watchers: parts.watcher.into_iter().collect(),
             answers: BTreeMap::new(),
@@ -298,7 +313,7 @@ impl ControlLoop {
     fn meet_deadlines(&mut self, now: Timestamp) {
         for (arrivals, queue, job) in &mut self.loads {
             while arrivals.take_due(now).is_some() {
-                queue.push(job.clone());
+                queue.push(job.clone(), arrivals.load().traffic);
             }
         }
         while self.schedule.front().is_some_and(|run_task| Timestamp::ZERO + run_task.at <= now) {
@@ -465,7 +480,11 @@ impl ControlLoop {
             Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),
+            Action::DirectTraffic { service, weights } => self.data_plane.direct_traffic(&service, weights),
+            Action::CallHook(call) => self.call_hook(&call),
+            Action::EndHook { hook } => self.end_hook(hook),
             Action::Respond { request_id, response } => {
+                self.hook_task_asked(request_id, &response);
                 if let Some(answer) = self.answers.remove(&request_id) {
                     let _ = answer.send(response);
                 }
@@ -474,6 +493,7 @@ impl ControlLoop {
             Action::Notify(notification) => {
                 if let Notification::Task { task, last_status: TaskStatus::Stopped, .. } = notification {
                     self.tell_waiting(task);
+                    self.hook_task_over(task);
                 }
                 self.tell(now, notification);
             }

@@ -13,6 +13,7 @@ use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, Serv
 use super::settings::Settings;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::traffic::TrafficKind;
 use super::units::{Duration, Timestamp};
 
 /// A cluster: valid by itself, every reference resolved but the order of registration left to the caller.
@@ -154,6 +155,8 @@ pub struct Load {
     pub steps: Vec<LoadStep>,
     /// How jobs are spaced.
     pub arrivals: Arrivals,
+    /// Of which traffic they are.
+    pub traffic: TrafficKind,
 }
 
 /// A rate of jobs from a moment on.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::capacity::LaunchTarget;
 use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
+use super::deployment_hook::DeploymentHook;
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
@@ -89,6 +90,19 @@ pub struct DeploymentConfiguration {
     pub bake_time: Option<Duration>,
     /// Completes a rolling deployment before all its tasks are healthy; `None`: `enable = false`.
     pub early_success: Option<EarlySuccess>,
+    /// Who is asked at the stages of a deployment that moves traffic, in this order. **Source:** ecs-semantics §5.8.
+    pub lifecycle_hooks: Vec<DeploymentHook>,
+}
+
+impl DeploymentConfiguration {
+    /// How long the target bakes: as it says, else for the given time where alarms watch it. **Source:** ecs-semantics §5.7.
+    pub fn bake_time_or(&self, default: Duration) -> Duration {
+        match (self.bake_time, &self.alarms) {
+            (Some(bake_time), _) => bake_time,
+            (None, Some(_)) => default,
+            (None, None) => Duration::ZERO,
+        }
+    }
 }
 
 impl Default for DeploymentConfiguration {
@@ -101,6 +115,7 @@ impl Default for DeploymentConfiguration {
             alarms: None,
             bake_time: None,
             early_success: None,
+            lifecycle_hooks: Vec::new(),
         }
     }
 }

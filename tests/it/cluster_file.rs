@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 54] = [
+    let parents: [(&str, &str); 58] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -193,6 +193,25 @@ fn every_key_is_read() {
         (
             "service.deployment_configuration.early_success_criteria",
             "[[service]]\n[service.deployment_configuration.early_success_criteria]\n",
+        ),
+        (
+            "service.deployment_configuration.linear_configuration",
+            "[[service]]\n[service.deployment_configuration]\nstrategy = \"LINEAR\"\n\
+             [service.deployment_configuration.linear_configuration]\n",
+        ),
+        (
+            "service.deployment_configuration.canary_configuration",
+            "[[service]]\n[service.deployment_configuration]\nstrategy = \"CANARY\"\n\
+             [service.deployment_configuration.canary_configuration]\n",
+        ),
+        (
+            "service.deployment_configuration.lifecycle_hooks",
+            "[[service]]\n[[service.deployment_configuration.lifecycle_hooks]]\n",
+        ),
+        (
+            "service.deployment_configuration.lifecycle_hooks.timeout_configuration",
+            "[[service]]\n[[service.deployment_configuration.lifecycle_hooks]]\n\
+             [service.deployment_configuration.lifecycle_hooks.timeout_configuration]\n",
         ),
         ("placement_strategy", "[[service]]\n[[service.placement_strategy]]\n"),
         ("placement_constraints", "[[service]]\n[[service.placement_constraints]]\n"),

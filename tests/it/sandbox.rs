@@ -13,6 +13,7 @@ use longshore::model::ids::ContainerInstanceId;
 use longshore::model::settings::FuelRate;
 use longshore::model::task::TaskOverrides;
 use longshore::model::task_definition::{ContainerDefinition, MountPoint, Volume, VolumeAccess};
+use longshore::model::traffic::TrafficKind;
 use longshore::model::units::{Fuel, MemoryMib, VcpuNanos};
 
 use crate::plane::{PATIENCE, Plane, assert_near, container, definition, limits, only};
@@ -220,7 +221,7 @@ fn jobs_are_handed_out() {
     let task = start();
     plane.wait_running(task);
     for job in ["one", "two", "three"] {
-        assert_eq!(queue.push(job.into()), JobPush::Queued);
+        assert_eq!(queue.push(job.into(), TrafficKind::Production), JobPush::Queued);
     }
     while queue.stats().completed < 3 {
         std::thread::yield_now();
@@ -234,7 +235,7 @@ fn jobs_are_handed_out() {
     // One that dies with a job in its hands gives it back.
     let trap = plane.module("trap_on_job", &ECHO.replace("(drop (call $write", "(unreachable) (drop (call $write"));
     plane.start_on(definition(vec![container(&trap)]), TaskHost::Fargate, TaskOverrides::default(), Some("web"));
-    queue.push("four".into());
+    queue.push("four".into(), TrafficKind::Production);
     while queue.stats().requeued < 1 {
         std::thread::yield_now();
     }

@@ -1119,3 +1119,4 @@ mod deployments;
 mod events;
 mod placement;
 mod scaling;
+mod traffic;
