@@ -71,6 +71,7 @@ pub const TABLES: &[&TableKeys] = &[
     &FAULT,
     &INSTANCE_REFRESH,
     &REFRESH_PREFERENCES,
+    &UPDATE_SERVICE,
 ];
 
 pub(super) const ROOT: TableKeys = TableKeys {
@@ -89,6 +90,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "load",
         "fault",
         "instance_refresh",
+        "update_service",
     ],
     planned: &[],
 };
@@ -614,6 +616,12 @@ pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
     table: "run_task.overrides.container",
     keys: &["name", "command", "environment", "environment_files"],
     planned: &["cpu", "memory", "memory_reservation", "resource_requirements"],
+};
+
+pub(super) const UPDATE_SERVICE: TableKeys = TableKeys {
+    table: "update_service",
+    keys: &["at", "service", "task_definition", "desired_count"],
+    planned: &["force_new_deployment"],
 };
 
 pub(super) const LOAD: TableKeys = TableKeys {

@@ -33,6 +33,7 @@ mod paths;
 mod reader;
 mod references;
 mod scheduling;
+mod service_updates;
 mod services;
 mod settings;
 mod sizes;

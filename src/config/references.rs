@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::model::capacity::{
     CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget, reserved_ports,
 };
-use crate::model::cluster::ScheduledStartTask;
+use crate::model::cluster::{ScheduledServiceUpdate, ScheduledStartTask};
 use crate::model::deployment_hook::HookTarget;
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
@@ -55,6 +55,9 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     }
     for start_task in &draft.start_tasks {
         check_start_task(draft, start_task);
+    }
+    for update in &draft.service_updates {
+        check_update(draft, catalog, update);
     }
     check_loads(draft);
     check_alarms(draft);
@@ -144,6 +147,23 @@ fn check_policies(draft: &Draft<'_>, service: &Asked<'_, ServiceSpec>) {
             value.reject_with_help(format!("alarm {} is not defined in this file", quoted(name)), help);
         }
     }
+}
+
+/// The service is there, and can run what it is to run.
+fn check_update(draft: &Draft<'_>, catalog: &Catalog, update: &Read<'_, ScheduledServiceUpdate>) {
+    let at = &update.at;
+    check_service_name(draft, at);
+    let service = draft.services.iter().find(|service| service.read.item.name == update.item.service);
+    let (Some(reference), Some(service)) = (&update.item.task_definition, service) else { return };
+    let spec = &service.read.item;
+    let ask = Ask {
+        at,
+        task_definition: find_task_definition(draft, at, reference),
+        target: &spec.launch_target,
+        placement_strategy: &[],
+        placement_constraints: &spec.placement_constraints,
+    };
+    check_ask(draft, catalog, &ask);
 }
 
 /// A lifecycle hook runs as a task on Fargate. **Source:** ecs-semantics §5.8.

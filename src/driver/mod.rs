@@ -14,5 +14,6 @@ mod real_time;
 pub mod report;
 pub mod running_cluster;
 pub mod scaling_report;
+pub mod service_deployment_report;
 pub mod snapshot;
 mod start_tasks;

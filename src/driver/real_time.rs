@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::start_tasks::PendingStart;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
-use crate::control_plane::event::{Event, Request};
+use crate::control_plane::event::{Event, Request, UpdateService};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ServiceStatus;
@@ -26,7 +26,9 @@ use crate::data_plane::clock::Clock;
 use crate::data_plane::jobs::JobQueue;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
-use crate::model::cluster::{ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask};
+use crate::model::cluster::{
+    ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate,
+};
 use crate::model::ids::{DeploymentId, HookId, RequestId, TaskId};
 use crate::model::recent::RecentDurations;
 use crate::model::task::{Task, TaskStatus};
@@ -73,6 +75,8 @@ pub(super) struct ControlLoop {
     faults: FaultPlan,
     /// StartInstanceRefresh calls that are yet to be made, by time.
     refreshes: VecDeque<ScheduledInstanceRefresh>,
+    /// UpdateService calls that are yet to be made, by time.
+    pub(super) service_updates: VecDeque<ScheduledServiceUpdate>,
     /// StartTask calls that are yet to be made.
     pub(super) starts: Vec<PendingStart>,
     /// Tasks of such calls that found no room, to be asked for again.
@@ -160,6 +164,7 @@ impl ControlLoop {
             schedule: VecDeque::new(),
             faults: FaultPlan::default(),
             refreshes: VecDeque::new(),
+            service_updates: VecDeque::new(),
             starts: Vec::new(),
             retries: VecDeque::new(),
             loads: Vec::new(),
@@ -213,6 +218,9 @@ impl ControlLoop {
         let mut refreshes = spec.instance_refreshes;
         refreshes.sort_by_key(|refresh| refresh.at);
         self.refreshes = refreshes.into();
+        let mut updates = spec.service_updates;
+        updates.sort_by_key(|update| update.at);
+        self.service_updates = updates.into();
         Ok(())
     }
 
@@ -336,6 +344,12 @@ impl ControlLoop {
             let refresh = self.refreshes.pop_front().expect("it was looked at");
             self.ask(Request::StartInstanceRefresh(Box::new(refresh.spec)), None);
         }
+        while self.service_updates.front().is_some_and(|update| Timestamp::ZERO + update.at <= now) {
+            let ScheduledServiceUpdate { service, task_definition, desired_count, .. } =
+                self.service_updates.pop_front().expect("it was looked at");
+            let update = UpdateService { service, task_definition, desired_count, ..UpdateService::default() };
+            self.ask(Request::UpdateService(Box::new(update)), None);
+        }
         self.start_scheduled(now);
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
@@ -432,7 +446,9 @@ impl ControlLoop {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
         let run_until = self.run_until.filter(|_| self.end == End::WhenDone);
         let by_refreshes = self.refreshes.front().map(|refresh| Timestamp::ZERO + refresh.at);
-        let by_plans = by_refreshes.into_iter().chain(self.faults.next()).chain(self.next_start()).min();
+        let by_updates = self.service_updates.front().map(|update| Timestamp::ZERO + update.at);
+        let by_plans =
+            by_refreshes.into_iter().chain(by_updates).chain(self.faults.next()).chain(self.next_start()).min();
         let until =
             [by_loads, by_schedule, by_plans, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
         let mut select = Select::new();

@@ -49,6 +49,21 @@ pub struct ClusterSpec {
     pub faults: Vec<Fault>,
     /// Instance refreshes and when to start them.
     pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
+    /// UpdateService calls and when to make them.
+    pub service_updates: Vec<ScheduledServiceUpdate>,
+}
+
+/// An UpdateService call and when to make it; `None` leaves as it is. **Source:** ecs-semantics §5.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledServiceUpdate {
+    /// When, since the start.
+    pub at: Duration,
+    /// The service.
+    pub service: Arc<str>,
+    /// What it is to run.
+    pub task_definition: Option<TaskDefinitionRef>,
+    /// How many tasks it is to have.
+    pub desired_count: Option<u32>,
 }
 
 /// An instance refresh and when to ask for it.

@@ -41,6 +41,14 @@ pub enum HookTarget {
 }
 
 impl HookTarget {
+    /// ECS' `targetType`.
+    pub fn type_str(&self) -> &'static str {
+        match self {
+            HookTarget::TaskDefinition(_) | HookTarget::Callback(_) => "AWS_LAMBDA",
+            HookTarget::Pause => "PAUSE",
+        }
+    }
+
     /// What it is called in events and records.
     pub fn name(&self) -> String {
         match self {

@@ -86,7 +86,7 @@ fn shipped_files_are_valid() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "spot"]);
+    assert_eq!(names, ["canary", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "spot"]);
 }
 
 /// Claim: the reference has every key. Method: each as code in the part about its table.
@@ -112,7 +112,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 58] = [
+    let parents: [(&str, &str); 59] = [
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -237,6 +237,7 @@ fn every_key_is_read() {
         ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
+        ("update_service", "[[update_service]]\n"),
         ("load", "[[load]]\n"),
         ("load.steps", "[[load]]\n[[load.steps]]\n"),
     ];

@@ -13,7 +13,7 @@ use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, HookCall, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
-use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
+use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep, UpdateService};
 use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
@@ -157,6 +157,16 @@ impl World {
         }
         for scheduled in &spec.instance_refreshes {
             let request = Request::StartInstanceRefresh(Box::new(scheduled.spec.clone()));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
+        }
+        for scheduled in &spec.service_updates {
+            let update = UpdateService {
+                service: scheduled.service.clone(),
+                task_definition: scheduled.task_definition.clone(),
+                desired_count: scheduled.desired_count,
+                ..UpdateService::default()
+            };
+            let request = Request::UpdateService(Box::new(update));
             world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         for scheduled in &spec.start_tasks {

@@ -14,4 +14,5 @@ mod run_task;
 mod sandbox;
 mod scenarios;
 mod tidy;
+mod traffic;
 mod workloads;

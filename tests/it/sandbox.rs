@@ -21,7 +21,7 @@ use crate::plane::{PATIENCE, Plane, assert_near, container, definition, limits, 
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 
 /// Reads standard input until its end, echoing it, and ends with 7.
-const ECHO: &str = r#"(module
+pub(crate) const ECHO: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

@@ -670,6 +670,42 @@ deployment_configuration = { strategy = "CANARY" }
     );
 }
 
+/// Claim: an update of a service names what is there, and something to change. Method: each rule broken once.
+#[test]
+fn service_updates() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+launch_type = "FARGATE"
+[[update_service]]
+service = "wep"
+[[update_service]]
+at = "1s"
+service = "web"
+task_definition = "app:7"
+[[update_service]]
+service = "web"
+task_definition = "app"
+desired_count = -1
+force_new_deployment = true
+"#,
+        expect![[r#"
+            4:19: service[0].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            7:1: update_service[0]: an update_service needs task_definition, desired_count or both
+            8:11: update_service[0].service: service "wep" is not defined in this file
+              help: did you mean "web"?
+            12:19: update_service[1].task_definition: task definition "app" has no revision 7: this file defines 1 of it
+            15:19: update_service[2].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            16:17: update_service[2].desired_count: -1 is not within the limits: 0 or more
+            17:1: update_service[2].force_new_deployment: `force_new_deployment` is not available yet"#]],
+    );
+}
+
 /// Claim: what a file says of strategies and hooks is what the service gets. Method: a file with all of it.
 #[test]
 fn strategies_and_hooks_are_read() {

@@ -702,7 +702,7 @@ fn a_deployment_in_the_middle_of_another_reconciles_first() {
     world.run_until(150);
     force(&mut world);
     world.run_until(150);
-    check(&stage(&world).unwrap_or("-").to_owned(), &expect!["RECONCILE_SERVICE"]);
+    assert_eq!(stage(&world), Some("RECONCILE_SERVICE"));
     world.run_until(600);
     check(
         &since(&world, 150),
