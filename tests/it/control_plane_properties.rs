@@ -702,7 +702,10 @@ fn assert_converged(world: &World) {
             world.service_events(name)
         );
         assert!(
-            !converged || !since_steady.iter().any(|event| event.message.contains("has stopped")) || complains,
+            !converged
+                || !since_steady.iter().any(|event| event.message.contains("has stopped"))
+                || complains
+                || failed,
             "service {name} is steady and does not say so\n{}",
             world.service_events(name)
         );

@@ -1,6 +1,6 @@
 //! Deployments that move traffic, with real guests: who gets which share of the jobs, and hooks that are modules and callbacks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
@@ -108,15 +108,14 @@ impl Shop {
     /// Waits until something is true of the cluster.
     #[track_caller]
     fn wait(&self, what: &str, is_so: impl Fn(&Snapshot) -> bool) -> Snapshot {
-        let until = Instant::now() + PATIENCE;
-        loop {
+        for _ in 0..PATIENCE.as_millis() / 10 {
             let snapshot = self.cluster.snapshot().unwrap();
             if is_so(&snapshot) {
                 return snapshot;
             }
-            assert!(Instant::now() < until, "{what}: {:?}", snapshot.state.services["web"].events);
             std::thread::sleep(Duration::from_millis(10));
         }
+        panic!("{what}: {:?}", self.cluster.snapshot().unwrap().state.services["web"].events);
     }
 
     fn wait_steady(&self) {

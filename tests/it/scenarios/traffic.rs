@@ -243,6 +243,28 @@ fn a_canary_goes_well() {
     );
 }
 
+/// ecs-semantics §10.3: EventBridge hears of each stage in which a deployment waits.
+#[test]
+fn stages_are_told_on_event_bridge() {
+    let mut world = web(CANARY);
+    world.run_until(100);
+    deploy(&mut world, Behaviour::default());
+    world.run_until(400);
+    let told = world.notifications();
+    let of_it = told.lines().filter(|line| line.contains("deployment 2 of web"));
+    check(
+        &of_it.map(|line| format!("{line}\n")).collect::<String>(),
+        &expect![[r#"
+        100.000s deployment 2 of web INFO SERVICE_DEPLOYMENT_IN_PROGRESS ECS deployment ecs-svc/2 in progress.
+        100.000s deployment 2 of web INFO SERVICE_DEPLOYMENT_IN_PROGRESS ECS deployment ecs-svc/2 in progress: lifecycle stage SCALE_UP.
+        141.000s deployment 2 of web INFO SERVICE_DEPLOYMENT_IN_PROGRESS ECS deployment ecs-svc/2 in progress: lifecycle stage PRODUCTION_TRAFFIC_SHIFT.
+        261.000s deployment 2 of web INFO SERVICE_DEPLOYMENT_IN_PROGRESS ECS deployment ecs-svc/2 in progress: lifecycle stage BAKE_TIME.
+        321.000s deployment 2 of web INFO SERVICE_DEPLOYMENT_IN_PROGRESS ECS deployment ecs-svc/2 in progress: lifecycle stage CLEAN_UP.
+        321.000s deployment 2 of web INFO SERVICE_DEPLOYMENT_COMPLETED ECS deployment ecs-svc/2 completed.
+    "#]],
+    );
+}
+
 /// ecs-semantics §5.8: the defaults of LINEAR (10 %, 6 min) and CANARY (5 %, 10 min).
 #[test]
 fn strategies_have_defaults() {
