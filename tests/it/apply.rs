@@ -153,7 +153,7 @@ fn a_changed_service_is_an_update_of_what_changed() {
     check(
         &edited("desired_count = 2", more),
         &expect![[r#"
-        service web: UpdateService { service: "web", deployment_configuration: Some(DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 150, strategy: Rolling, early_success: None }), propagate_tags: Some(Service), new_deployment: WhenChanged }
+        service web: UpdateService { service: "web", deployment_configuration: Some(DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 150, strategy: Rolling, lifecycle_hooks: [] }), propagate_tags: Some(Service), new_deployment: WhenChanged }
     "#]],
     );
 }

@@ -20,4 +20,5 @@ mod scenarios;
 mod simulation;
 mod simulation_of_guests;
 mod tidy;
+mod traffic;
 mod workloads;
