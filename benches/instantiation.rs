@@ -169,6 +169,7 @@ impl Plane {
                     overrides: overrides.clone(),
                     host,
                     service: None,
+                    deployment: None,
                     stop_timeout: Duration::from_secs(30),
                 }));
                 started += 1;

@@ -17,6 +17,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
 use super::{capacity_view, containers_view, format, scaling_view, summary};
+use crate::control_plane::state::Service;
 use crate::data_plane::image::ImageProgress;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
@@ -154,6 +155,16 @@ pub(super) fn restore_terminal() {
     }
 }
 
+/// How far a service's deployment is: its stage and its share of the traffic, while it moves some.
+fn rollout(service: &Service) -> String {
+    let primary = service.primary();
+    match (&primary.shift, service.traffic.production_of(primary.id)) {
+        (Some(shift), Some(weight)) => format!("{} {weight}", shift.stage.shown().as_str()),
+        (Some(shift), None) => shift.stage.shown().as_str().to_owned(),
+        (None, _) => primary.rollout_state.as_str().to_owned(),
+    }
+}
+
 /// One picture of the cluster.
 struct Screen<'a> {
     snapshot: &'a Snapshot,
@@ -203,7 +214,7 @@ impl Screen<'_> {
         frame.render_widget(self.header(&bill), header);
         let columns = |widths: &[u16]| widths.iter().map(|width| Constraint::Length(*width)).collect::<Vec<_>>();
         frame.render_widget(
-            Table::new(services, columns(&[18, 8, 8, 8, 20, 12, 10, 8, 9, 10]))
+            Table::new(services, columns(&[18, 8, 8, 8, 20, 36, 10, 8, 9, 10]))
                 .header(head(&[
                     "SERVICE",
                     "DESIRED",
@@ -333,7 +344,7 @@ impl Screen<'_> {
                     Cell::new(service.running_count().to_string()).style(style),
                     Cell::new(service.pending_count().to_string()).style(style),
                     Cell::new(service.primary().task_definition.to_string()),
-                    Cell::new(service.primary().rollout_state.as_str()),
+                    Cell::new(rollout(service)),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| jobs.completed.to_string())),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| jobs.queued.to_string())),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| format::duration(jobs.latency_p99))),

@@ -55,6 +55,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         watcher: Some(watcher),
         event_watcher,
         journal: arguments.journal.options(&arguments.file)?,
+        ..HostOptions::default()
     };
     let started = while_images_are_made(&images, || RunningCluster::start(spec, options));
     let cluster = started.map_err(|error| {

@@ -7,9 +7,12 @@ use std::time::Duration;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::{capacity_view, containers_view, format, scaling_view, simulate};
+use crate::control_plane::deployment_records::ServiceDeployment;
+use crate::control_plane::state::Service;
 use crate::driver::simulated::report::SimulationReport;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
+use crate::model::deployment::ServiceDeploymentStatus;
 use crate::model::task::{StopCode, Task, TaskStatus};
 use crate::model::units::{Timestamp, VcpuNanos};
 
@@ -18,6 +21,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     let bill = snapshot.bill();
     let mut text = String::new();
     section(&mut text, "SERVICES", services(snapshot));
+    section(&mut text, "DEPLOYMENTS", deployments(snapshot));
     section(&mut text, "SCALING", rows(&scaling_view::POLICY_HEADS, scaling_view::policies(snapshot)));
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
@@ -136,6 +140,31 @@ fn services(snapshot: &Snapshot) -> Option<Table> {
             jobs_done,
             jobs.map_or_else(|| "-".into(), |jobs| format::duration(jobs.latency_p50)),
             jobs.map_or_else(|| "-".into(), |jobs| format::duration(jobs.latency_p99)),
+        ]);
+    }
+    Some(table)
+}
+
+/// Service deployments, where a service had more than its first or that did not go well.
+fn deployments(snapshot: &Snapshot) -> Option<Table> {
+    let went_well = |record: &ServiceDeployment| record.status == ServiceDeploymentStatus::Successful;
+    let told = |service: &&Service| {
+        service.service_deployments.len() > 1 || !service.service_deployments.iter().all(went_well)
+    };
+    let services: Vec<&Service> = snapshot.state.services.values().filter(told).collect();
+    if services.is_empty() {
+        return None;
+    }
+    let mut table = table(&["Service", "Task definition", "Strategy", "Status", "Stage", "Why"], &[]);
+    for record in services.iter().flat_map(|service| &service.service_deployments) {
+        let why = record.rollback.as_ref().map(|rollback| &rollback.reason).or(record.status_reason.as_ref());
+        table.add_row([
+            record.target.service.to_string(),
+            record.target.task_definition.to_string(),
+            record.configuration.strategy.as_str().to_owned(),
+            record.status.as_str().to_owned(),
+            record.lifecycle_stage.map_or("-", |stage| stage.as_str()).to_owned(),
+            why.map_or_else(|| "-".to_owned(), |why| why.to_string()),
         ]);
     }
     Some(table)

@@ -6,16 +6,12 @@ use std::sync::Arc;
 use super::keys::{
     BREAKER_THRESHOLD, DEPLOYMENT_ALARMS, DEPLOYMENT_CIRCUIT_BREAKER, DEPLOYMENT_CONFIGURATION, EARLY_SUCCESS,
 };
-use super::reader::{Table, Value, Words};
+use super::reader::{Table, Words};
+use super::traffic::{minutes, read_hooks, read_strategy};
 use crate::model::deployment::{
-    BreakerThreshold, DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess, OnFailure,
-    OnHealthyTask, SourceCleanup,
+    BreakerThreshold, DeploymentAlarms, DeploymentCircuitBreaker, EarlySuccess, OnFailure, OnHealthyTask, SourceCleanup,
 };
 use crate::model::service::DeploymentConfiguration;
-use crate::model::units::Duration;
-
-const STRATEGIES: Words<DeploymentStrategy> =
-    Words { available: &[("ROLLING", DeploymentStrategy::Rolling)], planned: &["BLUE_GREEN", "CANARY", "LINEAR"] };
 
 #[derive(Clone, Copy)]
 enum ThresholdType {
@@ -44,7 +40,8 @@ pub(super) fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfigu
     let maximum = table.u32("maximum_percent", 100..=u32::MAX);
     let minimum_healthy_percent = minimum.unwrap_or(default.minimum_healthy_percent);
     let maximum_percent = maximum.unwrap_or(default.maximum_percent);
-    if minimum_healthy_percent == 100 && maximum_percent == 100 {
+    let strategy = read_strategy(&table);
+    if minimum_healthy_percent == 100 && maximum_percent == 100 && !strategy.moves_traffic() {
         table.reject(
             "maximum_percent",
             "maximum_percent and minimum_healthy_percent cannot both be 100, as this would block deployments",
@@ -53,23 +50,13 @@ pub(super) fn read_deployment_configuration(at: &Table<'_>) -> DeploymentConfigu
     DeploymentConfiguration {
         minimum_healthy_percent,
         maximum_percent,
-        strategy: table.word("strategy", &STRATEGIES).unwrap_or_default(),
+        strategy,
         circuit_breaker: read_circuit_breaker(&table),
         alarms: read_alarms(&table),
         bake_time: table.get("bake_time_in_minutes").and_then(|value| minutes(&value)),
         early_success: read_early_success(&table, minimum_healthy_percent),
+        lifecycle_hooks: read_hooks(&table, strategy),
     }
-}
-
-/// A number of minutes of at most a day. *Ours:* fractions, so that a demonstration need not last for minutes.
-fn minutes(value: &Value<'_>) -> Option<Duration> {
-    const DAY: u64 = 1440;
-    let thousandths = value.thousandths()?;
-    if thousandths > DAY * 1000 {
-        value.reject(format!("a bake time is at most {DAY} minutes"));
-        return None;
-    }
-    Some(Duration::from_millis(thousandths * 60))
 }
 
 /// ECS requires `enable` of each of these. **Source:** ecs-semantics §5.7.

@@ -14,6 +14,7 @@ use super::loads::{read_loads, read_run_tasks};
 use super::messages::read_messages;
 use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
+use super::service_updates::read_service_updates;
 use super::services::read_services;
 use super::settings::{
     DEFAULT_REGION, PeriodLimits, read_cluster, read_container_insights, read_period_limits, read_settings,
@@ -24,7 +25,9 @@ use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
 use crate::model::alarm::MetricAlarm;
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
+use crate::model::cluster::{
+    ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
+};
 use crate::model::fault::Fault;
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinition;
@@ -87,6 +90,7 @@ pub(super) struct Draft<'a> {
     pub(super) loads: Vec<Read<'a, Load>>,
     pub(super) faults: Vec<Read<'a, Option<Fault>>>,
     pub(super) instance_refreshes: Vec<Read<'a, ScheduledInstanceRefresh>>,
+    pub(super) service_updates: Vec<Read<'a, ScheduledServiceUpdate>>,
 }
 
 /// Reads a cluster file.
@@ -124,6 +128,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         default_strategy: default_strategy.unwrap_or_default(),
         faults: read_faults(root, &context),
         instance_refreshes: read_instance_refreshes(root, &context, &capacity_providers),
+        service_updates: read_service_updates(root),
         capacity_providers,
         container_instances: read_instances(root, &context),
         task_definitions: read_task_definitions(root, &context),
@@ -154,6 +159,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         faults: items(draft.faults).into_iter().flatten().collect(),
         messages,
         instance_refreshes: items(draft.instance_refreshes),
+        service_updates: items(draft.service_updates),
     }
 }
 

@@ -73,6 +73,10 @@ pub const TABLES: &[&TableKeys] = &[
     &START_TASK,
     &OVERRIDES,
     &CONTAINER_OVERRIDE,
+    &LINEAR,
+    &CANARY,
+    &DEPLOYMENT_HOOK,
+    &HOOK_TIMEOUT,
     &LOAD,
     &LOAD_STEP,
     &LOAD_SINE,
@@ -82,6 +86,7 @@ pub const TABLES: &[&TableKeys] = &[
     &MESSAGES,
     &INSTANCE_REFRESH,
     &REFRESH_PREFERENCES,
+    &UPDATE_SERVICE,
 ];
 
 pub(super) const ROOT: TableKeys = TableKeys {
@@ -101,6 +106,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "fault",
         "instance_refresh",
         "simulation",
+        "update_service",
     ],
     planned: &[],
 };
@@ -130,6 +136,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "service_launches_per_minute",
         "bake_time",
         "deployment_timeout",
+        "deployment_stage_timeout",
         "task_protection",
         "stop_timeout",
         "boot_time",
@@ -463,8 +470,35 @@ pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
         "alarms",
         "bake_time_in_minutes",
         "early_success_criteria",
+        "linear_configuration",
+        "canary_configuration",
+        "lifecycle_hooks",
     ],
-    planned: &["canary_configuration", "lifecycle_hooks", "linear_configuration"],
+    planned: &[],
+};
+
+pub(super) const LINEAR: TableKeys = TableKeys {
+    table: "service.deployment_configuration.linear_configuration",
+    keys: &["step_percent", "step_bake_time_in_minutes"],
+    planned: &[],
+};
+
+pub(super) const CANARY: TableKeys = TableKeys {
+    table: "service.deployment_configuration.canary_configuration",
+    keys: &["canary_percent", "canary_bake_time_in_minutes"],
+    planned: &[],
+};
+
+pub(super) const DEPLOYMENT_HOOK: TableKeys = TableKeys {
+    table: "service.deployment_configuration.lifecycle_hooks",
+    keys: &["target_type", "task_definition", "lifecycle_stages", "hook_details", "timeout_configuration"],
+    planned: &["hook_target_arn", "role_arn"],
+};
+
+pub(super) const HOOK_TIMEOUT: TableKeys = TableKeys {
+    table: "service.deployment_configuration.lifecycle_hooks.timeout_configuration",
+    keys: &["timeout_in_minutes", "action"],
+    planned: &[],
 };
 
 pub(super) const DEPLOYMENT_CIRCUIT_BREAKER: TableKeys = TableKeys {
@@ -657,6 +691,12 @@ pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
     planned: &["cpu", "memory", "memory_reservation", "resource_requirements"],
 };
 
+pub(super) const UPDATE_SERVICE: TableKeys = TableKeys {
+    table: "update_service",
+    keys: &["at", "service", "task_definition", "desired_count"],
+    planned: &["force_new_deployment"],
+};
+
 pub(super) const TASK_SIMULATION: TableKeys = TableKeys {
     table: "task_definition.simulation",
     keys: &[
@@ -694,6 +734,7 @@ pub(super) const LOAD: TableKeys = TableKeys {
         "container",
         "job",
         "arrivals",
+        "traffic",
         "jobs_per_second",
         "steps",
         "sine",

@@ -13,10 +13,14 @@ use super::services::read_task_definition_ref;
 use super::tags::{read_environment, read_tags};
 use crate::model::cluster::{Arrivals, Load, RunTaskSpec, ScheduledRunTask};
 use crate::model::task::{ContainerOverride, TaskOverrides};
+use crate::model::traffic::TrafficKind;
 use crate::model::units::Duration;
 
 const ARRIVALS: Words<Arrivals> =
     Words { available: &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)], planned: &[] };
+
+const TRAFFIC: Words<TrafficKind> =
+    Words { available: &[("PRODUCTION", TrafficKind::Production), ("TEST", TrafficKind::Test)], planned: &[] };
 
 /// Reads the standalone tasks.
 pub(super) fn read_run_tasks<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Asked<'a, ScheduledRunTask>> {
@@ -116,5 +120,6 @@ fn read_load(at: &Table<'_>, context: &Context<'_>) -> Load {
         period: shape.period,
         moments: Arc::from(shape.moments),
         arrivals: at.word("arrivals", &ARRIVALS).unwrap_or_default(),
+        traffic: at.word("traffic", &TRAFFIC).unwrap_or_default(),
     }
 }

@@ -38,12 +38,14 @@ mod paths;
 mod reader;
 mod references;
 mod scheduling;
+mod service_updates;
 mod services;
 mod settings;
 mod sizes;
 mod start_tasks;
 mod tags;
 mod task_definitions;
+mod traffic;
 mod work;
 
 pub use duration::{DurationError, format_duration, parse_duration};

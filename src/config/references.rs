@@ -5,7 +5,8 @@
 use super::capacity;
 use super::document::{Asked, Draft, Read};
 use super::keys::{
-    AUTO_SCALING, CONTAINER_OVERRIDE, DEPLOYMENT_ALARMS, DEPLOYMENT_CONFIGURATION, OVERRIDES, STEP_SCALING,
+    AUTO_SCALING, CONTAINER_OVERRIDE, DEPLOYMENT_ALARMS, DEPLOYMENT_CONFIGURATION, DEPLOYMENT_HOOK, OVERRIDES,
+    STEP_SCALING,
 };
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::suggest::nearest;
@@ -14,7 +15,8 @@ use crate::catalog::Catalog;
 use crate::model::capacity::{
     CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget, reserved_ports,
 };
-use crate::model::cluster::ScheduledStartTask;
+use crate::model::cluster::{ScheduledServiceUpdate, ScheduledStartTask};
+use crate::model::deployment_hook::HookTarget;
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 
@@ -33,6 +35,7 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
             placement_constraints: &spec.placement_constraints,
         };
         check_ask(draft, catalog, &ask);
+        check_hooks(draft, catalog, service);
     }
     for run_task in &draft.run_tasks {
         check_strategy(draft, &run_task.strategy);
@@ -52,6 +55,9 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     }
     for start_task in &draft.start_tasks {
         check_start_task(draft, start_task);
+    }
+    for update in &draft.service_updates {
+        check_update(draft, catalog, update);
     }
     check_loads(draft);
     check_alarms(draft);
@@ -139,6 +145,37 @@ fn check_policies(draft: &Draft<'_>, service: &Asked<'_, ServiceSpec>) {
         if !has_nameless(alarms()) && !alarms().any(|other| other == name) {
             let help = nearest(name, alarms()).map(did_you_mean);
             value.reject_with_help(format!("alarm {} is not defined in this file", quoted(name)), help);
+        }
+    }
+}
+
+/// The service is there, and can run what it is to run.
+fn check_update(draft: &Draft<'_>, catalog: &Catalog, update: &Read<'_, ScheduledServiceUpdate>) {
+    let at = &update.at;
+    check_service_name(draft, at);
+    let service = draft.services.iter().find(|service| service.read.item.name == update.item.service);
+    let (Some(reference), Some(service)) = (&update.item.task_definition, service) else { return };
+    let spec = &service.read.item;
+    let ask = Ask {
+        at,
+        task_definition: find_task_definition(draft, at, reference),
+        target: &spec.launch_target,
+        placement_strategy: &[],
+        placement_constraints: &spec.placement_constraints,
+    };
+    check_ask(draft, catalog, &ask);
+}
+
+/// A lifecycle hook runs as a task on Fargate. **Source:** ecs-semantics §5.8.
+fn check_hooks(draft: &Draft<'_>, catalog: &Catalog, service: &Asked<'_, ServiceSpec>) {
+    let configuration = service.read.at.table("deployment_configuration", &DEPLOYMENT_CONFIGURATION);
+    let tables = configuration.map(|table| table.tables("lifecycle_hooks", &DEPLOYMENT_HOOK)).unwrap_or_default();
+    for (at, hook) in tables.iter().zip(&service.read.item.deployment_configuration.lifecycle_hooks) {
+        if let HookTarget::TaskDefinition(reference) = &hook.target {
+            let task_definition = find_task_definition(draft, at, reference);
+            let target = &LaunchTarget::LaunchType(LaunchType::Fargate);
+            let ask = Ask { at, task_definition, target, placement_strategy: &[], placement_constraints: &[] };
+            check_ask(draft, catalog, &ask);
         }
     }
 }

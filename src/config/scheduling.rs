@@ -81,6 +81,11 @@ fn apply_daemon(at: &Table<'_>, spec: &mut ServiceSpec) {
     {
         table.reject("maximum_percent", "the maximum_percent of a DAEMON service is 100");
     }
+    if spec.deployment_configuration.strategy.moves_traffic()
+        && let Some(table) = &configuration
+    {
+        table.reject("strategy", "a DAEMON service has one task on each instance: strategy \"ROLLING\"");
+    }
 }
 
 /// Enabled where it can be; where it cannot, saying so is a mistake.

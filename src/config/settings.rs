@@ -90,6 +90,7 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
             .unwrap_or(default.service_launches_per_minute),
         bake_time: table.duration("bake_time").unwrap_or(default.bake_time),
         deployment_timeout: period("deployment_timeout", default.deployment_timeout),
+        deployment_stage_timeout: period("deployment_stage_timeout", default.deployment_stage_timeout),
         task_protection: period("task_protection", default.task_protection),
         stop_timeout: table.duration("stop_timeout").unwrap_or(default.stop_timeout),
         boot_time: table.duration("boot_time").unwrap_or(default.boot_time),

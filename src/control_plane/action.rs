@@ -9,9 +9,12 @@ use serde::Serialize;
 use super::event::{ContainerStateChange, InstanceAttribute, TaskStateChange, TaskStep};
 use super::request_error::RequestError;
 use crate::model::capacity::InstanceLaunch;
-use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
+use crate::model::deployment::LifecycleStage;
+use crate::model::deployment_hook::HookTarget;
+use crate::model::ids::{ContainerInstanceId, DeploymentId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
+use crate::model::traffic::{TrafficWeight, TrafficWeights};
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{MeteringFact, TaskUsage};
 use crate::model::written_form::{by_name, is_default};
@@ -47,6 +50,20 @@ pub enum Action {
         /// The task. One that is not known (any more) is ignored.
         task: TaskId,
     },
+    /// Give each deployment of a service its share of the service's traffic, from here on. **Source:** ecs-semantics §5.8.
+    DirectTraffic {
+        /// The service.
+        service: Arc<str>,
+        /// The shares.
+        weights: TrafficWeights,
+    },
+    /// Ask a lifecycle hook: `HookAnswered` follows.
+    CallHook(Arc<HookCall>),
+    /// Nobody waits for a lifecycle hook any more. One that has answered, or is not known, is ignored.
+    EndHook {
+        /// The hook.
+        hook: HookId,
+    },
     /// Answer a request.
     Respond {
         /// The request's id.
@@ -75,6 +92,8 @@ pub struct TaskStart {
     pub host: TaskHost,
     /// Its service, whose jobs it takes.
     pub service: Option<Arc<str>>,
+    /// Its deployment, which says which share of them.
+    pub deployment: Option<DeploymentId>,
     /// The stop timeout of containers that name none.
     pub stop_timeout: Duration,
 }
@@ -101,6 +120,34 @@ impl TaskStateChange {
             containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
         }
     }
+}
+
+/// What a lifecycle hook is asked. **Source:** ecs-semantics §5.8.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HookCall {
+    /// The hook at this stage.
+    pub hook: HookId,
+    /// The number of this call of it, from 1.
+    pub call: u32,
+    /// Who is asked.
+    pub target: HookTarget,
+    /// What the service's configuration hands to it.
+    pub details: Option<Arc<str>>,
+    /// The stage.
+    pub stage: LifecycleStage,
+    /// The service.
+    pub service: Arc<str>,
+    /// The service deployment.
+    pub service_deployment: ServiceDeploymentId,
+    /// The deployment that runs the target.
+    pub deployment: DeploymentId,
+    /// What the target's tasks run.
+    #[serde(serialize_with = "by_name")]
+    pub task_definition: Arc<TaskDefinition>,
+    /// The target's share of production traffic at this moment; `None`: there is none to move.
+    pub production_weight: Option<TrafficWeight>,
+    /// The target's share of test traffic.
+    pub test_weight: Option<TrafficWeight>,
 }
 
 /// Where a task runs.

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use super::event::{Deletion, Request, UpdateService};
 use crate::model::alarm::{MetricAlarm, MetricId};
 use crate::model::capacity::{FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
+use crate::model::cluster::{
+    ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
+};
 use crate::model::fault::Fault;
 use crate::model::metric::MetricScript;
 use crate::model::service::ServiceSpec;
@@ -167,6 +169,8 @@ pub struct ClusterDiff {
     pub faults: Edits<Fault>,
     /// StartInstanceRefresh calls.
     pub instance_refreshes: Edits<ScheduledInstanceRefresh>,
+    /// UpdateService calls.
+    pub service_updates: Edits<ScheduledServiceUpdate>,
     /// The loads, if they are others.
     pub loads: Option<Vec<Load>>,
     /// The revisions once the steps are done.
@@ -185,6 +189,7 @@ impl ClusterDiff {
             && self.start_tasks.is_empty()
             && self.faults.is_empty()
             && self.instance_refreshes.is_empty()
+            && self.service_updates.is_empty()
             && self.loads.is_none()
             && self.refusals.is_empty()
     }
@@ -209,6 +214,7 @@ impl ClusterDiff {
         diff.start_tasks = Edits::between(&before.start_tasks, &after.start_tasks);
         diff.faults = Edits::between(&before.faults, &after.faults);
         diff.instance_refreshes = Edits::between(&before.instance_refreshes, &after.instance_refreshes);
+        diff.service_updates = Edits::between(&before.service_updates, &after.service_updates);
         diff.loads = (before.loads != after.loads).then(|| after.loads.clone());
         diff
     }
@@ -245,6 +251,7 @@ impl ClusterDiff {
         rest.loads = before.loads.clone();
         rest.faults = before.faults.clone();
         rest.instance_refreshes = before.instance_refreshes.clone();
+        rest.service_updates = before.service_updates.clone();
         if rest != *before {
             self.refuse("a table of the file", RESTART);
         }

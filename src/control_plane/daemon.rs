@@ -58,6 +58,9 @@ pub(super) fn check_scheduling(spec: &mut ServiceSpec) -> Result<(), RequestErro
     if configuration.maximum_percent != 100 {
         return refuse("has a maximumPercent of 100");
     }
+    if configuration.strategy.moves_traffic() {
+        return refuse("has one task on each instance: strategy ROLLING");
+    }
     spec.availability_zone_rebalancing = AvailabilityZoneRebalancing::Disabled;
     spec.desired_count = 0;
     Ok(())
@@ -80,6 +83,9 @@ pub(super) fn check_update(service: &Service, update: &UpdateService) -> Result<
     }
     if update.deployment_configuration.as_ref().is_some_and(|configuration| configuration.maximum_percent != 100) {
         return refuse("has a maximumPercent of 100");
+    }
+    if update.deployment_configuration.as_ref().is_some_and(|configuration| configuration.strategy.moves_traffic()) {
+        return refuse("has one task on each instance: strategy ROLLING");
     }
     if update.availability_zone_rebalancing == Some(AvailabilityZoneRebalancing::Enabled) {
         return refuse("is not rebalanced over zones");

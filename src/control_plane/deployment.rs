@@ -65,11 +65,11 @@ impl Tally {
         self.starting + self.unproven
     }
 
-    fn free_not_healthy(self) -> u32 {
+    pub(super) fn free_not_healthy(self) -> u32 {
         self.not_healthy().saturating_sub(self.protected_not_healthy)
     }
 
-    fn free_healthy(self) -> u32 {
+    pub(super) fn free_healthy(self) -> u32 {
         self.healthy.saturating_sub(self.protected_healthy)
     }
 }

@@ -12,7 +12,8 @@ use super::ControlPlane;
 use super::state::Service;
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::{LifecycleStage, MonitorStatus, ServiceDeploymentStatus};
-use crate::model::ids::{DeploymentId, ServiceDeploymentId, ServiceRevisionId};
+use crate::model::deployment_hook::{HookStatus, HookTarget};
+use crate::model::ids::{DeploymentId, HookId, ServiceDeploymentId, ServiceRevisionId};
 use crate::model::service::{DeploymentConfiguration, PlacementConstraint, PlacementStrategy};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
@@ -72,6 +73,8 @@ pub struct ServiceDeployment {
     pub updated_at: Timestamp,
     /// The way back, if it took one.
     pub rollback: Option<RollbackRecord>,
+    /// Its lifecycle hooks, each stage's in the order in which they were asked.
+    pub lifecycle_hooks: Vec<HookRecord>,
     /// Its circuit breaker.
     pub circuit_breaker: BreakerRecord,
     /// Its alarms.
@@ -87,6 +90,27 @@ pub struct RollbackRecord {
     pub started_at: Timestamp,
     /// What it goes back to.
     pub revision: Arc<ServiceRevision>,
+}
+
+/// A lifecycle hook at one stage: `lifecycleHookDetails`. **Source:** ecs-semantics §5.8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookRecord {
+    /// Its identity.
+    pub id: HookId,
+    /// Who was asked.
+    pub target: HookTarget,
+    /// At which stage.
+    pub stage: LifecycleStage,
+    /// What came of it.
+    pub status: HookStatus,
+    /// Why it failed, if it did.
+    pub reason: Option<Arc<str>>,
+    /// When it was first asked.
+    pub started_at: Timestamp,
+    /// When it times out.
+    pub expires_at: Timestamp,
+    /// When it was over.
+    pub finished_at: Option<Timestamp>,
 }
 
 /// A deployment's circuit breaker. **Source:** ecs-semantics §5.8, §11.6.
@@ -223,6 +247,7 @@ impl ControlPlane {
             stopped_at: None,
             updated_at: now,
             rollback: None,
+            lifecycle_hooks: Vec::new(),
             circuit_breaker: BreakerRecord {
                 status: monitor(breaker.is_some()),
                 failure_count: 0,

@@ -13,7 +13,8 @@ use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, Con
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
-use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
+use crate::model::deployment_hook::{ContinueAction, HookAnswer};
+use crate::model::ids::{ContainerInstanceId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
@@ -110,6 +111,15 @@ pub enum Event {
         service: Arc<str>,
         /// In all.
         done: u64,
+    },
+    /// A lifecycle hook of a deployment answers a call.
+    HookAnswered {
+        /// The hook at its stage.
+        hook: HookId,
+        /// The number of the call.
+        call: u32,
+        /// What it says.
+        answer: HookAnswer,
     },
     /// A deadline named by `next_deadline` has come.
     DeadlineReached,
@@ -290,6 +300,15 @@ pub enum Request {
         service_deployment: ServiceDeploymentId,
         /// What becomes of the service.
         stop_type: StopType,
+    },
+    /// ContinueServiceDeployment. **Source:** ecs-semantics §5.8.
+    ContinueServiceDeployment {
+        /// The service deployment.
+        service_deployment: ServiceDeploymentId,
+        /// The pause that it waits for.
+        hook: HookId,
+        /// Whether it goes on or back.
+        action: ContinueAction,
     },
     /// UpdateTaskProtection. **Source:** ecs-semantics §2.6.
     UpdateTaskProtection {

@@ -24,6 +24,7 @@ mod container_insights;
 mod cpu_credits;
 mod daemon;
 pub mod deployment;
+mod deployment_hooks;
 pub mod deployment_records;
 mod draining;
 pub mod event;
@@ -65,6 +66,9 @@ mod task_protection;
 mod tasks;
 pub mod termination_policy;
 pub mod timers;
+mod traffic_rules;
+pub mod traffic_shift;
+mod traffic_stages;
 mod waiting;
 mod warm_pool;
 
@@ -145,6 +149,7 @@ pub struct ControlPlane {
     next_deployment: u64,
     next_service_deployment: u64,
     next_revision: u64,
+    next_hook: u64,
 }
 
 impl ControlPlane {
@@ -190,6 +195,7 @@ impl ControlPlane {
             next_deployment: 1,
             next_service_deployment: 1,
             next_revision: 1,
+            next_hook: 1,
         }
     }
 
@@ -222,6 +228,7 @@ impl ControlPlane {
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::TaskStateChanges(changes) => changes.into_iter().for_each(|change| self.task_state_change(change)),
             Event::Usage { samples } => self.take_usage(&samples),
+            Event::HookAnswered { hook, call, answer } => self.hook_answered(hook, call, answer),
             Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
             Event::DeadlineReached => {}
         }

@@ -81,6 +81,9 @@ impl ControlPlane {
             Request::StopServiceDeployment { service_deployment, stop_type } => {
                 self.stop_service_deployment(service_deployment, stop_type)
             }
+            Request::ContinueServiceDeployment { service_deployment, hook, action } => {
+                self.continue_service_deployment(service_deployment, hook, action)
+            }
             Request::UpdateTaskProtection { tasks, protection } => self.update_task_protection(&tasks, protection),
             Request::RunTask(spec) => self.run_task(&spec),
             Request::StartTask(spec) => self.request_start(&spec),

@@ -18,9 +18,13 @@ use super::state::{
 };
 use super::timers::Wakeup;
 use crate::model::alarm::AlarmState;
-use crate::model::deployment::{MonitorStatus, OnFailure, ServiceDeploymentStatus, SourceCleanup, StopType};
+use crate::model::deployment::{
+    LifecycleStage, MonitorStatus, OnFailure, ServiceDeploymentStatus, SourceCleanup, StopType,
+};
 use crate::model::ids::ServiceDeploymentId;
-use crate::model::units::Duration;
+use crate::model::task::TaskStatus;
+use crate::model::traffic::TrafficWeights;
+use crate::model::units::{Duration, Timestamp};
 
 /// Why a deployment fails. The first of them to come about decides. **Source:** ecs-semantics §5.7, §5.8.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,10 @@ pub(super) enum FailureCause {
     Alarms(BTreeSet<Arc<str>>),
     /// It took longer than a deployment may.
     TimedOut,
+    /// A stage took longer than one may.
+    StageTimedOut(LifecycleStage),
+    /// A lifecycle hook says no, or nothing: which, where and why.
+    Hook(Arc<str>),
     /// A client stopped it.
     Stopped(StopType),
 }
@@ -43,6 +51,8 @@ impl FailureCause {
             FailureCause::CircuitBreaker(BreakerStage::Running) => "tasks failed to become healthy.".to_owned(),
             FailureCause::Alarms(_) => "alarm detected.".to_owned(),
             FailureCause::TimedOut => "it took longer than a deployment may.".to_owned(),
+            FailureCause::StageTimedOut(stage) => format!("stage {} took longer than one may.", stage.as_str()),
+            FailureCause::Hook(text) => format!("{text}."),
             FailureCause::Stopped(_) => "it was stopped by a user.".to_owned(),
         }
     }
@@ -61,16 +71,21 @@ impl FailureCause {
                 format!("ECS deployment alarms: {} in ALARM.", names.join(", "))
             }
             FailureCause::TimedOut => "ECS deployment timed out.".to_owned(),
+            FailureCause::StageTimedOut(stage) => {
+                format!("ECS deployment timed out in lifecycle stage {}.", stage.as_str())
+            }
+            FailureCause::Hook(text) => format!("ECS deployment: {text}."),
             FailureCause::Stopped(_) => "ECS deployment stopped by a user.".to_owned(),
         }
     }
 
     /// How a reason for a rollback begins. **Source:** ecs-semantics §10.3.
-    fn mechanism(&self) -> &'static str {
+    fn mechanism(&self) -> String {
         match self {
-            FailureCause::CircuitBreaker(_) => "ECS deployment circuit breaker",
-            FailureCause::Alarms(_) => "ECS deployment alarms",
-            FailureCause::TimedOut | FailureCause::Stopped(_) => "ECS deployment",
+            FailureCause::CircuitBreaker(_) => "ECS deployment circuit breaker".to_owned(),
+            FailureCause::Alarms(_) => "ECS deployment alarms".to_owned(),
+            FailureCause::Hook(_) | FailureCause::StageTimedOut(_) => self.reason().trim_end_matches('.').to_owned(),
+            FailureCause::TimedOut | FailureCause::Stopped(_) => "ECS deployment".to_owned(),
         }
     }
 
@@ -81,7 +96,12 @@ impl FailureCause {
                 "Update the service with a task definition whose tasks start and stay healthy."
             }
             FailureCause::Alarms(_) => "Update the service with a task definition that does not set the alarms off.",
-            FailureCause::TimedOut | FailureCause::Stopped(_) => "Update the service to start another deployment.",
+            FailureCause::Hook(_) => {
+                "Update the service with a task definition that the hook accepts, or without the hook."
+            }
+            FailureCause::TimedOut | FailureCause::StageTimedOut(_) | FailureCause::Stopped(_) => {
+                "Update the service to start another deployment."
+            }
         }
     }
 }
@@ -99,6 +119,7 @@ impl ControlPlane {
         let primary = &mut service.deployments[0];
         primary.rollout_state_reason = format!("ECS deployment {} in progress.", primary.shown_id).into();
         self.deployment_changed(name, DeploymentEvent::InProgress);
+        self.begin_shift(name);
         self.watch_deployment(name);
     }
 
@@ -112,13 +133,13 @@ impl ControlPlane {
     }
 
     /// Says what has become of the primary deployment, with its reason. **Source:** ecs-semantics §10.3.
-    fn deployment_changed(&mut self, name: &Arc<str>, event: DeploymentEvent) {
+    pub(super) fn deployment_changed(&mut self, name: &Arc<str>, event: DeploymentEvent) {
         let primary = self.state.services[name].primary();
         let (deployment, reason) = (primary.id, primary.rollout_state_reason.clone());
         self.notify(Notification::DeploymentStateChange { service: name.clone(), deployment, event, reason });
     }
 
-    /// Wakes when the primary deployment has baked or has taken too long.
+    /// Wakes when the primary deployment has baked, has taken too long or has something to do in its stage.
     pub(super) fn watch_deployment(&mut self, name: &Arc<str>) {
         let Some(service) = self.state.services.get(name) else { return };
         let primary = service.primary();
@@ -126,7 +147,11 @@ impl ControlPlane {
         if watched {
             let timeout = primary.created_at + self.settings.deployment_timeout;
             let baked = primary.bake_until.filter(|until| *until > self.now);
-            self.timers.set(baked.map_or(timeout, |baked| baked.min(timeout)), Wakeup::Deployment(name.clone()));
+            let stage_timeout = self.settings.deployment_stage_timeout;
+            let in_stage = primary.shift.filter(|shift| !shift.is_cleaning_up());
+            let in_stage = in_stage.map(|shift| shift.next_deadline(self.now, stage_timeout));
+            let next = baked.into_iter().chain(in_stage).fold(timeout, Timestamp::min);
+            self.timers.set(next, Wakeup::Deployment(name.clone()));
         } else {
             self.timers.cancel(Wakeup::Deployment(name.clone()));
         }
@@ -150,6 +175,9 @@ impl ControlPlane {
             .cloned()
             .collect();
         let timed_out = self.now >= primary.created_at + self.settings.deployment_timeout;
+        let stage_timeout = self.settings.deployment_stage_timeout;
+        let overdue =
+            primary.shift.filter(|shift| shift.is_overdue(self.now, stage_timeout) && !shift.is_cleaning_up());
         if let Some(record) = service.current_service_deployment_mut() {
             record.circuit_breaker.failure_count = failed_tasks;
             record.circuit_breaker.threshold = threshold.unwrap_or_default();
@@ -160,6 +188,8 @@ impl ControlPlane {
             FailureCause::Alarms(alarms)
         } else if timed_out {
             FailureCause::TimedOut
+        } else if let Some(shift) = overdue {
+            FailureCause::StageTimedOut(shift.stage.shown())
         } else {
             return;
         };
@@ -167,25 +197,30 @@ impl ControlPlane {
     }
 
     /// The primary deployment has failed: nothing of it is launched any more, and if whatever failed it says so the service goes back.
-    /// **Source:** ecs-semantics §5.7.
+    ///
+    /// *Ours:* one that moves traffic goes back also when it or a stage of it has taken too long, so that no traffic stays divided. Without
+    /// a way back the traffic goes to whatever runs. **Source:** ecs-semantics §5.7, §5.8.
     pub(super) fn fail_deployment(&mut self, name: &Arc<str>, cause: &FailureCause) {
         let now = self.now;
-        let stuck = (*cause == FailureCause::TimedOut).then(|| self.why_stuck(name));
+        let took_too_long = matches!(cause, FailureCause::TimedOut | FailureCause::StageTimedOut(_));
+        let stuck = took_too_long.then(|| self.why_stuck(name));
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         let configuration = &service.spec.deployment_configuration;
         let on_failure = match cause {
             FailureCause::CircuitBreaker(_) => configuration.circuit_breaker.map(|breaker| breaker.on_failure),
             FailureCause::Alarms(_) => configuration.alarms.as_ref().map(|alarms| alarms.on_failure),
             FailureCause::Stopped(StopType::Rollback) => Some(OnFailure::Rollback),
-            FailureCause::TimedOut | FailureCause::Stopped(StopType::Abort) => None,
+            FailureCause::Hook(_) | FailureCause::StageTimedOut(_) => Some(OnFailure::Rollback),
+            FailureCause::TimedOut => service.traffic_shift().map(|_| OnFailure::Rollback),
+            FailureCause::Stopped(StopType::Abort) => None,
         };
         let wants_rollback = on_failure == Some(OnFailure::Rollback);
         let target = if wants_rollback { service.rollback_target.take() } else { None };
         let mut reason = cause.reason();
-        if target.is_none() {
-            if wants_rollback {
-                reason += " There is no completed deployment to roll back to.";
-            }
+        if target.is_none() && wants_rollback {
+            reason += " There is no completed deployment to roll back to.";
+        }
+        if target.is_none() || stuck.is_some() {
             reason += " ";
             reason += stuck.as_deref().unwrap_or(cause.advice());
         }
@@ -202,7 +237,10 @@ impl ControlPlane {
                     record.alarms.status = MonitorStatus::Triggered;
                     record.alarms.triggered = alarms.clone();
                 }
-                FailureCause::TimedOut | FailureCause::Stopped(_) => {}
+                FailureCause::TimedOut
+                | FailureCause::StageTimedOut(_)
+                | FailureCause::Hook(_)
+                | FailureCause::Stopped(_) => {}
             }
             if target.is_none() {
                 record.stop(now, &reason);
@@ -212,15 +250,19 @@ impl ControlPlane {
         self.service_event(name, &text);
         // What starts from here on is of another task definition. Source: ecs-semantics §5.6.
         self.reset_throttle(name);
+        let moved_traffic = self.state.services[name].traffic_shift().is_some();
+        let back_to = target.as_ref().map(|target| target.id).filter(|_| moved_traffic);
+        let weights = self.state.services[name].traffic_back_to(back_to);
+        self.end_shift(name, weights);
         match target {
-            Some(target) => self.roll_back(name, target, cause),
+            Some(target) => self.roll_back(name, target, cause, reason),
             None => self.watch_deployment(name),
         }
     }
 
     /// A completed deployment becomes the target again, under its own id, in progress until it has completed anew.
     /// **Source:** ecs-semantics §5.7.
-    fn roll_back(&mut self, name: &Arc<str>, target: RollbackTarget, cause: &FailureCause) {
+    fn roll_back(&mut self, name: &Arc<str>, target: RollbackTarget, cause: &FailureCause, why: Arc<str>) {
         let now = self.now;
         let shown_id: Arc<str> = self.ids.deployment(target.id).into();
         let reason: Arc<str> = format!("{}: rolling back to deploymentId {shown_id}.", cause.mechanism()).into();
@@ -245,7 +287,7 @@ impl ControlPlane {
         service.deployments.insert(0, deployment);
         if let Some(record) = service.current_service_deployment_mut() {
             record.rollback = Some(super::deployment_records::RollbackRecord {
-                reason: cause.reason().into(),
+                reason: why,
                 started_at: now,
                 revision: target.revision,
             });
@@ -270,7 +312,7 @@ impl ControlPlane {
             protected.filter(|task| self.state.tasks[task].task.deployment == Some(deployment.id)).count() > 0
         };
         if self.waiting.contains(name)
-            || primary.starting.iter().any(|task| self.state.tasks[task].task.container_instance.is_none())
+            || primary.starting.iter().any(|task| self.state.tasks[task].task.last_status == TaskStatus::Provisioning)
         {
             "No container instance had room for its tasks: add capacity or let them reserve less.".to_owned()
         } else if primary.placed_count() < service.spec.desired_count && primary.failed_tasks > 0 {
@@ -313,10 +355,15 @@ impl ControlPlane {
     /// **Source:** ecs-semantics §5.7, §11.5.
     pub(super) fn conclude(&mut self, name: &Arc<str>) {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
+        // Where traffic goes to stays, should all its tasks have died at once.
+        let serving = service.traffic.production.clone();
         let mut index = 0;
         service.deployments.retain(|deployment| {
             index += 1;
-            index == 1 || deployment.placed_count() > 0 || !deployment.stopping.is_empty()
+            index == 1
+                || deployment.placed_count() > 0
+                || !deployment.stopping.is_empty()
+                || serving.contains_key(&deployment.id)
         });
         if service.status == ServiceStatus::Draining {
             if service
@@ -356,7 +403,8 @@ impl ControlPlane {
     fn has_arrived(&mut self, name: &Arc<str>) -> bool {
         let (now, default_bake_time) = (self.now, self.settings.bake_time);
         let service = self.state.services.get_mut(name).expect("the caller has the service");
-        if service.primary().rollout_state != RolloutState::InProgress {
+        let is_on_its_way = service.traffic_shift().is_some_and(|shift| !shift.is_cleaning_up());
+        if service.primary().rollout_state != RolloutState::InProgress || is_on_its_way {
             return false;
         }
         let desired = service.spec.desired_count;
@@ -369,11 +417,9 @@ impl ControlPlane {
         if !enough || !(deferred || service.older_placed_count() == 0) {
             return false;
         }
-        let bake_time = match (configuration.bake_time, &configuration.alarms) {
-            (Some(bake_time), _) => bake_time,
-            (None, Some(_)) => default_bake_time,
-            (None, None) => Duration::ZERO,
-        };
+        // One that moves traffic bakes in a stage of its own, and what it goes back to has proved itself before.
+        let bakes_here = service.traffic_shift().is_none() && !configuration.strategy.moves_traffic();
+        let bake_time = if bakes_here { configuration.bake_time_or(default_bake_time) } else { Duration::ZERO };
         let primary = &mut service.deployments[0];
         let until = *primary.bake_until.get_or_insert(now + bake_time);
         if now < until {
@@ -405,6 +451,7 @@ impl ControlPlane {
             };
             record.become_status(now, end, None);
         }
+        self.end_shift(name, TrafficWeights::default());
         self.deployment_changed(name, DeploymentEvent::Completed);
         self.service_event(name, &format!("(deployment {shown_id}) deployment completed."));
         self.watch_deployment(name);
@@ -424,7 +471,7 @@ impl ControlPlane {
 
 impl Service {
     /// Whether the primary deployment has as many tasks as desired and they are all healthy.
-    fn holds_desired_count(&self) -> bool {
+    pub(super) fn holds_desired_count(&self) -> bool {
         let primary = self.primary();
         primary.healthy_count() == self.spec.desired_count && primary.placed_count() == self.spec.desired_count
     }

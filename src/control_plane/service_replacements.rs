@@ -59,7 +59,7 @@ impl Service {
                         false
                     }
                     (0, _) | (_, Launching::Older(_) | Launching::Nobody) => true,
-                    (_, Launching::Primary) if cause == ReplaceCause::Unhealthy => {
+                    (_, Launching::Primary) if cause == ReplaceCause::Unhealthy && self.traffic_shift().is_none() => {
                         let is_lacking = lacking > 0;
                         lacking = lacking.saturating_sub(1);
                         is_lacking

@@ -54,6 +54,7 @@ impl ControlPlane {
                 steadiness: Steadiness::Changing,
                 service_deployments: Default::default(),
                 rollback_target: None,
+                traffic: Default::default(),
                 protected: Default::default(),
             },
         );
@@ -172,6 +173,7 @@ impl ControlPlane {
                     record.task.protected_until = None;
                 }
             }
+            self.end_shift(name, Default::default());
             self.forget_target(name);
             self.dirty.insert(name.clone());
         }
@@ -205,5 +207,5 @@ fn check_configuration(configuration: &DeploymentConfiguration) -> Result<(), Re
     {
         return refuse("early success' healthyPercent must be from minimumHealthyPercent to 100");
     }
-    Ok(())
+    super::traffic_rules::check(configuration)
 }

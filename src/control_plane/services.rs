@@ -42,9 +42,14 @@ impl ServiceController {
 }
 
 impl Service {
-    /// The bounds of the moment.
+    /// The bounds of the moment. *Ours:* one that moves traffic has its target beside all of its source, whatever `maximumPercent` says.
+    /// **Source:** ecs-semantics §5.2, §5.8.
     pub(super) fn bounds(&self) -> Bounds {
-        Bounds::of(self.spec.desired_count, &self.spec.deployment_configuration)
+        let bounds = Bounds::of(self.spec.desired_count, &self.spec.deployment_configuration);
+        if self.traffic_shift().is_none() {
+            return bounds;
+        }
+        Bounds { upper: bounds.upper.max(self.spec.desired_count.saturating_mul(2)), ..bounds }
     }
 
     /// Which deployment's tasks are started: the primary's, unless it failed; then those of the newest older one that did not.
@@ -107,10 +112,12 @@ impl ControlPlane {
         let spec = self.state.services[name].spec.clone();
         let deployment = self.new_deployment(&spec, registered);
         let now = self.now;
+        self.abandon_hook(name);
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         for older in &mut service.deployments {
             older.status = DeploymentStatus::Active;
             older.updated_at = now;
+            older.shift = None;
         }
         service.deployments.insert(0, deployment);
         self.reset_throttle(name);
@@ -149,6 +156,16 @@ impl ControlPlane {
         self.judge_deployment(name);
         if is_daemon {
             self.reconcile_daemon(name);
+            return;
+        }
+        self.advance_shift(name);
+        let service = &self.state.services[name];
+        if let Some(shift) = service.traffic_shift().copied().filter(|shift| !shift.is_cleaning_up()) {
+            if self.reconcile_sets(name, &shift) {
+                self.dirty.insert(name.clone());
+            }
+            self.replace_some(name);
+            self.conclude(name);
             return;
         }
         let launching = self.state.services[name].launching();

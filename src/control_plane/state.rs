@@ -10,6 +10,7 @@ use super::instance_refresh::InstanceRefresh;
 use super::lifecycle_hooks::InstanceWaits;
 use super::metrics::store::MetricStore;
 use super::scalable_target::ScalableTarget;
+use super::traffic_shift::TrafficShift;
 use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::auto_scaling_group::{LaunchTemplate, LifecycleState, RefreshStatus};
 use crate::model::capacity::{
@@ -20,6 +21,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
+use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
 /// The state of a cluster.
@@ -326,6 +328,8 @@ pub struct Service {
     /// What a deployment that fails goes back to: the most recent one that completed and was not gone back to since.
     /// **Source:** ecs-semantics §5.7.
     pub rollback_target: Option<RollbackTarget>,
+    /// Who takes which share of its traffic. **Source:** ecs-semantics §5.8.
+    pub traffic: TrafficWeights,
     /// Its tasks that may be protected from scale-in: their own times say until when. **Source:** ecs-semantics §2.6.
     pub protected: BTreeSet<TaskId>,
 }
@@ -434,6 +438,8 @@ pub struct Deployment {
     pub ignored_alarms: BTreeSet<Arc<str>>,
     /// The end of its bake time, once that has begun. **Source:** ecs-semantics §5.7.
     pub bake_until: Option<Timestamp>,
+    /// How far it has moved traffic, while it does. **Source:** ecs-semantics §5.8.
+    pub shift: Option<TrafficShift>,
     /// Tasks that failed, as the circuit breaker counts them. **Source:** ecs-semantics §5.7.
     pub failed_tasks: u32,
     /// When it was created, or became the target again.
@@ -478,6 +484,7 @@ impl Deployment {
             breaker_stage: BreakerStage::Starting,
             ignored_alarms: BTreeSet::new(),
             bake_until: None,
+            shift: None,
             failed_tasks: 0,
             created_at: now,
             updated_at: now,
@@ -732,6 +739,7 @@ impl ContainerInstance {
 impl Service {
     fn check_invariants(&self, state: &ClusterState) {
         let name = &self.spec.name;
+        self.check_traffic();
         for deployment in &self.deployments {
             let mut by_provider: BTreeMap<Arc<str>, u32> = BTreeMap::new();
             let sets = [&deployment.starting, &deployment.unproven, &deployment.healthy, &deployment.stopping];

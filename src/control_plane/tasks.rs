@@ -255,6 +255,7 @@ impl ControlPlane {
             overrides: task.overrides.clone(),
             host,
             service: task.service.clone(),
+            deployment: task.deployment,
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {

@@ -3,7 +3,8 @@
 //! A reader that asks for the next job has done the one before. A job whose task dies with it goes back to the front of
 //! the queue once; the second time it is lost, so that a job that kills its tasks does not kill all of them.
 //!
-//! One waiting reader is woken for each job. A reader that was woken and goes away without taking it wakes the next.
+//! One waiting reader is woken for each job. A reader that was woken and goes away without taking it wakes the next. While a deployment
+//! moves traffic, jobs wait in lanes, and whoever is woken is of the lane's deployment.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,8 +13,11 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::clock::Clock;
+use crate::model::ids::DeploymentId;
 use crate::model::job::{JobStats, QUEUED_MAX};
+use crate::model::lanes::Lanes;
 use crate::model::recent::RecentDurations;
+use crate::model::traffic::{TrafficKind, TrafficWeights};
 use crate::model::units::Timestamp;
 
 /// The jobs of one service, shared by its tasks. Copies are the same queue.
@@ -36,6 +40,9 @@ pub enum JobPush {
 #[derive(Clone, Debug)]
 struct Job {
     line: Arc<str>,
+    kind: TrafficKind,
+    /// The number of the push.
+    number: u64,
     pushed_at: Timestamp,
     /// Whether a task died of it already.
     killed_one: bool,
@@ -43,8 +50,8 @@ struct Job {
 
 #[derive(Debug, Default)]
 struct State {
-    jobs: VecDeque<Job>,
-    waiting: VecDeque<(u64, Waker)>,
+    jobs: Lanes<Job>,
+    waiting: VecDeque<Waiting>,
     next_reader: u64,
     pushed: u64,
     rejected: u64,
@@ -55,13 +62,38 @@ struct State {
     latencies: RecentDurations,
 }
 
+/// A reader without a job.
+#[derive(Debug)]
+struct Waiting {
+    reader: u64,
+    deployment: Option<DeploymentId>,
+    waker: Waker,
+}
+
+impl State {
+    /// The reader to wake for a job in a lane.
+    fn next_for(&mut self, lane: Option<DeploymentId>) -> Option<Waker> {
+        let jobs = &self.jobs;
+        let found = self.waiting.iter().position(|waiting| jobs.lane_of(waiting.deployment) == lane)?;
+        self.waiting.remove(found).map(|waiting| waiting.waker)
+    }
+
+    /// The reader to wake when one of a deployment leaves jobs behind.
+    fn next_beside(&mut self, deployment: Option<DeploymentId>) -> Option<Waker> {
+        if !self.jobs.has(deployment) {
+            return None;
+        }
+        self.next_for(self.jobs.lane_of(deployment))
+    }
+}
+
 impl JobQueue {
     pub(super) fn new(clock: Clock) -> JobQueue {
         JobQueue { clock, state: Arc::default() }
     }
 
     /// Adds a job: one line, without its end.
-    pub fn push(&self, line: Arc<str>) -> JobPush {
+    pub fn push(&self, line: Arc<str>, kind: TrafficKind) -> JobPush {
         let pushed_at = self.clock.now();
         let mut state = self.state.lock();
         state.pushed += 1;
@@ -69,13 +101,26 @@ impl JobQueue {
             state.rejected += 1;
             return JobPush::Rejected;
         }
-        state.jobs.push_back(Job { line, pushed_at, killed_one: false });
-        let waker = state.waiting.pop_front();
+        let number = state.pushed;
+        let lane = state.jobs.push(Job { line, kind, number, pushed_at, killed_one: false }, kind);
+        let waker = state.next_for(lane);
         drop(state);
-        if let Some((_, waker)) = waker {
+        if let Some(waker) = waker {
             waker.wake();
         }
         JobPush::Queued
+    }
+
+    /// Gives each deployment its share of the jobs that wait and of those that come.
+    pub(super) fn direct(&self, weights: TrafficWeights) {
+        let mut state = self.state.lock();
+        state.jobs.direct(weights, |job| (job.number, job.kind));
+        // Whoever finds nothing waits again.
+        let all = std::mem::take(&mut state.waiting);
+        drop(state);
+        for waiting in all {
+            waiting.waker.wake();
+        }
     }
 
     /// How many jobs have been done in all.
@@ -105,11 +150,11 @@ impl JobQueue {
         stats
     }
 
-    /// A reader of this queue.
-    pub(super) fn reader(&self) -> JobReader {
+    /// A reader of this queue, of a task of a deployment.
+    pub(super) fn reader(&self, deployment: Option<DeploymentId>) -> JobReader {
         let mut state = self.state.lock();
         state.next_reader += 1;
-        JobReader { queue: self.clone(), id: state.next_reader, current: None, rest: 0 }
+        JobReader { queue: self.clone(), id: state.next_reader, deployment, current: None, rest: 0 }
     }
 }
 
@@ -127,6 +172,7 @@ pub(super) enum ReaderEnd {
 pub(super) struct JobReader {
     queue: JobQueue,
     id: u64,
+    deployment: Option<DeploymentId>,
     current: Option<Job>,
     /// How much of the current line, with its end, was read.
     rest: usize,
@@ -139,9 +185,10 @@ impl JobReader {
             return true;
         }
         let mut state = self.queue.state.lock();
-        state.waiting.retain(|(id, _)| *id != self.id);
-        if state.jobs.is_empty() {
-            state.waiting.push_back((self.id, waker.clone()));
+        state.waiting.retain(|waiting| waiting.reader != self.id);
+        if !state.jobs.has(self.deployment) {
+            let waiting = Waiting { reader: self.id, deployment: self.deployment, waker: waker.clone() };
+            state.waiting.push_back(waiting);
             return false;
         }
         true
@@ -151,11 +198,11 @@ impl JobReader {
     pub(super) fn stop_waiting(&mut self) {
         let mut state = self.queue.state.lock();
         let waiting = state.waiting.len();
-        state.waiting.retain(|(id, _)| *id != self.id);
+        state.waiting.retain(|waiting| waiting.reader != self.id);
         let was_woken = waiting == state.waiting.len();
-        let next = if was_woken && !state.jobs.is_empty() { state.waiting.pop_front() } else { None };
+        let next = if was_woken { state.next_beside(self.deployment) } else { None };
         drop(state);
-        if let Some((_, waker)) = next {
+        if let Some(waker) = next {
             waker.wake();
         }
     }
@@ -169,12 +216,12 @@ impl JobReader {
         if self.unread() == 0 {
             self.finish(ReaderEnd::Done);
             let mut state = self.queue.state.lock();
-            let Some(job) = state.jobs.pop_front() else { return Vec::new() };
+            let Some(job) = state.jobs.pop(self.deployment) else { return Vec::new() };
             state.outstanding += 1;
             // Whoever was told of this job finds it gone; whoever waits must hear of those that are left.
-            let next = if state.jobs.is_empty() { None } else { state.waiting.pop_front() };
+            let next = state.next_beside(self.deployment);
             drop(state);
-            if let Some((_, waker)) = next {
+            if let Some(waker) = next {
                 waker.wake();
             }
             self.current = Some(job);
@@ -208,12 +255,13 @@ impl JobReader {
             ReaderEnd::Died => {
                 job.killed_one = true;
                 state.requeued += 1;
-                state.jobs.push_front(job);
-                told = state.waiting.pop_front();
+                let kind = job.kind;
+                let lane = state.jobs.put_back(job, kind, self.deployment);
+                told = state.next_for(lane);
             }
         }
         drop(state);
-        if let Some((_, waker)) = told {
+        if let Some(waker) = told {
             waker.wake();
         }
     }
@@ -242,7 +290,7 @@ mod tests {
     fn queue(lines: &[&str]) -> JobQueue {
         let queue = JobQueue::new(Clock::start_now());
         for line in lines {
-            assert_eq!(queue.push((*line).into()), JobPush::Queued);
+            assert_eq!(queue.push((*line).into(), TrafficKind::Production), JobPush::Queued);
         }
         queue
     }
@@ -251,7 +299,7 @@ mod tests {
     #[test]
     fn one_line_a_read() {
         let queue = queue(&["first", "second"]);
-        let mut reader = queue.reader();
+        let mut reader = queue.reader(None);
         assert_eq!(reader.read(3), b"fir");
         assert_eq!(reader.read(2), b"st");
         assert_eq!(reader.read(100), b"\n");
@@ -268,10 +316,10 @@ mod tests {
     fn a_deadly_job_kills_two_at_most() {
         let queue = queue(&["deadly", "harmless"]);
         for _ in 0..2 {
-            let mut reader = queue.reader();
+            let mut reader = queue.reader(None);
             assert_eq!(reader.read(100), b"deadly\n");
         }
-        let mut reader = queue.reader();
+        let mut reader = queue.reader(None);
         assert_eq!(reader.read(100), b"harmless\n");
         let stats = queue.stats();
         assert_eq!((stats.requeued, stats.lost, stats.outstanding), (1, 1, 1));
@@ -288,11 +336,11 @@ mod tests {
         }
         let queue = queue(&[]);
         let counts = [0, 1].map(|_| Arc::new(Count(0.into())));
-        let mut readers = [queue.reader(), queue.reader()];
+        let mut readers = [queue.reader(None), queue.reader(None)];
         for (reader, count) in readers.iter_mut().zip(&counts) {
             assert!(!reader.is_ready(&count.clone().into()));
         }
-        queue.push("job".into());
+        queue.push("job".into(), TrafficKind::Production);
         let woken = || counts.each_ref().map(|count| count.0.load(std::sync::atomic::Ordering::SeqCst));
         assert_eq!(woken(), [1, 0]);
         readers[0].stop_waiting();

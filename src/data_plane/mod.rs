@@ -45,7 +45,8 @@ use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT};
+use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
@@ -382,6 +383,11 @@ impl DataPlane {
         self.shared.job_queue(service)
     }
 
+    /// Gives the tasks of each deployment of a service their share of its jobs, from here on.
+    pub fn direct_traffic(&self, service: &str, weights: TrafficWeights) {
+        self.shared.job_queue(service).direct(weights);
+    }
+
     /// Hands the jobs of a service to one container of each of its tasks that start from here on; `None` is the first
     /// essential one.
     pub fn attach_load(&self, service: &str, container: Option<String>) {
@@ -540,11 +546,12 @@ impl Shared {
     }
 
     /// The container of a service's task that reads jobs, and its reader.
-    fn job_reader(&self, service: &str, definition: &TaskDefinition) -> Option<(usize, JobReader)> {
+    fn job_reader(&self, start: &TaskStart) -> Option<(usize, JobReader)> {
+        let service = start.service.as_deref()?;
         let loads = self.loads.lock();
         let container = loads.get(service)?;
-        let index = definition.job_container(container.as_deref())?;
-        Some((index, self.job_queue(service).reader()))
+        let index = start.task_definition.job_container(container.as_deref())?;
+        Some((index, self.job_queue(service).reader(start.deployment)))
     }
 
     /// Removes a folder, later and elsewhere: it may hold much.

@@ -120,8 +120,7 @@ impl Task {
         let definition = &start.task_definition;
         let clock = &shared.clock;
         let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone(), now));
-        let job_reader = start.service.as_deref().and_then(|service| shared.job_reader(service, definition));
-        let mut job_reader = job_reader;
+        let mut job_reader = shared.job_reader(start);
         let containers = definition.containers.iter().enumerate().map(|(index, container)| {
             let memory = ContainerMemory::new(memory.clone(), container.memory.map(|memory| memory.bytes()));
             let input = match job_reader.take_if(|(reads, _)| *reads == index) {

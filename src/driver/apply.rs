@@ -15,7 +15,9 @@ use crate::control_plane::action::Response;
 use crate::control_plane::cluster_diff::{ClusterDiff, Edits, Item, Refusal, Revisions};
 use crate::control_plane::event::Request;
 use crate::control_plane::request_error::RequestError;
-use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
+use crate::model::cluster::{
+    ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
+};
 use crate::model::deployment::ServiceDeploymentStatus;
 use crate::model::fault::Fault;
 use crate::model::ids::DeploymentId;
@@ -31,9 +33,9 @@ pub struct Applied {
     pub tasks_added: u32,
     /// Standalone tasks whose time had not come and that are not asked for any more.
     pub tasks_withdrawn: u32,
-    /// Faults and instance refreshes that are planned from here on.
+    /// Faults, instance refreshes and updates of services that are planned from here on.
     pub plans_added: u32,
-    /// Faults and instance refreshes whose time had not come and that are planned no more.
+    /// Faults, instance refreshes and updates of services whose time had not come and that are planned no more.
     pub plans_withdrawn: u32,
     /// Whether the load is another.
     pub load: LoadChange,
@@ -141,7 +143,11 @@ impl ControlLoop {
             self.withdraw(&diff.run_tasks.removed) + self.withdraw_starts(&diff.start_tasks.removed);
         applied.tasks_added = self.add_run_tasks(diff.run_tasks.added, &diff.revisions);
         applied.tasks_added += self.add_starts(diff.start_tasks.added, &diff.revisions);
-        let plans = [self.change_faults(diff.faults), self.change_refreshes(diff.instance_refreshes)];
+        let plans = [
+            self.change_faults(diff.faults),
+            self.change_refreshes(diff.instance_refreshes),
+            self.change_service_updates(diff.service_updates),
+        ];
         for (added, withdrawn) in plans {
             applied.plans_added += added;
             applied.plans_withdrawn += withdrawn;
@@ -241,6 +247,14 @@ impl ControlLoop {
         let withdrawn = edits.removed.iter().filter(|refresh| self.plans.withdraw_refresh(refresh)).count();
         let added = edits.added.len();
         self.plans.add_refreshes(edits.added);
+        (count(added), count(withdrawn))
+    }
+
+    /// Says how many were added and how many had not been made.
+    fn change_service_updates(&mut self, edits: Edits<ScheduledServiceUpdate>) -> (u32, u32) {
+        let withdrawn = edits.removed.iter().filter(|update| self.plans.withdraw_service_update(update)).count();
+        let added = edits.added.len();
+        self.plans.add_service_updates(edits.added);
         (count(added), count(withdrawn))
     }
 

@@ -1,7 +1,7 @@
 //! The loops that join the pure control plane with its effects and its clock.
 //!
 //! [`running_cluster`] is the handle on a cluster that runs for real, `real_time` its loop, [`apply`] how it becomes what an edited
-//! specification says, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
+//! specification says, [`hooks`] how it asks the hooks of deployments, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
 //! same control plane. [`load`] makes the jobs
 //! of services, [`journal`] keeps what happened and leads a control plane through it again, [`snapshot`] is what readers get to see, [`report`] is what is left at the end.
 
@@ -9,6 +9,8 @@ pub mod apply;
 pub mod capacity_report;
 pub mod event_bridge;
 pub mod event_detail;
+mod hook_tasks;
+pub mod hooks;
 pub mod journal;
 mod kept_journal;
 pub mod load;
@@ -17,5 +19,6 @@ mod real_time;
 pub mod report;
 pub mod running_cluster;
 pub mod scaling_report;
+pub mod service_deployment_report;
 pub mod simulated;
 pub mod snapshot;

@@ -1,4 +1,5 @@
-//! What a cluster file asks of its cluster while it runs: RunTask and StartTask calls and instance refreshes, made when their time has come.
+//! What a cluster file asks of its cluster while it runs: RunTask, StartTask and UpdateService calls and instance refreshes, made when
+//! their time has come.
 //!
 //! ECS queues no task that it can't place, its caller tries again: that is this file. It knows no clock and decides nothing about the
 //! cluster; whoever drives the control plane says what time it is and passes the calls on.
@@ -11,12 +12,13 @@ use std::sync::Arc;
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Notification, Response};
-use crate::control_plane::event::Request;
+use crate::control_plane::event::{Request, UpdateService};
 use crate::control_plane::explain::{Explanation, Question};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ClusterState;
 use crate::model::cluster::{
-    ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask, StartTaskSpec,
+    ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
+    StartTaskSpec,
 };
 use crate::model::units::{Duration, Timestamp};
 
@@ -44,6 +46,8 @@ pub(super) struct Plans {
     starts: Vec<PendingStart>,
     /// StartInstanceRefresh calls by time.
     refreshes: VecDeque<ScheduledInstanceRefresh>,
+    /// UpdateService calls by time.
+    service_updates: VecDeque<ScheduledServiceUpdate>,
 }
 
 /// A StartTask call that is yet to be made for some of its instances.
@@ -102,11 +106,14 @@ impl Plans {
         run_tasks.sort_by_key(|run_task| run_task.at);
         let mut refreshes = spec.instance_refreshes.clone();
         refreshes.sort_by_key(|refresh| refresh.at);
+        let mut service_updates = spec.service_updates.clone();
+        service_updates.sort_by_key(|update| update.at);
         Plans {
             run_tasks: run_tasks.into(),
             retries: VecDeque::new(),
             starts: spec.start_tasks.iter().cloned().map(PendingStart::new).collect(),
             refreshes: refreshes.into(),
+            service_updates: service_updates.into(),
         }
     }
 
@@ -134,11 +141,24 @@ impl Plans {
         found.and_then(|found| self.refreshes.remove(found)).is_some()
     }
 
+    /// Adds UpdateService calls; one whose time is past is made at once.
+    pub(super) fn add_service_updates(&mut self, added: Vec<ScheduledServiceUpdate>) {
+        self.service_updates.extend(added);
+        self.service_updates.make_contiguous().sort_by_key(|update| update.at);
+    }
+
+    /// Takes an UpdateService call out again. Says whether it had not been made.
+    pub(super) fn withdraw_service_update(&mut self, call: &ScheduledServiceUpdate) -> bool {
+        let found = self.service_updates.iter().position(|scheduled| scheduled == call);
+        found.and_then(|found| self.service_updates.remove(found)).is_some()
+    }
+
     /// When the next call is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
         let calls = [self.run_tasks.front(), self.retries.front()];
         let calls = calls.into_iter().flatten().map(|run_task| run_task.at);
         let calls = calls.chain(self.refreshes.front().map(|refresh| refresh.at));
+        let calls = calls.chain(self.service_updates.front().map(|update| update.at));
         let starts = self.starts.iter().map(|pending| pending.at);
         calls.map(|at| Timestamp::ZERO + at).chain(starts).min()
     }
@@ -187,6 +207,13 @@ impl Plans {
             let refresh = self.refreshes.pop_front().expect("it was looked at");
             // One that is refused leaves the group as it is.
             let _ = cluster.answer_of(Request::StartInstanceRefresh(Box::new(refresh.spec)));
+        }
+        while self.service_updates.front().is_some_and(|update| Timestamp::ZERO + update.at <= now) {
+            let ScheduledServiceUpdate { service, task_definition, desired_count, .. } =
+                self.service_updates.pop_front().expect("it was looked at");
+            let update = UpdateService { service, task_definition, desired_count, ..UpdateService::default() };
+            // One that is refused leaves the service as it is.
+            let _ = cluster.answer_of(Request::UpdateService(Box::new(update)));
         }
         let (due, later) = std::mem::take(&mut self.starts).into_iter().partition(|pending| pending.at <= now);
         self.starts = later;

@@ -10,6 +10,8 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::apply::{DeploymentEnd, InForce};
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::hook_tasks::HookTasks;
+use super::hooks::HookCallbacks;
 use super::kept_journal::KeptJournal;
 use super::load::ArrivalTimes;
 use super::plans::{PlannedCluster, Plans, set_up};
@@ -50,6 +52,8 @@ pub(super) struct ControlLoop {
     pub(super) data_plane: Arc<DataPlane>,
     meter: Meter,
     events: Receiver<Event>,
+    /// For those who report later: callbacks of hooks.
+    pub(super) event_sender: Sender<Event>,
     commands: Receiver<Command>,
     watchers: Vec<Sender<Notice>>,
     event_bridge: EventBridge,
@@ -62,17 +66,21 @@ pub(super) struct ControlLoop {
     waiting: BTreeMap<TaskId, Vec<Sender<Task>>>,
     /// Who waits until no standalone task is live.
     waiting_for_none: Vec<Sender<()>>,
-    next_request: u64,
+    pub(super) next_request: u64,
     next_usage: Option<Timestamp>,
     /// Calls that are yet to be made.
     pub(super) plans: Plans,
     /// What goes wrong by plan.
     pub(super) faults: FaultPlan,
+    /// Lifecycle hooks that are callbacks.
+    pub(super) callbacks: HookCallbacks,
+    /// Lifecycle hooks that are tasks.
+    pub(super) hook_tasks: HookTasks,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     pub(super) run_until: Option<Timestamp>,
     end: End,
     /// Events that follow from carrying out an action.
-    outbox: VecDeque<Event>,
+    pub(super) outbox: VecDeque<Event>,
     /// How late the control plane's deadlines were met.
     lateness: RecentDurations,
 }
@@ -84,6 +92,8 @@ pub(super) struct Parts {
     pub(super) data_plane: Arc<DataPlane>,
     pub(super) meter: Meter,
     pub(super) events: Receiver<Event>,
+    pub(super) event_sender: Sender<Event>,
+    pub(super) callbacks: HookCallbacks,
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
     pub(super) event_watcher: Option<Sender<ClusterEvent>>,
@@ -124,6 +134,9 @@ impl ControlLoop {
             data_plane: parts.data_plane,
             meter: parts.meter,
             events: parts.events,
+            event_sender: parts.event_sender,
+            callbacks: parts.callbacks,
+            hook_tasks: HookTasks::default(),
             commands: parts.commands,
             watchers: parts.watcher.into_iter().collect(),
             answers: BTreeMap::new(),
@@ -264,7 +277,7 @@ impl ControlLoop {
     fn meet_deadlines(&mut self, now: Timestamp) {
         for (arrivals, queue, job) in &mut self.loads {
             while arrivals.take_due(now).is_some() {
-                queue.push(job.clone());
+                queue.push(job.clone(), arrivals.load().traffic);
             }
         }
         if self.plans.next().is_some_and(|at| at <= now) {
@@ -405,7 +418,11 @@ impl ControlLoop {
             }
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),
+            Action::DirectTraffic { service, weights } => self.data_plane.direct_traffic(&service, weights),
+            Action::CallHook(call) => self.call_hook(&call),
+            Action::EndHook { hook } => self.end_hook(hook),
             Action::Respond { request_id, response } => {
+                self.hook_task_asked(request_id, &response);
                 if let Some(answer) = self.answers.remove(&request_id) {
                     let _ = answer.send(response);
                 }
@@ -414,6 +431,7 @@ impl ControlLoop {
             Action::Notify(notification) => {
                 if let Notification::Task { task, last_status: TaskStatus::Stopped, .. } = notification {
                     self.tell_waiting(task);
+                    self.hook_task_over(task);
                 }
                 self.tell(now, notification);
             }

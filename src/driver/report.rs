@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::capacity_report::{self, CapacityProviderReport, CpuCreditsReport, InstanceWaitReport};
 use super::scaling_report::{self, AlarmReport, MetricReport, ScalableTargetReport};
+use super::service_deployment_report::{ServiceDeploymentReport, service_deployment_reports};
 use super::simulated::report::SimulationReport;
 use super::snapshot::Snapshot;
 use crate::control_plane::state::{Deployment, Service, TaskRecord};
@@ -131,6 +132,8 @@ pub struct ServiceReport {
     pub running_count: u32,
     pub pending_count: u32,
     pub deployments: Vec<DeploymentReport>,
+    /// What it was to become and how that went, oldest first.
+    pub service_deployments: Vec<ServiceDeploymentReport>,
     pub events: Vec<ServiceEventReport>,
     /// Jobs, where the service has load.
     pub jobs: Option<JobReport>,
@@ -397,6 +400,7 @@ fn service_report(snapshot: &Snapshot, service: &Service) -> ServiceReport {
         running_count: service.running_count(),
         pending_count: service.pending_count(),
         deployments: service.deployments.iter().map(deployment_report).collect(),
+        service_deployments: service_deployment_reports(snapshot, service),
         events: service
             .events
             .iter()

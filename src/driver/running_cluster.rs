@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, DeploymentEnd};
 use super::event_bridge::ClusterEvent;
+use super::hooks::HookCallbacks;
 use super::journal::JournalOptions;
 use super::journal::writer::JournalWriteError;
 use super::kept_journal::KeptJournal;
@@ -40,6 +41,8 @@ pub struct HostOptions {
     pub end: End,
     /// When its images are built and compiled.
     pub images: ImagePull,
+    /// Lifecycle hooks of deployments that are callbacks.
+    pub hooks: HookCallbacks,
     /// Is told everything from the very start, as by [`RunningCluster::watch`].
     pub watcher: Option<Sender<Notice>>,
     /// Is told every EventBridge event from the very start, as by [`RunningCluster::events`].
@@ -182,7 +185,7 @@ impl RunningCluster {
         let control_plane = ControlPlane::new(&spec.name, settings);
         let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();
-        let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
+        let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender.clone())?;
         let data_plane = Arc::new(data_plane);
         let (commands, inbox) = unbounded();
         let mut control_loop = ControlLoop::new(
@@ -194,6 +197,8 @@ impl RunningCluster {
                 data_plane: data_plane.clone(),
                 meter: Meter::new(price_book),
                 events,
+                event_sender,
+                callbacks: options.hooks,
                 commands: inbox,
                 watcher: options.watcher,
                 event_watcher: options.event_watcher,

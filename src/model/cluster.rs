@@ -15,6 +15,7 @@ use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, Serv
 use super::settings::Settings;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::traffic::TrafficKind;
 use super::units::{Duration, Timestamp};
 
 /// A cluster: valid by itself, every reference resolved but the order of registration left to the caller.
@@ -52,6 +53,21 @@ pub struct ClusterSpec {
     pub messages: MessageFaults,
     /// Instance refreshes and when to start them.
     pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
+    /// UpdateService calls and when to make them.
+    pub service_updates: Vec<ScheduledServiceUpdate>,
+}
+
+/// An UpdateService call and when to make it; `None` leaves as it is. **Source:** ecs-semantics §5.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduledServiceUpdate {
+    /// When, since the start.
+    pub at: Duration,
+    /// The service.
+    pub service: Arc<str>,
+    /// What it is to run.
+    pub task_definition: Option<TaskDefinitionRef>,
+    /// How many tasks it is to have.
+    pub desired_count: Option<u32>,
 }
 
 /// An instance refresh and when to ask for it.
@@ -171,6 +187,8 @@ pub struct Load {
     pub moments: Arc<[Timestamp]>,
     /// How jobs are spaced.
     pub arrivals: Arrivals,
+    /// Of which traffic they are.
+    pub traffic: TrafficKind,
 }
 
 /// A rate of jobs from a moment on.

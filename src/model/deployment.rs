@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::traffic::TrafficWeight;
 use super::units::Duration;
 
 /// How a service comes from one revision to the next. **Source:** ecs-semantics §5.8.
@@ -52,6 +53,31 @@ impl DeploymentStrategy {
             DeploymentStrategy::BlueGreen => "BLUE_GREEN",
             DeploymentStrategy::Linear { .. } => "LINEAR",
             DeploymentStrategy::Canary { .. } => "CANARY",
+        }
+    }
+
+    /// Whether it brings the target up beside the source and moves traffic.
+    pub fn moves_traffic(self) -> bool {
+        self != DeploymentStrategy::Rolling
+    }
+
+    /// The target's share of the traffic after its `step`-th move, counted from 1. **Source:** ecs-semantics §5.8.
+    pub fn weight_after(self, step: u32) -> TrafficWeight {
+        let weight = match self {
+            DeploymentStrategy::Rolling | DeploymentStrategy::BlueGreen => TrafficWeight::ALL.0,
+            DeploymentStrategy::Linear { step_millipercent, .. } => step_millipercent.saturating_mul(step),
+            DeploymentStrategy::Canary { canary_millipercent, .. } if step == 1 => canary_millipercent,
+            DeploymentStrategy::Canary { .. } => TrafficWeight::ALL.0,
+        };
+        TrafficWeight(weight.min(TrafficWeight::ALL.0))
+    }
+
+    /// How long the target has to hold between two moves of traffic. **Source:** ecs-semantics §5.8.
+    pub fn step_bake_time(self) -> Duration {
+        match self {
+            DeploymentStrategy::Rolling | DeploymentStrategy::BlueGreen => Duration::ZERO,
+            DeploymentStrategy::Linear { step_bake_time, .. } => step_bake_time,
+            DeploymentStrategy::Canary { canary_bake_time, .. } => canary_bake_time,
         }
     }
 }
@@ -177,7 +203,8 @@ pub enum SourceCleanup {
 }
 
 /// Where a service deployment is on its way, in order. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LifecycleStage {
     /// `RECONCILE_SERVICE`: more than one revision was active at the start.
     ReconcileService,
@@ -219,6 +246,26 @@ impl LifecycleStage {
             LifecycleStage::BakeTime => "BAKE_TIME",
             LifecycleStage::CleanUp => "CLEAN_UP",
         }
+    }
+
+    /// What ServiceDeployment.lifecycleStage shows: the stage of hooks before a move of traffic is shown as that of the move.
+    /// **Source:** ecs-semantics §5.8.
+    pub fn shown(self) -> LifecycleStage {
+        match self {
+            LifecycleStage::PreProductionTrafficShift => LifecycleStage::ProductionTrafficShift,
+            other => other,
+        }
+    }
+
+    /// Whether hooks may be asked at it. **Source:** ecs-semantics §5.8.
+    pub fn takes_hooks(self) -> bool {
+        !matches!(self, LifecycleStage::ScaleUp | LifecycleStage::BakeTime | LifecycleStage::CleanUp)
+    }
+
+    /// Whether a pause may be put at it. **Source:** ecs-semantics §5.8.
+    pub fn takes_pauses(self) -> bool {
+        let shifts = matches!(self, LifecycleStage::TestTrafficShift | LifecycleStage::ProductionTrafficShift);
+        self.takes_hooks() && !shifts
     }
 }
 
@@ -334,6 +381,16 @@ impl MonitorStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// ecs-semantics §5.8: all at once, in equal steps of which the last may be smaller, or a small share and then the rest.
+    #[test]
+    fn traffic_moves_by_the_strategy() {
+        let weights = |strategy: DeploymentStrategy| [1, 2, 3, 4].map(|step| strategy.weight_after(step).0);
+        let linear = DeploymentStrategy::Linear { step_millipercent: 30_000, step_bake_time: Duration::ZERO };
+        assert_eq!(weights(DeploymentStrategy::BlueGreen), [100_000; 4]);
+        assert_eq!(weights(linear), [30_000, 60_000, 90_000, 100_000]);
+        assert_eq!(weights(DeploymentStrategy::CANARY), [5_000, 100_000, 100_000, 100_000]);
+    }
 
     /// The examples of the rule book, §5.7.
     #[test]

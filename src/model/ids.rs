@@ -42,6 +42,10 @@ counter_id! {
     ServiceRevisionId
 }
 counter_id! {
+    /// A lifecycle hook of a deployment at one stage: what is called and, for a pause, continued. Shown by [`IdForm::hook`].
+    HookId
+}
+counter_id! {
     /// A request put to the control plane; its response carries the same id. Chosen by the caller.
     RequestId
 }
@@ -85,6 +89,11 @@ impl IdForm {
     /// 19 digits, as ECS shows a service revision.
     pub fn service_revision(self, id: ServiceRevisionId) -> String {
         format!("{}", FIRST_OF_19_DIGITS + self.mix(9, id.0) % (8 * FIRST_OF_19_DIGITS))
+    }
+
+    /// A UUID of version 4, as ECS shows a hook that runs.
+    pub fn hook(self, id: HookId) -> String {
+        uuid(self.mix(11, id.0), self.mix(12, id.0))
     }
 
     /// A UUID of version 4, as EventBridge shows the `n`-th event of a cluster. **Source:** ecs-semantics §10.3.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::capacity::LaunchTarget;
 use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
+use super::deployment_hook::DeploymentHook;
 use super::metric::MetricResolution;
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
@@ -119,6 +120,19 @@ pub struct DeploymentConfiguration {
     pub bake_time: Option<Duration>,
     /// Completes a rolling deployment before all its tasks are healthy; `None`: `enable = false`.
     pub early_success: Option<EarlySuccess>,
+    /// Who is asked at the stages of a deployment that moves traffic, in this order. **Source:** ecs-semantics §5.8.
+    pub lifecycle_hooks: Vec<DeploymentHook>,
+}
+
+impl DeploymentConfiguration {
+    /// How long the target bakes: as it says, else for the given time where alarms watch it. **Source:** ecs-semantics §5.7.
+    pub fn bake_time_or(&self, default: Duration) -> Duration {
+        match (self.bake_time, &self.alarms) {
+            (Some(bake_time), _) => bake_time,
+            (None, Some(_)) => default,
+            (None, None) => Duration::ZERO,
+        }
+    }
 }
 
 impl Default for DeploymentConfiguration {
@@ -131,6 +145,7 @@ impl Default for DeploymentConfiguration {
             alarms: None,
             bake_time: None,
             early_success: None,
+            lifecycle_hooks: Vec::new(),
         }
     }
 }

@@ -73,6 +73,8 @@ pub struct Settings {
     pub bake_time: Duration,
     /// How long a deployment may take before it has failed. **Source:** ecs-semantics §5.8.
     pub deployment_timeout: Duration,
+    /// How long a stage of a deployment that moves traffic may wait for tasks. **Source:** ecs-semantics §5.8.
+    pub deployment_stage_timeout: Duration,
     /// How long a task is protected from scale-in when no time is named. **Source:** ecs-semantics §2.6.
     pub task_protection: Duration,
     /// The stop timeout of containers that name none. **Source:** ecs-semantics §1.5.
@@ -134,6 +136,7 @@ impl Default for Settings {
             service_launches_per_minute: 500,
             bake_time: Duration::from_secs(240),
             deployment_timeout: Duration::from_secs(30 * 24 * 3600),
+            deployment_stage_timeout: Duration::from_secs(24 * 3600),
             task_protection: Duration::from_secs(120 * 60),
             stop_timeout: Duration::from_secs(30),
             boot_time: Duration::from_secs(30),

@@ -153,7 +153,7 @@ fn a_changed_service_is_an_update_of_what_changed() {
     check(
         &edited("desired_count = 2", more),
         &expect![[r#"
-        service web: UpdateService { service: "web", deployment_configuration: Some(DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 150, strategy: Rolling, early_success: None }), propagate_tags: Some(Service), new_deployment: WhenChanged }
+        service web: UpdateService { service: "web", deployment_configuration: Some(DeploymentConfiguration { minimum_healthy_percent: 100, maximum_percent: 150, strategy: Rolling, lifecycle_hooks: [] }), propagate_tags: Some(Service), new_deployment: WhenChanged }
     "#]],
     );
 }
@@ -414,11 +414,11 @@ fn plans_and_metrics_are_put_and_taken_back() {
     expect![[r#"
         metric Shop Orders {}: PutMetricScript(MetricScript { metric: MetricId { namespace: "Shop", name: "Orders", dimensions: {} }, steps: [(Timestamp(0), Some(5000))] })
         start_task added: job on ["one"]
-        fault added: Fault { at: 7200s, kind: InstanceFailure { capacity_provider: None, count: 1 } }
+        fault added: Fault { at: 7200s, mean_time_between: None, kind: InstanceFailure { capacity_provider: None, count: 1 } }
         instance_refresh added: fleet at 10800s
         metric Shop Orders {}: DeleteMetricScript(MetricId { namespace: "Shop", name: "Orders", dimensions: {} })
         start_task removed: job on ["one"]
-        fault removed: Fault { at: 7200s, kind: InstanceFailure { capacity_provider: None, count: 1 } }
+        fault removed: Fault { at: 7200s, mean_time_between: None, kind: InstanceFailure { capacity_provider: None, count: 1 } }
         instance_refresh removed: fleet at 10800s
     "#]].assert_eq(&(shown(&added) + &shown(&removed)));
 }

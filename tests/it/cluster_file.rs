@@ -95,7 +95,7 @@ fn shipped_files_are_valid() {
     names.sort();
     assert_eq!(
         names,
-        ["day", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "sidecars", "spot"]
+        ["canary", "day", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "sidecars", "spot"]
     );
 }
 
@@ -208,6 +208,25 @@ fn every_key_is_read() {
             "service.deployment_configuration.early_success_criteria",
             "[[service]]\n[service.deployment_configuration.early_success_criteria]\n",
         ),
+        (
+            "service.deployment_configuration.linear_configuration",
+            "[[service]]\n[service.deployment_configuration]\nstrategy = \"LINEAR\"\n\
+             [service.deployment_configuration.linear_configuration]\n",
+        ),
+        (
+            "service.deployment_configuration.canary_configuration",
+            "[[service]]\n[service.deployment_configuration]\nstrategy = \"CANARY\"\n\
+             [service.deployment_configuration.canary_configuration]\n",
+        ),
+        (
+            "service.deployment_configuration.lifecycle_hooks",
+            "[[service]]\n[[service.deployment_configuration.lifecycle_hooks]]\n",
+        ),
+        (
+            "service.deployment_configuration.lifecycle_hooks.timeout_configuration",
+            "[[service]]\n[[service.deployment_configuration.lifecycle_hooks]]\n\
+             [service.deployment_configuration.lifecycle_hooks.timeout_configuration]\n",
+        ),
         ("placement_strategy", "[[service]]\n[[service.placement_strategy]]\n"),
         ("placement_constraints", "[[service]]\n[[service.placement_constraints]]\n"),
         ("service.auto_scaling", "[[service]]\n[service.auto_scaling]\n"),
@@ -267,6 +286,7 @@ fn every_key_is_read() {
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
         ("simulation", "[simulation]\n"),
         ("simulation.messages", "[simulation]\n[simulation.messages]\n"),
+        ("update_service", "[[update_service]]\n"),
         ("load", "[[load]]\n"),
         ("load.steps", "[[load]]\n[[load.steps]]\n"),
         ("load.sine", "[[load]]\n[load.sine]\n"),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use longshore::catalog::Catalog;
 use longshore::control_plane::ControlPlane;
-use longshore::control_plane::action::Response;
+use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
@@ -19,7 +19,7 @@ use longshore::control_plane::event::{
     UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::explain::{Choice, Explanation, Question, ServiceReason};
-use longshore::control_plane::state::ServiceStatus;
+use longshore::control_plane::state::{RolloutState, ServiceStatus};
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
     InstanceHealth, InstanceRefreshSpec, LaunchTemplate, ManagedTerminationProtection, ProtectedInstances,
@@ -31,7 +31,9 @@ use longshore::model::capacity::{
 };
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::cpu_credits::CreditSpecification;
-use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::deployment::{DeploymentStrategy, LifecycleStage, StopType};
+use longshore::model::deployment_hook::{ContinueAction, DeploymentHook, HookAnswer, HookTarget, HookTimeoutAction};
+use longshore::model::ids::{ContainerInstanceId, HookId, ServiceDeploymentId, TaskId};
 use longshore::model::metric::MetricResolution;
 use longshore::model::rng::{RandomStream, Stream};
 use longshore::model::scaling::{
@@ -65,6 +67,9 @@ pub(crate) enum Step {
     SetGracePeriod { service: usize, seconds: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
     SetStrategy { service: usize, strategy: usize },
+    SetTraffic { service: usize, minimum: u32, maximum: u32, strategy: usize, stage: Option<usize>, seconds: u64 },
+    StopDeployment { deployment: u64, stop_type: StopType },
+    Continue { deployment: u64, hook: u64, action: ContinueAction },
     DeleteService { service: usize },
     CreateService { service: usize, count: u32 },
     RunTask { target: usize, count: u32, size: usize, distinct: bool },
@@ -111,6 +116,7 @@ pub(crate) enum Hostile {
     Usage { task: u64, vcpu: u64 },
     Deadline,
     Again { back: usize },
+    Hook { hook: u64, call: u32, answer: usize },
     UnknownNames,
 }
 
@@ -202,6 +208,7 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         1 => (service.clone(), 0u32..=100, 100u32..=250)
             .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
         1 => (service.clone(), 0usize..4).prop_map(|(service, strategy)| Step::SetStrategy { service, strategy }),
+        3 => traffic_step(),
         1 => service.clone().prop_map(|service| Step::DeleteService { service }),
         2 => (service, 0u32..6).prop_map(|(service, count)| Step::CreateService { service, count }),
         2 => (0usize..5, 1u32..11, 0usize..3, any::<bool>())
@@ -217,6 +224,53 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         4 => capacity_step(),
         4 => scaling_step(),
     ]
+}
+
+/// What is asked of deployments that move traffic.
+fn traffic_step() -> impl Strategy<Value = Step> {
+    let stop_type = prop_oneof![Just(StopType::Rollback), Just(StopType::Abort)];
+    let action = prop_oneof![2 => Just(ContinueAction::Continue), 1 => Just(ContinueAction::Rollback)];
+    prop_oneof![
+        4 => (0..SERVICES.len(), 0u32..=100, 100u32..=250, 0usize..3, prop::option::of(0usize..HOOKED.len()), 0u64..90)
+            .prop_map(|(service, minimum, maximum, strategy, stage, seconds)| {
+                Step::SetTraffic { service, minimum, maximum, strategy, stage, seconds }
+            }),
+        1 => (any::<u64>(), stop_type)
+            .prop_map(|(deployment, stop_type)| Step::StopDeployment { deployment, stop_type }),
+        1 => (any::<u64>(), any::<u64>(), action)
+            .prop_map(|(deployment, hook, action)| Step::Continue { deployment, hook, action }),
+    ]
+}
+
+const HOOKED: [LifecycleStage; 6] = [
+    LifecycleStage::ReconcileService,
+    LifecycleStage::PreScaleUp,
+    LifecycleStage::PostScaleUp,
+    LifecycleStage::PostTestTrafficShift,
+    LifecycleStage::PreProductionTrafficShift,
+    LifecycleStage::PostProductionTrafficShift,
+];
+
+/// A strategy that moves traffic, its bake times, and a hook (at the third stage a pause) that gives up after five minutes.
+fn traffic_of(strategy: usize, stage: Option<usize>, seconds: u64) -> DeploymentConfiguration {
+    let strategy = match strategy {
+        0 => DeploymentStrategy::BlueGreen,
+        1 => DeploymentStrategy::Linear { step_millipercent: 34_000, step_bake_time: secs(seconds) },
+        _ => DeploymentStrategy::Canary { canary_millipercent: 5_000, canary_bake_time: secs(seconds) },
+    };
+    let hook = |stage: usize| DeploymentHook {
+        target: if stage == 2 { HookTarget::Pause } else { HookTarget::Callback("check".into()) },
+        stages: [HOOKED[stage]].into(),
+        details: None,
+        timeout: secs(300),
+        on_timeout: if stage < 3 { HookTimeoutAction::Rollback } else { HookTimeoutAction::Continue },
+    };
+    DeploymentConfiguration {
+        strategy,
+        bake_time: Some(secs(seconds)),
+        lifecycle_hooks: stage.into_iter().map(hook).collect(),
+        ..DeploymentConfiguration::default()
+    }
 }
 
 /// What is measured, and what Application Auto Scaling and CloudWatch are asked for.
@@ -337,6 +391,7 @@ pub(crate) fn hostile_step() -> impl Strategy<Value = Step> {
         1 => (any::<u64>(), any::<u64>()).prop_map(|(task, vcpu)| Hostile::Usage { task, vcpu }),
         1 => Just(Hostile::Deadline),
         3 => (1usize..40).prop_map(|back| Hostile::Again { back }),
+        2 => (any::<u64>(), 0u32..3, 0usize..3).prop_map(|(hook, call, answer)| Hostile::Hook { hook, call, answer }),
         1 => Just(Hostile::UnknownNames),
     ];
     prop_oneof![2 => honest_step(), 1 => hostile.prop_map(Step::Hostile)]
@@ -354,6 +409,20 @@ fn pick_task(world: &World, number: u64) -> TaskId {
 fn pick_instance(world: &World, number: u64) -> ContainerInstanceId {
     let last = world.plane.state().container_instances.keys().next_back();
     ContainerInstanceId(pick(number, last.map(|instance| instance.0)))
+}
+
+/// The latest of a service, mostly: one that is over can't be stopped.
+fn pick_deployment(world: &World, number: u64) -> ServiceDeploymentId {
+    let services: Vec<_> = world.plane.state().services.values().collect();
+    let service = services.get(usize::try_from(number % 7).unwrap()).copied();
+    let last = service.and_then(|service| service.service_deployments.back());
+    last.map_or(ServiceDeploymentId(number), |record| record.id)
+}
+
+fn pick_hook(world: &World, number: u64) -> HookId {
+    let records = world.plane.state().services.values().flat_map(|service| &service.service_deployments);
+    let last = records.flat_map(|record| &record.lifecycle_hooks).map(|hook| hook.id.0).max();
+    HookId(last.unwrap_or(0).saturating_sub(number % 3))
 }
 
 fn take(world: &mut World, step: &Step) {
@@ -396,6 +465,25 @@ fn take(world: &mut World, step: &Step) {
             };
             let update = UpdateService { deployment_configuration: Some(bounds), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetTraffic { service, minimum, maximum, strategy, stage, seconds } => {
+            let configuration = DeploymentConfiguration {
+                minimum_healthy_percent: *minimum,
+                maximum_percent: *maximum,
+                ..traffic_of(*strategy, *stage, *seconds)
+            };
+            let new_deployment = NewDeployment::Forced;
+            let deployment_configuration = Some(configuration);
+            let update = UpdateService { deployment_configuration, new_deployment, ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::StopDeployment { deployment, stop_type } => {
+            let service_deployment = pick_deployment(world, *deployment);
+            put(world, Request::StopServiceDeployment { service_deployment, stop_type: *stop_type });
+        }
+        Step::Continue { deployment, hook, action } => {
+            let (service_deployment, hook) = (pick_deployment(world, *deployment), pick_hook(world, *hook));
+            put(world, Request::ContinueServiceDeployment { service_deployment, hook, action: *action });
         }
         Step::SetStrategy { service, strategy } => {
             let update = UpdateService { placement_strategy: Some(placement_of(*strategy)), ..update(service) };
@@ -671,6 +759,15 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
             }
             event.clone()
         }
+        Hostile::Hook { hook, call, answer } => Event::HookAnswered {
+            hook: pick_hook(world, *hook),
+            call: *call,
+            answer: match answer {
+                0 => HookAnswer::Succeeded,
+                1 => HookAnswer::Failed { reason: "made up".into() },
+                _ => HookAnswer::InProgress { call_back_delay: Some(Duration::ZERO) },
+            },
+        },
         Hostile::UnknownNames => Event::Request {
             request_id: longshore::model::ids::RequestId(u64::MAX),
             request: Request::UpdateService(Box::new(UpdateService {
@@ -720,8 +817,11 @@ fn assert_converged(world: &World) {
             .take_while(|event| !event.message.contains("has reached a steady state"))
             .collect();
         let complains = since_steady.iter().any(|event| event.message.contains("was unable to"));
+        // A deployment that failed and could not go back says what to change.
+        let failed = service.primary().rollout_state == RolloutState::Failed
+            && service.primary().rollout_state_reason.contains("Update the service");
         assert!(
-            converged || waits || complains,
+            converged || waits || complains || failed,
             "service {name} is stuck without a reason: {counts}, {} deployments\n{}",
             service.deployments.len(),
             world.service_events(name)
@@ -735,7 +835,10 @@ fn assert_converged(world: &World) {
             world.service_events(name)
         );
         assert!(
-            !converged || !since_steady.iter().any(|event| event.message.contains("has stopped")) || complains,
+            !converged
+                || !since_steady.iter().any(|event| event.message.contains("has stopped"))
+                || complains
+                || failed,
             "service {name} is steady and does not say so\n{}",
             world.service_events(name)
         );
@@ -750,7 +853,9 @@ fn assert_converged(world: &World) {
         })
     };
     if let Some(api) = state.services.get("api").filter(|service| service.status == ServiceStatus::Active) {
-        let missing = api.primary().placed_count() < api.spec.desired_count;
+        // One that failed launches nothing.
+        let launches = api.primary().rollout_state != RolloutState::Failed;
+        let missing = launches && api.primary().placed_count() < api.spec.desired_count;
         let placed = api.running_count() + api.pending_count();
         let upper = Bounds::of(api.spec.desired_count, &api.spec.deployment_configuration).upper;
         let room = has_room(&api.primary().reservation, None);
@@ -806,16 +911,20 @@ fn heal(world: &mut World) {
     assert_still(world);
 }
 
-/// Nothing is asked of the data plane and nothing is told of for another half hour.
+/// Nothing is asked of the data plane and nothing is told of for another half hour, but for CPU rates: tasks go on with their work, and
+/// that may use up an instance's CPU credits at any time.
 fn assert_still(world: &mut World) {
     let before = world.actions.len();
     world.run_for(1800);
     let later = world.journal.iter().zip(&world.actions).skip(before);
     let restless: Vec<String> = later
-        .filter(|(_, actions)| !actions.is_empty())
+        .filter(|(_, actions)| actions.iter().any(|action| !matches!(action, Action::SetInstanceCpuRate { .. })))
         .map(|((now, event), actions)| format!("{now} {event:?}: {actions:?}\n"))
         .collect();
     assert!(restless.is_empty(), "it does not come to rest, {} times:\n{}", restless.len(), restless[0]);
+    // An instance whose credits are spent is held to its baseline, and may be let go once.
+    let rates = world.actions[before..].iter().flatten().count();
+    assert!(rates <= 2 * world.plane.state().container_instances.len(), "rates are set {rates} times");
 }
 
 proptest! {

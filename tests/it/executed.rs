@@ -33,6 +33,7 @@ fn start_of(definition: TaskDefinition) -> Arc<TaskStart> {
         overrides: Arc::new(TaskOverrides::default()),
         host: TaskHost::Fargate,
         service: None,
+        deployment: None,
         stop_timeout: Duration::from_secs(30),
     })
 }

@@ -16,9 +16,9 @@ use longshore::agent::AgentEvent;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
-use longshore::control_plane::action::{Action, Notification, Response, TaskHost, TaskStart};
+use longshore::control_plane::action::{Action, HookCall, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
-use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
+use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep, UpdateService};
 use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
 use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
@@ -29,7 +29,8 @@ use longshore::model::capacity::{
     InstanceLaunch, InstanceType, LaunchTarget, ManagedScaling,
 };
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec, StartTaskSpec};
-use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
+use longshore::model::deployment_hook::HookAnswer;
+use longshore::model::ids::{ContainerInstanceId, HookId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::ServiceSpec;
@@ -128,6 +129,8 @@ pub struct World {
     /// By family and container.
     container_behaviours: BTreeMap<(String, String), ContainerBehaviour>,
     story: Story,
+    /// What the next calls of lifecycle hooks are answered with, `None` being never; when they are used up, with success.
+    pub hooks: Vec<Option<HookAnswer>>,
     plan: FaultPlan,
     queue: BTreeMap<(Timestamp, u64), Planned>,
     sequence: u64,
@@ -155,6 +158,7 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
+            hooks: Vec::new(),
             container_behaviours: BTreeMap::new(),
             story: Story::default(),
             plan: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
@@ -188,6 +192,16 @@ impl World {
         }
         for scheduled in &spec.instance_refreshes {
             let request = Request::StartInstanceRefresh(Box::new(scheduled.spec.clone()));
+            world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
+        }
+        for scheduled in &spec.service_updates {
+            let update = UpdateService {
+                service: scheduled.service.clone(),
+                task_definition: scheduled.task_definition.clone(),
+                desired_count: scheduled.desired_count,
+                ..UpdateService::default()
+            };
+            let request = Request::UpdateService(Box::new(update));
             world.schedule(Timestamp::ZERO + scheduled.at, Event::Request { request_id: RequestId(0), request });
         }
         for scheduled in &spec.start_tasks {
@@ -333,7 +347,29 @@ impl World {
             Action::SetInstanceCpuRate { instance, work_per_second } => {
                 self.cpu_rates.insert(*instance, *work_per_second);
             }
-            Action::Respond { .. } | Action::Meter(_) | Action::Notify(_) => {}
+            Action::CallHook(call) => self.answer_hook(call),
+            Action::DirectTraffic { .. }
+            | Action::EndHook { .. }
+            | Action::Respond { .. }
+            | Action::Meter(_)
+            | Action::Notify(_) => {}
+        }
+    }
+
+    /// A fake hook answers after a second: as `hooks` says, by chance, or with success.
+    fn answer_hook(&mut self, call: &HookCall) {
+        let answer = match &mut self.faults {
+            Some(chance) => match chance.below(6) {
+                0 => None,
+                1 => Some(HookAnswer::Failed { reason: "by chance".into() }),
+                2 => Some(HookAnswer::InProgress { call_back_delay: Some(secs(chance.below(20))) }),
+                _ => Some(HookAnswer::Succeeded),
+            },
+            None if self.hooks.is_empty() => Some(HookAnswer::Succeeded),
+            None => self.hooks.remove(0),
+        };
+        if let Some(answer) = answer {
+            self.schedule_in(secs(1), Event::HookAnswered { hook: call.hook, call: call.call, answer });
         }
     }
 
@@ -773,6 +809,7 @@ pub struct Checker {
     cpu_rates: BTreeMap<ContainerInstanceId, VcpuNanos>,
     task_versions: BTreeMap<TaskId, u64>,
     instance_versions: BTreeMap<ContainerInstanceId, u64>,
+    hook_calls: BTreeMap<HookId, u32>,
 }
 
 /// What the meter was told of something.
@@ -837,7 +874,14 @@ impl Checker {
                 }
                 Action::Meter(fact) => self.meter(now, fact),
                 Action::Notify(notification) => self.versions(plane, notification),
-                Action::Respond { .. } => {}
+                Action::CallHook(call) => {
+                    let is_next = self.hook_calls.insert(call.hook, call.call).unwrap_or_default() + 1 == call.call;
+                    assert!(is_next, "hook {} is called out of turn", call.hook);
+                }
+                Action::EndHook { hook } => {
+                    assert!(self.hook_calls.contains_key(hook), "hook {hook} ends and was never called");
+                }
+                Action::DirectTraffic { .. } | Action::Respond { .. } => {}
             }
         }
         self.all_told(plane);
@@ -975,7 +1019,10 @@ impl Checker {
             let before = self.statuses.insert(*id, is);
             if let (None, Some(name)) = (before, &task.service) {
                 let service = &plane.state().services[name];
-                let upper = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).upper;
+                let bounds = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration);
+                // ecs-semantics §5.8: where traffic is moved the target stands beside all of the source.
+                let beside = service.traffic_shift().map_or(0, |_| 2 * service.spec.desired_count);
+                let upper = bounds.upper.max(beside);
                 let placed = service.running_count() + service.pending_count();
                 assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
             }

@@ -20,5 +20,7 @@ mod sandbox;
 mod scenarios;
 mod simulation;
 mod simulation_of_guests;
+mod simulation_of_traffic;
 mod tidy;
+mod traffic;
 mod workloads;

@@ -80,6 +80,7 @@ impl Plane {
             overrides: Arc::new(overrides),
             host,
             service: service.map(Into::into),
+            deployment: None,
             stop_timeout: Duration::from_millis(300),
         }));
         task

@@ -13,6 +13,7 @@ use longshore::model::ids::ContainerInstanceId;
 use longshore::model::settings::FuelRate;
 use longshore::model::task::TaskOverrides;
 use longshore::model::task_definition::{ContainerDefinition, MountPoint, TaskDefinition, Volume, VolumeAccess};
+use longshore::model::traffic::TrafficKind;
 use longshore::model::units::{Fuel, MemoryMib, VcpuNanos};
 
 use crate::plane::{PATIENCE, Plane, assert_near, container, definition, limits, only};
@@ -20,7 +21,7 @@ use crate::plane::{PATIENCE, Plane, assert_near, container, definition, limits, 
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 
 /// Reads standard input until its end, echoing it, and ends with 7.
-const ECHO: &str = r#"(module
+pub(crate) const ECHO: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -220,7 +221,7 @@ fn jobs_are_handed_out() {
     let task = start();
     plane.wait_running(task);
     for job in ["one", "two", "three"] {
-        assert_eq!(queue.push(job.into()), JobPush::Queued);
+        assert_eq!(queue.push(job.into(), TrafficKind::Production), JobPush::Queued);
     }
     while queue.stats().completed < 3 {
         std::thread::yield_now();
@@ -234,7 +235,7 @@ fn jobs_are_handed_out() {
     // One that dies with a job in its hands gives it back.
     let trap = plane.module("trap_on_job", &ECHO.replace("(drop (call $write", "(unreachable) (drop (call $write"));
     plane.start_on(definition(vec![container(&trap)]), TaskHost::Fargate, TaskOverrides::default(), Some("web"));
-    queue.push("four".into());
+    queue.push("four".into(), TrafficKind::Production);
     while queue.stats().requeued < 1 {
         std::thread::yield_now();
     }

@@ -1133,3 +1133,4 @@ mod scaling;
 mod service_event_texts;
 mod task_lifecycle;
 mod task_protection;
+mod traffic;

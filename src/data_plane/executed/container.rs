@@ -21,6 +21,7 @@ use crate::data_plane::sandbox::{self, Launch, Special};
 use crate::data_plane::stdio::{CHECK_OUTPUT_BYTES, CapturedLogs, ContainerOutput, Input, OutputSettings};
 use crate::model::health_command::HealthCommand;
 use crate::model::task::ContainerExit;
+use crate::model::traffic::TrafficKind;
 use crate::model::units::{Duration, Fuel, Timestamp};
 use crate::model::usage::TaskUsage;
 use crate::model::work::{Step, StepEnd};
@@ -140,7 +141,7 @@ impl ExecutedTask {
             }
         }
         let jobs = JobQueue::new(self.work.clock.clone());
-        container.input.begin_again(Some(jobs.reader()));
+        container.input.begin_again(Some(jobs.reader(None)));
         let seed = GuestSeed {
             simulation: self.work.seed,
             task: self.start.task,
@@ -234,7 +235,7 @@ impl ExecutedContainer {
             StepEnd::Began | StepEnd::Done => {}
             StepEnd::Job(line) => {
                 // The queue is this guest's own and holds one job at a time.
-                let _ = self.jobs.push(line);
+                let _ = self.jobs.push(line, TrafficKind::Production);
             }
             StepEnd::EndOfInput => self.end_input(),
         }

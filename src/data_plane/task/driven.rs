@@ -159,8 +159,7 @@ impl Task {
             container.meter.begin_again();
             container.memory.begin_turn(shared.clock.now().0);
             container.output.begin_again(&container.memory);
-            let service = self.start.service.as_deref();
-            let jobs = service.and_then(|service| shared.job_reader(service, &self.start.task_definition));
+            let jobs = shared.job_reader(&self.start);
             container.input.begin_again(jobs.filter(|(index, _)| *index == container_index).map(|(_, reader)| reader));
         }
         self.run_place(container_index);

@@ -13,7 +13,7 @@ use super::task::{ContainerWork, Doing};
 use super::work::NEVER;
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult};
 use crate::control_plane::event::TaskStep;
-use crate::model::ids::TaskId;
+use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::task::ContainerExit;
 use crate::model::units::{Timestamp, VcpuNanos};
 use crate::model::work::{Step, StepEnd};
@@ -194,7 +194,7 @@ impl SimulatedPlane {
             // For a job, and for no longer than until this moment.
             Doing::WaitingForJob => {
                 container.doing = Doing::Sleeping;
-                if let Some(service) = self.service_of(place) {
+                if let Some((service, _)) = self.jobs_of(place) {
                     self.services[service].wait_no_longer(token);
                 }
                 self.go_on(now, place, StepEnd::Done);
@@ -310,8 +310,8 @@ impl SimulatedPlane {
                             if let Step::WaitForJobUntil(at) = next {
                                 self.queue.add(at, Happening::Container { place, token });
                             }
-                            if let Some(service) = self.service_of(place) {
-                                self.services[service].wait(place, token);
+                            if let Some((service, deployment)) = self.jobs_of(place) {
+                                self.services[service].wait(place, token, deployment);
                             }
                             return None;
                         }
@@ -326,19 +326,20 @@ impl SimulatedPlane {
         self.tasks.get_mut(place.slot as usize)?.containers.get_mut(place.container as usize)
     }
 
-    /// The service whose jobs a container takes.
-    fn service_of(&mut self, place: Place) -> Option<usize> {
-        let (service, container) = self.tasks.get_mut(place.slot as usize)?.takes_jobs?;
-        (container == place.container as usize).then_some(service)
+    /// The service whose jobs a container takes, and its deployment, which says which of them.
+    fn jobs_of(&mut self, place: Place) -> Option<(usize, Option<DeploymentId>)> {
+        let task = self.tasks.get_mut(place.slot as usize)?;
+        let (service, container) = task.takes_jobs?;
+        (container == place.container as usize).then_some((service, task.start.deployment))
     }
 
     fn take_job(&mut self, now: Timestamp, place: Place) -> Option<std::sync::Arc<str>> {
-        let service = self.service_of(place)?;
+        let (service, deployment) = self.jobs_of(place)?;
         // One that is to stop takes no more.
         if self.container(place)?.is_stopping {
             return None;
         }
-        let job = self.services[service].take(now)?;
+        let job = self.services[service].take(now, deployment)?;
         let line = job.line.clone();
         self.container(place)?.job = Some(job);
         Some(line)
@@ -346,8 +347,8 @@ impl SimulatedPlane {
 
     fn leave_job(&mut self, now: Timestamp, place: Place, end: JobEnd) {
         let Some(job) = self.container(place).and_then(|container| container.job.take()) else { return };
-        let Some(service) = self.service_of(place) else { return };
-        self.services[service].leave(now, job, end);
+        let Some((service, deployment)) = self.jobs_of(place) else { return };
+        self.services[service].leave(now, job, end, deployment);
         if end == JobEnd::Died {
             // What was put back is there for others.
             self.services_to_serve.push(service);

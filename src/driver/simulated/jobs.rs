@@ -1,15 +1,19 @@
 //! The jobs of a service: those that wait, those that are worked on, and how long each took.
 //!
 //! As in real time a container asks for one job at a time, which ends the one before; a job whose task dies goes back to the front of
-//! the queue once and is lost the second time. Who has waited longest is served first, jobs as well as containers.
+//! the queue once and is lost the second time. Who has waited longest is served first, jobs as well as containers. While a deployment
+//! moves traffic, jobs wait in lanes, and only containers of the lane's deployment take them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::histogram::DurationHistogram;
 use super::processor::Place;
+use crate::model::ids::DeploymentId;
 use crate::model::job::{JobStats, QUEUED_MAX};
+use crate::model::lanes::Lanes;
 use crate::model::rng::{Draws, Stream};
+use crate::model::traffic::{TrafficKind, TrafficWeights};
 use crate::model::units::Timestamp;
 
 /// A job.
@@ -18,6 +22,9 @@ pub(super) struct Job {
     pub(super) line: Arc<str>,
     /// What it takes is drawn from these, whoever works on it.
     pub(super) draws: Draws,
+    kind: TrafficKind,
+    /// The number of its arrival.
+    number: u64,
     arrived_at: Timestamp,
     /// Whether a task died of it already.
     killed_one: bool,
@@ -30,15 +37,23 @@ pub(super) enum JobEnd {
     Died,
 }
 
+/// A container that waits for a job.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    place: Place,
+    /// Of its waiting.
+    token: u64,
+    deployment: Option<DeploymentId>,
+}
+
 /// The jobs of one service.
 #[derive(Clone, Debug)]
 pub(super) struct ServiceJobs {
     /// The container of its tasks that takes them; `None` is the first essential one.
     pub(super) container: Option<String>,
     seed: u64,
-    queue: VecDeque<Job>,
-    /// Containers that wait for one, each with the token of its waiting.
-    waiting: VecDeque<(Place, u64)>,
+    queue: Lanes<Job>,
+    waiting: VecDeque<Waiting>,
     stats: JobStats,
     /// From arrival to done.
     pub(super) latencies: DurationHistogram,
@@ -52,7 +67,7 @@ impl ServiceJobs {
         ServiceJobs {
             container,
             seed,
-            queue: VecDeque::new(),
+            queue: Lanes::default(),
             waiting: VecDeque::new(),
             stats: JobStats::default(),
             latencies: DurationHistogram::default(),
@@ -61,19 +76,25 @@ impl ServiceJobs {
     }
 
     /// A job arrives; one that finds the queue full is lost.
-    pub(super) fn arrive(&mut self, now: Timestamp, line: Arc<str>) {
+    pub(super) fn arrive(&mut self, now: Timestamp, line: Arc<str>, kind: TrafficKind) {
         self.stats.pushed += 1;
         if self.queue.len() >= QUEUED_MAX {
             self.stats.rejected += 1;
             return;
         }
-        let draws = Draws::of(self.seed, Stream::Work, self.stats.pushed);
-        self.queue.push_back(Job { line, draws, arrived_at: now, killed_one: false });
+        let number = self.stats.pushed;
+        let draws = Draws::of(self.seed, Stream::Work, number);
+        self.queue.push(Job { line, draws, kind, number, arrived_at: now, killed_one: false }, kind);
     }
 
-    /// Takes the next job to work on.
-    pub(super) fn take(&mut self, now: Timestamp) -> Option<Job> {
-        let job = self.queue.pop_front()?;
+    /// Gives each deployment its share of the jobs that wait and of those that come.
+    pub(super) fn direct(&mut self, weights: TrafficWeights) {
+        self.queue.direct(weights, |job| (job.number, job.kind));
+    }
+
+    /// Takes the next job for a deployment's tasks to work on.
+    pub(super) fn take(&mut self, now: Timestamp, deployment: Option<DeploymentId>) -> Option<Job> {
+        let job = self.queue.pop(deployment)?;
         self.stats.outstanding += 1;
         if !job.killed_one {
             self.waits.add(now.since(job.arrived_at));
@@ -82,22 +103,26 @@ impl ServiceJobs {
     }
 
     /// A container has nothing to do. The token says whether it still has when its turn comes.
-    pub(super) fn wait(&mut self, place: Place, token: u64) {
-        self.waiting.push_back((place, token));
+    pub(super) fn wait(&mut self, place: Place, token: u64, deployment: Option<DeploymentId>) {
+        self.waiting.push_back(Waiting { place, token, deployment });
     }
 
     /// A container waits no longer.
     pub(super) fn wait_no_longer(&mut self, token: u64) {
-        self.waiting.retain(|(_, waiting)| *waiting != token);
+        self.waiting.retain(|waiting| waiting.token != token);
     }
 
     /// The container that is to work on a job that waits, if there are both.
     pub(super) fn next_waiting(&mut self) -> Option<(Place, u64)> {
-        if self.queue.is_empty() { None } else { self.waiting.pop_front() }
+        if self.queue.len() == 0 {
+            return None;
+        }
+        let next = self.waiting.iter().position(|waiting| self.queue.has(waiting.deployment))?;
+        self.waiting.remove(next).map(|waiting| (waiting.place, waiting.token))
     }
 
-    /// A container leaves its job.
-    pub(super) fn leave(&mut self, now: Timestamp, mut job: Job, end: JobEnd) {
+    /// A container of a deployment leaves its job.
+    pub(super) fn leave(&mut self, now: Timestamp, mut job: Job, end: JobEnd, deployment: Option<DeploymentId>) {
         self.stats.outstanding -= 1;
         match end {
             JobEnd::Done => {
@@ -108,7 +133,8 @@ impl ServiceJobs {
             JobEnd::Died => {
                 job.killed_one = true;
                 self.stats.requeued += 1;
-                self.queue.push_front(job);
+                let kind = job.kind;
+                self.queue.put_back(job, kind, deployment);
             }
         }
     }

@@ -11,6 +11,7 @@ mod containers;
 mod digest;
 mod executed;
 pub mod histogram;
+mod hooks;
 mod jobs;
 mod messages;
 mod plane;
@@ -31,6 +32,7 @@ use self::histogram::DurationHistogram;
 use self::messages::Messages;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::hook_tasks::HookTasks;
 use super::journal::JournalOptions;
 use super::kept_journal::KeptJournal;
 use super::plans::{PlannedCluster, Plans, set_up};
@@ -49,6 +51,7 @@ use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::RequestId;
 use crate::model::recent::Percentiles;
+use crate::model::task::TaskStatus;
 use crate::model::units::{Duration, Timestamp};
 
 /// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
@@ -129,6 +132,8 @@ pub struct Simulation {
     /// The answers that somebody waits for.
     answers: BTreeMap<RequestId, Result<Response, RequestError>>,
     last_request: u64,
+    /// Lifecycle hooks that are tasks.
+    hook_tasks: HookTasks,
     next_usage: Option<Timestamp>,
     run_until: Option<Timestamp>,
     /// How many events the control plane has taken in.
@@ -182,6 +187,7 @@ impl Simulation {
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
             last_request: 0,
+            hook_tasks: HookTasks::default(),
             next_usage,
             run_until: run_for.map(|time| Timestamp::ZERO + time),
             event_count: 0,
@@ -438,11 +444,22 @@ impl Simulation {
             }
             Action::StartTask(start) => self.plane.start_task(now, &start),
             Action::StopTask { task } => self.plane.stop_task(now, task),
+            Action::DirectTraffic { service, weights } => self.plane.direct_traffic(&service, weights),
+            Action::CallHook(call) => self.call_hook(&call),
+            Action::EndHook { hook } => self.end_hook(hook),
             Action::Respond { request_id, response } => {
+                if self.hook_task_asked(request_id, &response) {
+                    return;
+                }
                 self.answers.insert(request_id, response);
             }
             Action::Meter(fact) => self.meter.record(&fact),
-            Action::Notify(notification) => self.tell(now, &notification),
+            Action::Notify(notification) => {
+                if let Notification::Task { task, last_status: TaskStatus::Stopped, .. } = notification {
+                    self.hook_task_over(task);
+                }
+                self.tell(now, &notification);
+            }
         }
     }
 

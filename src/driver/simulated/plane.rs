@@ -24,6 +24,7 @@ use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
+use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
 use crate::model::work::Work;
@@ -69,6 +70,8 @@ pub(super) struct SimulatedPlane {
     seed: u64,
     cpu_period: Duration,
     last_token: u64,
+    /// Tasks whose output somebody is going to ask for: the container, and what it had printed at the end.
+    outputs: BTreeMap<TaskId, (usize, Vec<u8>)>,
     /// Work of tasks that are over.
     past_work: Flow,
 }
@@ -154,6 +157,7 @@ impl SimulatedPlane {
             seed: settings.seed,
             cpu_period: settings.cpu_period,
             last_token: 0,
+            outputs: BTreeMap::new(),
             past_work: Flow::default(),
         }
     }
@@ -181,13 +185,32 @@ impl SimulatedPlane {
 
     fn arrive(&mut self, now: Timestamp, load: usize) {
         let LoadStream { arrivals, service, line } = &mut self.loads[load];
+        let kind = arrivals.load().traffic;
         while arrivals.take_due(now).is_some() {
-            self.services[*service].arrive(now, line.clone());
+            self.services[*service].arrive(now, line.clone(), kind);
         }
         if let Some(at) = arrivals.peek() {
             self.queue.add(at, Happening::Arrival { load });
         }
         self.services_to_serve.push(*service);
+    }
+
+    /// Gives the tasks of each deployment of a service their share of its jobs, from here on.
+    pub(super) fn direct_traffic(&mut self, service: &str, weights: TrafficWeights) {
+        // One without load has no traffic.
+        let Some(service) = self.services_by_name.get(service) else { return };
+        self.services[*service].direct(weights);
+        self.services_to_serve.push(*service);
+    }
+
+    /// Keeps what the `container` of a task prints until somebody takes it.
+    pub(super) fn keep_output(&mut self, task: TaskId, container: usize) {
+        self.outputs.insert(task, (container, Vec::new()));
+    }
+
+    /// What was kept of a task that is over.
+    pub(super) fn take_output(&mut self, task: TaskId) -> Vec<u8> {
+        self.outputs.remove(&task).map(|(_, output)| output).unwrap_or_default()
     }
 
     pub(super) fn launch_instance(
@@ -452,6 +475,11 @@ impl SimulatedPlane {
         let Some(slot) = self.slots.remove(&task) else { return };
         let Some(state) = self.tasks.remove(slot as usize) else { return };
         self.past_work.add(state.computed);
+        if let Some((container, output)) = self.outputs.get_mut(&task)
+            && let Some(executed) = &state.executed
+        {
+            *output = executed.logs(*container).stdout;
+        }
         match state.start.host {
             TaskHost::Fargate => {
                 self.processors.remove(state.processor);

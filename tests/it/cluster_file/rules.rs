@@ -650,6 +650,204 @@ jobs_per_second = 1
     );
 }
 
+/// Claim: ecs-semantics §5.8 holds for deployments that move traffic. Method: each rule broken once.
+#[test]
+fn traffic() {
+    check(
+        r#"
+[[task_definition]]
+family = "on-instances"
+container = [{ name = "main", image = "app.wasm", memory = 128 }]
+[[service]]
+name = "a"
+task_definition = "app"
+desired_count = 1
+deployment_configuration = { strategy = "BLUEGREEN" }
+[[service]]
+name = "b"
+task_definition = "app"
+desired_count = 1
+  [service.deployment_configuration]
+  strategy = "BLUE_GREEN"
+  canary_configuration = { canary_percent = 10 }
+  early_success_criteria = { enable = true, healthy_percent = 100, source_service_revision_cleanup = "BLOCKING" }
+[[service]]
+name = "c"
+task_definition = "app"
+desired_count = 1
+  [service.deployment_configuration]
+  strategy = "LINEAR"
+  bake_time_in_minutes = 1441
+  linear_configuration = { step_percent = 2.9, step_bake_time_in_minutes = 2000, step = 1 }
+[[service]]
+name = "d"
+task_definition = "app"
+desired_count = 1
+  [service.deployment_configuration]
+  strategy = "CANARY"
+  canary_configuration = { canary_percent = 5.05 }
+  [[service.deployment_configuration.lifecycle_hooks]]
+  task_definition = "ap"
+  lifecycle_stages = []
+  [[service.deployment_configuration.lifecycle_hooks]]
+  task_definition = "on-instances"
+  lifecycle_stages = ["PRE_SCALE_UP", "SCALE_UP"]
+  timeout_configuration = { timeout_in_minutes = 20161, action = "STOP" }
+  [[service.deployment_configuration.lifecycle_hooks]]
+  target_type = "PAUSE"
+  task_definition = "app"
+  lifecycle_stages = ["PRODUCTION_TRAFFIC_SHIFT"]
+  [[service.deployment_configuration.lifecycle_hooks]]
+  lifecycle_stages = ["POST_SCALE_UP"]
+[[service]]
+name = "e"
+task_definition = "app"
+desired_count = 1
+deployment_configuration = { lifecycle_hooks = [{ task_definition = "app", lifecycle_stages = ["POST_SCALE_UP"] }] }
+[[service]]
+name = "f"
+task_definition = "on-instances"
+scheduling_strategy = "DAEMON"
+deployment_configuration = { strategy = "CANARY" }
+"#,
+        expect![[r#"
+            9:41: service[0].deployment_configuration.strategy: "BLUEGREEN" is not valid here: "ROLLING", "BLUE_GREEN", "LINEAR" or "CANARY"
+              help: did you mean "BLUE_GREEN"?
+            14:3: service[1].deployment_configuration.bake_time_in_minutes: strategy "BLUE_GREEN" needs bake_time_in_minutes
+            16:26: service[1].deployment_configuration.canary_configuration: canary_configuration does not go with strategy "BLUE_GREEN"
+            17:28: service[1].deployment_configuration.early_success_criteria: early success is of strategy "ROLLING" only
+            24:26: service[2].deployment_configuration.bake_time_in_minutes: a bake time is at most 1440 minutes
+            25:43: service[2].deployment_configuration.linear_configuration.step_percent: step_percent is from 3.0 to 100.0 in steps of 0.1
+            25:76: service[2].deployment_configuration.linear_configuration.step_bake_time_in_minutes: a bake time is at most 1440 minutes
+            25:82: service[2].deployment_configuration.linear_configuration.step: unknown key `step`
+              help: did you mean `step_percent`?
+            32:45: service[3].deployment_configuration.canary_configuration.canary_percent: canary_percent is from 0.1 to 100.0 in steps of 0.1
+            34:21: service[3].deployment_configuration.lifecycle_hooks[0].task_definition: task definition "ap" is not defined in this file
+              help: did you mean "app"?
+            35:22: service[3].deployment_configuration.lifecycle_hooks[0].lifecycle_stages: a lifecycle hook names at least one stage
+            37:21: service[3].deployment_configuration.lifecycle_hooks[1].task_definition: task definition "on-instances" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            38:39: service[3].deployment_configuration.lifecycle_hooks[1].lifecycle_stages[1]: "SCALE_UP" is not valid here: "RECONCILE_SERVICE", "PRE_SCALE_UP", "POST_SCALE_UP", "TEST_TRAFFIC_SHIFT", "POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT" or "POST_PRODUCTION_TRAFFIC_SHIFT"
+              help: did you mean "PRE_SCALE_UP"?
+            39:50: service[3].deployment_configuration.lifecycle_hooks[1].timeout_configuration.timeout_in_minutes: timeout_in_minutes is above 0 and at most 20160
+            39:66: service[3].deployment_configuration.lifecycle_hooks[1].timeout_configuration.action: "STOP" is not valid here: "ROLLBACK" or "CONTINUE"
+            42:21: service[3].deployment_configuration.lifecycle_hooks[2].task_definition: a hook of target_type "PAUSE" runs nothing
+            43:23: service[3].deployment_configuration.lifecycle_hooks[2].lifecycle_stages[0]: a pause cannot be at PRODUCTION_TRAFFIC_SHIFT
+            44:3: service[3].deployment_configuration.lifecycle_hooks[3].task_definition: `task_definition` is missing
+            50:48: service[4].deployment_configuration.lifecycle_hooks: lifecycle hooks need strategy "BLUE_GREEN", "LINEAR" or "CANARY"
+            50:69: service[4].deployment_configuration.lifecycle_hooks[0].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            55:41: service[5].deployment_configuration.strategy: a DAEMON service has one task on each instance: strategy "ROLLING""#]],
+    );
+}
+
+/// Claim: an update of a service names what is there, and something to change. Method: each rule broken once.
+#[test]
+fn service_updates() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+launch_type = "FARGATE"
+[[update_service]]
+service = "wep"
+[[update_service]]
+at = "1s"
+service = "web"
+task_definition = "app:7"
+[[update_service]]
+service = "web"
+task_definition = "app"
+desired_count = -1
+force_new_deployment = true
+"#,
+        expect![[r#"
+            4:19: service[0].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            7:1: update_service[0]: an update_service needs task_definition, desired_count or both
+            8:11: update_service[0].service: service "wep" is not defined in this file
+              help: did you mean "web"?
+            12:19: update_service[1].task_definition: task definition "app" has no revision 7: this file defines 1 of it
+            15:19: update_service[2].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            16:17: update_service[2].desired_count: -1 is not within the limits: 0 or more
+            17:1: update_service[2].force_new_deployment: `force_new_deployment` is not available yet"#]],
+    );
+}
+
+/// Claim: what a file says of strategies and hooks is what the service gets. Method: a file with all of it.
+#[test]
+fn strategies_and_hooks_are_read() {
+    let folder = folder();
+    let text = r#"
+[[task_definition]]
+family = "web"
+cpu = "256"
+memory = "512"
+network_mode = "awsvpc"
+container = [{ name = "main", image = "app.wasm" }]
+[[service]]
+name = "web"
+task_definition = "web"
+desired_count = 1
+launch_type = "FARGATE"
+  [service.deployment_configuration]
+  strategy = "CANARY"
+  maximum_percent = 100
+  bake_time_in_minutes = 0.1
+  canary_configuration = { canary_percent = 12.5, canary_bake_time_in_minutes = 0.5 }
+  lifecycle_hooks = [
+    { task_definition = "web", lifecycle_stages = ["POST_SCALE_UP", "PRE_SCALE_UP"], hook_details = "x", timeout_configuration = { timeout_in_minutes = 2, action = "CONTINUE" } },
+    { target_type = "PAUSE", lifecycle_stages = ["POST_TEST_TRAFFIC_SHIFT"] },
+  ]
+"#;
+    let path = folder.path().join("cluster.toml");
+    let spec = ClusterFile::parse(text, &path, &Catalog::embedded()).unwrap();
+    let configuration = &spec.services[0].deployment_configuration;
+    expect![[r#"
+        (
+            Canary {
+                canary_millipercent: 12500,
+                canary_bake_time: 30s,
+            },
+            Some(
+                6s,
+            ),
+            [
+                DeploymentHook {
+                    target: TaskDefinition(
+                        TaskDefinitionRef {
+                            family: "web",
+                            revision: None,
+                        },
+                    ),
+                    stages: {
+                        PreScaleUp,
+                        PostScaleUp,
+                    },
+                    details: Some(
+                        "x",
+                    ),
+                    timeout: 120s,
+                    on_timeout: Continue,
+                },
+                DeploymentHook {
+                    target: Pause,
+                    stages: {
+                        PostTestTrafficShift,
+                    },
+                    details: None,
+                    timeout: 86400s,
+                    on_timeout: Rollback,
+                },
+            ],
+        )
+    "#]]
+    .assert_debug_eq(&(configuration.strategy, configuration.bake_time, &configuration.lifecycle_hooks));
+}
+
 /// Claim: tasks must have a place to run. Method: too large for the instances, no instances, a definition that is not for
 /// Fargate.
 #[test]

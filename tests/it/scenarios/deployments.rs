@@ -41,19 +41,19 @@ fn web(configuration: &str) -> World {
 }
 
 /// Registers revision 2 of `web`, whose tasks behave so, and deploys it at this moment.
-fn deploy(world: &mut World, behaviour: Behaviour) {
+pub(super) fn deploy(world: &mut World, behaviour: Behaviour) {
     world.behave("web:2", behaviour);
     world.done(Request::RegisterTaskDefinition(Box::new(task_definition("web", 512, 1024))));
     let update = UpdateService { service: "web".into(), task_definition: Some(latest("web")), ..Default::default() };
     world.done(Request::UpdateService(Box::new(update)));
 }
 
-fn never_runs() -> Behaviour {
+pub(super) fn never_runs() -> Behaviour {
     Behaviour { end: End::FailToStart { reason: "CannotPullContainerError: no such image" }, ..Behaviour::default() }
 }
 
 /// The service events from a moment on.
-fn since(world: &World, moment: u64) -> String {
+pub(super) fn since(world: &World, moment: u64) -> String {
     let is_later = |line: &&str| {
         let seconds = line.split_once("s ").and_then(|(at, _)| at.parse::<f64>().ok());
         #[expect(clippy::cast_precision_loss, reason = "seconds of a scenario are few")]
@@ -63,7 +63,7 @@ fn since(world: &World, moment: u64) -> String {
 }
 
 /// What has become of the service's deployments, newest record first: status and reason.
-fn records(world: &World) -> String {
+pub(super) fn records(world: &World) -> String {
     let service = &world.plane.state().services["web"];
     let line = |record: &longshore::control_plane::deployment_records::ServiceDeployment| {
         let reason = record.status_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -72,7 +72,7 @@ fn records(world: &World) -> String {
     service.service_deployments.iter().map(line).collect()
 }
 
-fn set_alarm(world: &mut World, state: AlarmState) {
+pub(super) fn set_alarm(world: &mut World, state: AlarmState) {
     world.done(Request::SetAlarmState { alarm: "errors".into(), state, reason: "by hand".into() });
 }
 
