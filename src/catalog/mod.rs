@@ -103,6 +103,13 @@ impl Catalog {
         self.region(region)?.ec2_hourly[self.instance_type_index(instance_type)?]
     }
 
+    /// What a burstable type has of each of its vCPUs without CPU credits, in percent; `None` for any other type.
+    pub fn burst_baseline_percent(&self, instance_type: &str) -> Option<u32> {
+        let row = rows(INSTANCE_TYPES).find(|row| row.split(',').next() == Some(instance_type))?;
+        let whole = row.split(',').nth(7)?.split('.').next().filter(|whole| !whole.is_empty())?;
+        Some(parse_integer(whole, row))
+    }
+
     fn instance_type_index(&self, name: &str) -> Option<usize> {
         self.instance_types.binary_search_by(|instance_type| instance_type.name.as_str().cmp(name)).ok()
     }
