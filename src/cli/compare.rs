@@ -16,7 +16,6 @@ use crate::driver::compare::recommendation::{Choice, money};
 use crate::driver::compare::report::ComparisonReport;
 use crate::driver::compare::sizing::TaskSize;
 use crate::driver::compare::{CompareError, CompareOptions, CompareStep, Comparison, Row, compare as compare_cluster};
-use crate::driver::simulated::SimulationOptions;
 use crate::model::units::Timestamp;
 use crate::model::work::Work;
 
@@ -43,10 +42,7 @@ pub(super) fn compare(arguments: &CompareArguments) -> Outcome {
     let executed = spec.task_definitions.iter().filter(|definition| definition.work == Work::Executed).count();
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let data_plane = DataPlaneOptions { image_observer: Some(image_observer), ..arguments.images.data_plane_options() };
-    let options = CompareOptions {
-        simulation: SimulationOptions { data_plane, ..SimulationOptions::default() },
-        p99_tolerance_percent: arguments.p99_tolerance,
-    };
+    let options = CompareOptions { data_plane, p99_tolerance_percent: arguments.p99_tolerance };
     let mut progress = Progress::new(executed);
     let compared = while_images_are_made(&images, || {
         compare_cluster(&spec, &options, |step| {

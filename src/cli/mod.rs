@@ -12,6 +12,7 @@ mod file_watch;
 mod format;
 mod live_view;
 mod plain_view;
+mod replay;
 mod run;
 mod run_task;
 mod scaling_view;
@@ -20,7 +21,7 @@ mod simulate;
 mod summary;
 mod validate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
 use crate::driver::compare::P99_TOLERANCE_PERCENT;
+use crate::driver::journal::{ActionsForm, JournalOptions};
 
 /// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
 #[derive(Debug, Parser)]
@@ -50,6 +52,8 @@ enum Command {
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
     Deploy(DeployArguments),
+    /// Lead a cluster through its journal again and show it at any moment; fail where it does something else than was recorded
+    Replay(ReplayArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
 }
@@ -80,6 +84,8 @@ struct RunArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    journal: JournalArguments,
     /// Apply the cluster file again whenever it is saved
     #[arg(long)]
     watch: bool,
@@ -108,6 +114,8 @@ struct SimulateArguments {
     log_dir: Option<PathBuf>,
     #[command(flatten)]
     images: ImageArguments,
+    #[command(flatten)]
+    journal: JournalArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -175,6 +183,69 @@ struct RunTaskArguments {
     /// Arguments of the guest
     #[arg(last = true)]
     arguments: Vec<String>,
+}
+
+/// The journal that a command writes.
+#[derive(Debug, clap::Args)]
+struct JournalArguments {
+    /// Write everything that happens into this file, for `longshore replay`
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// How the journal holds the actions that follow from each event
+    #[arg(long, value_enum, default_value_t, requires = "journal")]
+    journal_actions: JournalActions,
+}
+
+impl JournalArguments {
+    /// The journal that is asked for, if one is, of the cluster in `file`.
+    fn options(&self, file: &Path) -> Result<Option<JournalOptions>, Failure> {
+        let Some(path) = self.journal.clone() else { return Ok(None) };
+        if path.as_os_str() == "-" {
+            complain("--journal - would mix the journal with what is printed: name a file");
+            return Err(Failure::BadInput);
+        }
+        if let (Ok(journal), Ok(file)) = (path.canonicalize(), file.canonicalize())
+            && journal == file
+        {
+            complain(format!("--journal {}: that is the cluster file, and it would be overwritten", path.display()));
+            return Err(Failure::BadInput);
+        }
+        Ok(Some(JournalOptions { path, actions: self.journal_actions.into() }))
+    }
+}
+
+/// How a journal holds actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum JournalActions {
+    /// All of them: a replay says which one differs
+    #[default]
+    Whole,
+    /// Their number and a checksum, in about half the space: a replay says that they differ
+    Digest,
+}
+
+impl From<JournalActions> for ActionsForm {
+    fn from(actions: JournalActions) -> ActionsForm {
+        match actions {
+            JournalActions::Whole => ActionsForm::Whole,
+            JournalActions::Digest => ActionsForm::Digest,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct ReplayArguments {
+    /// The journal, as `longshore run --journal` and `simulate --journal` write it
+    journal: PathBuf,
+    /// Stop at this time: since the cluster's start, as in `90s` or `1h 30m`, or a date, as in `2026-01-31T08:30:00Z`
+    #[arg(long, value_name = "TIME", value_parser = replay::parse_time, conflicts_with = "at_event")]
+    until: Option<replay::Time>,
+    /// Stop after this event, counted from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    at_event: Option<u64>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -269,6 +340,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };
     match outcome {

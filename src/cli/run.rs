@@ -16,7 +16,7 @@ use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
 use crate::driver::report::Report;
-use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster};
+use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::ids::IdForm;
 
@@ -52,8 +52,14 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
         event_watcher,
+        journal: arguments.journal.options(&arguments.file)?,
     };
-    let cluster = while_images_are_made(&images, || RunningCluster::start(spec, options)).map_err(failed)?;
+    let started = while_images_are_made(&images, || RunningCluster::start(spec, options));
+    let cluster = started.map_err(|error| {
+        complain(&error);
+        // Nothing has run yet, and another path will do.
+        if matches!(error, StartError::Journal(_)) { Failure::BadInput } else { Failure::Failed }
+    })?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
@@ -62,6 +68,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let edits = Edits::of(arguments);
     let snapshot = follow(cluster, &notices, &images, view, &stop_requests, edits, ids).map_err(failed)?;
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
+        complain(trouble);
+    }
+    if let Some(trouble) = &snapshot.journal_trouble {
         complain(trouble);
     }
     match arguments.format {

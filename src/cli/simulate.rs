@@ -45,7 +45,8 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         image_observer: Some(image_observer),
         ..arguments.images.data_plane_options()
     };
-    let options = SimulationOptions { event_watcher, data_plane, ..SimulationOptions::default() };
+    let journal = arguments.journal.options(&arguments.file)?;
+    let options = SimulationOptions { event_watcher, data_plane, journal, ..SimulationOptions::default() };
     let started = while_images_are_made(&images, || Simulation::new(&spec, options));
     let mut simulation = started.map_err(|error| {
         complain(error);
@@ -60,6 +61,9 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
     // The file ends when nobody has anything to say any more.
     drop(simulation);
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
+        complain(trouble);
+    }
+    if let Some(trouble) = &snapshot.journal_trouble {
         complain(trouble);
     }
     match arguments.format {

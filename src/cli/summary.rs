@@ -80,6 +80,16 @@ pub(super) fn section(text: &mut String, title: &str, table: Option<Table>) {
     }
 }
 
+/// Adds a section of rows that are worked out elsewhere.
+pub(super) fn append_rows<const COLUMNS: usize>(
+    text: &mut String,
+    title: &str,
+    heads: &[&str; COLUMNS],
+    of: Vec<[String; COLUMNS]>,
+) {
+    section(text, title, rows(heads, of));
+}
+
 /// A table of plain columns; those named in `right` hold numbers.
 pub(super) fn table(header: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();

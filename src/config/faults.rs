@@ -62,7 +62,14 @@ pub(super) fn read_faults<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Re
 }
 
 fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
-    let moment = at.need("at").and_then(|value| value.duration());
+    let mean_time_between = at.duration("mean_time_between");
+    let moment = match at.has("mean_time_between") {
+        true => at.get("at").map_or(Some(Duration::ZERO), |value| value.duration()),
+        false => at.need("at").and_then(|value| value.duration()),
+    };
+    if mean_time_between.is_some_and(|mean| mean < Duration::from_secs(1)) {
+        at.reject("mean_time_between", "mean_time_between is at least 1s");
+    }
     let value = at.need("kind");
     let capacity_provider = at.get("capacity_provider").and_then(|value| value.string()).map(Arc::from);
     let service = at.get("service").and_then(|value| value.string()).map(Arc::from);
@@ -115,7 +122,7 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
         }
         Kind::Drain => FaultKind::Drain { capacity_provider, count: one },
     };
-    Some(Fault { at: moment?, kind })
+    Some(Fault { at: moment?, mean_time_between, kind })
 }
 
 /// Reads the instance refreshes. What one does not say of its launch template is the group's.

@@ -69,7 +69,11 @@ pub const TABLES: &[&TableKeys] = &[
     &CONTAINER_OVERRIDE,
     &LOAD,
     &LOAD_STEP,
+    &LOAD_SINE,
+    &LOAD_SPIKE,
     &FAULT,
+    &SIMULATION,
+    &MESSAGES,
     &INSTANCE_REFRESH,
     &REFRESH_PREFERENCES,
 ];
@@ -90,6 +94,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "load",
         "fault",
         "instance_refresh",
+        "simulation",
     ],
     planned: &[],
 };
@@ -187,9 +192,27 @@ pub(super) const INSTANCE_MAINTENANCE_POLICY: TableKeys = TableKeys {
     planned: &[],
 };
 
+pub(super) const SIMULATION: TableKeys = TableKeys { table: "simulation", keys: &["messages"], planned: &[] };
+
+pub(super) const MESSAGES: TableKeys = TableKeys {
+    table: "simulation.messages",
+    keys: &["lost", "late", "repeated", "delay", "resent_after"],
+    planned: &[],
+};
+
 pub(super) const FAULT: TableKeys = TableKeys {
     table: "fault",
-    keys: &["at", "kind", "capacity_provider", "service", "count", "duration", "boot_time", "availability_zone"],
+    keys: &[
+        "at",
+        "mean_time_between",
+        "kind",
+        "capacity_provider",
+        "service",
+        "count",
+        "duration",
+        "boot_time",
+        "availability_zone",
+    ],
     planned: &[],
 };
 
@@ -622,9 +645,28 @@ pub(super) const LOG_NORMAL: TableKeys =
 
 pub(super) const LOAD: TableKeys = TableKeys {
     table: "load",
-    keys: &["service", "container", "job", "arrivals", "jobs_per_second", "steps"],
+    keys: &[
+        "service",
+        "container",
+        "job",
+        "arrivals",
+        "jobs_per_second",
+        "steps",
+        "sine",
+        "spikes",
+        "trace",
+        "rows",
+        "scale",
+        "stretch",
+    ],
     planned: &[],
 };
+
+pub(super) const LOAD_SINE: TableKeys =
+    TableKeys { table: "load.sine", keys: &["mean", "amplitude", "period", "peak"], planned: &[] };
+
+pub(super) const LOAD_SPIKE: TableKeys =
+    TableKeys { table: "load.spikes", keys: &["at", "duration", "jobs_per_second"], planned: &[] };
 
 pub(super) const LOAD_STEP: TableKeys =
     TableKeys { table: "load.steps", keys: &["at", "jobs_per_second"], planned: &[] };

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::event::{ContainerStateChange, InstanceAttribute, TaskStateChange, TaskStep};
 use super::request_error::RequestError;
 use crate::model::capacity::InstanceLaunch;
@@ -12,9 +14,11 @@ use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{MeteringFact, TaskUsage};
+use crate::model::written_form::{by_name, is_default};
 
 /// Something to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Launch an EC2 instance: `InstanceRunning` after its boot time, or `InstanceLaunchFailed`.
     LaunchInstance {
@@ -49,13 +53,15 @@ pub enum Action {
 }
 
 /// All that the data plane needs to know to run a task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskStart {
     /// The task.
     pub task: TaskId,
     /// What it runs.
+    #[serde(serialize_with = "by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// Changes to the task definition.
+    #[serde(skip_serializing_if = "is_default")]
     pub overrides: Arc<TaskOverrides>,
     /// Where it runs.
     pub host: TaskHost,
@@ -90,7 +96,8 @@ impl TaskStateChange {
 }
 
 /// Where a task runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskHost {
     /// A container instance: its worker pool, by weight.
     Ec2(ContainerInstanceId),
@@ -99,7 +106,8 @@ pub enum TaskHost {
 }
 
 /// The answer to a request that was granted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Response {
     /// Done; there is nothing to add.
     Done,
@@ -140,7 +148,7 @@ pub enum Response {
 }
 
 /// Why nothing was done for a task. **Source:** ecs-semantics §2.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskFailure {
     /// The task.
     pub task: TaskId,
@@ -151,7 +159,7 @@ pub struct TaskFailure {
 }
 
 /// Why an instance did not take a task. **Source:** ecs-semantics §4.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// The instance, if there is one.
     pub instance: Option<ContainerInstanceId>,
@@ -162,7 +170,8 @@ pub struct Failure {
 }
 
 /// News for whoever watches the cluster. **Source:** ecs-semantics §5.11, §10.3.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Notification {
     /// A task's status or that of a container of it changed.
     Task {
@@ -173,6 +182,7 @@ pub enum Notification {
         /// Its desired status.
         desired_status: DesiredStatus,
         /// Why it ended or is ending.
+        #[serde(skip_serializing_if = "is_default")]
         stop_code: Option<StopCode>,
         /// Its version with this change. **Source:** ecs-semantics §2.1.
         version: u64,
@@ -257,7 +267,8 @@ pub enum Notification {
 }
 
 /// Names of `ECS Service Action` events. **Source:** ecs-semantics §10.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ServiceActionEvent {
     /// `SERVICE_STEADY_STATE`: it has become steady.
     SteadyState,
@@ -302,7 +313,8 @@ impl ServiceActionEvent {
 }
 
 /// Names of `ECS Deployment State Change` events. **Source:** ecs-semantics §10.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeploymentEvent {
     /// `SERVICE_DEPLOYMENT_IN_PROGRESS`.
     InProgress,

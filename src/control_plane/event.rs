@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
@@ -17,9 +19,11 @@ use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{TaskUsage, UsageSample};
+use crate::model::written_form::is_default;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// A client asks for something; answered by exactly one `Action::Respond` of the same id in the same call.
     Request {
@@ -110,7 +114,8 @@ pub enum Event {
 }
 
 /// Whether an outage begins or ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OutageChange {
     /// Instances there are lost and launches there fail.
     Begins,
@@ -119,22 +124,27 @@ pub enum OutageChange {
 }
 
 /// What the data plane says of a task. Facts that are `None` have not happened yet or were reported before.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct TaskStateChange {
     /// The task.
     pub task: TaskId,
     /// The step that it took.
     pub step: TaskStep,
     /// When its images began to be pulled.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pull_started_at: Option<Timestamp>,
     /// When its images were there.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pull_stopped_at: Option<Timestamp>,
     /// Containers whose status changed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub containers: Vec<ContainerStateChange>,
 }
 
 /// The steps that a data plane takes a task through, in order. Steps may be left out but never go back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TaskStep {
     /// Its images are being pulled. Not reported when they are all there.
     Pulling,
@@ -147,27 +157,33 @@ pub enum TaskStep {
         /// Everything that it used.
         usage: TaskUsage,
         /// Why it could not be started (`CannotPullContainerError: ...`), if that is so.
+        #[serde(default, skip_serializing_if = "is_default")]
         failed_to_start: Option<String>,
     },
 }
 
 /// What the data plane says of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ContainerStateChange {
     /// Its index in the task definition.
     pub container_index: usize,
     /// Its status.
     pub status: ContainerStatus,
     /// How it ended, when it did.
+    #[serde(skip_serializing_if = "is_default")]
     pub exit: ContainerExit,
     /// Its health, if that is what changed.
+    #[serde(skip_serializing_if = "is_default")]
     pub health: Option<HealthStatus>,
     /// How many times it was started again so far.
+    #[serde(skip_serializing_if = "is_default")]
     pub restart_count: u32,
 }
 
 /// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// RegisterTaskDefinition. Its revision is assigned.
     RegisterTaskDefinition(Box<TaskDefinition>),
@@ -339,7 +355,8 @@ pub enum Request {
 }
 
 /// Whether a container instance with tasks is deregistered. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deregistration {
     /// It is refused.
     WhenEmpty,
@@ -348,7 +365,8 @@ pub enum Deregistration {
 }
 
 /// The parameters of UpdateAutoScalingGroup; `None` leaves as it is. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UpdateAutoScalingGroup {
     /// The capacity provider whose group it is.
     pub capacity_provider: Arc<str>,
@@ -361,7 +379,8 @@ pub struct UpdateAutoScalingGroup {
 }
 
 /// A sample of a metric.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PutMetricData {
     /// The metric; not one of AWS' own namespaces.
     pub metric: MetricId,
@@ -370,7 +389,8 @@ pub struct PutMetricData {
 }
 
 /// The parameters of RegisterScalableTarget; `None` leaves as it is. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RegisterScalableTarget {
     /// The service.
     pub service: Arc<str>,
@@ -383,7 +403,8 @@ pub struct RegisterScalableTarget {
 }
 
 /// The parameters of UpdateService; `None` leaves as it is. **Source:** ecs-semantics §5.5.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UpdateService {
     /// The service.
     pub service: Arc<str>,
@@ -410,7 +431,8 @@ pub struct UpdateService {
 }
 
 /// A custom attribute of a container instance. **Source:** ecs-semantics §3.5.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceAttribute {
     /// The instance.
     pub instance: ContainerInstanceId,
@@ -421,7 +443,8 @@ pub struct InstanceAttribute {
 }
 
 /// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deletion {
     /// Only one that is scaled to zero.
     #[default]
@@ -431,7 +454,8 @@ pub enum Deletion {
 }
 
 /// Whether a task is protected from scale-in. **Source:** ecs-semantics §2.6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TaskProtection {
     /// It is, for so long; `None` is the setting `task_protection`. From a minute to two days.
     Enabled {
@@ -443,7 +467,8 @@ pub enum TaskProtection {
 }
 
 /// Whether an update starts a deployment even when nothing that it needs one for has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NewDeployment {
     /// Only when the change calls for one.
     #[default]

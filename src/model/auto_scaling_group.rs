@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::capacity::InstanceType;
 use super::units::Duration;
 
@@ -60,7 +62,8 @@ impl LifecycleState {
 }
 
 /// Health of a container instance. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InstanceHealth {
     /// `INITIALIZING`: it has not registered yet.
     #[default]
@@ -83,7 +86,8 @@ impl InstanceHealth {
 }
 
 /// Whether scale-in leaves an instance alone. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScaleInProtection {
     /// It may go.
     #[default]
@@ -93,7 +97,8 @@ pub enum ScaleInProtection {
 }
 
 /// Whether an instance with tasks is kept from scale-in by its capacity provider. **Source:** ecs-semantics §6.2, §6.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ManagedTerminationProtection {
     /// Scale-in goes by the group's termination policies alone: ECS' default.
     #[default]
@@ -103,7 +108,8 @@ pub enum ManagedTerminationProtection {
 }
 
 /// Whether an instance that is to go waits for its tasks. **Source:** ecs-semantics §3.3, §6.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ManagedDraining {
     /// It is set DRAINING and kept in `Terminating:Wait` until it is empty: ECS' default.
     #[default]
@@ -113,7 +119,7 @@ pub enum ManagedDraining {
 }
 
 /// Which instances go first, combinable in order. **Source:** ecs-semantics §9.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum TerminationPolicy {
     /// `Default`: those of the oldest launch template, then the oldest.
     Default,
@@ -128,7 +134,8 @@ pub enum TerminationPolicy {
 }
 
 /// The transition that a lifecycle hook holds. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LifecycleTransition {
     /// `autoscaling:EC2_INSTANCE_LAUNCHING`: between running and in service.
     Launching,
@@ -137,7 +144,8 @@ pub enum LifecycleTransition {
 }
 
 /// How a lifecycle action ends. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LifecycleActionResult {
     /// `ABANDON`: a launching instance is terminated; a terminating one goes all the same.
     #[default]
@@ -147,7 +155,8 @@ pub enum LifecycleActionResult {
 }
 
 /// A lifecycle hook of a group. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct LifecycleHook {
     /// Its name, unique in the group.
     pub name: Arc<str>,
@@ -160,7 +169,7 @@ pub struct LifecycleHook {
 }
 
 /// The state of the instances in a warm pool. **Source:** ecs-semantics §9.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum WarmPoolState {
     /// Only their storage is paid for.
     #[default]
@@ -172,7 +181,8 @@ pub enum WarmPoolState {
 }
 
 /// Instances kept ready beside a group. **Source:** ecs-semantics §9.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct WarmPool {
     /// The fewest instances in it.
     pub min_size: u32,
@@ -191,7 +201,8 @@ impl WarmPool {
 }
 
 /// The group's bounds for whatever replaces instances. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct InstanceMaintenancePolicy {
     /// 0 to 100.
     pub min_healthy_percentage: u32,
@@ -200,7 +211,8 @@ pub struct InstanceMaintenancePolicy {
 }
 
 /// What a group launches its instances from; a new version is a new operating system image or type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LaunchTemplate {
     /// Its version.
     pub version: u32,
@@ -211,7 +223,7 @@ pub struct LaunchTemplate {
 }
 
 /// What an instance refresh does with instances that are protected from scale-in. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ProtectedInstances {
     /// It waits for an hour at most, and fails then.
     #[default]
@@ -223,7 +235,8 @@ pub enum ProtectedInstances {
 }
 
 /// Whether instances that match the desired launch template stay. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SkipMatching {
     /// All are replaced.
     #[default]
@@ -233,7 +246,8 @@ pub enum SkipMatching {
 }
 
 /// Whether a refresh that fails is rolled back. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AutoRollback {
     /// It is not.
     #[default]
@@ -243,7 +257,8 @@ pub enum AutoRollback {
 }
 
 /// How an instance refresh goes about it. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RefreshPreferences {
     /// 0 to 100; `None` is the group's maintenance policy, else 90.
     pub min_healthy_percentage: Option<u32>,
@@ -349,7 +364,8 @@ impl RefreshStatus {
 }
 
 /// The parameters of StartInstanceRefresh. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceRefreshSpec {
     /// The capacity provider whose group is refreshed.
     pub capacity_provider: Arc<str>,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::auto_scaling_group::{
     InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
     ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
@@ -13,7 +15,8 @@ use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 use super::usage::PurchaseOption;
 
 /// An EC2 instance type, as the catalog has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceType {
     /// The name, as in `m7i.large`.
     pub name: String,
@@ -33,7 +36,8 @@ impl InstanceType {
 }
 
 /// What an EC2 instance is launched from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceLaunch {
     /// The type.
     pub instance_type: Arc<InstanceType>,
@@ -62,7 +66,8 @@ pub struct InstanceLaunch {
 }
 
 /// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SpotDraining {
     /// Nothing: the tasks go with the instance. ECS' default.
     #[default]
@@ -156,7 +161,8 @@ impl RequiredAttribute {
 }
 
 /// ECS' statuses of a container instance, and EC2's before and after them. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ContainerInstanceStatus {
     /// Launched, not registered yet (EC2 `pending`).
     Registering,
@@ -290,7 +296,8 @@ pub struct InstanceResources {
 }
 
 /// An Auto Scaling group. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AutoScalingGroup {
     /// The type of its instances.
     pub instance_type: Arc<InstanceType>,
@@ -366,7 +373,8 @@ impl AutoScalingGroup {
 }
 
 /// Managed scaling of a capacity provider. **Source:** ecs-semantics §6.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ManagedScaling {
     /// CapacityProviderReservation to hold, 1 to 100.
     pub target_capacity: u32,
@@ -391,7 +399,8 @@ impl Default for ManagedScaling {
 }
 
 /// A capacity provider over an Auto Scaling group. `FARGATE` and `FARGATE_SPOT` always exist and are not listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CapacityProvider {
     /// Its name.
     pub name: Arc<str>,
@@ -411,7 +420,8 @@ pub const FARGATE: &str = "FARGATE";
 pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
 
 /// One item of a capacity provider strategy. **Source:** ecs-semantics §6.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct CapacityProviderStrategyItem {
     /// The provider's name.
     pub capacity_provider: Arc<str>,
@@ -422,7 +432,8 @@ pub struct CapacityProviderStrategyItem {
 }
 
 /// How a service or a request says where its tasks run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LaunchTarget {
     /// The cluster's default strategy, and EC2 when it has none. **Source:** ecs-semantics §4.5.
     #[default]

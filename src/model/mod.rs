@@ -29,3 +29,4 @@ pub mod task_definition;
 pub mod units;
 pub mod usage;
 pub mod work;
+pub(crate) mod written_form;

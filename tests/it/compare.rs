@@ -68,10 +68,29 @@ launch_type = "FARGATE"
     )
 }
 
+/// A file that says when Spot is taken back has no interruptions by chance: here, after the end.
+const NOT_INTERRUPTED: &str = "[[fault]]\nkind = \"SPOT_INTERRUPTION\"\nat = \"48h\"\n";
+
+/// Claim: tasks on Spot are taken back by chance, once in two days each, and replaced. Method: forty tasks for a day; by another seed
+/// others.
+#[test]
+fn spot_tasks_are_taken_back() {
+    let mut started = Vec::new();
+    for seed in [1, 2] {
+        let text = steady(40).replace("[settings]", &format!("[settings]\nseed = {seed}"));
+        let comparison = compared(&text);
+        let spot = &row(&comparison, "Fargate Spot").measured;
+        assert!((50..=75).contains(&spot.placed), "{} tasks", spot.placed);
+        assert_eq!((spot.unplaced, row(&comparison, "Fargate").measured.placed), (0, 40));
+        started.push((spot.placed, spot.bill.total));
+    }
+    assert_ne!(started[0], started[1]);
+}
+
 /// Claim: costs are what the catalog's rates make them, to the nano-dollar. Method: eight tasks of 1 vCPU and 2 GB for a day.
 #[test]
 fn costs_are_those_of_a_sum_by_hand() {
-    let comparison = compared(&steady(8));
+    let comparison = compared(&format!("{}{NOT_INTERRUPTED}", steady(8)));
     let cost = |name: &str| row(&comparison, name).measured.bill.total.0;
     // 8 tasks, 24 h, and the rates of us-east-1 in nano-dollars: $0.04048 a vCPU-hour, $0.004445 a GB-hour.
     assert_eq!(cost("Fargate"), 8 * 24 * (40_480_000 + 2 * 4_445_000));

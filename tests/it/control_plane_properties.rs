@@ -47,7 +47,7 @@ use crate::harness::{
 
 /// One thing that happens in a random run. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
     Deploy { service: usize },
@@ -88,7 +88,7 @@ enum Step {
 
 /// An event that the data plane never had a reason for, or had long ago.
 #[derive(Clone, Debug)]
-enum Hostile {
+pub(crate) enum Hostile {
     Task { task: u64, step: usize, at: u64, container: usize },
     InstanceRunning { instance: u64 },
     InstanceLaunchFailed { instance: u64 },
@@ -160,7 +160,7 @@ fn cluster(seed: u64) -> ClusterSpec {
     }
 }
 
-fn honest_step() -> impl Strategy<Value = Step> {
+pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
     let service = 0..SERVICES.len();
     prop_oneof![
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
@@ -286,7 +286,7 @@ fn capacity_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn hostile_step() -> impl Strategy<Value = Step> {
+pub(crate) fn hostile_step() -> impl Strategy<Value = Step> {
     let hostile = prop_oneof![
         6 => (any::<u64>(), 0usize..5, any::<u64>(), 0usize..3)
             .prop_map(|(task, step, at, container)| Hostile::Task { task, step, at, container }),
@@ -567,7 +567,7 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
 }
 
 /// Runs a cluster through the steps, with faults.
-fn run_steps(seed: u64, steps: &[Step]) -> World {
+pub(crate) fn run_steps(seed: u64, steps: &[Step]) -> World {
     let mut world = World::new(&cluster(seed));
     world.faults = Some(RandomStream::new(seed, Stream::Faults));
     for step in steps {

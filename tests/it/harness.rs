@@ -123,7 +123,7 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
-            plan: FaultPlan::new(spec.faults.clone()),
+            plan: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
             queue: BTreeMap::new(),
             sequence: 0,
             next_request: 1,

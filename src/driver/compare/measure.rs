@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::CompareError;
 use super::variants::Variant;
+use crate::data_plane::DataPlaneOptions;
 use crate::driver::simulated::histogram::DurationHistogram;
 use crate::driver::simulated::{Progress, Simulation, SimulationOptions};
 use crate::metering::bill::{Bill, IDLE};
@@ -91,6 +92,12 @@ impl TaskUse {
         (seen * 1000).checked_div(self.samples).unwrap_or_default()
     }
 
+    /// How many tasks there were on average, in thousandths.
+    pub(super) fn mean_tasks_milli(&self) -> u64 {
+        let seen: u64 = self.families.values().map(|family| family.seen).sum();
+        (seen * 1000).checked_div(self.samples).unwrap_or_default()
+    }
+
     /// How many CPU units all tasks used together on average.
     pub(super) fn mean_cpu_units(&self) -> u64 {
         let minutes = self.families.values().flat_map(|family| &family.by_cpu_units);
@@ -135,11 +142,12 @@ impl FamilyUse {
 /// Simulates a variant for a time. `step` is told how much is simulated, and ends it by breaking.
 pub(super) fn measure(
     variant: &Variant,
-    options: &SimulationOptions,
+    data_plane: &DataPlaneOptions,
     time: Duration,
     mut step: impl FnMut(Duration) -> ControlFlow<()>,
 ) -> Result<Measured, CompareError> {
-    let mut simulation = Simulation::new(&variant.spec, options.clone())
+    let options = SimulationOptions { data_plane: data_plane.clone(), ..SimulationOptions::default() };
+    let mut simulation = Simulation::new(&variant.spec, options)
         .map_err(|error| CompareError::Simulation { variant: variant.name(), error })?;
     let end = Timestamp::ZERO + time;
     let mut watcher = Watcher::default();

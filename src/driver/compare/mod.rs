@@ -24,8 +24,9 @@ use self::measure::{Measured, TaskUse};
 use self::recommendation::{Objection, Recommendation};
 use self::sizing::SizeAdvice;
 use self::variants::{Capacity, Sizing, Variant};
-use super::simulated::{DEFAULT_TIME, SimulationError, SimulationOptions};
+use super::simulated::{DEFAULT_TIME, SimulationError};
 use crate::catalog::Catalog;
+use crate::data_plane::DataPlaneOptions;
 use crate::model::cluster::ClusterSpec;
 use crate::model::units::Duration;
 
@@ -35,15 +36,15 @@ pub const P99_TOLERANCE_PERCENT: u32 = 25;
 /// Settings of a comparison.
 #[derive(Clone, Debug)]
 pub struct CompareOptions {
-    /// Those of each simulation.
-    pub simulation: SimulationOptions,
+    /// Settings of the engine that runs real guests, in each simulation.
+    pub data_plane: DataPlaneOptions,
     /// How much slower than the fastest the recommended capacity may be at the 99th percentile, in percent.
     pub p99_tolerance_percent: u32,
 }
 
 impl Default for CompareOptions {
     fn default() -> CompareOptions {
-        CompareOptions { simulation: SimulationOptions::default(), p99_tolerance_percent: P99_TOLERANCE_PERCENT }
+        CompareOptions { data_plane: DataPlaneOptions::default(), p99_tolerance_percent: P99_TOLERANCE_PERCENT }
     }
 }
 
@@ -153,9 +154,7 @@ pub fn compare(
     for capacity in [Capacity::Fargate, Capacity::FargateSpot] {
         course.try_variant(&spec, &capacity, Sizing::AsWritten)?;
     }
-    // What tasks there were on average, which instances are chosen for; those of the file's desired counts if Fargate can't have them.
-    let seen = course.rows.first().map(|row| row.measured.tasks.clone());
-    let as_written = course.try_instance_types(&spec, seen.as_ref(), Sizing::AsWritten)?;
+    let as_written = course.try_instance_types(&spec, Sizing::AsWritten)?;
     if course.rows.is_empty() {
         return Err(CompareError::NowhereToRun(course.left_out));
     }
@@ -172,9 +171,7 @@ pub fn compare(
             }
         }
         if as_written > 0 {
-            let seen = course.rows.iter().rfind(|row| row.variant.capacity == Capacity::Fargate);
-            let seen = seen.map(|row| row.measured.tasks.clone());
-            course.try_instance_types(&fitted, seen.as_ref(), Sizing::RightSized)?;
+            course.try_instance_types(&fitted, Sizing::RightSized)?;
         }
     }
 
@@ -208,7 +205,8 @@ struct Course<'a, W> {
 impl<W: FnMut(&CompareStep<'_>) -> ControlFlow<()>> Course<'_, W> {
     /// Simulates a cluster on a kind of capacity, or notes why it can't be there.
     fn try_variant(&mut self, spec: &ClusterSpec, capacity: &Capacity, sizing: Sizing) -> Result<(), CompareError> {
-        let variant = match variants::variant(spec, capacity, sizing) {
+        let on_fargate = self.seen_on_fargate(sizing);
+        let variant = match variants::variant(spec, capacity, sizing, on_fargate) {
             Ok(variant) => variant,
             Err(reason) => {
                 self.leave_out(capacity.name(), reason);
@@ -218,19 +216,14 @@ impl<W: FnMut(&CompareStep<'_>) -> ControlFlow<()>> Course<'_, W> {
         let number = self.rows.len() + 1;
         let (count, of) = (self.count.max(number), self.time);
         let step = |simulated| (self.watch)(&CompareStep { variant: &variant, number, count, simulated, of });
-        let measured = measure::measure(&variant, &self.options.simulation, self.time, step)?;
+        let measured = measure::measure(&variant, &self.options.data_plane, self.time, step)?;
         self.rows.push(Row { variant, measured, objection: None });
         Ok(())
     }
 
     /// The instance types that suit the tasks: a handful as written, the best one with other sizes. Returns how many there were.
-    fn try_instance_types(
-        &mut self,
-        spec: &ClusterSpec,
-        seen: Option<&TaskUse>,
-        sizing: Sizing,
-    ) -> Result<usize, CompareError> {
-        let mut chosen = match candidates::choose(spec, seen, &Catalog::embedded()) {
+    fn try_instance_types(&mut self, spec: &ClusterSpec, sizing: Sizing) -> Result<usize, CompareError> {
+        let mut chosen = match candidates::choose(spec, self.seen_on_fargate(sizing), &Catalog::embedded()) {
             Ok(chosen) => chosen,
             Err(reason) => {
                 self.leave_out("EC2".to_owned(), reason);
@@ -247,6 +240,12 @@ impl<W: FnMut(&CompareStep<'_>) -> ControlFlow<()>> Course<'_, W> {
             self.try_variant(spec, &Capacity::Ec2(instance_type), sizing)?;
         }
         Ok(count)
+    }
+
+    /// What the tasks of such sizes did on Fargate, where that was tried: how many there are elsewhere is worked out from it.
+    fn seen_on_fargate(&self, sizing: Sizing) -> Option<&TaskUse> {
+        let is_meant = |row: &&Row| row.variant.capacity == Capacity::Fargate && row.variant.sizing == sizing;
+        self.rows.iter().find(is_meant).map(|row| &row.measured.tasks)
     }
 
     fn leave_out(&mut self, capacity: String, reason: String) {

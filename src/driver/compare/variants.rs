@@ -5,6 +5,8 @@
 //! instance type with managed scaling, as wide as it has to be, which never takes an instance from its tasks; it begins with what
 //! the desired counts need and shrinks to nothing when nothing runs.
 //!
+//! Tasks on Fargate Spot are taken back by chance: as the file says, else each once in two days on average.
+//!
 //! *Ours:* services that name no placement strategy are packed on EC2 by the resource that is scarcer there, which is how EC2 is run
 //! where money counts. Instance refreshes are left out: they are about the file's own instances.
 
@@ -12,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Row;
+use super::measure::TaskUse;
 use super::sizing::{TaskSize, fargate_size_of, set_size, written_size};
 use crate::catalog::Catalog;
 use crate::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
@@ -20,16 +23,21 @@ use crate::model::capacity::{
     ManagedScaling, SpotDraining,
 };
 use crate::model::cluster::ClusterSpec;
+use crate::model::fault::{Fault, FaultKind};
 use crate::model::service::{
     AvailabilityZoneRebalancing, BinpackField, PlacementStrategy, SchedulingStrategy, ServiceSpec,
 };
 use crate::model::task_definition::{LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef};
+use crate::model::units::Duration;
 use crate::model::usage::PurchaseOption;
 
 /// The name of the capacity provider on EC2 when the file has none.
 const PROVIDER: &str = "compared";
 /// The most instances of a group. **Source:** ecs-semantics §9.1.
 const GROUP_MAX: u32 = 10_000;
+
+/// After how long a task on Spot is taken back, on average. *Ours:* AWS publishes no figure.
+pub const SPOT_TASK_LIFE: Duration = Duration::from_secs(48 * 3600);
 
 /// A kind of capacity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,12 +189,21 @@ pub(super) fn instances_milli<'a>(
     Some(by_cpu.max(by_memory))
 }
 
-/// A cluster on a kind of capacity; why it can't be there.
-pub(super) fn variant(spec: &ClusterSpec, capacity: &Capacity, sizing: Sizing) -> Result<Variant, String> {
+/// A cluster on a kind of capacity; why it can't be there. `on_fargate` is what its tasks did on Fargate, where that is known.
+pub(super) fn variant(
+    spec: &ClusterSpec,
+    capacity: &Capacity,
+    sizing: Sizing,
+    on_fargate: Option<&TaskUse>,
+) -> Result<Variant, String> {
     let spec = match capacity {
-        Capacity::Fargate => on_fargate(spec, &LaunchTarget::LaunchType(LaunchType::Fargate))?,
-        Capacity::FargateSpot => on_fargate(spec, &strategy_of(FARGATE_SPOT.into()))?,
-        Capacity::Ec2(instance_type) => on_ec2(spec, instance_type),
+        Capacity::Fargate => to_fargate(spec, &LaunchTarget::LaunchType(LaunchType::Fargate))?,
+        Capacity::FargateSpot => {
+            let mut spec = to_fargate(spec, &strategy_of(FARGATE_SPOT.into()))?;
+            spec.faults.extend(on_fargate.and_then(|seen| interruptions(&spec, seen.mean_tasks_milli())));
+            spec
+        }
+        Capacity::Ec2(instance_type) => to_ec2(spec, instance_type),
     };
     Ok(Variant { capacity: capacity.clone(), sizing, spec })
 }
@@ -195,12 +212,31 @@ fn strategy_of(capacity_provider: Arc<str>) -> LaunchTarget {
     LaunchTarget::Strategy(vec![CapacityProviderStrategyItem { capacity_provider, weight: 1, base: 0 }])
 }
 
-fn on_fargate(base: &ClusterSpec, target: &LaunchTarget) -> Result<ClusterSpec, String> {
+fn is_spot_interruption(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::SpotInterruption { .. })
+}
+
+/// Spot tasks that are taken back, one after the other, by chance; none where the file has such faults of its own.
+fn interruptions(spec: &ClusterSpec, mean_tasks_milli: u64) -> Option<Fault> {
+    if spec.faults.iter().any(is_spot_interruption) {
+        return None;
+    }
+    let nanos = SPOT_TASK_LIFE.as_nanos() * 1000;
+    let between = u64::try_from(nanos.checked_div(u128::from(mean_tasks_milli))?).ok()?;
+    let capacity_provider = Some(FARGATE_SPOT.into());
+    Some(Fault {
+        at: Duration::ZERO,
+        mean_time_between: Some(Duration::from_nanos(between)),
+        kind: FaultKind::SpotInterruption { service: None, capacity_provider, count: Some(1) },
+    })
+}
+
+fn to_fargate(base: &ClusterSpec, target: &LaunchTarget) -> Result<ClusterSpec, String> {
     let catalog = Catalog::embedded();
     let mut spec = base.clone();
     let moving: BTreeSet<String> = movable_definitions(base).map(|definition| definition.family.clone()).collect();
     for definition in spec.task_definitions.iter_mut().filter(|definition| moving.contains(&definition.family)) {
-        to_fargate(definition, &base.region, &catalog)?;
+        definition_to_fargate(definition, &base.region, &catalog)?;
     }
     for service in spec.services.iter_mut().filter(|service| moves(service)) {
         service.launch_target = target.clone();
@@ -225,7 +261,7 @@ fn on_fargate(base: &ClusterSpec, target: &LaunchTarget) -> Result<ClusterSpec, 
 }
 
 /// **Source:** ecs-semantics §8.1, §8.5.
-fn to_fargate(definition: &mut TaskDefinition, region: &str, catalog: &Catalog) -> Result<(), String> {
+fn definition_to_fargate(definition: &mut TaskDefinition, region: &str, catalog: &Catalog) -> Result<(), String> {
     let family = &definition.family;
     if let Some(volume) = definition.volumes.iter().find(|volume| volume.host_source_path.is_some()) {
         let volume = &volume.name;
@@ -251,7 +287,7 @@ fn to_fargate(definition: &mut TaskDefinition, region: &str, catalog: &Catalog) 
     Ok(())
 }
 
-fn on_ec2(base: &ClusterSpec, instance_type: &Arc<InstanceType>) -> ClusterSpec {
+fn to_ec2(base: &ClusterSpec, instance_type: &Arc<InstanceType>) -> ClusterSpec {
     let mut spec = base.clone();
     let provider = provider_of(base, instance_type);
     let target = strategy_of(provider.name.clone());
@@ -355,6 +391,14 @@ pub(super) fn notes(spec: &ClusterSpec, movable: &Movable, rows: &[Row]) -> Vec<
         notes.push(format!(
             "task definition {family} reserves cpu {} and memory {}, which is {} and {} on Fargate",
             here.cpu, here.memory, there.cpu, there.memory
+        ));
+    }
+    let is_on_spot = rows.iter().any(|row| row.variant.capacity == Capacity::FargateSpot);
+    if is_on_spot && !spec.faults.iter().any(is_spot_interruption) {
+        let hours = SPOT_TASK_LIFE.as_secs() / 3600;
+        notes.push(format!(
+            "on Fargate Spot each task is taken back once in {hours} hours on average, which is an assumption; a [[fault]] of kind \
+             SPOT_INTERRUPTION takes its place"
         ));
     }
     if !spec.instance_refreshes.is_empty() {

@@ -12,6 +12,7 @@ mod digest;
 mod executed;
 pub mod histogram;
 mod jobs;
+mod messages;
 mod plane;
 mod processor;
 mod queue;
@@ -27,8 +28,11 @@ use thiserror::Error;
 
 use self::digest::EventDigest;
 use self::histogram::DurationHistogram;
+use self::messages::Messages;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::journal::JournalOptions;
+use super::kept_journal::KeptJournal;
 use super::plans::{PlannedCluster, Plans, set_up};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
@@ -58,6 +62,8 @@ pub struct SimulationOptions {
     pub data_plane: DataPlaneOptions,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Where everything that happens is written. The same cluster and seed give the same bytes.
+    pub journal: Option<JournalOptions>,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -79,6 +85,9 @@ pub enum SimulationError {
     /// Its real guests cannot be run.
     #[error("{0}")]
     Engine(String),
+    /// The journal can't be written.
+    #[error("{0}")]
+    Journal(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -109,9 +118,11 @@ pub struct Simulation {
     meter: Meter,
     plans: Plans,
     faults: FaultPlan,
+    messages: Messages,
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     digest: Option<EventDigest>,
+    journal: KeptJournal,
     /// Events that are yet to be taken in, all of this moment.
     inbox: VecDeque<Event>,
     /// The answers that somebody waits for.
@@ -149,6 +160,8 @@ impl Simulation {
         }
         let next_usage = samples_usage.then(|| Timestamp::ZERO + settings.usage_period);
         let control_plane = ControlPlane::new(&spec.name, settings);
+        let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)
+            .map_err(|error| SimulationError::Journal(error.to_string()))?;
         let region: Arc<str> = spec.region.as_str().into();
         let arns = ArnForm { cluster: control_plane.name().clone(), region: region.clone(), ids: control_plane.ids() };
         let mut simulation = Simulation {
@@ -159,10 +172,12 @@ impl Simulation {
             plane,
             meter: Meter::new(price_book),
             plans: Plans::of(spec),
-            faults: FaultPlan::new(spec.faults.clone()),
+            faults: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
+            messages: Messages::new(spec.messages.clone(), spec.settings.seed),
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
+            journal,
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
             last_request: 0,
@@ -199,7 +214,7 @@ impl Simulation {
                 }
             }
             if !self.plane.outbox.is_empty() {
-                self.inbox.extend(self.plane.outbox.drain(..));
+                self.hear_of_plane();
                 self.take_in_all();
                 continue;
             }
@@ -278,8 +293,9 @@ impl Simulation {
         Some((&jobs.latencies, &jobs.waits))
     }
 
-    /// The cluster at this moment.
+    /// The cluster at this moment. Its journal is in the file up to here.
     pub fn snapshot(&mut self) -> Snapshot {
+        self.journal.flush(self.now);
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -292,6 +308,7 @@ impl Simulation {
             unplaced: self.plans.unplaced(),
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
+            journal_trouble: self.journal.trouble().cloned(),
         }
     }
 
@@ -303,12 +320,16 @@ impl Simulation {
     /// When somebody but the data plane has something to do.
     fn next_of_others(&self) -> Option<Timestamp> {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
-        let all = [self.plans.next(), self.faults.next(), self.next_usage, self.run_until, by_control_plane];
+        let by_faults = [self.faults.next(), self.messages.next()].into_iter().flatten().min();
+        let all = [self.plans.next(), by_faults, self.next_usage, self.run_until, by_control_plane];
         all.into_iter().flatten().min()
     }
 
     fn meet_deadlines(&mut self) {
         let now = self.now;
+        while let Some(event) = self.messages.take_due(now) {
+            self.take_in(event);
+        }
         if self.plans.next().is_some_and(|at| at <= now) {
             let mut plans = std::mem::take(&mut self.plans);
             plans.meet(now, self);
@@ -380,11 +401,21 @@ impl Simulation {
             if let Some(digest) = &mut self.digest {
                 digest.add(self.now, &event);
             }
-            for action in self.control_plane.apply(self.now, event) {
+            self.journal.event(self.now, &event);
+            let actions = self.control_plane.apply(self.now, event);
+            self.journal.actions(&actions);
+            for action in actions {
                 self.carry_out(action);
             }
             self.plane.settle(self.now);
-            self.inbox.extend(self.plane.outbox.drain(..));
+            self.hear_of_plane();
+        }
+    }
+
+    /// Passes on what the data plane has to tell, as far as it comes at once.
+    fn hear_of_plane(&mut self) {
+        for event in self.plane.outbox.drain(..) {
+            self.inbox.extend(self.messages.send(self.now, event));
         }
     }
 

@@ -651,8 +651,8 @@ job = "1"
 steps = []
 "#,
         expect![[r#"
-            9:19: load[0].jobs_per_second: jobs_per_second and steps exclude each other: write one of them
-            11:1: load[1].jobs_per_second: jobs_per_second or steps is missing
+            9:19: load[0].jobs_per_second: jobs_per_second, steps, sine and trace exclude each other: write one of them
+            11:1: load[1].jobs_per_second: jobs_per_second, steps, sine or trace is missing
             13:7: load[1].job: a job is one line
             14:12: load[1].arrivals: "steady" is not valid here: "constant" or "poisson"
             18:77: load[2].steps[1].jobs_per_second: 1e3 is not a number from 0 up, written as in 2 or 0.5
@@ -1085,5 +1085,88 @@ health_check = { command = ["CMD-SHELL", "probe | grep ok"] }
             10:92: task_definition[0].container[0].health_check.timeout: timeout 0s is not within the limits: 1ms to 60s
             20:17: task_definition[1].container[0].start_timeout: start_timeout 1s is not valid on Fargate: 2s to 120s
             21:28: task_definition[1].container[0].health_check.command: there is no shell among the guests, and "|" needs one"#]],
+    );
+}
+
+/// Claim: loads have one shape, and what is said beside it fits it. Method: each rule broken once.
+#[test]
+fn load_shape_rules() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[[load]]
+service = "web"
+job = "1"
+scale = 2
+sine = { mean = 2, amplitude = 3 }
+[[load]]
+service = "web"
+job = "1"
+trace = "none.csv"
+[[load]]
+service = "web"
+job = "1"
+sine = { mean = 2, amplitude = 1, period = "1h" }
+spikes = [{ at = "59m", duration = "2m", jobs_per_second = 4 }, { duration = "1m" }]
+"#,
+        expect![[r#"
+            9:9: load[0].scale: scale is for a load with a trace
+            10:32: load[0].sine.amplitude: amplitude is more than the mean: a rate is never below zero
+            14:9: load[1].trace: cannot read "/folder/none.csv": No such file or directory (os error 2)
+            19:18: load[2].spikes[0].at: a spike ends within the period of its load
+            19:65: load[2].spikes[1].at: `at` is missing
+            19:65: load[2].spikes[1].jobs_per_second: `jobs_per_second` is missing"#]],
+    );
+}
+
+/// Claim: modelled work says what it means. Method: each rule broken once.
+#[test]
+fn modelled_work_rules() {
+    check(
+        r#"
+[[task_definition]]
+family = "a"
+memory = "64"
+  [task_definition.simulation]
+  work = "imagined"
+  cpu = 2000
+  duration = { constant = "1s", exponential = { mean = "2s" } }
+  job_cpu = { log_normal = { median = "1s" } }
+  pull = { log_normal = { median = "2s", p99 = "1s" } }
+  memory = { empirical = "none.csv" }
+  crash = { probability = 1.5 }
+  [[task_definition.container]]
+  name = "main"
+[[task_definition]]
+family = "b"
+memory = "64"
+  [task_definition.simulation]
+  work = "executed"
+  stop = "1s"
+  [[task_definition.container]]
+  name = "main"
+[[task_definition]]
+family = "c"
+memory = "64"
+  [task_definition.simulation]
+  duration = "1s"
+  job_wait = "10ms"
+  [[task_definition.container]]
+  name = "main"
+"#,
+        expect![[r#"
+            6:10: task_definition[0].simulation.work: "imagined" is not valid here: "modelled" or "executed"
+            7:9: task_definition[0].simulation.cpu: cpu 2000 is more than one container can use: 0 to 1024
+            8:14: task_definition[0].simulation.duration: a distribution is one of constant, exponential, log_normal and empirical
+            9:28: task_definition[0].simulation.job_cpu.log_normal: log_normal needs median and p99, mean and sigma, or median and sigma
+            10:48: task_definition[0].simulation.pull.log_normal.p99: p99 is not below the median
+            11:26: task_definition[0].simulation.memory.empirical: cannot read "/folder/none.csv": No such file or directory (os error 2)
+            12:27: task_definition[0].simulation.crash.probability: a probability is from 0 to 1
+            20:10: task_definition[1].simulation.stop: stop describes modelled work, and work = "executed" is what the guest does
+            21:3: task_definition[1].container[0].image: `image` is missing
+            27:14: task_definition[2].simulation.duration: duration is for tasks without jobs, and job_cpu and job_wait for those that have some"#]],
     );
 }
