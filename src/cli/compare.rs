@@ -225,11 +225,9 @@ fn cells(comparison: &Comparison, index: usize, row: &Row) -> Vec<String> {
 fn recommendation(text: &mut String, comparison: &Comparison) {
     let Some(recommendation) = &comparison.recommendation else { return };
     let style = anstyle::Style::new().bold();
-    let name = |choice: &Choice| comparison.rows[choice.row].variant.name();
-    let cheapest = &recommendation.cheapest;
-    let _ = writeln!(text, "\n{style}RECOMMENDED{style:#}\n {}\n   {}", name(cheapest), cheapest.reason);
+    let _ = writeln!(text, "\n{style}RECOMMENDED{style:#}\n {}", recommendation.cheapest.reason);
     if let Some(choice) = &recommendation.without_interruptions {
-        let _ = writeln!(text, " Where tasks must not be interrupted: {}\n   {}", name(choice), choice.reason);
+        let _ = writeln!(text, " Where tasks must not be interrupted: {}", choice.reason);
     }
     if let Some(break_even) = &recommendation.break_even {
         let _ = writeln!(text, " Break-even: {}.", break_even.text(&comparison.rows));

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
+use longshore::driver::compare::recommendation::Objection;
 use longshore::driver::compare::report::ComparisonReport;
 use longshore::driver::compare::variants::Capacity;
 use longshore::driver::compare::{CompareError, CompareOptions, Comparison, Row, compare};
@@ -187,7 +188,7 @@ fn sizes_are_those_that_tasks_need() {
     assert!(advice.needed.memory.0 >= 32 && u64::from(advice.needed.memory.0) * 10 >= advice.memory_mib_peak * 12);
     assert_eq!(advice.needed_on_fargate.map(|size| size.cpu.0), Some(512));
     for name in ["Fargate", "Fargate Spot"] {
-        let (written, fitted) = (row(&comparison, name), row(&comparison, &format!("{name}, right-sized")));
+        let (written, fitted) = (row(&comparison, name), row(&comparison, &format!("{name} (right-sized)")));
         assert!(fitted.measured.bill.total < written.measured.bill.total);
         assert!(fitted.measured.bill.waste.total().wasted() < written.measured.bill.waste.total().wasted());
         assert!(
@@ -233,7 +234,11 @@ fn what_does_not_fit_is_said() {
     let host = compared(&task(1024, 2048, "volumes = [{ name = \"data\", host = { source_path = \".\" } }]"));
     let reason = "volume data of task definition worker is a folder of the host, which tasks on Fargate do not see";
     assert_eq!(said(&host), [format!("Fargate: {reason}"), format!("Fargate Spot: {reason}")]);
-    assert!(cheapest_uninterrupted(&host).starts_with("EC2"));
+    assert!(cheapest_uninterrupted(&host).starts_with("EC2 m7a.medium"));
+    // What they use is not known when types are chosen: it is seen.
+    let burstable = row(&host, "EC2 t3a.medium").objection.as_ref().map(ToString::to_string);
+    let text = "its tasks use 50.0 % of the CPU on average, which takes more credits than it earns (baseline 20 %)";
+    assert_eq!(burstable.as_deref(), Some(text));
     assert!(host.recommendation.is_some_and(|recommendation| recommendation.break_even.is_none()));
     let large = compared(&task(65_536, 262_144, ""));
     assert!(
@@ -304,4 +309,49 @@ fn a_comparison_can_be_watched_and_ended() {
     assert_eq!(seen, names);
     let ended = compare(&spec(&steady(1)), &CompareOptions::default(), |_| ControlFlow::Break(()));
     assert!(matches!(ended, Err(CompareError::Ended)));
+}
+
+/// Claim: who may be how much slower decides. Method: none slower than the fastest, then anything.
+#[test]
+fn the_tolerance_decides() {
+    let with = |p99_tolerance_percent| {
+        let options = CompareOptions { p99_tolerance_percent, ..CompareOptions::default() };
+        compare(&spec(SERVICE), &options, |_| ControlFlow::Continue(())).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let p99 = |row: &Row| row.measured.latency.map(|latency| latency.p99);
+    let strict = with(0);
+    let chosen = strict.recommendation.as_ref().map(|recommendation| &strict.rows[recommendation.cheapest.row]);
+    assert_eq!(chosen.and_then(p99), strict.rows.iter().filter_map(p99).min());
+    assert!(strict.rows.iter().any(|row| matches!(row.objection, Some(Objection::Slow { .. }))));
+    let lax = with(u32::MAX);
+    let chosen =
+        lax.recommendation.as_ref().map(|recommendation| lax.rows[recommendation.cheapest.row].measured.bill.total);
+    assert_eq!(chosen, lax.rows.iter().map(|row| row.measured.bill.total).min());
+    let objections: Vec<String> = lax.rows.iter().filter_map(|row| row.objection.as_ref()).map(ToString::to_string).collect();
+    assert!(objections.is_empty(), "{objections:?}");
+}
+
+/// Claim: a row whose tasks find no place is never recommended. Method: a constraint that no tried type meets.
+#[test]
+fn unplaced_tasks_are_an_objection() {
+    let text = SERVICE
+        .replace("m7i.large", "m7i.48xlarge")
+        .replace("desired_count = 4", "desired_count = 4\nplacement_constraints = [{ type = \"memberOf\", expression = \"attribute:ecs.instance-type == m7i.48xlarge\" }]");
+    let comparison = compared(&text);
+    for row in comparison.rows.iter().filter(|row| matches!(row.variant.capacity, Capacity::Ec2(_))) {
+        assert_eq!((row.measured.placed, &row.objection), (0, &Some(Objection::Unplaced(4))));
+    }
+    let recommendation = comparison.recommendation.expect("Fargate takes them");
+    assert!(recommendation.break_even.is_none() && recommendation.without_interruptions.is_some());
+}
+
+/// Claim: the architecture is the tasks'. Method: tasks for ARM are tried on its types, and priced so on Fargate.
+#[test]
+fn types_are_of_the_tasks_architecture() {
+    let arm = "family = \"worker\"\nruntime_platform = { cpu_architecture = \"ARM64\" }";
+    let comparison = compared(&steady(2).replace("family = \"worker\"", arm));
+    let names: Vec<String> = comparison.rows.iter().map(|row| row.variant.name()).collect();
+    assert!(names.iter().filter(|name| name.starts_with("EC2")).all(|name| name.contains("g.")), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("EC2 c7g")), "{names:?}");
+    assert_eq!(row(&comparison, "Fargate").measured.bill.total.0, 2 * 24 * (32_380_000 + 2 * 3_560_000));
 }

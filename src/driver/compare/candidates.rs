@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::measure::TaskUse;
 use super::sizing::TaskSize;
-use super::variants::{current_definitions, definition, instances_milli, movable_definitions, taken_by_daemons};
+use super::variants::{
+    current_definitions, definition, instances_milli, movable_definitions, moving_services, taken_by_daemons,
+};
 use crate::catalog::Catalog;
 use crate::model::capacity::InstanceType;
 use crate::model::cluster::ClusterSpec;
@@ -82,7 +84,7 @@ pub(super) fn choose(
 
 /// The tasks that services begin with.
 fn started(spec: &ClusterSpec) -> Vec<(&TaskDefinition, u64)> {
-    let services = spec.services.iter().map(|service| (&service.task_definition, service.desired_count));
+    let services = moving_services(spec).map(|service| (&service.task_definition, service.desired_count));
     let run_tasks = spec.run_tasks.iter().map(|run_task| (&run_task.spec.task_definition, run_task.spec.count));
     services
         .chain(run_tasks)

@@ -11,6 +11,7 @@
 
 mod candidates;
 pub mod measure;
+mod notes;
 pub mod recommendation;
 pub mod report;
 pub mod sizing;
@@ -29,6 +30,9 @@ use crate::catalog::Catalog;
 use crate::data_plane::DataPlaneOptions;
 use crate::model::cluster::ClusterSpec;
 use crate::model::units::Duration;
+
+/// The rows with other sizes: Fargate, Fargate Spot and an instance type.
+const RIGHT_SIZED: usize = 3;
 
 /// How much slower than the fastest the recommended capacity may be at the 99th percentile, in percent, when nobody says. *Ours.*
 pub const P99_TOLERANCE_PERCENT: u32 = 25;
@@ -148,8 +152,14 @@ pub fn compare(
     let mut spec = spec.clone();
     let time = *spec.settings.run_for.get_or_insert(DEFAULT_TIME);
     let movable = variants::movable(&spec).map_err(CompareError::NothingToCompare)?;
-    let mut course =
-        Course { options, watch, time, count: 2 + candidates::MOST, rows: Vec::new(), left_out: Vec::new() };
+    let mut course = Course {
+        options,
+        watch,
+        time,
+        count: 2 + candidates::MOST + RIGHT_SIZED,
+        rows: Vec::new(),
+        left_out: Vec::new(),
+    };
 
     for capacity in [Capacity::Fargate, Capacity::FargateSpot] {
         course.try_variant(&spec, &capacity, Sizing::AsWritten)?;
@@ -164,7 +174,7 @@ pub fn compare(
     if sizes.iter().any(SizeAdvice::changes_anything) {
         let fitted = sizing::resize(&spec, &sizes);
         let on_fargate = course.rows.iter().any(|row| row.variant.capacity == Capacity::Fargate);
-        course.count = course.rows.len() + if on_fargate { 2 } else { 0 } + usize::from(as_written > 0);
+        course.count = course.rows.len() + 2 * usize::from(on_fargate) + usize::from(as_written > 0);
         if on_fargate {
             for capacity in [Capacity::Fargate, Capacity::FargateSpot] {
                 course.try_variant(&fitted, &capacity, Sizing::RightSized)?;
@@ -183,7 +193,7 @@ pub fn compare(
         seed: spec.settings.seed,
         time,
         p99_tolerance_percent: options.p99_tolerance_percent,
-        notes: variants::notes(&spec, &movable, &rows),
+        notes: notes::notes(&spec, &movable, &rows),
         rows,
         left_out,
         sizes,
@@ -233,7 +243,7 @@ impl<W: FnMut(&CompareStep<'_>) -> ControlFlow<()>> Course<'_, W> {
         if sizing == Sizing::RightSized {
             chosen.truncate(1);
         } else {
-            self.count = self.rows.len() + chosen.len();
+            self.count = self.rows.len() + chosen.len() + RIGHT_SIZED;
         }
         let count = chosen.len();
         for instance_type in chosen {

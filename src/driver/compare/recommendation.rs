@@ -105,7 +105,7 @@ pub(super) fn recommend(rows: &mut [Row], p99_tolerance_percent: u32) -> Option<
     let best_p99 = rows.iter().filter(|row| row.objection.is_none()).filter_map(p99).min();
     for row in &mut *rows {
         let (Some(best), Some(p99)) = (best_p99, p99(row)) else { continue };
-        let is_slow = p99.as_nanos() * 100 > best.as_nanos() * u128::from(100 + p99_tolerance_percent);
+        let is_slow = p99.as_nanos() * 100 > best.as_nanos() * (100 + u128::from(p99_tolerance_percent));
         if row.objection.is_none() && is_slow {
             row.objection = Some(Objection::Slow { p99, best });
         }

@@ -13,9 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Row;
 use super::measure::TaskUse;
-use super::sizing::{TaskSize, fargate_size_of, set_size, written_size};
+use super::sizing::{TaskSize, fargate_size_of, written_size};
 use crate::catalog::Catalog;
 use crate::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
@@ -82,12 +81,12 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// What people call it: `EC2 m7i.large`, `Fargate, right-sized`.
+    /// What people call it: `EC2 m7i.large`, `Fargate (right-sized)`.
     pub fn name(&self) -> String {
         let name = self.capacity.name();
         match self.sizing {
             Sizing::AsWritten => name,
-            Sizing::RightSized => format!("{name}, right-sized"),
+            Sizing::RightSized => format!("{name} (right-sized)"),
         }
     }
 
@@ -106,9 +105,9 @@ impl Variant {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Movable {
     /// Services that stay on EC2.
-    staying_services: Vec<Arc<str>>,
+    pub(super) staying_services: Vec<Arc<str>>,
     /// Whether tasks are started on named instances.
-    has_start_tasks: bool,
+    pub(super) has_start_tasks: bool,
 }
 
 /// What of a cluster moves; why nothing does.
@@ -132,9 +131,14 @@ fn moves(service: &ServiceSpec) -> bool {
     service.scheduling_strategy == SchedulingStrategy::Replica
 }
 
+/// The services that move.
+pub(super) fn moving_services(spec: &ClusterSpec) -> impl Iterator<Item = &ServiceSpec> {
+    spec.services.iter().filter(|service| moves(service))
+}
+
 /// The task definitions of what moves, in the file's order.
 pub(super) fn movable_definitions(spec: &ClusterSpec) -> impl Iterator<Item = &TaskDefinition> {
-    let services = spec.services.iter().filter(|service| moves(service)).map(|service| &service.task_definition);
+    let services = moving_services(spec).map(|service| &service.task_definition);
     let references = services.chain(spec.run_tasks.iter().map(|run_task| &run_task.spec.task_definition));
     let families: BTreeSet<&str> = references.map(|reference| reference.family.as_str()).collect();
     spec.task_definitions.iter().filter(move |definition| families.contains(definition.family.as_str()))
@@ -212,7 +216,8 @@ fn strategy_of(capacity_provider: Arc<str>) -> LaunchTarget {
     LaunchTarget::Strategy(vec![CapacityProviderStrategyItem { capacity_provider, weight: 1, base: 0 }])
 }
 
-fn is_spot_interruption(fault: &Fault) -> bool {
+/// Whether a fault takes Spot capacity back.
+pub(super) fn is_spot_interruption(fault: &Fault) -> bool {
     matches!(fault.kind, FaultKind::SpotInterruption { .. })
 }
 
@@ -276,11 +281,9 @@ fn definition_to_fargate(definition: &mut TaskDefinition, region: &str, catalog:
             "task definition {family} needs cpu {cpu} and memory {memory}, which no size of Fargate has"
         ));
     };
-    let containers = definition.containers.clone();
-    set_size(definition, size);
+    // It holds what its containers say, so that these stay as they are.
     definition.cpu = Some(size.cpu);
-    // The size holds what its containers say.
-    definition.containers = containers;
+    definition.memory = Some(size.memory);
     definition.network_mode = NetworkMode::Awsvpc;
     definition.requires_compatibilities = BTreeSet::from([LaunchType::Fargate]);
     definition.placement_constraints.clear();
@@ -335,8 +338,7 @@ fn provider_of(spec: &ClusterSpec, instance_type: &Arc<InstanceType>) -> Capacit
     let zones = ['a', 'b', 'c'].map(|letter| format!("{}{letter}", spec.region).into()).to_vec();
     let group = model.map(|model| &model.auto_scaling_group);
     let started: u64 = {
-        let services = spec.services.iter().filter(|service| moves(service));
-        let counts = services.filter_map(|service| {
+        let counts = moving_services(spec).filter_map(|service| {
             Some((definition(spec, &service.task_definition)?, u64::from(service.desired_count) * 1000))
         });
         instances_milli(instance_type, taken_by_daemons(spec), counts).unwrap_or_default().div_ceil(1000)
@@ -361,55 +363,4 @@ fn provider_of(spec: &ClusterSpec, instance_type: &Arc<InstanceType>) -> Capacit
         managed_termination_protection: ManagedTerminationProtection::Enabled,
         ..CapacityProvider::default()
     }
-}
-
-/// What is not as the file says, for people.
-pub(super) fn notes(spec: &ClusterSpec, movable: &Movable, rows: &[Row]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for service in &movable.staying_services {
-        notes.push(format!(
-            "service {service} is a DAEMON, which ECS has on EC2 only: on Fargate it stays on the file's own instances, which are paid \
-             for there as well"
-        ));
-    }
-    if movable.has_start_tasks {
-        notes.push(
-            "tasks of start_task stay on the instances that they name, which are paid for in every row".to_owned(),
-        );
-    }
-    let sizes: BTreeMap<&str, (TaskSize, TaskSize)> = rows
-        .iter()
-        .find(|row| row.variant.capacity == Capacity::Fargate)
-        .into_iter()
-        .flat_map(|row| current_definitions(&row.variant.spec))
-        .filter_map(|there| {
-            let here = spec.task_definitions.iter().rfind(|here| here.family == there.family)?;
-            Some((here.family.as_str(), (written_size(here), written_size(there))))
-        })
-        .collect();
-    for (family, (here, there)) in sizes.iter().filter(|(_, (here, there))| here != there) {
-        notes.push(format!(
-            "task definition {family} reserves cpu {} and memory {}, which is {} and {} on Fargate",
-            here.cpu, here.memory, there.cpu, there.memory
-        ));
-    }
-    let is_on_spot = rows.iter().any(|row| row.variant.capacity == Capacity::FargateSpot);
-    if is_on_spot && !spec.faults.iter().any(is_spot_interruption) {
-        let hours = SPOT_TASK_LIFE.as_secs() / 3600;
-        notes.push(format!(
-            "on Fargate Spot each task is taken back once in {hours} hours on average, which is an assumption; a [[fault]] of kind \
-             SPOT_INTERRUPTION takes its place"
-        ));
-    }
-    if !spec.instance_refreshes.is_empty() {
-        notes.push("instance refreshes are left out".to_owned());
-    }
-    let had = spec.capacity_providers.first().and_then(|provider| provider.managed_scaling);
-    if had.unwrap_or_default() != ManagedScaling::default() {
-        notes.push(format!(
-            "EC2 keeps the file's target capacity of {} percent",
-            had.unwrap_or_default().target_capacity
-        ));
-    }
-    notes
 }
