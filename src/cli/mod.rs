@@ -3,7 +3,9 @@
 //! Exit codes: 0 when all went well, 1 for a run that failed, 2 for bad input, 130 after a second Ctrl-C;
 //! `run-task` ends with its guest's own.
 
+mod capacity_view;
 mod compare;
+mod containers_view;
 mod deploy;
 mod deploy_socket;
 pub mod diagnostics;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use super::containers_view::ContainerNews;
 use super::deploy::{self, FileOfRun};
 use super::deploy_socket::DeploySocket;
 use super::events_file::EventsFile;
@@ -181,6 +182,7 @@ fn follow(
     ids: IdForm,
 ) -> std::io::Result<Snapshot> {
     let mut draining = false;
+    let mut news = ContainerNews::default();
     if let Some(trouble) = edits.trouble.take() {
         view.line(&cluster, &trouble);
     }
@@ -205,10 +207,12 @@ fn follow(
                     View::Quiet => None,
                     _ => plain_view::line(&notice, ids),
                 };
-                match (&mut view, line) {
-                    (View::Plain, Some(line)) => anstream::println!("{line}"),
-                    (View::Live(live), Some(line)) => live.event(&line),
-                    _ => {}
+                for line in news.lines(&notice, ids).into_iter().chain(line) {
+                    match &mut view {
+                        View::Plain => anstream::println!("{line}"),
+                        View::Live(live) => live.event(&line),
+                        View::Quiet => {}
+                    }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -8,6 +8,7 @@ use super::keys::{FAULT, INSTANCE_REFRESH, REFRESH_PREFERENCES};
 use super::reader::{Table, Words};
 use crate::model::auto_scaling_group::{
     AutoRollback, InstanceRefreshSpec, LaunchTemplate, ProtectedInstances, RefreshPreferences, SkipMatching,
+    StandbyInstances,
 };
 use crate::model::capacity::CapacityProvider;
 use crate::model::cluster::ScheduledInstanceRefresh;
@@ -45,6 +46,15 @@ const PROTECTED_INSTANCES: Words<ProtectedInstances> = Words {
         ("Wait", ProtectedInstances::Wait),
         ("Ignore", ProtectedInstances::Ignore),
         ("Refresh", ProtectedInstances::Refresh),
+    ],
+    planned: &[],
+};
+
+const STANDBY_INSTANCES: Words<StandbyInstances> = Words {
+    available: &[
+        ("Wait", StandbyInstances::Wait),
+        ("Ignore", StandbyInstances::Ignore),
+        ("Terminate", StandbyInstances::Terminate),
     ],
     planned: &[],
 };
@@ -200,6 +210,7 @@ fn read_preferences(at: &Table<'_>) -> RefreshPreferences {
             _ => AutoRollback::No,
         },
         scale_in_protected_instances: at.word("scale_in_protected_instances", &PROTECTED_INSTANCES).unwrap_or_default(),
+        standby_instances: at.word("standby_instances", &STANDBY_INSTANCES).unwrap_or_default(),
         bake_time: at.duration("bake_time").unwrap_or(Duration::ZERO),
     }
 }

@@ -21,6 +21,7 @@ pub const TABLES: &[&TableKeys] = &[
     &CAPACITY_PROVIDER,
     &AUTO_SCALING_GROUP,
     &WARM_POOL,
+    &INSTANCE_REUSE_POLICY,
     &LIFECYCLE_HOOK,
     &INSTANCE_MAINTENANCE_POLICY,
     &MANAGED_SCALING,
@@ -57,6 +58,11 @@ pub const TABLES: &[&TableKeys] = &[
     &SUSPENDED_STATE,
     &TARGET_TRACKING,
     &CUSTOMIZED_METRIC,
+    &METRIC_QUERY,
+    &METRIC_STAT,
+    &QUERIED_METRIC,
+    &MONITORING,
+    &METRIC_CONFIGURATION,
     &STEP_SCALING,
     &STEP_ADJUSTMENT,
     &SCHEDULED_ACTION,
@@ -159,10 +165,12 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "launch_template_version",
         "purchase_option",
         "ecs_enable_spot_instance_draining",
+        "credit_specification",
         "termination_policies",
         "new_instances_protected_from_scale_in",
         "max_instance_lifetime",
         "health_check_grace_period",
+        "default_instance_warmup",
         "lifecycle_hooks",
         "instance_maintenance_policy",
         "warm_pool",
@@ -171,13 +179,19 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "vpc_id",
         "subnets",
     ],
-    planned: &["credit_specification", "mixed_instances_policy"],
+    planned: &["mixed_instances_policy"],
 };
 
 pub(super) const WARM_POOL: TableKeys = TableKeys {
     table: "capacity_provider.auto_scaling_group.warm_pool",
-    keys: &["min_size", "max_group_prepared_capacity", "pool_state"],
-    planned: &["instance_reuse_policy"],
+    keys: &["min_size", "max_group_prepared_capacity", "pool_state", "instance_reuse_policy"],
+    planned: &[],
+};
+
+pub(super) const INSTANCE_REUSE_POLICY: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy",
+    keys: &["reuse_on_scale_in"],
+    planned: &[],
 };
 
 pub(super) const LIFECYCLE_HOOK: TableKeys = TableKeys {
@@ -233,9 +247,10 @@ pub(super) const REFRESH_PREFERENCES: TableKeys = TableKeys {
         "skip_matching",
         "auto_rollback",
         "scale_in_protected_instances",
+        "standby_instances",
         "bake_time",
     ],
-    planned: &["alarm_specification", "standby_instances"],
+    planned: &["alarm_specification"],
 };
 
 pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
@@ -260,6 +275,7 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
         "boot_time",
         "attributes",
         "purchase_option",
+        "credit_specification",
         "image_id",
         "vpc_id",
         "subnet_id",
@@ -412,6 +428,7 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "auto_scaling",
         "tags",
         "propagate_tags",
+        "monitoring",
     ],
     planned: &[
         "deployment_controller",
@@ -425,6 +442,15 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "volume_configurations",
         "vpc_lattice_configurations",
     ],
+};
+
+pub(super) const MONITORING: TableKeys =
+    TableKeys { table: "service.monitoring", keys: &["metric_configurations"], planned: &[] };
+
+pub(super) const METRIC_CONFIGURATION: TableKeys = TableKeys {
+    table: "service.monitoring.metric_configurations",
+    keys: &["metric_names", "resolution_seconds"],
+    planned: &[],
 };
 
 pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
@@ -500,8 +526,26 @@ pub(super) const SUSPENDED_STATE: TableKeys = TableKeys {
 
 pub(super) const CUSTOMIZED_METRIC: TableKeys = TableKeys {
     table: "service.auto_scaling.target_tracking.customized_metric_specification",
-    keys: &["namespace", "metric_name", "dimensions", "statistic"],
-    planned: &["metrics", "unit"],
+    keys: &["namespace", "metric_name", "dimensions", "statistic", "metrics"],
+    planned: &["unit"],
+};
+
+pub(super) const METRIC_QUERY: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics",
+    keys: &["id", "label", "expression", "metric_stat", "return_data"],
+    planned: &[],
+};
+
+pub(super) const METRIC_STAT: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat",
+    keys: &["metric", "stat"],
+    planned: &["unit"],
+};
+
+pub(super) const QUERIED_METRIC: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric",
+    keys: &["namespace", "metric_name", "dimensions"],
+    planned: &[],
 };
 
 pub(super) const STEP_SCALING: TableKeys = TableKeys {

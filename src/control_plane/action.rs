@@ -12,7 +12,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{MeteringFact, TaskUsage};
 use crate::model::written_form::{by_name, is_default};
 
@@ -31,6 +31,14 @@ pub enum Action {
     TerminateInstance {
         /// The instance.
         instance: ContainerInstanceId,
+    },
+    /// Let all tasks of a running EC2 instance together do so much CPU work at most, until it is said otherwise: a burstable instance runs
+    /// out of CPU credits, or has some again. Without it an instance has its type's vCPUs.
+    SetInstanceCpuRate {
+        /// The instance. One that is not known (any more) is ignored.
+        instance: ContainerInstanceId,
+        /// CPU work in a second.
+        work_per_second: VcpuNanos,
     },
     /// Start a task: state changes follow until `Stopped`.
     StartTask(Arc<TaskStart>),
@@ -219,6 +227,8 @@ pub enum Notification {
         event: ServiceActionEvent,
         /// The detail's reason, as in `RESOURCE:MEMORY`.
         reason: Option<Arc<str>>,
+        /// What else it is about.
+        subjects: ServiceActionSubjects,
     },
     /// An EventBridge event `ECS Deployment State Change`. **Source:** ecs-semantics §10.3.
     DeploymentStateChange {
@@ -264,6 +274,20 @@ pub enum Notification {
         /// Why: the metric and its target.
         reason: Arc<str>,
     },
+}
+
+/// What an `ECS Service Action` is about beside its service: each event names what belongs to it, and nothing else.
+/// **Source:** ecs-semantics §10.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ServiceActionSubjects {
+    /// The desired count that was set.
+    pub desired_count: Option<u32>,
+    /// The capacity providers that are steady, or without room.
+    pub capacity_providers: Vec<Arc<str>>,
+    /// The instances whose tasks are not where they may be.
+    pub container_instances: Vec<ContainerInstanceId>,
+    /// The tasks that are stopped.
+    pub tasks: Vec<TaskId>,
 }
 
 /// Names of `ECS Service Action` events. **Source:** ecs-semantics §10.3.

@@ -4,15 +4,18 @@
 //! service's scheduler replaces them within its bounds, so that a drain with a lower and an upper bound of 100 % is stuck until
 //! the bounds change. Standalone tasks go on. **Source:** ecs-semantics §3.2, §3.3.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::Deregistration;
+use super::placement::PlacementFailure;
 use super::request_error::RequestError;
 use super::state::ReplaceCause;
+use super::tasks::NewTask;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
-use crate::model::capacity::{AgentConnection, ContainerInstanceStatus};
+use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
 
@@ -163,6 +166,33 @@ impl ControlPlane {
         Ok(Response::Done)
     }
 
+    /// The latest instance that was launched like this and is not given up yet. Attributes may have been put since.
+    /// **Source:** ecs-semantics §3.3. *Ours:* what managed draining does for a group's instance.
+    pub(super) fn retire_instance_by_hand(&mut self, launch: &InstanceLaunch) -> Result<Response, RequestError> {
+        let is_meant = |instance: &&ContainerInstance| {
+            let attributes = launch.attributes.clone();
+            let as_launched = InstanceLaunch { attributes, ..InstanceLaunch::clone(&instance.launch) };
+            launch.capacity_provider.is_none()
+                && instance.lifecycle < LifecycleState::TerminatingWait
+                && as_launched == *launch
+        };
+        let found = self.state.container_instances.values().rev().find(is_meant);
+        let Some(id) = found.map(|instance| instance.id) else {
+            return Err(RequestError::InvalidParameter("The referenced container instance was not found.".into()));
+        };
+        if self.state.tasks_by_instance.get(&id).is_none_or(BTreeSet::is_empty) {
+            self.terminate_instance(id);
+            return Ok(Response::Instance(id));
+        }
+        let until = self.now + self.settings.managed_draining_timeout;
+        let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
+        instance.lifecycle = LifecycleState::TerminatingWait;
+        self.state.waits.entry(id).or_default().drained_until = Some(until);
+        self.drain_instance(id);
+        self.wake_for_instance(id);
+        Ok(Response::Instance(id))
+    }
+
     /// Without contact nothing is placed; a flap is no failure. **Source:** ecs-semantics §3.2.
     pub(super) fn agent_disconnected(&mut self, id: ContainerInstanceId) {
         let Some(instance) = self.live_instance(id) else { return };
@@ -187,8 +217,20 @@ impl ControlPlane {
         }
     }
 
+    /// Why no instance takes a task, those among them whose agents have no contact. **Source:** ecs-semantics §4.5, §5.11.
+    pub(super) fn explain_placement(&self, new: &NewTask) -> PlacementFailure {
+        let mut failure = self.placement.explain(&new.placement_request());
+        let disconnected = self.disconnected_failures(new.capacity_provider.as_ref());
+        // There are instances then, whatever is said of the cluster.
+        failure.failures.retain(|failure| failure.instance.is_some() || disconnected.is_empty());
+        let closest = disconnected.first().and_then(|first| Some((first.instance?, AGENT)));
+        failure.closest = failure.closest.or(closest);
+        failure.failures.extend(disconnected);
+        failure
+    }
+
     /// Why instances whose agents have no contact do not take a task. **Source:** ecs-semantics §4.5.
-    pub(super) fn disconnected_failures(&self, capacity_provider: Option<&Arc<str>>) -> Vec<Failure> {
+    fn disconnected_failures(&self, capacity_provider: Option<&Arc<str>>) -> Vec<Failure> {
         let instances = self.state.container_instances.values().filter(|instance| {
             instance.status == ContainerInstanceStatus::Active
                 && instance.agent == AgentConnection::Disconnected

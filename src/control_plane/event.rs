@@ -2,6 +2,7 @@
 //!
 //! Events may come late, twice, or for ids that are not known (any more): each of these is legal and changes nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
+use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
@@ -220,6 +222,29 @@ pub enum Request {
         /// Whether scale-in leaves them alone.
         protection: ScaleInProtection,
     },
+    /// Auto Scaling's EnterStandby. **Source:** ecs-semantics §9.2.
+    EnterStandby {
+        /// The capacity provider whose group it is.
+        capacity_provider: Arc<str>,
+        /// Instances of the group that are in service.
+        instances: Vec<ContainerInstanceId>,
+        /// What becomes of the desired capacity.
+        capacity: StandbyCapacity,
+    },
+    /// Auto Scaling's ExitStandby. **Source:** ecs-semantics §9.2.
+    ExitStandby {
+        /// The capacity provider whose group it is.
+        capacity_provider: Arc<str>,
+        /// Instances of the group that are on standby.
+        instances: Vec<ContainerInstanceId>,
+    },
+    /// EC2's ModifyInstanceCreditSpecification. **Source:** EC2 user guide, burstable performance instances.
+    ModifyInstanceCreditSpecification {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its mode from here on.
+        specification: CreditSpecification,
+    },
     /// Auto Scaling's CompleteLifecycleAction. **Source:** ecs-semantics §9.2.
     CompleteLifecycleAction {
         /// The instance that waits.
@@ -308,6 +333,18 @@ pub enum Request {
     PutMetricData(PutMetricData),
     /// A metric whose values are written down beforehand, one of the same metric taking the other's place. *Ours.*
     PutMetricScript(MetricScript),
+    /// No more of such a metric's values; those that were stay. *Ours.*
+    DeleteMetricScript(MetricId),
+    /// Makes a service's tags these, for tasks that are started from here on. *Ours:* stands for TagResource and UntagResource.
+    SetServiceTags {
+        /// The service.
+        service: Arc<str>,
+        /// All of its tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Gives an instance up that was registered by hand and launched like this: it is drained, and terminated when it is empty or has
+    /// drained for long enough. *Ours:* stands for UpdateContainerInstancesState and, later, TerminateInstances.
+    RetireInstance(Arc<InstanceLaunch>),
     /// RegisterScalableTarget.
     RegisterScalableTarget(RegisterScalableTarget),
     /// DeregisterScalableTarget.
@@ -352,6 +389,16 @@ pub enum Request {
     },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,
+}
+
+/// `ShouldDecrementDesiredCapacity` of EnterStandby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandbyCapacity {
+    /// It stays: the group launches others in their place.
+    Kept,
+    /// It goes down by their number.
+    Decremented,
 }
 
 /// Whether a container instance with tasks is deregistered. **Source:** ecs-semantics §3.2.
@@ -424,6 +471,8 @@ pub struct UpdateService {
     pub health_check_grace_period: Option<Duration>,
     /// Whose tags tasks get that are started from here on.
     pub propagate_tags: Option<crate::model::service::PropagateTags>,
+    /// How fine its utilisation is measured.
+    pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
     /// `forceNewDeployment`.

@@ -167,6 +167,18 @@ impl FaultPlan {
         FaultPlan { ahead: ahead.into(), recurring: recurring.collect(), lasting: Vec::new() }
     }
 
+    /// Adds a fault; one whose time is past is due at once.
+    pub fn add(&mut self, fault: Fault) {
+        let place = self.ahead.partition_point(|other| other.at <= fault.at);
+        self.ahead.insert(place, fault);
+    }
+
+    /// Takes a fault out again. Says whether it had not begun.
+    pub fn withdraw(&mut self, fault: &Fault) -> bool {
+        let found = self.ahead.iter().position(|other| other == fault);
+        found.and_then(|place| self.ahead.remove(place)).is_some()
+    }
+
     /// When something of it is due next.
     pub fn next(&self) -> Option<Timestamp> {
         let ends = self.lasting.iter().map(|(until, ..)| *until);

@@ -20,18 +20,22 @@ pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
+mod container_insights;
+mod cpu_credits;
 mod daemon;
 pub mod deployment;
 pub mod deployment_records;
 mod draining;
 pub mod event;
 pub mod faults;
+mod high_resolution;
 pub mod instance_refresh;
 mod launch_rate;
-mod lifecycle_hooks;
+pub mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
+mod policy_alarms;
 mod provider_update;
 mod rebalancing;
 mod replacement;
@@ -43,6 +47,7 @@ pub mod scalable_target;
 mod scale_in;
 mod scaling;
 mod scheduled_scaling;
+mod service_actions;
 pub mod service_autoscaling;
 mod service_events;
 mod service_replacements;
@@ -51,6 +56,7 @@ mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod standby;
 mod start_task;
 pub mod state;
 mod task_health;
@@ -71,8 +77,8 @@ use crate::model::units::Timestamp;
 use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
+use cpu_credits::CreditAccounts;
 use event::Event;
-use lifecycle_hooks::InstanceWaits;
 use measuring::Measures;
 use metrics::store::MetricStore;
 use placement::{Calendar, PlacementIndex};
@@ -114,14 +120,18 @@ pub struct ControlPlane {
     groups_to_keep: BTreeSet<Arc<str>>,
     /// Instances whose last task is over since they were last looked at.
     emptied: BTreeSet<ContainerInstanceId>,
-    /// What instances wait for before they go on to their next lifecycle state.
-    waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
+    /// Instances that are scaled in and go back to their warm pool once they have stopped.
+    returning: BTreeSet<ContainerInstanceId>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
+    /// CPU credits of burstable instances that run.
+    credit_accounts: CreditAccounts,
     /// What comes together over a metric period.
     measures: Measures,
     /// Services whose scaling activity is under way.
     followed: BTreeSet<Arc<str>>,
+    /// Capacity providers that were steady when they were last looked at.
+    steady_providers: BTreeSet<Arc<str>>,
     /// The calendar time of the cluster's start.
     calendar_start: jiff::Timestamp,
     actions: Vec<Action>,
@@ -164,10 +174,12 @@ impl ControlPlane {
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
             emptied: BTreeSet::new(),
-            waits: BTreeMap::new(),
+            returning: BTreeSet::new(),
             instances_with_other_tasks: BTreeSet::new(),
+            credit_accounts: CreditAccounts::default(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
+            steady_providers: BTreeSet::new(),
             calendar_start,
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
@@ -259,12 +271,17 @@ impl ControlPlane {
                     let next = self.state.metrics.period_of(self.now) + self.settings.metric_period;
                     self.timers.set(next, Wakeup::MetricPeriod);
                 }
+                Wakeup::HighResolutionPeriod => {
+                    self.high_resolution_period_ended(due);
+                    self.watch_high_resolution();
+                }
                 Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
                 Wakeup::ProtectionEnds(service) => self.protection_ended(&service),
                 Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
                     self.dirty.insert(service);
                 }
                 Wakeup::Instance(instance) => self.instance_due(instance),
+                Wakeup::CpuCredits(instance) => self.credits_may_be_spent(instance),
                 Wakeup::Group(provider) => {
                     self.groups_to_keep.insert(provider);
                 }

@@ -1,9 +1,10 @@
 //! CreateService, UpdateService and DeleteService: what starts a deployment, and what only changes how the service is kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::{Notification, Response, ServiceActionEvent};
+use super::action::Response;
 use super::auto_scaling_requests::check_settings;
 use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
@@ -57,6 +58,7 @@ impl ControlPlane {
             },
         );
         self.measures.begin_service(&name);
+        self.watch_high_resolution();
         if auto_scaling.is_some() {
             self.set_auto_scaling(&name, auto_scaling)?;
         }
@@ -96,9 +98,10 @@ impl ControlPlane {
         };
         let name = update.service.clone();
         let before = self.change_spec(update, target);
+        self.watch_high_resolution();
         let after = self.state.services[&name].spec.desired_count;
         if before != after {
-            self.service_action(&name, ServiceActionEvent::DesiredCountUpdated, None);
+            self.desired_count_updated(&name, after, None);
         }
         if let Some(registered) = next {
             self.start_deployment(&name, registered);
@@ -133,7 +136,17 @@ impl ControlPlane {
         if let Some(source) = update.propagate_tags {
             spec.propagate_tags = source;
         }
+        if let Some(monitoring) = update.monitoring {
+            spec.monitoring = monitoring;
+        }
         before
+    }
+
+    /// Tags start no deployment. **Source:** ecs-semantics §5.5.
+    pub(super) fn set_service_tags(&mut self, name: &Arc<str>, tags: BTreeMap<String, String>) -> Answer {
+        let found = self.state.services.get_mut(name).filter(|service| service.status != ServiceStatus::Inactive);
+        found.ok_or(RequestError::ServiceNotFound)?.spec.tags = tags;
+        Ok(Response::Done)
     }
 
     /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.
@@ -149,19 +162,20 @@ impl ControlPlane {
             service.status = ServiceStatus::Draining;
             service.spec.desired_count = 0;
             // Ours: protection is from scale-in, not from the service's own end.
-            service.protected.clear();
+            let protected = std::mem::take(&mut service.protected);
             let now = self.now;
             if let Some(record) = service.current_service_deployment_mut() {
                 record.stop(now, &"The service was deleted.".into());
+            }
+            for task in protected {
+                if let Some(record) = self.state.tasks.get_mut(&task) {
+                    record.task.protected_until = None;
+                }
             }
             self.forget_target(name);
             self.dirty.insert(name.clone());
         }
         Ok(Response::Done)
-    }
-
-    pub(super) fn service_action(&mut self, name: &Arc<str>, event: ServiceActionEvent, reason: Option<Arc<str>>) {
-        self.notify(Notification::ServiceAction { service: name.clone(), event, reason });
     }
 }
 

@@ -68,18 +68,17 @@ impl ClusterState {
         let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
         let protected = || service.protected.iter().filter(|task| is_protected(task));
         // Of the primary nothing goes for not being healthy alone, so that nobody asks.
-        let kept = if index == 0 {
-            0
-        } else {
-            let not_healthy = deployment.starting.iter().chain(&deployment.unproven);
-            let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
-            super::state::count(not_healthy.filter(is_kept).count())
-        };
+        let not_healthy = deployment.starting.iter().chain(&deployment.unproven).filter(|_| index > 0);
+        let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
+        let kept: Vec<&TaskId> = not_healthy.filter(is_kept).collect();
+        let is_paired = |task: &&&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
+        let paired = super::state::count(kept.iter().filter(is_paired).count());
         Tally {
             starting: deployment.pending_count(),
             unproven: super::state::count(deployment.unproven.len()),
             healthy: deployment.healthy_count(),
-            kept,
+            kept: super::state::count(kept.len()),
+            paired,
             beside: super::state::count(deployment.replacements.len()),
             protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
             protected_healthy: super::state::count(
@@ -180,7 +179,7 @@ impl ControlPlane {
         self.conclude(name);
     }
 
-    /// **Source:** ecs-semantics §2.6, §5.2, §5.11.
+    /// **Source:** ecs-semantics §2.6, §5.2, §5.11. *Ours:* the reason on EventBridge.
     pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, blocked: Blocked) {
         match blocked {
             Blocked::No => {}
@@ -192,7 +191,8 @@ impl ControlPlane {
                      configuration. Update the minimumHealthyPercent or maximumPercent value and try again.",
                 );
                 if said == Said::Aloud {
-                    self.service_action(name, ServiceActionEvent::TaskConfigurationFailure, None);
+                    let reason = Some("DEPLOYMENT_CONFIGURATION".into());
+                    self.service_action(name, ServiceActionEvent::TaskConfigurationFailure, reason, Default::default());
                 }
             }
             Blocked::ByProtection => {
@@ -219,7 +219,7 @@ impl ControlPlane {
         let before = service.spec.desired_count;
         service.spec.desired_count = desired_count;
         service.steadiness = Steadiness::Changing;
-        self.service_action(name, ServiceActionEvent::DesiredCountUpdated, Some(cause.into()));
+        self.desired_count_updated(name, desired_count, Some(cause.into()));
         self.service_event(name, &format!("desired count changed from {before} to {desired_count}: {cause}"));
         self.dirty.insert(name.clone());
     }

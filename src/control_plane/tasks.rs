@@ -366,6 +366,7 @@ impl ControlPlane {
         if metered == Metered::No && (change.pull_started_at.is_some() || runs) {
             self.meter_start(id, change.pull_started_at.map_or(now, within));
         }
+        let mut restarts = 0;
         self.change_task(id, |record| {
             let task = &mut record.task;
             task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(within));
@@ -377,6 +378,7 @@ impl ControlPlane {
                     known.exit = container.exit.clone();
                 }
                 known.health = container.health.unwrap_or(known.health);
+                restarts += container.restart_count.saturating_sub(known.restart_count);
                 known.restart_count = known.restart_count.max(container.restart_count);
             }
             match change.step {
@@ -392,12 +394,14 @@ impl ControlPlane {
                 _ => {}
             }
         });
+        self.count_restarts(id, restarts);
         let is_over = matches!(change.step, TaskStep::Stopped { .. });
         match change.step {
             TaskStep::Running if !started_before => self.task_started(id),
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
             TaskStep::Stopped { usage, failed_to_start } => {
                 let essential_exited = self.essential_exited.clone();
+                self.spend_credits_of_task(id, usage.vcpu);
                 self.change_task(id, |record| {
                     let task = &mut record.task;
                     task.usage = usage;
@@ -616,10 +620,13 @@ impl ControlPlane {
                 self.state.ignored_events += 1;
                 continue;
             };
-            record.task.usage = sample.usage;
-            if record.task.last_status == TaskStatus::Running {
+            let is_running = record.task.last_status == TaskStatus::Running;
+            self.spend_credits_of_task(sample.task, sample.usage.vcpu);
+            self.state.tasks.get_mut(&sample.task).expect("it was found above").task.usage = sample.usage;
+            if is_running {
                 self.measure_task(sample.task);
             }
         }
+        self.settle_credits();
     }
 }

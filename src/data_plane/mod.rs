@@ -275,6 +275,13 @@ impl DataPlane {
         self.shared.join_ended_threads();
     }
 
+    /// Bounds what all tasks of a running instance do together, until it is called again. An instance that does not run is ignored.
+    pub fn set_instance_cpu_rate(&self, instance: ContainerInstanceId, work_per_second: VcpuNanos) {
+        if let Some(Instance::Running { pool, .. }) = self.shared.instances.lock().get(&instance) {
+            pool.set_work_per_second(work_per_second);
+        }
+    }
+
     /// Starts a task. One that is known already is ignored.
     pub fn start_task(&self, start: &Arc<TaskStart>) {
         let shared = &self.shared;

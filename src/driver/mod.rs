@@ -7,6 +7,7 @@
 //! [`report`] is what is left at the end.
 
 pub mod apply;
+pub mod capacity_report;
 pub mod compare;
 pub mod event_bridge;
 pub mod event_detail;

@@ -67,7 +67,7 @@ pub(super) struct ControlLoop {
     /// Calls that are yet to be made.
     pub(super) plans: Plans,
     /// What goes wrong by plan.
-    faults: FaultPlan,
+    pub(super) faults: FaultPlan,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     pub(super) run_until: Option<Timestamp>,
     end: End,
@@ -397,6 +397,9 @@ impl ControlLoop {
                 }
             },
             Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.data_plane.set_instance_cpu_rate(instance, work_per_second);
+            }
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),
             Action::Respond { request_id, response } => {
@@ -427,7 +430,13 @@ impl ControlLoop {
                 }
                 _ => None,
             };
-            let notice = Notice { at, notification, stopped_task };
+            let changed_task = match notification {
+                Notification::Task { task, .. } => self.control_plane.state().tasks.get(&task),
+                _ => None,
+            };
+            let changed_task = changed_task.filter(|record| record.task.task_definition.has_container_lifecycles());
+            let changed_task = changed_task.map(|record| Arc::new(record.task.clone()));
+            let notice = Notice { at, notification, stopped_task, changed_task };
             self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
         }
     }

@@ -121,6 +121,8 @@ pub struct Notice {
     pub notification: Notification,
     /// The task as it ended, when that is the news: the cluster may be over before anybody could ask for it.
     pub stopped_task: Option<Arc<Task>>,
+    /// The task as it was then, when it changed and its containers have an order, health checks or restarts.
+    pub changed_task: Option<Arc<Task>>,
 }
 
 /// A handle on a running cluster. Dropping it ends the cluster at once; see [`RunningCluster::drain`] for good order.

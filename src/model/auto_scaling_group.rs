@@ -25,6 +25,8 @@ pub enum LifecycleState {
     PendingWait,
     /// Runs and counts.
     InService,
+    /// Runs and does not count, until it is brought back.
+    Standby,
     /// To go, and waits for its tasks (managed draining) or its termination hooks.
     TerminatingWait,
     /// Going (EC2 `shutting-down`).
@@ -44,6 +46,7 @@ impl LifecycleState {
             LifecycleState::Pending => "Pending",
             LifecycleState::PendingWait => "Pending:Wait",
             LifecycleState::InService => "InService",
+            LifecycleState::Standby => "Standby",
             LifecycleState::TerminatingWait => "Terminating:Wait",
             LifecycleState::Terminating => "Terminating",
             LifecycleState::Terminated => "Terminated",
@@ -190,6 +193,19 @@ pub struct WarmPool {
     pub max_group_prepared_capacity: Option<u32>,
     /// What its instances do.
     pub pool_state: WarmPoolState,
+    /// What becomes of instances that are scaled in.
+    pub reuse: ReuseOnScaleIn,
+}
+
+/// Whether instances go back to the warm pool when they are scaled in. **Source:** ecs-semantics §6.4, §9.5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReuseOnScaleIn {
+    /// They are terminated.
+    #[default]
+    No,
+    /// They go back, as long as the pool has room. Not with managed scaling.
+    Yes,
 }
 
 impl WarmPool {
@@ -234,6 +250,19 @@ pub enum ProtectedInstances {
     Refresh,
 }
 
+/// What an instance refresh does with instances on standby. **Source:** ecs-semantics §9.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandbyInstances {
+    /// It waits for an hour at most, and fails then.
+    #[default]
+    Wait,
+    /// They stay as they are.
+    Ignore,
+    /// They are terminated.
+    Terminate,
+}
+
 /// Whether instances that match the desired launch template stay. **Source:** ecs-semantics §9.4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -264,7 +293,8 @@ pub struct RefreshPreferences {
     pub min_healthy_percentage: Option<u32>,
     /// 100 to 200; omitting it is not the same as 100.
     pub max_healthy_percentage: Option<u32>,
-    /// How long a replacement must be in service to count; `None` is the group's health check grace period.
+    /// How long a replacement must be in service to count; `None` is the group's default warm-up, else its health check grace
+    /// period.
     pub instance_warmup: Option<Duration>,
     /// After which percentages it pauses, ascending. Ends below 100 when the last one is.
     pub checkpoint_percentages: Vec<u32>,
@@ -276,6 +306,8 @@ pub struct RefreshPreferences {
     pub auto_rollback: AutoRollback,
     /// What it does with protected instances.
     pub scale_in_protected_instances: ProtectedInstances,
+    /// What it does with instances on standby.
+    pub standby_instances: StandbyInstances,
     /// How long it watches after the last replacement.
     pub bake_time: Duration,
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::auto_scaling_group::{
     InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
-    ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
+    ManagedTerminationProtection, ReuseOnScaleIn, ScaleInProtection, TerminationPolicy, WarmPool,
 };
+use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
 use super::ids::ContainerInstanceId;
 use super::task_definition::{CpuArchitecture, HostPort, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
@@ -26,6 +27,8 @@ pub struct InstanceType {
     pub memory: MemoryMib,
     /// The architecture.
     pub architecture: CpuArchitecture,
+    /// What it earns, for a burstable type.
+    pub burst: Option<Burst>,
 }
 
 impl InstanceType {
@@ -53,6 +56,8 @@ pub struct InstanceLaunch {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its agent.
     pub spot_draining: SpotDraining,
+    /// What happens when a burstable instance has spent its CPU credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
     /// The version of the launch template that it comes from; 0 for an instance registered by hand.
     pub launch_template_version: u32,
     /// What the cluster file calls it, for an instance registered by hand. ECS has no such names.
@@ -228,6 +233,8 @@ pub struct ContainerInstance {
     pub empty_since: Option<Timestamp>,
     /// When it ended.
     pub terminated_at: Option<Timestamp>,
+    /// Its CPU credits, if its type is burstable.
+    pub cpu_credits: Option<CpuCredits>,
     /// Counts changes of its status and of the tasks on it. **Source:** ecs-semantics §3.2.
     pub version: u64,
 }
@@ -248,6 +255,13 @@ impl ContainerInstance {
         self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
     }
 
+    /// Whether ECS goes on listing it as it was when EC2 ends it: it has registered and its agent, which would deregister it, has no
+    /// contact. **Source:** ecs-semantics §3.2.
+    pub fn outlasts_termination(&self) -> bool {
+        let is_registered = matches!(self.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
+        is_registered && self.agent == AgentConnection::Disconnected
+    }
+
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
         let registered = InstanceResources {
@@ -255,9 +269,13 @@ impl ContainerInstance {
             memory: launch.instance_type.memory,
             ports: reserved_ports(),
         };
+        let vcpus = launch.instance_type.vcpus;
+        let cpu_credits =
+            launch.instance_type.burst.map(|burst| CpuCredits::new(burst, vcpus, launch.credit_specification));
         ContainerInstance {
             id,
             launch,
+            cpu_credits,
             status: ContainerInstanceStatus::Registering,
             remaining: registered.clone(),
             registered,
@@ -319,6 +337,8 @@ pub struct AutoScalingGroup {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
     pub spot_draining: SpotDraining,
+    /// What happens when its burstable instances have spent their CPU credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
     /// Which instances go first; empty is `Default`.
     pub termination_policies: Vec<TerminationPolicy>,
     /// Whether scale-in leaves an instance alone from its launch on.
@@ -327,6 +347,8 @@ pub struct AutoScalingGroup {
     pub max_instance_lifetime: Option<Duration>,
     /// How long after it came into service an instance's health is not looked at.
     pub health_check_grace_period: Duration,
+    /// How long an instance warms up after it came into service: scale-in waits for that, and refreshes that do not say otherwise.
+    pub default_instance_warmup: Option<Duration>,
     /// Its lifecycle hooks.
     pub lifecycle_hooks: Vec<LifecycleHook>,
     /// Bounds for whatever replaces instances.
@@ -358,6 +380,7 @@ impl AutoScalingGroup {
             subnet_id: self.subnets.get(zone).cloned(),
             purchase_option: self.purchase_option,
             spot_draining: self.spot_draining,
+            credit_specification: self.credit_specification,
             launch_template_version: self.launch_template().version,
         }
     }
@@ -412,6 +435,21 @@ pub struct CapacityProvider {
     pub managed_termination_protection: ManagedTerminationProtection,
     /// Whether an instance that is to go waits for its tasks.
     pub managed_draining: ManagedDraining,
+}
+
+impl CapacityProvider {
+    /// Instances that come back from a warm pool have been registered before, which managed scaling does not allow for.
+    /// **Source:** ecs-semantics §6.4.
+    ///
+    /// # Errors
+    /// The rule, when it is broken.
+    pub fn check_reuse(&self) -> Result<(), &'static str> {
+        let reuses = self.auto_scaling_group.warm_pool.is_some_and(|pool| pool.reuse == ReuseOnScaleIn::Yes);
+        match self.managed_scaling {
+            Some(_) if reuses => Err("reuse_on_scale_in is not possible with managed scaling"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The provider of on-demand Fargate capacity.

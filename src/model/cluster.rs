@@ -83,6 +83,13 @@ pub struct ScheduledStartTask {
     pub spec: StartTaskSpec,
 }
 
+impl ScheduledStartTask {
+    /// How many tasks it asks for.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.container_instances.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// The parameters of StartTask. **Source:** ecs-semantics §4.5, §11.6.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -107,6 +107,17 @@ pub enum MeteringFact {
         /// Its capacity provider, if it has one.
         capacity_provider: Option<Arc<str>>,
     },
+    /// Surplus CPU credits of an instance are charged for. **Source:** EC2 user guide, burstable instances in unlimited mode.
+    SurplusCreditsCharged {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its how manieth charge this is, from 1.
+        charge: u32,
+        /// When.
+        at: Timestamp,
+        /// CPU work beyond what the instance earned.
+        surplus: VcpuNanos,
+    },
     /// An EC2 instance left `running`.
     InstanceStopped {
         /// The instance.

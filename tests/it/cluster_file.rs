@@ -93,7 +93,21 @@ fn shipped_files_are_valid() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["day", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "spot"]);
+    assert_eq!(
+        names,
+        [
+            "compare",
+            "day",
+            "ec2-only",
+            "fargate-spot",
+            "mixed",
+            "patching",
+            "quickstart",
+            "scaling",
+            "sidecars",
+            "spot"
+        ]
+    );
 }
 
 /// Claim: the reference has every key. Method: each as code in the part about its table.
@@ -119,7 +133,7 @@ fn reference_lists_every_key() {
 #[test]
 fn every_key_is_read() {
     let folder = folder();
-    let parents: [(&str, &str); 63] = [
+    let parents: &[(&str, &str)] = &[
         ("", ""),
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
@@ -130,6 +144,10 @@ fn every_key_is_read() {
         (
             "capacity_provider.auto_scaling_group.warm_pool",
             "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n",
+        ),
+        (
+            "capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy",
+            "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n[capacity_provider.auto_scaling_group.warm_pool]\n[capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy]\n",
         ),
         (
             "capacity_provider.auto_scaling_group.lifecycle_hooks",
@@ -211,6 +229,25 @@ fn every_key_is_read() {
             "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
              [service.auto_scaling.target_tracking.customized_metric_specification]\n",
         ),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification.metrics",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n",
+        ),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n\
+             [service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat]\n",
+        ),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n\
+             [service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric]\n",
+        ),
+        ("service.monitoring", "[[service]]\n[service.monitoring]\n"),
+        ("service.monitoring.metric_configurations", "[[service]]\n[[service.monitoring.metric_configurations]]\n"),
         ("service.auto_scaling.step_scaling", "[[service]]\n[[service.auto_scaling.step_scaling]]\n"),
         (
             "service.auto_scaling.step_scaling.step_adjustments",

@@ -74,6 +74,60 @@ pub(crate) fn small_cluster(folder: &Path) -> String {
     )
 }
 
+/// Groups with their warm pools and refreshes, what instances wait for, and CPU credits are told, to people and to programs.
+#[test]
+fn a_run_tells_of_groups_and_credits() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = cluster_file(
+        folder.path(),
+        r#"
+        [cluster]
+        name = "fleet"
+        [settings]
+        run_for = "1500ms"
+        [[capacity_provider]]
+        name = "burst"
+          [capacity_provider.auto_scaling_group]
+          instance_type = "t3.micro"
+          credit_specification = "standard"
+          min_size = 1
+          max_size = 2
+          boot_time = "0s"
+          warm_pool = { min_size = 1 }
+          lifecycle_hooks = [{ name = "last-look", lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING" }]
+        [[instance_refresh]]
+        at = "700ms"
+        capacity_provider = "burst"
+        launch_template_version = 2
+        "#,
+    );
+    let run = output(&["run", &file, "--format", "json", "--no-cache"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let document = document(&run);
+    let group = &document["capacity_providers"][0];
+    assert_eq!((&group["name"], &group["desired_capacity"]), (&Value::from("burst"), &Value::from(1)));
+    let refresh = &group["instance_refreshes"][0];
+    assert_eq!(refresh["to_launch_template_version"], 2, "{refresh}");
+    let instances = document["container_instances"].as_array().expect("a list").clone();
+    let first = instances.iter().find(|instance| !instance["registered_at"].is_null()).expect("one has registered");
+    let credits = &first["cpu_credits"];
+    // A t3 in standard mode has none to begin with.
+    assert_eq!(credits["credit_specification"], "standard", "{credits}");
+    assert_eq!(credits["is_at_baseline"], true, "{credits}");
+    let run = output(&["run", &file, "--no-cache"]);
+    let text = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+    for part in [
+        "AUTO SCALING GROUPS",
+        "burst  1 to 2",
+        "(v1 -> v2)",
+        "CPU credits",
+        "0.0, baseline",
+        "waits for lifecycle hook last-look",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
 /// ecs-semantics §4.5: a task goes to the instance that it names, once that has registered, whatever placement would choose.
 #[test]
 fn a_started_task_runs_on_its_instance() {

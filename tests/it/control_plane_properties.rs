@@ -5,25 +5,32 @@
 //! are made up, for ids that are known, gone or never were. The harness checks the invariants after every event of both; here is
 //! what comes on top: convergence, and that the same events always lead to the same actions.
 
+mod containers;
+
 use std::sync::Arc;
 
+use longshore::catalog::Catalog;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
-    RegisterScalableTarget, Request, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
+    RegisterScalableTarget, Request, StandbyCapacity, TaskProtection, TaskStateChange, TaskStep,
+    UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
     InstanceHealth, InstanceRefreshSpec, LaunchTemplate, ManagedTerminationProtection, ProtectedInstances,
-    RefreshPreferences, ScaleInProtection, WarmPool,
+    RefreshPreferences, ReuseOnScaleIn, ScaleInProtection, WarmPool,
 };
 use longshore::model::capacity::{
-    AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget, SpotDraining,
+    AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, InstanceLaunch, InstanceType, LaunchTarget,
+    SpotDraining,
 };
 use longshore::model::cluster::ClusterSpec;
+use longshore::model::cpu_credits::CreditSpecification;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::metric::MetricResolution;
 use longshore::model::rng::{RandomStream, Stream};
 use longshore::model::scaling::{
     AdjustmentType, PredefinedMetric, ScalingPolicy, ScheduledAction, StepAdjustment, StepScaling, SuspendedState,
@@ -31,7 +38,7 @@ use longshore::model::scaling::{
 };
 use longshore::model::schedule::Schedule;
 use longshore::model::service::{
-    BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, SpreadField,
+    BinpackField, DeploymentConfiguration, Monitoring, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
@@ -40,6 +47,7 @@ use longshore::model::units::{Duration, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
+use self::containers::{SHAPES, shaped};
 use crate::harness::{
     World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service, strategy,
     task_definition,
@@ -50,14 +58,16 @@ use crate::harness::{
 pub(crate) enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
-    Deploy { service: usize },
+    Deploy { service: usize, shape: usize },
     ForceDeployment { service: usize },
+    SetGracePeriod { service: usize, seconds: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
     SetStrategy { service: usize, strategy: usize },
     DeleteService { service: usize },
     CreateService { service: usize, count: u32 },
     RunTask { target: usize, count: u32, size: usize, distinct: bool },
     StopTask { task: u64 },
+    ProtectTask { task: u64, minutes: u64 },
     Crash { task: u64 },
     SpotInterruption { task: u64 },
     LaunchInstance,
@@ -71,8 +81,11 @@ pub(crate) enum Step {
     SpotNotice { instance: u64 },
     Fail { instance: u64 },
     Outage { zone: usize, change: OutageChange },
-    SetDesired { desired: u32 },
+    SetDesired { provider: usize, desired: u32 },
     Protect { instance: u64, protection: ScaleInProtection },
+    Retire { instance: u64 },
+    Standby { instance: u64, way: usize },
+    Credits { instance: u64, specification: CreditSpecification },
     Refresh { provider: usize, minimum: u32, maximum: Option<u32> },
     EndRefresh { provider: usize, back: bool },
     PutMetricData { value: i64 },
@@ -104,7 +117,7 @@ const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
 const PROVIDERS: [&str; 2] = ["asg", "fixed"];
 const FAMILIES: [&str; 3] = ["small", "large", "huge"];
 
-fn service_of(index: usize, count: u32) -> longshore::model::service::ServiceSpec {
+fn service_of(index: usize, count: u32) -> ServiceSpec {
     let name = SERVICES[index % SERVICES.len()];
     let launch_target = match name {
         "web" => on_fargate(),
@@ -114,7 +127,10 @@ fn service_of(index: usize, count: u32) -> longshore::model::service::ServiceSpe
     };
     let placement_constraints =
         if name == "distinct" { vec![PlacementConstraint::DistinctInstance] } else { Vec::new() };
-    longshore::model::service::ServiceSpec { launch_target, placement_constraints, ..service(name, count) }
+    // Some are measured several times a metric period.
+    let cpu = if name == "web" { MetricResolution::High } else { MetricResolution::Standard };
+    let monitoring = Monitoring { cpu, ..Monitoring::default() };
+    ServiceSpec { launch_target, placement_constraints, monitoring, ..service(name, count) }
 }
 
 fn target_of(index: usize) -> LaunchTarget {
@@ -139,21 +155,34 @@ fn placement_of(index: usize) -> Vec<PlacementStrategy> {
     }
 }
 
+/// A type of two vCPUs and 4 GiB, like those that are not burstable.
+fn burstable(name: &str) -> Arc<InstanceType> {
+    Catalog::embedded().instance_type(name).expect("the catalog has it")
+}
+
 fn cluster(seed: u64) -> ClusterSpec {
-    let mut fixed = provider("fixed", 1, 1);
+    let mut fixed = provider("fixed", 0, 2);
+    fixed.auto_scaling_group.desired_capacity = Some(1);
     fixed.managed_scaling = None;
     fixed.auto_scaling_group.purchase_option = PurchaseOption::Spot;
     fixed.auto_scaling_group.spot_draining = SpotDraining::Enabled;
-    fixed.auto_scaling_group.warm_pool = Some(WarmPool { min_size: 1, ..WarmPool::default() });
+    fixed.auto_scaling_group.warm_pool =
+        Some(WarmPool { min_size: 1, reuse: ReuseOnScaleIn::Yes, ..WarmPool::default() });
     fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
-    let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
+    fixed.auto_scaling_group.instance_type = burstable("t3.medium");
+    let services = SERVICES.iter().enumerate();
+    let mut task_definitions: Vec<_> =
+        services.map(|(index, name)| shaped(task_definition(name, 512, 512), index)).collect();
     for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
-        task_definitions.push(task_definition(family, cpu, memory));
+        task_definitions.push(shaped(task_definition(family, cpu, memory), if family == "small" { 3 } else { 0 }));
     }
     ClusterSpec {
         settings: Settings { seed, restart_delay_max: secs(60), stopped_task_limit: 40, ..Settings::default() },
         capacity_providers: vec![provider("asg", 0, 3), fixed],
-        container_instances: vec![instance_launch("us-east-1a"), instance_launch("us-east-1b")],
+        container_instances: vec![
+            InstanceLaunch { instance_type: burstable("t2.medium"), ..instance_launch("us-east-1a") },
+            instance_launch("us-east-1b"),
+        ],
         task_definitions,
         services: vec![service_of(0, 3), service_of(1, 2), service_of(2, 4)],
         ..empty_cluster()
@@ -165,7 +194,8 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
         2 => (service.clone(), 0u32..9).prop_map(|(service, count)| Step::SetCount { service, count }),
-        2 => service.clone().prop_map(|service| Step::Deploy { service }),
+        2 => (service.clone(), 0..SHAPES).prop_map(|(service, shape)| Step::Deploy { service, shape }),
+        1 => (service.clone(), 0u64..120).prop_map(|(service, seconds)| Step::SetGracePeriod { service, seconds }),
         1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
         1 => (service.clone(), 0u32..=100, 100u32..=250)
             .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
@@ -175,6 +205,7 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         2 => (0usize..5, 1u32..11, 0usize..3, any::<bool>())
             .prop_map(|(target, count, size, distinct)| Step::RunTask { target, count, size, distinct }),
         2 => any::<u64>().prop_map(|task| Step::StopTask { task }),
+        1 => (any::<u64>(), 0u64..20).prop_map(|(task, minutes)| Step::ProtectTask { task, minutes }),
         2 => any::<u64>().prop_map(|task| Step::Crash { task }),
         1 => any::<u64>().prop_map(|task| Step::SpotInterruption { task }),
         1 => Just(Step::LaunchInstance),
@@ -206,7 +237,7 @@ fn scaling_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const POLICIES: [&str; 5] = ["cpu", "requests", "orders", "steps", "percent"];
+const POLICIES: [&str; 6] = ["cpu", "fine cpu", "requests", "orders", "steps", "percent"];
 
 fn orders() -> MetricId {
     MetricId::new("Shop", "OrdersWaiting", &[])
@@ -237,6 +268,9 @@ fn policy_of(index: usize, cooldown: u64) -> ScalingPolicy {
     };
     match POLICIES[index] {
         "cpu" => tracking(TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization), 50_000),
+        "fine cpu" => {
+            tracking(TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilizationHighResolution), 50_000)
+        }
         "requests" => tracking(TrackedMetric::RequestCountPerTarget { resource_label: None }, 100_000),
         "orders" => tracking(TrackedMetric::Customized { metric: orders(), statistic: Statistic::Average }, 100_000),
         "steps" => steps(AdjustmentType::ChangeInCapacity, 2),
@@ -269,6 +303,7 @@ fn capacity_step() -> impl Strategy<Value = Step> {
     let change = prop_oneof![Just(OutageChange::Begins), Just(OutageChange::Ends)];
     let protection = prop_oneof![Just(ScaleInProtection::Protected), Just(ScaleInProtection::Unprotected)];
     let maximum = prop_oneof![Just(None), (100u32..=150).prop_map(Some)];
+    let specification = prop_oneof![Just(CreditSpecification::Standard), Just(CreditSpecification::Unlimited)];
     prop_oneof![
         3 => (any::<u64>(), status).prop_map(|(instance, status)| Step::SetInstanceState { instance, status }),
         1 => (any::<u64>(), deregistration)
@@ -278,8 +313,12 @@ fn capacity_step() -> impl Strategy<Value = Step> {
         1 => any::<u64>().prop_map(|instance| Step::SpotNotice { instance }),
         1 => any::<u64>().prop_map(|instance| Step::Fail { instance }),
         2 => (0usize..2, change).prop_map(|(zone, change)| Step::Outage { zone, change }),
-        1 => (0u32..=3).prop_map(|desired| Step::SetDesired { desired }),
+        2 => (0usize..2, 0u32..=3).prop_map(|(provider, desired)| Step::SetDesired { provider, desired }),
         1 => (any::<u64>(), protection).prop_map(|(instance, protection)| Step::Protect { instance, protection }),
+        1 => any::<u64>().prop_map(|instance| Step::Retire { instance }),
+        2 => (any::<u64>(), 0usize..3).prop_map(|(instance, way)| Step::Standby { instance, way }),
+        1 => (any::<u64>(), specification)
+            .prop_map(|(instance, specification)| Step::Credits { instance, specification }),
         2 => (0usize..2, 50u32..=100, maximum)
             .prop_map(|(provider, minimum, maximum)| Step::Refresh { provider, minimum, maximum }),
         1 => (0usize..2, any::<bool>()).prop_map(|(provider, back)| Step::EndRefresh { provider, back }),
@@ -331,15 +370,20 @@ fn take(world: &mut World, step: &Step) {
             let update = UpdateService { desired_count: Some(*count), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
-        Step::Deploy { service } => {
+        Step::Deploy { service, shape } => {
             let family = SERVICES[*service];
             let cpu = if world.journal.len().is_multiple_of(2) { 256 } else { 512 };
-            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(task_definition(family, cpu, 512))));
+            let definition = shaped(task_definition(family, cpu, 512), *shape);
+            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(definition)));
             let update = UpdateService { task_definition: Some(latest(family)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::ForceDeployment { service } => {
             let update = UpdateService { new_deployment: NewDeployment::Forced, ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetGracePeriod { service, seconds } => {
+            let update = UpdateService { health_check_grace_period: Some(secs(*seconds)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetBounds { service, minimum, maximum } => {
@@ -371,6 +415,14 @@ fn take(world: &mut World, step: &Step) {
         Step::StopTask { task } => {
             let task = pick_task(world, *task);
             put(world, Request::StopTask { task, reason: None });
+        }
+        Step::ProtectTask { task, minutes } => {
+            let protection = match minutes {
+                0 => TaskProtection::Disabled,
+                minutes => TaskProtection::Enabled { expires_in: Some(secs(60 * minutes)) },
+            };
+            let tasks = vec![pick_task(world, *task)];
+            put(world, Request::UpdateTaskProtection { tasks, protection });
         }
         Step::Crash { task } => {
             let task = pick_task(world, *task);
@@ -420,10 +472,10 @@ fn take(world: &mut World, step: &Step) {
         Step::Outage { zone, change } => {
             world.apply(Event::AvailabilityZoneOutage { availability_zone: ZONES[*zone].into(), change: *change });
         }
-        Step::SetDesired { desired } => put(
+        Step::SetDesired { provider, desired } => put(
             world,
             Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
-                capacity_provider: "asg".into(),
+                capacity_provider: PROVIDERS[*provider].into(),
                 desired_capacity: Some(*desired),
                 ..UpdateAutoScalingGroup::default()
             })),
@@ -431,6 +483,32 @@ fn take(world: &mut World, step: &Step) {
         Step::Protect { instance, protection } => {
             let instances = vec![pick_instance(world, *instance)];
             put(world, Request::SetInstanceProtection { instances, protection: *protection });
+        }
+        Step::Retire { instance } => {
+            let id = pick_instance(world, *instance);
+            let found = world.plane.state().container_instances.get(&id);
+            let Some(launch) = found.map(|found| found.launch.clone()) else { return };
+            put(world, Request::RetireInstance(launch));
+        }
+        Step::Standby { instance, way } => {
+            let id = pick_instance(world, *instance);
+            let found = world.plane.state().container_instances.get(&id);
+            let Some(capacity_provider) = found.and_then(|found| found.launch.capacity_provider.clone()) else {
+                return;
+            };
+            let instances = vec![id];
+            let capacity = if *way == 0 { StandbyCapacity::Kept } else { StandbyCapacity::Decremented };
+            put(
+                world,
+                match way {
+                    2 => Request::ExitStandby { capacity_provider, instances },
+                    _ => Request::EnterStandby { capacity_provider, instances, capacity },
+                },
+            );
+        }
+        Step::Credits { instance, specification } => {
+            let instance = pick_instance(world, *instance);
+            put(world, Request::ModifyInstanceCreditSpecification { instance, specification: *specification });
         }
         Step::Refresh { provider, minimum, maximum } => {
             let preferences = RefreshPreferences {
@@ -570,6 +648,8 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
 pub(crate) fn run_steps(seed: u64, steps: &[Step]) -> World {
     let mut world = World::new(&cluster(seed));
     world.faults = Some(RandomStream::new(seed, Stream::Faults));
+    // Half of the runs, because each report is an event more.
+    world.reports_usage = seed.is_multiple_of(2);
     for step in steps {
         take(&mut world, step);
     }
@@ -616,7 +696,7 @@ fn assert_converged(world: &World) {
     // Whoever waits for room waits for a reason.
     let has_room = |reservation: &Reservation, provider: Option<&Arc<str>>| {
         state.container_instances.values().any(|instance| {
-            instance.status == ContainerInstanceStatus::Active
+            instance.takes_tasks()
                 && (provider.is_none() || instance.launch.capacity_provider.as_ref() == provider)
                 && instance.remaining.cpu >= reservation.cpu
                 && instance.remaining.memory >= reservation.memory
@@ -676,6 +756,19 @@ fn heal(world: &mut World) {
     world.run_for(3600);
     let taken = world.journal.len() - events;
     assert!(taken < 2_000, "{taken} events in an hour without faults");
+    assert_still(world);
+}
+
+/// Nothing is asked of the data plane and nothing is told of for another half hour.
+fn assert_still(world: &mut World) {
+    let before = world.actions.len();
+    world.run_for(1800);
+    let later = world.journal.iter().zip(&world.actions).skip(before);
+    let restless: Vec<String> = later
+        .filter(|(_, actions)| !actions.is_empty())
+        .map(|((now, event), actions)| format!("{now} {event:?}: {actions:?}\n"))
+        .collect();
+    assert!(restless.is_empty(), "it does not come to rest, {} times:\n{}", restless.len(), restless[0]);
 }
 
 proptest! {

@@ -4,10 +4,15 @@
 //! a [`Behaviour`] names and does what it is asked to. The [`Checker`] sees every event with its actions from outside and holds
 //! them against what style and design promise: it knows nothing of how a decision comes about.
 
+mod containers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+pub use containers::{Check, ContainerBehaviour, FAILS, HANGS, Life, PASSES};
+use containers::{FakeContainers, Story};
+use longshore::agent::AgentEvent;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
@@ -16,17 +21,19 @@ use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
 use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
+use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
+use longshore::model::arn::ArnForm;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
-    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
-    InstanceType, LaunchTarget, ManagedScaling,
+    AgentConnection, AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus,
+    InstanceLaunch, InstanceType, LaunchTarget, ManagedScaling,
 };
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::ServiceSpec;
-use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
 };
@@ -75,7 +82,7 @@ impl Behaviour {
             1 => End::FailToStart { reason: "CannotPullContainerError: image not found" },
             _ => End::Never,
         };
-        Behaviour { pull, start, stop, end, cpu_percent: 0 }
+        Behaviour { pull, start, stop, end, cpu_percent: 100 * chance.below(3) }
     }
 }
 
@@ -85,6 +92,25 @@ struct FakeTask {
     began_at: Timestamp,
     usage: TaskUsage,
     ran_at: Option<Timestamp>,
+    /// Those of a task that has an agent; else all containers start and end together.
+    driven: Option<FakeContainers>,
+}
+
+/// What is to happen.
+enum Planned {
+    /// The control plane hears of it.
+    Event(Box<Event>),
+    /// The agent of a task does.
+    Agent(TaskId, AgentEvent),
+}
+
+impl FakeTask {
+    /// The CPU work that it wants in a millisecond.
+    fn work_per_milli(&self) -> u64 {
+        let definition = &self.start.task_definition;
+        let vcpus_millis = u64::from(definition.reservation().cpu.0) * 1000 / u64::from(CpuUnits::PER_VCPU);
+        vcpus_millis * self.behaviour.cpu_percent * 10
+    }
 }
 
 /// A control plane with everything around it.
@@ -99,13 +125,19 @@ pub struct World {
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Instances that can't be launched, counted down.
     pub launches_to_fail: u32,
+    /// By family and container.
+    container_behaviours: BTreeMap<(String, String), ContainerBehaviour>,
+    story: Story,
     plan: FaultPlan,
-    queue: BTreeMap<(Timestamp, u64), Event>,
+    queue: BTreeMap<(Timestamp, u64), Planned>,
     sequence: u64,
     next_request: u64,
     tasks: BTreeMap<TaskId, FakeTask>,
     checker: Checker,
-    reports_usage: bool,
+    /// Whether what tasks use is reported; else they use nothing.
+    pub reports_usage: bool,
+    /// What instances may do in a second, where it was said.
+    cpu_rates: BTreeMap<ContainerInstanceId, VcpuNanos>,
     /// Draws what tasks do instead of `behaviours`.
     pub faults: Option<RandomStream>,
 }
@@ -123,6 +155,8 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
+            container_behaviours: BTreeMap::new(),
+            story: Story::default(),
             plan: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -130,6 +164,7 @@ impl World {
             tasks: BTreeMap::new(),
             checker: Checker::default(),
             reports_usage: false,
+            cpu_rates: BTreeMap::new(),
             faults: None,
         };
         for provider in &spec.capacity_providers {
@@ -232,7 +267,11 @@ impl World {
 
     /// Lets an event come at a later moment.
     pub fn schedule(&mut self, at: Timestamp, event: Event) {
-        self.queue.insert((at, self.sequence), event);
+        self.plan_at(at, Planned::Event(Box::new(event)));
+    }
+
+    fn plan_at(&mut self, at: Timestamp, planned: Planned) {
+        self.queue.insert((at, self.sequence), planned);
         self.sequence += 1;
     }
 
@@ -279,7 +318,9 @@ impl World {
             }
             Action::StartTask(start) => self.start_fake(start),
             Action::StopTask { task } => {
-                if let Some(fake) = self.tasks.get(task) {
+                if self.tasks.get(task).is_some_and(|fake| fake.driven.is_some()) {
+                    self.tell_agent(*task, AgentEvent::StopRequested);
+                } else if let Some(fake) = self.tasks.get(task) {
                     let timeout = fake.start.stop_timeout;
                     let (delay, code) =
                         if fake.behaviour.stop < timeout { (fake.behaviour.stop, 0) } else { (timeout, 137) };
@@ -288,6 +329,9 @@ impl World {
                     let change = self.stopped(*task, ran.then_some(code), None);
                     self.schedule_in(delay, change);
                 }
+            }
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.cpu_rates.insert(*instance, *work_per_second);
             }
             Action::Respond { .. } | Action::Meter(_) | Action::Notify(_) => {}
         }
@@ -305,19 +349,28 @@ impl World {
                 .unwrap_or_default(),
         };
         let task = start.task;
+        let pull_ends = self.now + behaviour.pull;
+        let driven = match behaviour.end {
+            End::FailToStart { .. } => None,
+            End::Never | End::Exit { .. } => self.containers_of(start, pull_ends),
+        };
+        let has_agent = driven.is_some();
         let fake = FakeTask {
             start: start.clone(),
             behaviour: behaviour.clone(),
             began_at: self.now,
             usage: TaskUsage::default(),
             ran_at: None,
+            driven,
         };
         self.tasks.insert(task, fake);
-        let pull_ends = self.now + behaviour.pull;
         if !behaviour.pull.is_zero() {
             let mut pulling = change(task, TaskStep::Pulling);
             pulling.pull_started_at = Some(self.now);
             self.schedule_in(secs(0), Event::TaskStateChange(pulling));
+        }
+        if has_agent {
+            return;
         }
         let next = match behaviour.end {
             End::FailToStart { reason } => self.stopped(task, None, Some(reason)),
@@ -346,7 +399,10 @@ impl World {
     }
 
     fn forget_plans_of(&mut self, task: TaskId) {
-        self.queue.retain(|_, event| !matches!(event, Event::TaskStateChange(change) if change.task == task));
+        self.queue.retain(|_, planned| match planned {
+            Planned::Event(event) => !matches!(&**event, Event::TaskStateChange(change) if change.task == task),
+            Planned::Agent(of, _) => *of != task,
+        });
     }
 
     /// What the fake itself does when one of its events comes to pass.
@@ -356,7 +412,8 @@ impl World {
                 TaskStep::Running => {
                     let Some(fake) = self.tasks.get_mut(&change.task) else { return };
                     fake.ran_at = Some(self.now);
-                    if let End::Exit { after, code } = fake.behaviour.end {
+                    if let (End::Exit { after, code }, None) = (&fake.behaviour.end, &fake.driven) {
+                        let (after, code) = (*after, *code);
                         let exited = self.stopped(change.task, Some(code), None);
                         self.schedule_in(after, exited);
                     }
@@ -367,6 +424,7 @@ impl World {
                 TaskStep::Pulling | TaskStep::ContainersChanged => {}
             },
             Event::InstanceTerminated { instance, .. } => {
+                self.cpu_rates.remove(instance);
                 let gone: Vec<TaskId> = self
                     .tasks
                     .values()
@@ -389,14 +447,24 @@ impl World {
         self.apply(event);
     }
 
-    /// A task's first container exits at this moment.
+    /// A task's first container exits at this moment; where there is no agent, all end with it.
     pub fn crash(&mut self, task: TaskId, exit_code: i32) {
-        if self.tasks.contains_key(&task) {
+        if self.tasks.get(&task).is_some_and(|fake| fake.driven.is_some()) {
+            self.crash_container(task, exit_code);
+        } else if self.tasks.contains_key(&task) {
             self.forget_plans_of(task);
             let event = self.stopped(task, Some(exit_code), None);
             self.come_to_pass(&event);
             self.apply(event);
         }
+    }
+
+    /// The health checks of a task's first container say so from this moment on.
+    pub fn report_health(&mut self, task: TaskId, health: HealthStatus) {
+        let container =
+            ContainerStateChange { status: ContainerStatus::Running, health: Some(health), ..Default::default() };
+        let changed = TaskStateChange { containers: vec![container], ..change(task, TaskStep::ContainersChanged) };
+        self.apply(Event::TaskStateChange(changed));
     }
 
     /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.
@@ -419,11 +487,22 @@ impl World {
         let deadline = self.plane.next_deadline().map(|(at, _)| at);
         match (queued, deadline) {
             (Some((at, sequence)), deadline) if at <= end && deadline.is_none_or(|deadline| at <= deadline) => {
-                let mut event = self.queue.remove(&(at, sequence)).expect("it is the first of the queue");
+                let planned = self.queue.remove(&(at, sequence)).expect("it is the first of the queue");
                 self.now = at;
+                let mut event = match planned {
+                    Planned::Event(event) => *event,
+                    Planned::Agent(task, event) => {
+                        self.tell_agent(task, event);
+                        return true;
+                    }
+                };
                 if let Event::Request { request_id, .. } = &mut event {
                     *request_id = RequestId(self.next_request);
                     self.next_request += 1;
+                }
+                if matches!(event, Event::Usage { .. }) {
+                    self.report_usage();
+                    return true;
                 }
                 self.come_to_pass(&event);
                 self.apply(event);
@@ -439,20 +518,46 @@ impl World {
         }
     }
 
+    /// Has what tasks use reported as often as a driver would, and not only when deadlines come.
+    pub fn sample_usage_until(&mut self, seconds: u64) {
+        let period = self.plane.settings().usage_period;
+        let mut next = self.now + period;
+        while next <= at(seconds) {
+            self.schedule(next, Event::Usage { samples: Vec::new() });
+            next = next + period;
+        }
+    }
+
+    /// By how much the tasks of each instance whose rate was set are slowed down: what it may do, of what they want.
+    fn slowdowns(&self) -> BTreeMap<ContainerInstanceId, (u64, u64)> {
+        let mut wanted: BTreeMap<ContainerInstanceId, u64> = BTreeMap::new();
+        for fake in self.tasks.values().filter(|fake| fake.ran_at.is_some()) {
+            if let TaskHost::Ec2(instance) = fake.start.host {
+                *wanted.entry(instance).or_default() += fake.work_per_milli() * 1000;
+            }
+        }
+        let set =
+            self.cpu_rates.iter().filter_map(|(instance, rate)| Some((*instance, (rate.0, *wanted.get(instance)?))));
+        set.filter(|(_, (rate, wanted))| rate < wanted).collect()
+    }
+
     /// What tasks have used up to now, when a deadline (so at least every metric period) comes.
     fn report_usage(&mut self) {
         if !self.reports_usage {
             return;
         }
+        let slowdowns = self.slowdowns();
         let mut samples = Vec::new();
         for (task, fake) in &mut self.tasks {
             let Some(ran_at) = fake.ran_at else { continue };
-            let definition = &fake.start.task_definition;
-            let vcpus_millis = u64::from(definition.reservation().cpu.0) * 1000 / u64::from(CpuUnits::PER_VCPU);
             let millis = u64::try_from(self.now.since(ran_at).as_millis()).expect("runs are short");
-            let elapsed_millis = millis - fake.usage.memory_mib_millis;
-            let work = elapsed_millis * vcpus_millis * fake.behaviour.cpu_percent * 10;
-            fake.usage.vcpu += VcpuNanos(work);
+            let work = (millis - fake.usage.memory_mib_millis) * fake.work_per_milli();
+            let (rate, wanted) = match fake.start.host {
+                TaskHost::Ec2(instance) => slowdowns.get(&instance).copied().unwrap_or((1, 1)),
+                TaskHost::Fargate => (1, 1),
+            };
+            let had = u128::from(work) * u128::from(rate) / u128::from(wanted);
+            fake.usage.vcpu += VcpuNanos(u64::try_from(had).expect("runs are short"));
             // One MiB all the time, which is a clock too.
             fake.usage.memory_mib_millis = millis;
             samples.push(UsageSample { task: *task, usage: fake.usage });
@@ -557,9 +662,15 @@ impl World {
                     Notification::InstanceTasks { instance, version } => {
                         writeln!(lines, "{at} instance I{instance} v{version} tasks")
                     }
-                    Notification::ServiceAction { service, event, reason } => {
+                    Notification::ServiceAction { service, event, reason, subjects } => {
                         let (name, kind) = event.name_and_type();
-                        writeln!(lines, "{at} service {service} {kind} {name} {}", reason.as_deref().unwrap_or("-"))
+                        let mut about: Vec<String> = subjects.tasks.iter().map(|task| format!("T{task}")).collect();
+                        about.extend(subjects.container_instances.iter().map(|instance| format!("I{instance}")));
+                        about.extend(subjects.capacity_providers.iter().map(|provider| provider.to_string()));
+                        about.extend(subjects.desired_count.map(|count| count.to_string()));
+                        let about = if about.is_empty() { String::new() } else { format!(" [{}]", about.join(" ")) };
+                        let reason = reason.as_deref().unwrap_or("-");
+                        writeln!(lines, "{at} service {service} {kind} {name} {reason}{about}")
                     }
                     Notification::DeploymentStateChange { service, deployment, event, reason } => {
                         let (name, kind) = event.name_and_type();
@@ -570,6 +681,22 @@ impl World {
             }
         }
         self.shorten(&lines)
+    }
+
+    /// The EventBridge events of all that has happened, worked out once more from the journal.
+    pub fn events(&self) -> Vec<ClusterEvent> {
+        let mut plane = ControlPlane::new(self.plane.name(), self.plane.settings().clone());
+        let arns = ArnForm { cluster: self.plane.name().clone(), region: "us-east-1".into(), ids: self.plane.ids() };
+        let mut bridge = EventBridge::new(arns, self.plane.settings().calendar_start.unwrap_or_default());
+        let mut events = Vec::new();
+        for (at, event) in &self.journal {
+            let actions = plane.apply(*at, event.clone());
+            events.extend(actions.iter().filter_map(|action| match action {
+                Action::Notify(notification) => bridge.event(plane.state(), *at, notification),
+                _ => None,
+            }));
+        }
+        events
     }
 
     /// What the Auto Scaling groups did and why.
@@ -586,9 +713,9 @@ impl World {
     }
 
     /// Puts `T1`, `I1`, `D1` for the long forms of ids.
-    fn shorten(&self, text: &str) -> String {
+    pub fn shorten(&self, text: &str) -> String {
         let ids = self.plane.ids();
-        let mut text = text.to_owned();
+        let mut text = without_alarm_ids(text);
         let last = self.checker.statuses.keys().next_back().map_or(0, |task| task.0);
         for number in 1..=last.max(50) {
             text = text.replace(&ids.task(TaskId(number)), &format!("T{number}"));
@@ -599,6 +726,19 @@ impl World {
         }
         text
     }
+}
+
+/// The alarms of policies without the UUID at the end of their names.
+pub fn without_alarm_ids(text: &str) -> String {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = ["-AlarmHigh-", "-AlarmLow-"].iter().filter_map(|end| Some(rest.find(end)? + end.len())).min()
+    {
+        parts.push(&rest[..at - 1]);
+        rest = &rest[at + "00000000-0000-0000-0000-000000000000".len()..];
+    }
+    parts.push(rest);
+    parts.concat()
 }
 
 fn change(task: TaskId, step: TaskStep) -> TaskStateChange {
@@ -628,6 +768,9 @@ pub struct Checker {
     terminations_asked: BTreeSet<ContainerInstanceId>,
     /// By instance and the number of its start.
     metered_instances: BTreeMap<(ContainerInstanceId, u32), Interval>,
+    /// How often, and for how much, an instance was charged for surplus CPU credits.
+    surplus: BTreeMap<ContainerInstanceId, (u32, VcpuNanos)>,
+    cpu_rates: BTreeMap<ContainerInstanceId, VcpuNanos>,
     task_versions: BTreeMap<TaskId, u64>,
     instance_versions: BTreeMap<ContainerInstanceId, u64>,
 }
@@ -649,10 +792,16 @@ impl Checker {
     fn after(&mut self, plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]) {
         plane.state().check_invariants(plane.ids());
         self.answers(event, actions);
+        if let Event::InstanceTerminated { instance, .. } = event {
+            // One that went back to its warm pool can be launched again, at its full rate.
+            self.launched.remove(instance);
+            self.cpu_rates.remove(instance);
+        }
         for action in actions {
             match action {
                 Action::LaunchInstance { instance, launch } => {
                     assert!(self.launched.insert(*instance), "instance {instance} is launched twice");
+                    self.terminations_asked.remove(instance);
                     let state = plane.state();
                     if let Some(group) =
                         launch.capacity_provider.as_ref().and_then(|name| state.capacity_providers.get(name))
@@ -683,6 +832,9 @@ impl Checker {
                     assert_ne!(known, Some(TaskStatus::Stopped), "task {task} is stopped though it was over");
                     self.keeps_healthy(plane, *task);
                 }
+                Action::SetInstanceCpuRate { instance, work_per_second } => {
+                    self.cpu_rate(plane, *instance, *work_per_second);
+                }
                 Action::Meter(fact) => self.meter(now, fact),
                 Action::Notify(notification) => self.versions(plane, notification),
                 Action::Respond { .. } => {}
@@ -697,6 +849,17 @@ impl Checker {
         if let Some((deadline, wakeup)) = plane.next_deadline() {
             assert!(deadline > now, "{wakeup:?} is due at {deadline}, which is not after {now}");
         }
+    }
+
+    /// Only burstable instances that take tasks are held to anything, and each is told of changes alone.
+    fn cpu_rate(&mut self, plane: &ControlPlane, id: ContainerInstanceId, rate: VcpuNanos) {
+        let instance = &plane.state().container_instances[&id];
+        let burst = instance.launch.instance_type.burst.expect("only burstable instances have rates");
+        let full = VcpuNanos(u64::from(instance.launch.instance_type.vcpus) * 1_000_000_000);
+        let before = self.cpu_rates.insert(id, rate).unwrap_or(full);
+        assert_ne!(before, rate, "instance {id} is told its rate again");
+        assert!([full, burst.baseline_per_second()].contains(&rate), "instance {id} is given a rate that it never has");
+        assert!(instance.registered_at.is_some(), "instance {id} is given a rate and does not run");
     }
 
     /// Each request is answered exactly once, in its own call and before anything that follows from it.
@@ -761,7 +924,9 @@ impl Checker {
     fn keeps_healthy(&self, plane: &ControlPlane, task: TaskId) {
         let found = &plane.state().tasks[&task].task;
         let by_scheduler = found.stop_code == Some(StopCode::ServiceSchedulerInitiated);
-        if let (Some(name), true) = (&found.service, by_scheduler && self.healthy_before.contains(&task)) {
+        // Who is found unhealthy in the same moment is no loss.
+        let was_healthy = self.healthy_before.contains(&task) && found.health_status() != HealthStatus::Unhealthy;
+        if let (Some(name), true) = (&found.service, by_scheduler && was_healthy) {
             let service = &plane.state().services[name];
             let lower = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).lower;
             let healthy = service.healthy_count();
@@ -785,6 +950,12 @@ impl Checker {
             MeteringFact::InstanceStarted { instance, start, at, .. } => {
                 let before = self.metered_instances.insert((*instance, *start), Interval { from: *at, to: None });
                 assert!(before.is_none(), "instance {instance} starts twice for the meter");
+            }
+            MeteringFact::SurplusCreditsCharged { instance, charge, surplus, .. } => {
+                let (charges, charged) = self.surplus.entry(*instance).or_default();
+                assert_eq!(*charge, *charges + 1, "instance {instance} is charged out of turn");
+                assert!(surplus.0 > 0, "instance {instance} is charged for nothing");
+                (*charges, *charged) = (*charge, *charged + *surplus);
             }
             MeteringFact::InstanceStopped { instance, start, at } => {
                 let interval =
@@ -857,7 +1028,11 @@ impl Checker {
             assert_eq!(open, is_running, "instance {id} is {} and metered wrongly", instance.lifecycle.as_str());
             let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
-            assert!(!registered || is_running == 1, "instance {id} takes tasks and does not run");
+            let has_contact = instance.agent == AgentConnection::Connected;
+            assert!(!(registered && has_contact) || is_running == 1, "instance {id} takes tasks and does not run");
+            let charged = self.surplus.get(id).map(|(_, charged)| *charged).unwrap_or_default();
+            let known = instance.cpu_credits.as_ref().map(|credits| credits.charged).unwrap_or_default();
+            assert_eq!(known, charged, "instance {id} was charged for other surplus than the meter knows of");
         }
     }
 }
@@ -945,6 +1120,7 @@ fn instance_type() -> Arc<InstanceType> {
         vcpus: 2,
         memory: MemoryMib(4096),
         architecture: CpuArchitecture::X86_64,
+        burst: None,
     })
 }
 

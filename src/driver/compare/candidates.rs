@@ -15,8 +15,9 @@ use super::variants::{
 use crate::catalog::Catalog;
 use crate::model::capacity::InstanceType;
 use crate::model::cluster::ClusterSpec;
+use crate::model::cpu_credits::Burst;
 use crate::model::task_definition::{CpuArchitecture, TaskDefinition};
-use crate::model::units::MemoryMib;
+use crate::model::units::{CpuUnits, MemoryMib, VcpuNanos};
 
 /// The most types that are tried.
 pub(super) const MOST: usize = 4;
@@ -63,8 +64,8 @@ pub(super) fn choose(
                 let hourly = catalog.ec2_rate(&spec.region, name)?;
                 let fits = instances_milli(&instance_type, taken, tasks.iter().copied())?;
                 let instances = fits.div_ceil(1000).max(1);
-                let units = instances * u64::from(instance_type.cpu_units().0);
-                let sustained = units * u64::from(catalog.burst_baseline_percent(name).unwrap_or(100)) / 100;
+                let baseline = |burst: Burst| cpu_units(burst.baseline_per_second()).saturating_mul(instances);
+                let sustained = instance_type.burst.map_or(u64::MAX, baseline);
                 let cost = i128::from(instances) * i128::from(hourly.0) / PRICE_STEP;
                 (instance_type.memory >= MEMORY_MIN && used <= sustained).then_some((
                     cost,
@@ -80,6 +81,11 @@ pub(super) fn choose(
         return Err(too_large(&tasks, taken, architecture));
     };
     Ok(best.into_iter().filter(|(cost, ..)| *cost <= 2 * cheapest).map(|(.., instance_type)| instance_type).collect())
+}
+
+/// Work of a second as CPU units.
+fn cpu_units(of_a_second: VcpuNanos) -> u64 {
+    of_a_second.0.saturating_mul(u64::from(CpuUnits::PER_VCPU)) / 1_000_000_000
 }
 
 /// The tasks that services begin with.

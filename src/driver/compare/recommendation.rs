@@ -8,7 +8,6 @@ use std::fmt;
 use super::Row;
 use super::measure::Measured;
 use super::variants::{Capacity, Sizing};
-use crate::catalog::Catalog;
 use crate::metering::bill::IDLE;
 use crate::metering::quantity::Quantity;
 use crate::model::units::{Duration, NanoUsd};
@@ -61,13 +60,6 @@ pub enum Objection {
         /// Elsewhere.
         best_permille: u64,
     },
-    /// Its tasks use more of a burstable type's CPU on average than what it has without credits.
-    BeyondBaseline {
-        /// What is used, in thousandths.
-        used_permille: u32,
-        /// What there is, in percent.
-        baseline_percent: u32,
-    },
     /// Too slow.
     Slow {
         /// The 99th percentile.
@@ -84,11 +76,6 @@ impl fmt::Display for Objection {
             Objection::WorkNotDone { done_permille, best_permille } => {
                 write!(f, "{} of its jobs were done, elsewhere {}", percent(*done_permille), percent(*best_permille))
             }
-            Objection::BeyondBaseline { used_permille, baseline_percent } => write!(
-                f,
-                "its tasks use {} of the CPU on average, which takes more credits than it earns (baseline {baseline_percent} %)",
-                percent(u64::from(*used_permille))
-            ),
             Objection::Slow { p99, best } => {
                 write!(f, "p99 {} is too far above the best, {}", Shown(*p99), Shown(*best))
             }
@@ -144,13 +131,6 @@ fn first_objection(row: &Row, best_done: Option<u64>) -> Option<Objection> {
     {
         return Some(Objection::WorkNotDone { done_permille, best_permille });
     }
-    if let Capacity::Ec2(instance_type) = &row.variant.capacity
-        && let Some(baseline_percent) = Catalog::embedded().burst_baseline_percent(&instance_type.name)
-        && let Some(used_permille) = measured.bill.waste.ec2.vcpu_used_permille()
-        && used_permille > baseline_percent * 10
-    {
-        return Some(Objection::BeyondBaseline { used_permille, baseline_percent });
-    }
     None
 }
 
@@ -190,8 +170,7 @@ fn break_even(rows: &[Row]) -> Option<BreakEven> {
         let meant = rows.iter().enumerate().filter(move |(_, row)| {
             row.variant.sizing == sizing && is_meant(&row.variant.capacity) && row.measured.unplaced == 0
         });
-        let is_beyond = |row: &Row| matches!(row.objection, Some(Objection::BeyondBaseline { .. }));
-        meant.min_by_key(|(index, row)| (is_beyond(row), row.measured.bill.total, *index)).map(|(index, _)| index)
+        meant.min_by_key(|(index, row)| (row.measured.bill.total, *index)).map(|(index, _)| index)
     };
     let fargate = of(Sizing::AsWritten, |capacity| *capacity == Capacity::Fargate)?;
     let ec2 = of(Sizing::AsWritten, |capacity| matches!(capacity, Capacity::Ec2(_)))?;

@@ -429,6 +429,9 @@ impl Simulation {
                 }
             },
             Action::TerminateInstance { instance } => self.plane.terminate_instance(now, instance),
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.plane.set_instance_cpu_rate(now, instance, work_per_second);
+            }
             Action::StartTask(start) => self.plane.start_task(now, &start),
             Action::StopTask { task } => self.plane.stop_task(now, task),
             Action::Respond { request_id, response } => {

@@ -366,6 +366,15 @@ impl SimulatedPlane {
         self.outbox.push(Event::InstanceRunning { instance });
     }
 
+    /// Bounds what all tasks of a running instance do together.
+    pub(super) fn set_instance_cpu_rate(&mut self, now: Timestamp, instance: ContainerInstanceId, work: VcpuNanos) {
+        let Some(index) = self.instances.get(&instance).and_then(|state| state.processor) else { return };
+        if let Some(shared) = self.processors.get_mut(index) {
+            shared.processor.set_capacity(Rate::of_work_per_second(work), now);
+        }
+        self.mark_changed(index);
+    }
+
     fn add_processor(&mut self, now: Timestamp, capacity: Rate) -> usize {
         let processor = Processor::new(capacity, now);
         self.processors.add(SharedProcessor { processor, expected: None, is_changed: false })
