@@ -85,6 +85,17 @@ pub enum Launching {
     Nobody,
 }
 
+impl Launching {
+    /// The place of the deployment among all of the service's, the primary one's being 0.
+    pub fn deployment_index(self) -> Option<usize> {
+        match self {
+            Launching::Primary => Some(0),
+            Launching::Older(index) => Some(index + 1),
+            Launching::Nobody => None,
+        }
+    }
+}
+
 /// What the plan for a service is made from.
 #[derive(Clone, Debug)]
 pub struct PlanInputs<'a> {

@@ -234,6 +234,9 @@ impl ControlLoop {
                 self.waiting_for_deployments.push((service, deployment, answer));
             }
             // A reader that has gone needs no answer, here and below.
+            Command::Explain { question, answer } => {
+                let _ = answer.send(self.plans.explain(&self.control_plane, &question));
+            }
             Command::Snapshot(answer) => {
                 let _ = answer.send(self.snapshot());
             }

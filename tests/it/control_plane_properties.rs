@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use longshore::catalog::Catalog;
 use longshore::control_plane::ControlPlane;
+use longshore::control_plane::action::Response;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
     RegisterScalableTarget, Request, StandbyCapacity, TaskProtection, TaskStateChange, TaskStep,
     UpdateAutoScalingGroup, UpdateService,
 };
+use longshore::control_plane::explain::{Choice, Explanation, Question, ServiceReason};
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
@@ -27,7 +29,7 @@ use longshore::model::capacity::{
     AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, InstanceLaunch, InstanceType, LaunchTarget,
     SpotDraining,
 };
-use longshore::model::cluster::ClusterSpec;
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::cpu_credits::CreditSpecification;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::metric::MetricResolution;
@@ -410,7 +412,8 @@ fn take(world: &mut World, step: &Step) {
             if *distinct {
                 spec.placement_constraints.push(PlacementConstraint::DistinctInstance);
             }
-            put(world, Request::RunTask(Box::new(spec)));
+            spec.placement_strategy = placement_of(world.journal.len());
+            run_as_explained(world, spec);
         }
         Step::StopTask { task } => {
             let task = pick_task(world, *task);
@@ -580,6 +583,41 @@ fn take(world: &mut World, step: &Step) {
     }
 }
 
+/// Asks where a task would go, then for the task: it goes there, and nowhere when every instance breaks a rule.
+fn run_as_explained(world: &mut World, spec: RunTaskSpec) {
+    let explained = world.plane.explain(&Question::RunTask(Box::new(spec.clone())));
+    // Refusals are answers too.
+    let Ok(Response::RunTask { tasks, .. }) = world.request(Request::RunTask(Box::new(spec))) else { return };
+    let Ok(Explanation::RunTask(explained)) = explained else { panic!("it was not explained: {explained:?}") };
+    let Choice::Instance { assessment, .. } = explained.choice else { return };
+    let placed = tasks.first().and_then(|task| world.plane.state().tasks[task].task.container_instance);
+    assert_eq!(placed, assessment.chosen, "it was explained otherwise");
+    for candidate in &assessment.candidates {
+        assert_eq!(candidate.position.is_none(), candidate.broken().count() > 0);
+        let is_first = candidate.position.as_ref().is_some_and(|position| position.place == 1);
+        assert!(is_first || assessment.chosen != Some(candidate.instance), "the one that is chosen stands first");
+        assert!(!is_first || assessment.chosen.is_some(), "an instance that breaks no rule is passed over");
+    }
+}
+
+/// Asks about everything that is there; no question may be without an answer.
+fn explain_everything(world: &World) {
+    let state = world.plane.state();
+    let tasks = state.tasks.keys().map(|task| Question::Task(*task));
+    let services = state.services.keys().map(|name| Question::Service(name.clone()));
+    for question in tasks.chain(services).chain([Question::Waiting]) {
+        world.plane.explain(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
+    }
+}
+
+/// What a service says of why it has not what it wants.
+fn reasons(world: &World, name: &Arc<str>) -> Vec<ServiceReason> {
+    match world.plane.explain(&Question::Service(name.clone())) {
+        Ok(Explanation::Service(found)) => found.reasons,
+        other => panic!("not the answer: {other:?}"),
+    }
+}
+
 fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
     Some(match hostile {
         Hostile::Task { task, step, at, container } => {
@@ -653,6 +691,7 @@ pub(crate) fn run_steps(seed: u64, steps: &[Step]) -> World {
     for step in steps {
         take(&mut world, step);
     }
+    explain_everything(&world);
     world
 }
 
@@ -685,6 +724,14 @@ fn assert_converged(world: &World) {
             converged || waits || complains,
             "service {name} is stuck without a reason: {counts}, {} deployments\n{}",
             service.deployments.len(),
+            world.service_events(name)
+        );
+        // One that has what it wants may still be about to move some of it, or want room to.
+        let reasons = reasons(world, name);
+        let moves = reasons.iter().any(|reason| matches!(reason, ServiceReason::GivingWay { .. }));
+        assert!(
+            reasons.is_empty() == converged || moves,
+            "service {name} explains itself wrongly: {counts} {reasons:?}\n{}",
             world.service_events(name)
         );
         assert!(

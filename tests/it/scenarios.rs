@@ -1122,6 +1122,7 @@ mod cpu_credits;
 mod deployments;
 mod event_shapes;
 mod events;
+mod explain;
 mod high_resolution;
 mod launch_targets;
 mod managed_scaling;
