@@ -19,7 +19,7 @@ use crate::catalog::Catalog;
 use crate::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
     AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, FARGATE_SPOT, InstanceType, LaunchTarget,
-    ManagedScaling, SpotDraining,
+    SpotDraining,
 };
 use crate::model::cluster::ClusterSpec;
 use crate::model::fault::{Fault, FaultKind};
