@@ -4,6 +4,7 @@
 //! `run-task` ends with its guest's own.
 
 mod capacity_view;
+mod compare;
 mod containers_view;
 mod deploy;
 mod deploy_socket;
@@ -31,6 +32,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
+use crate::driver::compare::P99_TOLERANCE_PERCENT;
 use crate::driver::journal::{ActionsForm, JournalOptions};
 
 /// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
@@ -47,6 +49,8 @@ enum Command {
     Run(RunArguments),
     /// Run the cluster of a file in simulated time: days in seconds, the same every time
     Simulate(SimulateArguments),
+    /// Simulate the cluster of a file on Fargate, Fargate Spot and EC2, and say which is cheapest for its load
+    Compare(CompareArguments),
     /// Run one module as a standalone task, with this terminal as its input and output
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
@@ -117,6 +121,26 @@ struct SimulateArguments {
     images: ImageArguments,
     #[command(flatten)]
     journal: JournalArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct CompareArguments {
+    /// The cluster file (TOML)
+    file: PathBuf,
+    /// Simulate this time of each, as in `90m`, `24h` or `7d`; the file's own `run_for` otherwise, or a day
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    run_for: Option<Duration>,
+    /// Decides everything that is left to chance; the file's own `seed` otherwise
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How much slower than the fastest the recommended capacity may be at the 99th percentile of its jobs
+    #[arg(long, value_name = "PERCENT", default_value_t = P99_TOLERANCE_PERCENT, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    p99_tolerance: u32,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    images: ImageArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -345,6 +369,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

@@ -80,7 +80,7 @@ fn job_times(report: &SimulationReport) -> Option<Table> {
     Some(table)
 }
 
-fn section(text: &mut String, title: &str, table: Option<Table>) {
+pub(super) fn section(text: &mut String, title: &str, table: Option<Table>) {
     if let Some(table) = table {
         let style = anstyle::Style::new().bold();
         let _ = writeln!(text, "\n{style}{title}{style:#}\n{}", table.trim_fmt());
@@ -98,7 +98,7 @@ pub(super) fn append_rows<const COLUMNS: usize>(
 }
 
 /// A table of plain columns; those named in `right` hold numbers.
-fn table(header: &[&str], right: &[usize]) -> Table {
+pub(super) fn table(header: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
     for index in right {

@@ -2,11 +2,13 @@
 //!
 //! [`running_cluster`] is the handle on a cluster that runs for real, `real_time` its loop, [`apply`] how it becomes what an edited
 //! specification says, [`hooks`] how it asks the hooks of deployments, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
-//! same control plane. [`load`] makes the jobs
-//! of services, [`journal`] keeps what happened and leads a control plane through it again, [`snapshot`] is what readers get to see, [`report`] is what is left at the end.
+//! same control plane, and [`compare`] runs that on several kinds of capacity. [`load`] makes the jobs
+//! of services, [`journal`] keeps what happened and leads a control plane through it again, [`snapshot`] is what readers get to see,
+//! [`report`] is what is left at the end.
 
 pub mod apply;
 pub mod capacity_report;
+pub mod compare;
 pub mod event_bridge;
 pub mod event_detail;
 mod hook_tasks;

@@ -454,7 +454,7 @@ fn instance_report(snapshot: &Snapshot, instance: &ContainerInstance) -> Contain
     }
 }
 
-fn bill_report(bill: &Bill) -> BillReport {
+pub(super) fn bill_report(bill: &Bill) -> BillReport {
     let costs = |costs: &BTreeMap<String, CostAndUse>| -> BTreeMap<String, CostReport> {
         costs.iter().map(|(key, cost)| (key.clone(), cost_report(cost))).collect()
     };

@@ -95,7 +95,19 @@ fn shipped_files_are_valid() {
     names.sort();
     assert_eq!(
         names,
-        ["canary", "day", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "sidecars", "spot"]
+        [
+            "canary",
+            "compare",
+            "day",
+            "ec2-only",
+            "fargate-spot",
+            "mixed",
+            "patching",
+            "quickstart",
+            "scaling",
+            "sidecars",
+            "spot"
+        ]
     );
 }
 

@@ -419,3 +419,25 @@ fn a_day_is_simulated() {
     let complaint = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(!run.status.success() && complaint.contains("has no image"), "{complaint}");
 }
+
+/// Claim: `compare` puts real guests on each capacity and says which to take; a mistake is exit code 2. Method: a cluster of two tasks.
+#[test]
+fn compare_recommends_a_capacity() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = small_cluster(folder.path());
+    let output = output(&["compare", &file, "--for", "10m", "--seed", "3", "--format", "json", "--no-cache"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = document(&output);
+    assert_eq!((&document["seed"], document["simulated_seconds"].as_f64()), (&3.into(), Some(600.0)));
+    let variants = document["variants"].as_array().expect("there are variants");
+    let kinds: Vec<&str> = variants.iter().filter_map(|variant| variant["capacity"].as_str()).collect();
+    assert!(["FARGATE", "FARGATE_SPOT", "EC2"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    let placed: Vec<u64> = variants.iter().filter_map(|variant| variant["tasks"]["placed"].as_u64()).collect();
+    assert!(placed.iter().all(|count| *count == placed[0] && *count > 0), "{placed:?}");
+    assert!(document["recommendation"]["cheapest"]["reason"].is_string());
+
+    let nothing = cluster_file(folder.path(), "[cluster]\nname = \"nothing\"\n");
+    let output = longshore(&["compare", &nothing]).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("no service and no run_task"), "{said}");
+}

@@ -3,6 +3,7 @@
 mod apply;
 mod cluster_file;
 mod command_line;
+mod compare;
 mod containers;
 mod control_plane_properties;
 mod deploy_command;

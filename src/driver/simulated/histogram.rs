@@ -29,6 +29,19 @@ impl DurationHistogram {
         self.max_nanos = self.max_nanos.max(nanos);
     }
 
+    /// Counts all of another histogram.
+    pub(in crate::driver) fn add_all(&mut self, other: &DurationHistogram) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.count += other.count;
+        self.sum_nanos += other.sum_nanos;
+        self.max_nanos = self.max_nanos.max(other.max_nanos);
+    }
+
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.count
@@ -100,5 +113,10 @@ mod tests {
         let of = |permille| histogram.permille(permille).as_nanos();
         assert_eq!((of(500), of(990), of(1000), histogram.mean().as_nanos()), (50, 99, 100, 50));
         assert_eq!(DurationHistogram::default().permille(990), Duration::ZERO);
+        let mut both = DurationHistogram::default();
+        both.add(Duration::from_nanos(1));
+        both.add_all(&histogram);
+        let of = |permille| both.permille(permille).as_nanos();
+        assert_eq!((both.count(), of(500), of(1000), both.max().as_nanos()), (101, 50, 100, 100));
     }
 }

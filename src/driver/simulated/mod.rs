@@ -267,6 +267,11 @@ impl Simulation {
         self.control_plane.state()
     }
 
+    /// Standalone tasks of the cluster file that have found no room so far.
+    pub fn unplaced(&self) -> u32 {
+        self.plans.unplaced()
+    }
+
     /// How many events the control plane has taken in.
     pub fn event_count(&self) -> u64 {
         self.event_count
