@@ -99,6 +99,9 @@ struct SimulateArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Write a page with charts over time, the bill and the cluster file into this folder, and the series as CSV
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,8 +11,9 @@ use crate::config::ClusterFile;
 use crate::data_plane::clock::Clock;
 use crate::driver::report::{HostReport, Report};
 use crate::driver::simulated::report::SimulationReport;
-use crate::driver::simulated::{Progress, Simulation, SimulationOptions};
+use crate::driver::simulated::{Progress, Recording, Simulation, SimulationOptions};
 use crate::model::units::Timestamp;
+use crate::report::{ReportFolder, ReportInput, ReportTime};
 
 /// How often progress is shown.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -20,7 +21,7 @@ const REFRESH: Duration = Duration::from_millis(250);
 const STEPS: u64 = 20_000;
 
 pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
-    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
+    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(|errors| {
         diagnostics::print(&errors);
         Failure::BadInput
     })?;
@@ -38,8 +39,13 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         })?,
         None => (None, None),
     };
+    let report_folder = arguments.report.as_deref().map(ReportFolder::open).transpose().map_err(|error| {
+        complain(error);
+        Failure::BadInput
+    })?;
+    let recording = if report_folder.is_some() { Recording::Kept } else { Recording::None };
     let clock = Clock::start_now();
-    let options = SimulationOptions { event_watcher, ..SimulationOptions::default() };
+    let options = SimulationOptions { event_watcher, recording, ..SimulationOptions::default() };
     let mut simulation = Simulation::new(&spec, options).map_err(|error| {
         complain(error);
         Failure::BadInput
@@ -48,10 +54,23 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
     let wall = clock.now().elapsed();
     let snapshot = simulation.snapshot();
     let simulated = SimulationReport::of(&simulation);
+    let series = simulation.series().cloned();
     // The file ends when nobody has anything to say any more.
     drop(simulation);
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
         complain(trouble);
+    }
+    if let (Some(folder), Some(series)) = (report_folder, series) {
+        let file_name = arguments.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let input = ReportInput {
+            snapshot: &snapshot,
+            series: &series,
+            time: ReportTime::Simulated,
+            file_name: &file_name,
+            file_text: &file_text,
+        };
+        let page = folder.finish(&input).map_err(failed)?;
+        anstream::eprintln!("report: {}", page.display());
     }
     match arguments.format {
         Format::Json => {

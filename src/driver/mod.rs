@@ -3,7 +3,8 @@
 //! [`running_cluster`] is the handle on a cluster that runs for real, `real_time` its loop, [`apply`] how it becomes what an edited
 //! specification says, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
 //! same control plane. [`load`] makes the jobs
-//! of services, [`snapshot`] is what readers get to see, [`report`] is what is left at the end.
+//! of services, [`snapshot`] is what readers get to see, [`report`] is what is left at the end, and
+//! [`series`] what was over time, as [`recorder`] saw it.
 
 pub mod apply;
 pub mod event_bridge;
@@ -11,8 +12,10 @@ pub mod event_detail;
 pub mod load;
 mod plans;
 mod real_time;
+pub mod recorder;
 pub mod report;
 pub mod running_cluster;
 pub mod scaling_report;
+pub mod series;
 pub mod simulated;
 pub mod snapshot;

@@ -11,6 +11,7 @@ mod guests;
 mod harness;
 mod metering;
 mod plane;
+mod report;
 mod run_task;
 mod sandbox;
 mod scenarios;

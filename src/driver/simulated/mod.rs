@@ -29,6 +29,8 @@ use self::histogram::DurationHistogram;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::plans::{PlannedCluster, Plans, set_up};
+use super::recorder::{Observed, ObservedJobs, SeriesRecorder};
+use super::series::Series;
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
@@ -55,6 +57,18 @@ pub struct SimulationOptions {
     pub digest: Digest,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Whether it is recorded what the cluster is like over time.
+    pub recording: Recording,
+}
+
+/// Whether it is recorded what the cluster is like over time. It changes nothing of what happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// It is not.
+    #[default]
+    None,
+    /// It is.
+    Kept,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -112,6 +126,7 @@ pub struct Simulation {
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     digest: Option<EventDigest>,
+    recorder: Option<SeriesRecorder>,
     /// Events that are yet to be taken in, all of this moment.
     inbox: VecDeque<Event>,
     /// The answers that somebody waits for.
@@ -165,6 +180,7 @@ impl Simulation {
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
+            recorder: (options.recording == Recording::Kept).then(|| SeriesRecorder::new(run_for)),
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
             last_request: 0,
@@ -187,7 +203,9 @@ impl Simulation {
             }
             // What happens in the data plane alone is no concern of anybody else.
             let others = self.next_of_others();
-            let until_others = others.map_or(until, |others| others.min(until));
+            let sample = self.next_sample(others);
+            let next = sample.or(others);
+            let until_others = next.map_or(until, |next| next.min(until));
             while steps > 0 && self.inbox.is_empty() && self.plane.queue.next().is_some_and(|at| at <= until_others) {
                 let Some(at) = self.plane.queue.next() else { break };
                 self.now = at;
@@ -208,10 +226,14 @@ impl Simulation {
             if steps == 0 {
                 break;
             }
-            match others.filter(|at| *at <= until) {
+            match next.filter(|at| *at <= until) {
                 Some(at) => {
                     self.now = at;
-                    self.meet_deadlines();
+                    if sample.is_some() {
+                        self.take_sample();
+                    } else {
+                        self.meet_deadlines();
+                    }
                     steps -= 1;
                 }
                 None => {
@@ -262,6 +284,12 @@ impl Simulation {
         self.digest.as_ref().map(EventDigest::text)
     }
 
+    /// What the cluster has been like over time, up to this moment; `None` if it is not recorded.
+    pub fn series(&mut self) -> Option<&Series> {
+        self.take_sample();
+        self.recorder.as_ref().map(SeriesRecorder::series)
+    }
+
     /// Ends the cluster in good order, as `longshore run` does on Ctrl-C.
     pub fn drain(&mut self) {
         self.run_until = None;
@@ -302,6 +330,32 @@ impl Simulation {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
         let all = [self.plans.next(), self.faults.next(), self.next_usage, self.run_until, by_control_plane];
         all.into_iter().flatten().min()
+    }
+
+    /// When the next sample is to be taken, if that is before anything else but the data plane: when all of a moment has
+    /// happened. Where nothing happens any more there is nothing to look at.
+    fn next_sample(&self, others: Option<Timestamp>) -> Option<Timestamp> {
+        let next = self.recorder.as_ref()?.next();
+        match others {
+            Some(others) => (next < others).then_some(next),
+            None => self.plane.queue.next().is_some().then_some(next),
+        }
+    }
+
+    fn take_sample(&mut self) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let services = &self.plane.services_by_name;
+        let jobs = services.iter().map(|(name, index)| {
+            let jobs = &self.plane.services[*index];
+            (name.clone(), ObservedJobs { stats: jobs.stats(), latencies: &jobs.latencies })
+        });
+        let observed = Observed {
+            cluster: self.control_plane.name(),
+            state: self.control_plane.state(),
+            meter: &self.meter,
+            jobs: jobs.collect(),
+        };
+        recorder.sample(self.now, &observed);
     }
 
     fn meet_deadlines(&mut self) {
@@ -406,6 +460,9 @@ impl Simulation {
     }
 
     fn tell(&mut self, at: Timestamp, notification: &Notification) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(at, self.control_plane.state(), notification);
+        }
         if let Some(watcher) = &self.event_watcher
             && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, notification)
         {
