@@ -74,6 +74,7 @@ fn instance(id: u64) -> ContainerInstance {
             vcpus,
             memory: MemoryMib(vcpus * 4096),
             architecture: CpuArchitecture::X86_64,
+            burst: None,
         }),
         availability_zone: Arc::from(["a", "b", "c"][usize::try_from(id % 3).expect("one of three")]),
         capacity_provider: Some(Arc::from("web-asg")),

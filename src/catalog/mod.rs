@@ -6,15 +6,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::metering::price::{FargateRate, FargateRates, PriceBook};
+use crate::metering::price::{FargateRate, FargateRates, PriceBook, SurplusRates};
 use crate::model::capacity::InstanceType;
+use crate::model::cpu_credits::{Burst, BurstFamily, CPU_CREDIT};
 use crate::model::task_definition::CpuArchitecture;
-use crate::model::units::{CpuUnits, MemoryMib, NanoUsd};
+use crate::model::units::{CpuUnits, MemoryMib, NanoUsd, VcpuNanos};
 
 const INSTANCE_TYPES: &str = include_str!("data/instance_types.csv");
 const EC2_PRICES: &str = include_str!("data/ec2_prices.csv");
 const FARGATE_SIZES: &str = include_str!("data/fargate_sizes.csv");
 const REGIONS: &str = include_str!("data/regions.csv");
+const CPU_CREDITS: &str = include_str!("data/cpu_credits.csv");
 
 /// A CPU size of Fargate and the memory sizes that go with it. **Source:** ecs-semantics §8.1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Catalog {
     fargate_sizes: Vec<FargateSize>,
     /// In the data's order: us-east-1 first.
     regions: Vec<Region>,
+    /// A vCPU-hour of surplus CPU credits, the same in every region.
+    surplus_rates: SurplusRates,
 }
 
 #[derive(Debug)]
@@ -95,6 +99,7 @@ impl Catalog {
             fargate: region.fargate,
             ec2_hourly: Arc::new(ec2_hourly),
             ec2_spot_saving_percent: Arc::new(savings),
+            surplus_rates: self.surplus_rates,
         })
     }
 
@@ -123,6 +128,7 @@ impl Catalog {
             spot_saving_percent,
             fargate_sizes: rows(FARGATE_SIZES).map(parse_fargate_size).collect(),
             regions,
+            surplus_rates: parse_surplus_rates(),
         }
     }
 }
@@ -152,6 +158,40 @@ fn parse_instance_type(row: &str) -> InstanceType {
             "arm64" => CpuArchitecture::Arm64,
             other => panic!("{other:?} is not an architecture in catalog row {row:?}"),
         },
+        burst: parse_burst(row),
+    }
+}
+
+/// What a burstable type earns: the catalog's ninth column. The eighth, its baseline, follows from that.
+fn parse_burst(row: &str) -> Option<Burst> {
+    let text = row.split(',').nth(8).filter(|text| !text.is_empty())?;
+    let nano_credits = parse_nanos(text).and_then(|nanos| u64::try_from(nanos).ok());
+    let nano_credits =
+        nano_credits.unwrap_or_else(|| panic!("{text:?} is no number of credits in catalog row {row:?}"));
+    let (name, _) = row.split_once('.')?;
+    // A nano-credit is a billionth of a minute of a vCPU.
+    Some(Burst {
+        family: parse_family(name, row),
+        earned_per_hour: VcpuNanos(nano_credits * (CPU_CREDIT.0 / 1_000_000_000)),
+    })
+}
+
+fn parse_family(name: &str, row: &str) -> BurstFamily {
+    let found = BurstFamily::ALL.into_iter().find(|family| family.as_str() == name);
+    found.unwrap_or_else(|| panic!("{name:?} is no burstable family in catalog row {row:?}"))
+}
+
+fn parse_surplus_rates() -> SurplusRates {
+    let of = |family: BurstFamily| {
+        let row = rows(CPU_CREDITS).find_map(|row| row.strip_prefix(family.as_str())?.strip_prefix(','));
+        let rate = row.and_then(parse_usd);
+        rate.unwrap_or_else(|| panic!("the catalog has no rate of surplus credits of {}", family.as_str()))
+    };
+    SurplusRates {
+        t2: of(BurstFamily::T2),
+        t3: of(BurstFamily::T3),
+        t3a: of(BurstFamily::T3a),
+        t4g: of(BurstFamily::T4g),
     }
 }
 
@@ -214,6 +254,11 @@ fn parse_ec2_prices(instance_types: &[Arc<InstanceType>], regions: &mut [Region]
 /// Reads a decimal number of dollars, as in `0.04048`; `None` when it is not one or has more than nine decimals, which
 /// would not be a whole number of nano-dollars.
 fn parse_usd(text: &str) -> Option<NanoUsd> {
+    parse_nanos(text).map(NanoUsd)
+}
+
+/// Reads a decimal number as billionths of one; `None` when it is not one or has more than nine decimals.
+fn parse_nanos(text: &str) -> Option<i64> {
     let (dollars, decimals) = text.split_once('.').unwrap_or((text, "0"));
     let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(dollars) || !is_digits(decimals) || decimals.len() > 9 {
@@ -221,7 +266,7 @@ fn parse_usd(text: &str) -> Option<NanoUsd> {
     }
     let scale = decimals.bytes().skip(1).fold(100_000_000, |scale, _| scale / 10);
     let nanos = dollars.parse::<i64>().ok()?.checked_mul(1_000_000_000)?;
-    nanos.checked_add(decimals.parse::<i64>().ok()?.checked_mul(scale)?).map(NanoUsd)
+    nanos.checked_add(decimals.parse::<i64>().ok()?.checked_mul(scale)?)
 }
 
 #[cfg(test)]
@@ -236,6 +281,23 @@ mod tests {
         for wrong in ["", ".", "1.", ".5", "-1", "1.0000000001", "1e3", "1,5"] {
             assert_eq!(parse_usd(wrong), None, "{wrong:?}");
         }
+    }
+
+    /// What a burstable type earns is its baseline: of so many percent of each vCPU, 60 minutes an hour. No other type earns anything.
+    #[test]
+    fn credits_and_baselines_agree() {
+        let mut burstable = 0;
+        for row in rows(INSTANCE_TYPES) {
+            let instance_type = parse_instance_type(row);
+            let baseline = row.split(',').nth(7).filter(|text| !text.is_empty());
+            assert_eq!(instance_type.burst.is_some(), baseline.is_some(), "{row}");
+            let (Some(burst), Some(baseline)) = (instance_type.burst, baseline) else { continue };
+            let percent = u64::try_from(parse_nanos(baseline).unwrap()).unwrap();
+            // A percent of a vCPU is ten million nanoseconds of work in a second.
+            assert_eq!(burst.baseline_per_second().0, percent / 100 * u64::from(instance_type.vcpus), "{row}");
+            burstable += 1;
+        }
+        assert_eq!(burstable, 28);
     }
 
     /// The columns that no code reads are held to their form here, so that whoever reads them first can trust them.

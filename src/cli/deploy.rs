@@ -93,6 +93,12 @@ fn lines_of(applied: &Applied, ids: IdForm) -> Vec<String> {
     if applied.tasks_withdrawn > 0 {
         lines.push(format!("{} withdrawn before their time", tasks(applied.tasks_withdrawn)));
     }
+    if applied.plans_added > 0 {
+        lines.push(format!("planned faults and instance refreshes added: {}", applied.plans_added));
+    }
+    if applied.plans_withdrawn > 0 {
+        lines.push(format!("planned faults and instance refreshes withdrawn: {}", applied.plans_withdrawn));
+    }
     if applied.load == LoadChange::Changed {
         lines.push("load changed".into());
     }
@@ -110,6 +116,7 @@ fn line_of(change: &Change, ids: IdForm) -> String {
         "launch" => "launched",
         "put" => "put",
         "delete" => "deleted",
+        "retire" => "drained, to be terminated",
         _ => "updated",
     };
     match outcome {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::metering::quantity::Quantity;
+use crate::model::cpu_credits::{CPU_CREDIT, CpuCredits, CpuRate};
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
 /// Dollars with as many decimals as a small run's bill needs: `$0.004243`.
@@ -40,6 +41,17 @@ pub(super) fn duration(time: Duration) -> String {
 /// vCPU-seconds with two decimals.
 pub(super) fn vcpu_seconds(work: VcpuNanos) -> String {
     format!("{:.2}", Quantity::new(work.0.into(), 1_000_000_000))
+}
+
+/// An instance's CPU credits: what it has, or owes, and whether it is held to its baseline; `-` where it has no account.
+pub(super) fn cpu_credits(credits: Option<&CpuCredits>) -> String {
+    let Some(credits) = credits else { return "-".into() };
+    let shown = |work: VcpuNanos| format!("{:.1}", Quantity::new(work.0.into(), CPU_CREDIT.0.into()));
+    let baseline = if credits.rate == CpuRate::Baseline { ", baseline" } else { "" };
+    match credits.surplus {
+        VcpuNanos(0) => format!("{}{baseline}", shown(credits.balance())),
+        owed => format!("owes {}{baseline}", shown(owed)),
+    }
 }
 
 /// A part of a whole in percent, `-` where there is no whole.

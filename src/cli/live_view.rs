@@ -16,7 +16,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use super::{format, scaling_view, summary};
+use super::{capacity_view, format, scaling_view, summary};
 use crate::data_plane::image::ImageProgress;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
@@ -30,6 +30,8 @@ const LINES_KEPT: usize = 200;
 const TASKS_SHOWN: usize = 14;
 /// Policies and alarms that are listed.
 const SCALING_SHOWN: usize = 6;
+/// Groups, and instances that wait, shown at most.
+const GROUPS_SHOWN: usize = 6;
 /// Instance rows shown at most.
 const INSTANCES_SHOWN: usize = 10;
 
@@ -170,21 +172,34 @@ impl Screen<'_> {
         let services = self.services(&bill);
         let scaling = scaling_view::policies(self.snapshot);
         let alarms = scaling_view::alarms(self.snapshot);
+        let groups = capacity_view::groups(self.snapshot);
+        let waits = capacity_view::waits(self.snapshot);
         let instances = self.instances();
         let tasks = self.tasks();
         let rows = |count: usize| Constraint::Length(u16::try_from(count + 2).unwrap_or(u16::MAX));
         let rows_if_any = |count: usize| if count == 0 { Constraint::Length(0) } else { rows(count) };
-        let [header, service_area, scaling_area, alarm_area, instance_area, task_area, event_area] =
-            Layout::vertical([
-                Constraint::Length(2),
-                rows(services.len().min(8)),
-                rows_if_any(scaling.len().min(SCALING_SHOWN)),
-                rows_if_any(alarms.len().min(SCALING_SHOWN)),
-                rows(instances.len().min(INSTANCES_SHOWN)),
-                rows(tasks.len().min(TASKS_SHOWN)),
-                Constraint::Min(4),
-            ])
-            .areas(area);
+        let [
+            header,
+            service_area,
+            scaling_area,
+            alarm_area,
+            group_area,
+            wait_area,
+            instance_area,
+            task_area,
+            event_area,
+        ] = Layout::vertical([
+            Constraint::Length(2),
+            rows(services.len().min(8)),
+            rows_if_any(scaling.len().min(SCALING_SHOWN)),
+            rows_if_any(alarms.len().min(SCALING_SHOWN)),
+            rows_if_any(groups.len().min(GROUPS_SHOWN)),
+            rows_if_any(waits.len().min(GROUPS_SHOWN)),
+            rows(instances.len().min(INSTANCES_SHOWN)),
+            rows(tasks.len().min(TASKS_SHOWN)),
+            Constraint::Min(4),
+        ])
+        .areas(area);
         frame.render_widget(self.header(&bill), header);
         let columns = |widths: &[u16]| widths.iter().map(|width| Constraint::Length(*width)).collect::<Vec<_>>();
         frame.render_widget(
@@ -217,8 +232,29 @@ impl Screen<'_> {
             alarm_area,
         );
         frame.render_widget(
-            Table::new(instances, columns(&[20, 14, 12, 14, 15, 15, 6]))
-                .header(head(&["INSTANCE", "TYPE", "ZONE", "STATUS", "CPU RESERVED", "MEM RESERVED", "TASKS"]))
+            Table::new(groups.into_iter().map(Row::new), columns(&[18, 12, 8, 11, 10, 8, 12, 80]))
+                .header(head(&capacity_view::GROUP_HEADS))
+                .block(block()),
+            group_area,
+        );
+        frame.render_widget(
+            Table::new(waits.into_iter().map(Row::new), columns(&[20, 18, 24, 12]))
+                .header(head(&capacity_view::WAIT_HEADS))
+                .block(block()),
+            wait_area,
+        );
+        frame.render_widget(
+            Table::new(instances, columns(&[20, 14, 12, 18, 15, 15, 6, 18]))
+                .header(head(&[
+                    "INSTANCE",
+                    "TYPE",
+                    "ZONE",
+                    "STATUS",
+                    "CPU RESERVED",
+                    "MEM RESERVED",
+                    "TASKS",
+                    "CPU CREDITS",
+                ]))
                 .block(block()),
             instance_area,
         );
@@ -305,10 +341,11 @@ impl Screen<'_> {
                 self.snapshot.ids.ec2_instance(instance.id),
                 instance.launch.instance_type.name.clone(),
                 instance.launch.availability_zone.to_string(),
-                instance.status.as_str().to_string(),
+                capacity_view::status(instance),
                 bar(registered.cpu.0 - remaining.cpu.0, registered.cpu.0),
                 bar(registered.memory.0 - remaining.memory.0, registered.memory.0),
                 instance.running_tasks_count.to_string(),
+                format::cpu_credits(instance.cpu_credits.as_ref()),
             ])
         })
         .collect()

@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 for a run that failed, 2 for bad input, 130 after a second Ctrl-C;
 //! `run-task` ends with its guest's own.
 
+mod capacity_view;
 mod deploy;
 mod deploy_socket;
 pub mod diagnostics;
@@ -11,6 +12,7 @@ mod file_watch;
 mod format;
 mod live_view;
 mod plain_view;
+mod replay;
 mod run;
 mod run_task;
 mod scaling_view;
@@ -19,7 +21,7 @@ mod simulate;
 mod summary;
 mod validate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
+use crate::driver::journal::{ActionsForm, JournalOptions};
 
 /// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
 #[derive(Debug, Parser)]
@@ -46,6 +49,8 @@ enum Command {
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
     Deploy(DeployArguments),
+    /// Lead a cluster through its journal again and show it at any moment; fail where it does something else than was recorded
+    Replay(ReplayArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
 }
@@ -76,6 +81,8 @@ struct RunArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    journal: JournalArguments,
     /// Apply the cluster file again whenever it is saved
     #[arg(long)]
     watch: bool,
@@ -102,6 +109,13 @@ struct SimulateArguments {
     /// Write a page with charts over time, the bill and the cluster file into this folder, and the series as CSV
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Write what containers whose work is executed print into files below this folder
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    #[command(flatten)]
+    images: ImageArguments,
+    #[command(flatten)]
+    journal: JournalArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -151,6 +165,69 @@ struct RunTaskArguments {
     arguments: Vec<String>,
 }
 
+/// The journal that a command writes.
+#[derive(Debug, clap::Args)]
+struct JournalArguments {
+    /// Write everything that happens into this file, for `longshore replay`
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// How the journal holds the actions that follow from each event
+    #[arg(long, value_enum, default_value_t, requires = "journal")]
+    journal_actions: JournalActions,
+}
+
+impl JournalArguments {
+    /// The journal that is asked for, if one is, of the cluster in `file`.
+    fn options(&self, file: &Path) -> Result<Option<JournalOptions>, Failure> {
+        let Some(path) = self.journal.clone() else { return Ok(None) };
+        if path.as_os_str() == "-" {
+            complain("--journal - would mix the journal with what is printed: name a file");
+            return Err(Failure::BadInput);
+        }
+        if let (Ok(journal), Ok(file)) = (path.canonicalize(), file.canonicalize())
+            && journal == file
+        {
+            complain(format!("--journal {}: that is the cluster file, and it would be overwritten", path.display()));
+            return Err(Failure::BadInput);
+        }
+        Ok(Some(JournalOptions { path, actions: self.journal_actions.into() }))
+    }
+}
+
+/// How a journal holds actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum JournalActions {
+    /// All of them: a replay says which one differs
+    #[default]
+    Whole,
+    /// Their number and a checksum, in about half the space: a replay says that they differ
+    Digest,
+}
+
+impl From<JournalActions> for ActionsForm {
+    fn from(actions: JournalActions) -> ActionsForm {
+        match actions {
+            JournalActions::Whole => ActionsForm::Whole,
+            JournalActions::Digest => ActionsForm::Digest,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct ReplayArguments {
+    /// The journal, as `longshore run --journal` and `simulate --journal` write it
+    journal: PathBuf,
+    /// Stop at this time: since the cluster's start, as in `90s` or `1h 30m`, or a date, as in `2026-01-31T08:30:00Z`
+    #[arg(long, value_name = "TIME", value_parser = replay::parse_time, conflicts_with = "at_event")]
+    until: Option<replay::Time>,
+    /// Stop after this event, counted from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    at_event: Option<u64>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
 #[derive(Debug, clap::Args)]
 struct ValidateArguments {
     /// The cluster file (TOML)
@@ -163,15 +240,22 @@ struct ValidateArguments {
 /// Settings of this machine that change nothing of what a cluster decides.
 #[derive(Debug, clap::Args)]
 struct HostArguments {
+    /// The most worker threads of one pool [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    worker_threads: Option<u16>,
+    #[command(flatten)]
+    images: ImageArguments,
+}
+
+/// Where images are compiled to, and how fast.
+#[derive(Debug, clap::Args)]
+struct ImageArguments {
     /// Where compiled modules are kept between runs [default: the user's cache folder]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache_dir: Option<PathBuf>,
     /// Keep compiled modules in memory only
     #[arg(long)]
     no_cache: bool,
-    /// The most worker threads of one pool [default: the number of cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    worker_threads: Option<u16>,
     /// How many modules are compiled at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     compile_threads: u16,
@@ -179,8 +263,13 @@ struct HostArguments {
 
 impl HostArguments {
     fn data_plane_options(&self) -> DataPlaneOptions {
+        DataPlaneOptions { worker_threads: self.worker_threads.map(usize::from), ..self.images.data_plane_options() }
+    }
+}
+
+impl ImageArguments {
+    fn data_plane_options(&self) -> DataPlaneOptions {
         DataPlaneOptions {
-            worker_threads: self.worker_threads.map(usize::from),
             cache_dir: self.cache_dir(),
             compile_parallelism: self.compile_threads.into(),
             ..DataPlaneOptions::default()
@@ -230,6 +319,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };
     match outcome {

@@ -18,7 +18,6 @@ use crate::data_plane::image::ImageProgress;
 use crate::driver::report::Report;
 use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
-use crate::model::cluster::ClusterSpec;
 use crate::model::ids::IdForm;
 
 /// How often a stop request is looked for, and the live view drawn again.
@@ -53,8 +52,14 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
         event_watcher,
+        journal: arguments.journal.options(&arguments.file)?,
     };
-    let cluster = start(spec, options, &images).map_err(failed)?;
+    let started = while_images_are_made(&images, || RunningCluster::start(spec, options));
+    let cluster = started.map_err(|error| {
+        complain(&error);
+        // Nothing has run yet, and another path will do.
+        if matches!(error, StartError::Journal(_)) { Failure::BadInput } else { Failure::Failed }
+    })?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
@@ -63,6 +68,9 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let edits = Edits::of(arguments);
     let snapshot = follow(cluster, &notices, &images, view, &stop_requests, edits, ids).map_err(failed)?;
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
+        complain(trouble);
+    }
+    if let Some(trouble) = &snapshot.journal_trouble {
         complain(trouble);
     }
     match arguments.format {
@@ -82,12 +90,11 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     }
 }
 
-/// Starts the cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.
-fn start(
-    spec: ClusterSpec,
-    options: HostOptions,
+/// Starts a cluster, saying on standard error what happens to its images meanwhile: a first build takes its time.
+pub(super) fn while_images_are_made<T>(
     images: &crossbeam_channel::Receiver<ImageProgress>,
-) -> Result<RunningCluster, StartError> {
+    start: impl FnOnce() -> T,
+) -> T {
     let (started, ready) = crossbeam_channel::bounded::<()>(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -104,7 +111,7 @@ fn start(
                 anstream::eprintln!("{}", plain_view::image_line(&progress));
             }
         });
-        let cluster = RunningCluster::start(spec, options);
+        let cluster = start();
         drop(started);
         cluster
     })

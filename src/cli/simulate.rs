@@ -4,10 +4,11 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::events_file::EventsFile;
-use super::run::write_out;
+use super::run::{while_images_are_made, write_out};
 use super::signals::StopRequests;
 use super::{Failure, Format, Outcome, SimulateArguments, complain, diagnostics, format, summary};
 use crate::config::ClusterFile;
+use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::clock::Clock;
 use crate::driver::report::{HostReport, Report};
 use crate::driver::simulated::report::SimulationReport;
@@ -44,12 +45,21 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         Failure::BadInput
     })?;
     let recording = if report_folder.is_some() { Recording::Kept } else { Recording::None };
-    let clock = Clock::start_now();
-    let options = SimulationOptions { event_watcher, recording, ..SimulationOptions::default() };
-    let mut simulation = Simulation::new(&spec, options).map_err(|error| {
+    let (image_observer, images) = crossbeam_channel::bounded(1024);
+    let data_plane = DataPlaneOptions {
+        log_dir: arguments.log_dir.clone(),
+        image_observer: Some(image_observer),
+        ..arguments.images.data_plane_options()
+    };
+    let journal = arguments.journal.options(&arguments.file)?;
+    let options = SimulationOptions { event_watcher, data_plane, journal, recording, ..SimulationOptions::default() };
+    let started = while_images_are_made(&images, || Simulation::new(&spec, options));
+    let mut simulation = started.map_err(|error| {
         complain(error);
         Failure::BadInput
     })?;
+    // What images take is not the simulation's.
+    let clock = Clock::start_now();
     follow(&mut simulation, &clock, &stop_requests);
     let wall = clock.now().elapsed();
     let snapshot = simulation.snapshot();
@@ -71,6 +81,9 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         };
         let page = folder.finish(&input).map_err(failed)?;
         anstream::eprintln!("report: {}", page.display());
+    }
+    if let Some(trouble) = &snapshot.journal_trouble {
+        complain(trouble);
     }
     match arguments.format {
         Format::Json => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::{format, scaling_view, simulate};
+use super::{capacity_view, format, scaling_view, simulate};
 use crate::driver::simulated::report::SimulationReport;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
@@ -22,6 +22,8 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
     failures(&mut text, snapshot);
+    section(&mut text, "AUTO SCALING GROUPS", rows(&capacity_view::GROUP_HEADS, capacity_view::groups(snapshot)));
+    section(&mut text, "INSTANCES THAT WAIT", rows(&capacity_view::WAIT_HEADS, capacity_view::waits(snapshot)));
     section(&mut text, "CONTAINER INSTANCES", instances(snapshot));
     section(&mut text, "BILL", bill_lines(&bill));
     section(&mut text, "COST BY SERVICE", costs(&bill.by_service, "Service"));
@@ -78,6 +80,16 @@ fn section(text: &mut String, title: &str, table: Option<Table>) {
         let style = anstyle::Style::new().bold();
         let _ = writeln!(text, "\n{style}{title}{style:#}\n{}", table.trim_fmt());
     }
+}
+
+/// Adds a section of rows that are worked out elsewhere.
+pub(super) fn append_rows<const COLUMNS: usize>(
+    text: &mut String,
+    title: &str,
+    heads: &[&str; COLUMNS],
+    of: Vec<[String; COLUMNS]>,
+) {
+    section(text, title, rows(heads, of));
 }
 
 /// A table of plain columns; those named in `right` hold numbers.
@@ -242,7 +254,10 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
     if snapshot.state.container_instances.is_empty() {
         return None;
     }
-    let mut table = table(&["Instance", "Type", "Zone", "Capacity provider", "Status", "Launched", "Ran for"], &[5, 6]);
+    let mut table = table(
+        &["Instance", "Type", "Zone", "Capacity provider", "Status", "Launched", "Ran for", "CPU credits"],
+        &[5, 6],
+    );
     for instance in snapshot.state.container_instances.values() {
         let ran = instance
             .registered_at
@@ -252,9 +267,10 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
             instance.launch.instance_type.name.clone(),
             instance.launch.availability_zone.to_string(),
             instance.launch.capacity_provider.as_deref().unwrap_or("-").to_string(),
-            instance.status.as_str().into(),
+            capacity_view::status(instance),
             format::clock(instance.launched_at).trim().to_string(),
             ran.unwrap_or_else(|| "-".into()),
+            format::cpu_credits(instance.cpu_credits.as_ref()),
         ]);
     }
     Some(table)

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::keys::{INSTANCE_MAINTENANCE_POLICY, LIFECYCLE_HOOK, WARM_POOL};
+use super::keys::{INSTANCE_MAINTENANCE_POLICY, INSTANCE_REUSE_POLICY, LIFECYCLE_HOOK, WARM_POOL};
 use super::reader::{Table, Value, Words, quoted};
 use crate::model::auto_scaling_group::{
-    InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition, ScaleInProtection,
-    TerminationPolicy, WarmPool, WarmPoolState,
+    InstanceMaintenancePolicy, LifecycleActionResult, LifecycleHook, LifecycleTransition, ReuseOnScaleIn,
+    ScaleInProtection, TerminationPolicy, WarmPool, WarmPoolState,
 };
-use crate::model::capacity::{AutoScalingGroup, SpotDraining};
+use crate::model::capacity::{AutoScalingGroup, InstanceType, SpotDraining};
+use crate::model::cpu_credits::CreditSpecification;
 use crate::model::units::Duration;
 use crate::model::usage::PurchaseOption;
 
@@ -48,6 +49,11 @@ const RESULTS: Words<LifecycleActionResult> = Words {
 const PURCHASE_OPTIONS: Words<PurchaseOption> =
     Words { available: &[("ON_DEMAND", PurchaseOption::OnDemand), ("SPOT", PurchaseOption::Spot)], planned: &[] };
 
+const CREDIT_SPECIFICATIONS: Words<CreditSpecification> = Words {
+    available: &[("standard", CreditSpecification::Standard), ("unlimited", CreditSpecification::Unlimited)],
+    planned: &[],
+};
+
 /// **Source:** ecs-semantics §9.2: hooks of a group.
 const HOOKS_MAX: usize = 50;
 
@@ -61,6 +67,7 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
             Some(true) => SpotDraining::Enabled,
             _ => SpotDraining::Disabled,
         },
+        credit_specification: read_credit_specification(at, &group.instance_type),
         termination_policies: read_termination_policies(at),
         new_instances_protected: match is_protected {
             true => ScaleInProtection::Protected,
@@ -68,6 +75,7 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
         },
         max_instance_lifetime: at.get("max_instance_lifetime").and_then(|value| read_lifetime(&value)),
         health_check_grace_period: at.duration("health_check_grace_period").unwrap_or(Duration::ZERO),
+        default_instance_warmup: at.duration("default_instance_warmup"),
         lifecycle_hooks: read_hooks(at),
         instance_maintenance_policy: at
             .table("instance_maintenance_policy", &INSTANCE_MAINTENANCE_POLICY)
@@ -80,6 +88,19 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
 
 pub(super) fn read_purchase_option(at: &Table<'_>) -> PurchaseOption {
     at.word("purchase_option", &PURCHASE_OPTIONS).unwrap_or_default()
+}
+
+/// **Source:** EC2 user guide, burstable performance instances: only these have credits.
+pub(super) fn read_credit_specification(at: &Table<'_>, instance_type: &InstanceType) -> Option<CreditSpecification> {
+    let specification = at.word("credit_specification", &CREDIT_SPECIFICATIONS)?;
+    // Of a type that could not be read nothing is known.
+    if instance_type.burst.is_none() && !instance_type.name.is_empty() {
+        at.reject(
+            "credit_specification",
+            format!("instance type \"{}\" earns no CPU credits: only t2, t3, t3a and t4g do", instance_type.name),
+        );
+    }
+    Some(specification)
 }
 
 fn read_termination_policies(at: &Table<'_>) -> Vec<TerminationPolicy> {
@@ -149,5 +170,9 @@ fn read_warm_pool(at: &Table<'_>) -> WarmPool {
         min_size: at.u32("min_size", 0..=u32::MAX).unwrap_or(0),
         max_group_prepared_capacity: at.u32("max_group_prepared_capacity", 0..=u32::MAX),
         pool_state: at.word("pool_state", &POOL_STATES).unwrap_or_default(),
+        reuse: match at.table("instance_reuse_policy", &INSTANCE_REUSE_POLICY) {
+            Some(policy) if policy.boolean("reuse_on_scale_in") == Some(true) => ReuseOnScaleIn::Yes,
+            _ => ReuseOnScaleIn::No,
+        },
     }
 }

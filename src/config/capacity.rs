@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::auto_scaling_group::{read_group_rules, read_purchase_option};
+use super::auto_scaling_group::{read_credit_specification, read_group_rules, read_purchase_option};
 use super::document::{Context, Read};
 use super::keys::{AUTO_SCALING_GROUP, CAPACITY_PROVIDER, CONTAINER_INSTANCE, MANAGED_SCALING};
 use super::reader::{Entry, Soundness, Table, Value, Words, did_you_mean, quoted};
@@ -11,7 +11,7 @@ use super::suggest::nearest;
 use super::tags::read_attributes;
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{AutoScalingGroup, CapacityProvider, InstanceLaunch, InstanceType, ManagedScaling};
-use crate::model::units::{Duration, MemoryMib};
+use crate::model::units::Duration;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ScalingStatus {
@@ -66,6 +66,9 @@ fn read_provider(at: &Table<'_>, context: &Context<'_>) -> CapacityProvider {
         managed_draining: at.word("managed_draining", &DRAININGS).unwrap_or_default(),
     };
     check_termination_protection(at, &provider);
+    if let (Some(group), Err(rule)) = (&group, provider.check_reuse()) {
+        group.reject("warm_pool", rule);
+    }
     provider
 }
 
@@ -192,8 +195,10 @@ pub(super) fn read_instances<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec
         let (item, soundness) = at.watched(|| {
             let count = at.u32("count", 1..=10_000).unwrap_or(1);
             let zone = at.get("availability_zone").and_then(|value| read_zone(&value, context));
+            let instance_type = read_instance_type(&at, context);
             let launch = InstanceLaunch {
-                instance_type: read_instance_type(&at, context),
+                credit_specification: read_credit_specification(&at, &instance_type),
+                instance_type,
                 availability_zone: zone.unwrap_or_else(|| context.zone('a')),
                 boot_time: at.duration("boot_time").unwrap_or(context.boot_time),
                 attributes: read_attributes(&at),
@@ -246,7 +251,7 @@ pub(super) fn find_instance_type(value: &Value<'_>, context: &Context<'_>) -> Op
 
 /// Stands for a type that could not be read; nothing is derived from it.
 fn unknown_type() -> Arc<InstanceType> {
-    Arc::new(InstanceType { name: String::new(), vcpus: 0, memory: MemoryMib(0), architecture: Default::default() })
+    Arc::default()
 }
 
 /// The zones of a group: three of the region where the file names none.

@@ -11,6 +11,7 @@ use super::faults::{read_faults, read_instance_refreshes};
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
 use super::loads::{read_loads, read_run_tasks};
+use super::messages::read_messages;
 use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
 use super::services::read_services;
@@ -116,6 +117,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let metric_scripts = read_metric_scripts(root);
     let period_limits = read_period_limits(root);
     let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time, period_limits };
+    let messages = read_messages(root, &context);
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
     let draft = Draft {
@@ -130,7 +132,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         cluster_name: cluster.name.clone(),
         run_tasks: read_run_tasks(root, &context),
         start_tasks: read_start_tasks(root, &context),
-        loads: read_loads(root),
+        loads: read_loads(root, &context),
     };
     if syntax == Syntax::Sound {
         check_references(&draft, catalog);
@@ -150,6 +152,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         start_tasks: items(draft.start_tasks),
         loads: items(draft.loads),
         faults: items(draft.faults).into_iter().flatten().collect(),
+        messages,
         instance_refreshes: items(draft.instance_refreshes),
     }
 }

@@ -8,6 +8,7 @@ use super::keys::{FAULT, INSTANCE_REFRESH, REFRESH_PREFERENCES};
 use super::reader::{Table, Words};
 use crate::model::auto_scaling_group::{
     AutoRollback, InstanceRefreshSpec, LaunchTemplate, ProtectedInstances, RefreshPreferences, SkipMatching,
+    StandbyInstances,
 };
 use crate::model::capacity::CapacityProvider;
 use crate::model::cluster::ScheduledInstanceRefresh;
@@ -49,6 +50,15 @@ const PROTECTED_INSTANCES: Words<ProtectedInstances> = Words {
     planned: &[],
 };
 
+const STANDBY_INSTANCES: Words<StandbyInstances> = Words {
+    available: &[
+        ("Wait", StandbyInstances::Wait),
+        ("Ignore", StandbyInstances::Ignore),
+        ("Terminate", StandbyInstances::Terminate),
+    ],
+    planned: &[],
+};
+
 /// The keys that some kinds have and others have not.
 const KEYS_BY_KIND: [&str; 6] = ["capacity_provider", "service", "count", "duration", "boot_time", "availability_zone"];
 
@@ -62,7 +72,14 @@ pub(super) fn read_faults<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Re
 }
 
 fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
-    let moment = at.need("at").and_then(|value| value.duration());
+    let mean_time_between = at.duration("mean_time_between");
+    let moment = match at.has("mean_time_between") {
+        true => at.get("at").map_or(Some(Duration::ZERO), |value| value.duration()),
+        false => at.need("at").and_then(|value| value.duration()),
+    };
+    if mean_time_between.is_some_and(|mean| mean < Duration::from_secs(1)) {
+        at.reject("mean_time_between", "mean_time_between is at least 1s");
+    }
     let value = at.need("kind");
     let capacity_provider = at.get("capacity_provider").and_then(|value| value.string()).map(Arc::from);
     let service = at.get("service").and_then(|value| value.string()).map(Arc::from);
@@ -115,7 +132,7 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
         }
         Kind::Drain => FaultKind::Drain { capacity_provider, count: one },
     };
-    Some(Fault { at: moment?, kind })
+    Some(Fault { at: moment?, mean_time_between, kind })
 }
 
 /// Reads the instance refreshes. What one does not say of its launch template is the group's.
@@ -193,6 +210,7 @@ fn read_preferences(at: &Table<'_>) -> RefreshPreferences {
             _ => AutoRollback::No,
         },
         scale_in_protected_instances: at.word("scale_in_protected_instances", &PROTECTED_INSTANCES).unwrap_or_default(),
+        standby_instances: at.word("standby_instances", &STANDBY_INSTANCES).unwrap_or_default(),
         bake_time: at.duration("bake_time").unwrap_or(Duration::ZERO),
     }
 }

@@ -21,6 +21,7 @@ pub const TABLES: &[&TableKeys] = &[
     &CAPACITY_PROVIDER,
     &AUTO_SCALING_GROUP,
     &WARM_POOL,
+    &INSTANCE_REUSE_POLICY,
     &LIFECYCLE_HOOK,
     &INSTANCE_MAINTENANCE_POLICY,
     &MANAGED_SCALING,
@@ -69,7 +70,11 @@ pub const TABLES: &[&TableKeys] = &[
     &CONTAINER_OVERRIDE,
     &LOAD,
     &LOAD_STEP,
+    &LOAD_SINE,
+    &LOAD_SPIKE,
     &FAULT,
+    &SIMULATION,
+    &MESSAGES,
     &INSTANCE_REFRESH,
     &REFRESH_PREFERENCES,
 ];
@@ -90,6 +95,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "load",
         "fault",
         "instance_refresh",
+        "simulation",
     ],
     planned: &[],
 };
@@ -154,10 +160,12 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "launch_template_version",
         "purchase_option",
         "ecs_enable_spot_instance_draining",
+        "credit_specification",
         "termination_policies",
         "new_instances_protected_from_scale_in",
         "max_instance_lifetime",
         "health_check_grace_period",
+        "default_instance_warmup",
         "lifecycle_hooks",
         "instance_maintenance_policy",
         "warm_pool",
@@ -166,13 +174,19 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "vpc_id",
         "subnets",
     ],
-    planned: &["credit_specification", "mixed_instances_policy"],
+    planned: &["mixed_instances_policy"],
 };
 
 pub(super) const WARM_POOL: TableKeys = TableKeys {
     table: "capacity_provider.auto_scaling_group.warm_pool",
-    keys: &["min_size", "max_group_prepared_capacity", "pool_state"],
-    planned: &["instance_reuse_policy"],
+    keys: &["min_size", "max_group_prepared_capacity", "pool_state", "instance_reuse_policy"],
+    planned: &[],
+};
+
+pub(super) const INSTANCE_REUSE_POLICY: TableKeys = TableKeys {
+    table: "capacity_provider.auto_scaling_group.warm_pool.instance_reuse_policy",
+    keys: &["reuse_on_scale_in"],
+    planned: &[],
 };
 
 pub(super) const LIFECYCLE_HOOK: TableKeys = TableKeys {
@@ -187,9 +201,27 @@ pub(super) const INSTANCE_MAINTENANCE_POLICY: TableKeys = TableKeys {
     planned: &[],
 };
 
+pub(super) const SIMULATION: TableKeys = TableKeys { table: "simulation", keys: &["messages"], planned: &[] };
+
+pub(super) const MESSAGES: TableKeys = TableKeys {
+    table: "simulation.messages",
+    keys: &["lost", "late", "repeated", "delay", "resent_after"],
+    planned: &[],
+};
+
 pub(super) const FAULT: TableKeys = TableKeys {
     table: "fault",
-    keys: &["at", "kind", "capacity_provider", "service", "count", "duration", "boot_time", "availability_zone"],
+    keys: &[
+        "at",
+        "mean_time_between",
+        "kind",
+        "capacity_provider",
+        "service",
+        "count",
+        "duration",
+        "boot_time",
+        "availability_zone",
+    ],
     planned: &[],
 };
 
@@ -210,9 +242,10 @@ pub(super) const REFRESH_PREFERENCES: TableKeys = TableKeys {
         "skip_matching",
         "auto_rollback",
         "scale_in_protected_instances",
+        "standby_instances",
         "bake_time",
     ],
-    planned: &["alarm_specification", "standby_instances"],
+    planned: &["alarm_specification"],
 };
 
 pub(super) const MANAGED_SCALING: TableKeys = TableKeys {
@@ -237,6 +270,7 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
         "boot_time",
         "attributes",
         "purchase_option",
+        "credit_specification",
         "image_id",
         "vpc_id",
         "subnet_id",
@@ -622,9 +656,28 @@ pub(super) const LOG_NORMAL: TableKeys =
 
 pub(super) const LOAD: TableKeys = TableKeys {
     table: "load",
-    keys: &["service", "container", "job", "arrivals", "jobs_per_second", "steps"],
+    keys: &[
+        "service",
+        "container",
+        "job",
+        "arrivals",
+        "jobs_per_second",
+        "steps",
+        "sine",
+        "spikes",
+        "trace",
+        "rows",
+        "scale",
+        "stretch",
+    ],
     planned: &[],
 };
+
+pub(super) const LOAD_SINE: TableKeys =
+    TableKeys { table: "load.sine", keys: &["mean", "amplitude", "period", "peak"], planned: &[] };
+
+pub(super) const LOAD_SPIKE: TableKeys =
+    TableKeys { table: "load.spikes", keys: &["at", "duration", "jobs_per_second"], planned: &[] };
 
 pub(super) const LOAD_STEP: TableKeys =
     TableKeys { table: "load.steps", keys: &["at", "jobs_per_second"], planned: &[] };

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::container_lifecycle::read_environment_files;
 use super::document::{Asked, Context, Read};
-use super::keys::{CONTAINER_OVERRIDE, LOAD, LOAD_STEP, OVERRIDES, RUN_TASK};
+use super::keys::{CONTAINER_OVERRIDE, LOAD, OVERRIDES, RUN_TASK};
 use super::launch::{TASK_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
+use super::load_shapes::read_shape;
 use super::reader::{Table, Value, Words, quoted};
 use super::services::read_task_definition_ref;
 use super::tags::{read_environment, read_tags};
-use crate::model::cluster::{Arrivals, Load, LoadStep, RunTaskSpec, ScheduledRunTask};
+use crate::model::cluster::{Arrivals, Load, RunTaskSpec, ScheduledRunTask};
 use crate::model::task::{ContainerOverride, TaskOverrides};
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::Duration;
 
 const ARRIVALS: Words<Arrivals> =
     Words { available: &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)], planned: &[] };
@@ -88,15 +89,15 @@ fn override_tables<'a>(at: &Table<'a>) -> Vec<Table<'a>> {
 }
 
 /// Reads the loads.
-pub(super) fn read_loads<'a>(root: &Table<'a>) -> Vec<Read<'a, Load>> {
+pub(super) fn read_loads<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Read<'a, Load>> {
     let read = |at: Table<'a>| {
-        let (item, soundness) = at.watched(|| read_load(&at));
+        let (item, soundness) = at.watched(|| read_load(&at, context));
         Read { item, at, soundness }
     };
     root.tables("load", &LOAD).into_iter().map(read).collect()
 }
 
-fn read_load(at: &Table<'_>) -> Load {
+fn read_load(at: &Table<'_>, context: &Context<'_>) -> Load {
     let service = at.need("service").and_then(|value| value.string()).unwrap_or_default();
     let job = at.need("job").and_then(|value| {
         let job = value.string()?;
@@ -106,45 +107,14 @@ fn read_load(at: &Table<'_>) -> Load {
         Some(job)
     });
     let container = at.get("container").and_then(|value| value.string());
+    let shape = read_shape(at, context.folder);
     Load {
         service: Arc::from(service),
         container: container.map(str::to_owned),
         job: job.unwrap_or_default().to_owned(),
-        steps: read_steps(at),
+        steps: shape.steps,
+        period: shape.period,
+        moments: Arc::from(shape.moments),
         arrivals: at.word("arrivals", &ARRIVALS).unwrap_or_default(),
-    }
-}
-
-fn read_steps(at: &Table<'_>) -> Vec<LoadStep> {
-    match (at.get("jobs_per_second"), at.get("steps")) {
-        (Some(rate), None) => {
-            let jobs_per_kilosecond = rate.thousandths().unwrap_or_default();
-            vec![LoadStep { at: Timestamp::ZERO, jobs_per_kilosecond }]
-        }
-        (None, Some(steps)) => {
-            if steps.is_empty_list() {
-                steps.reject("steps need at least one step");
-            }
-            let mut read: Vec<LoadStep> = Vec::new();
-            for step in steps.tables(&LOAD_STEP) {
-                let from = step.need("at").and_then(|value| value.duration());
-                let rate = step.need("jobs_per_second").and_then(|value| value.thousandths());
-                let (Some(from), Some(jobs_per_kilosecond)) = (from, rate) else { continue };
-                let from = Timestamp::ZERO + from;
-                if read.last().is_some_and(|earlier| earlier.at >= from) {
-                    step.reject("at", "each step must begin later than the one before it");
-                }
-                read.push(LoadStep { at: from, jobs_per_kilosecond });
-            }
-            read
-        }
-        (Some(rate), Some(_)) => {
-            rate.reject("jobs_per_second and steps exclude each other: write one of them");
-            Vec::new()
-        }
-        (None, None) => {
-            at.reject_missing("jobs_per_second", "jobs_per_second or steps is missing");
-            Vec::new()
-        }
     }
 }

@@ -4,17 +4,21 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::event::{ContainerStateChange, InstanceAttribute, TaskStateChange, TaskStep};
 use super::request_error::RequestError;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, RequestId, TaskId};
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{MeteringFact, TaskUsage};
+use crate::model::written_form::{by_name, is_default};
 
 /// Something to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Launch an EC2 instance: `InstanceRunning` after its boot time, or `InstanceLaunchFailed`.
     LaunchInstance {
@@ -27,6 +31,14 @@ pub enum Action {
     TerminateInstance {
         /// The instance.
         instance: ContainerInstanceId,
+    },
+    /// Let all tasks of a running EC2 instance together do so much CPU work at most, until it is said otherwise: a burstable instance runs
+    /// out of CPU credits, or has some again. Without it an instance has its type's vCPUs.
+    SetInstanceCpuRate {
+        /// The instance. One that is not known (any more) is ignored.
+        instance: ContainerInstanceId,
+        /// CPU work in a second.
+        work_per_second: VcpuNanos,
     },
     /// Start a task: state changes follow until `Stopped`.
     StartTask(Arc<TaskStart>),
@@ -49,13 +61,15 @@ pub enum Action {
 }
 
 /// All that the data plane needs to know to run a task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskStart {
     /// The task.
     pub task: TaskId,
     /// What it runs.
+    #[serde(serialize_with = "by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// Changes to the task definition.
+    #[serde(skip_serializing_if = "is_default")]
     pub overrides: Arc<TaskOverrides>,
     /// Where it runs.
     pub host: TaskHost,
@@ -68,7 +82,12 @@ pub struct TaskStart {
 impl TaskStateChange {
     /// What a data plane reports of a task whose container instance is not there (any more).
     pub fn of_lost_instance(start: &TaskStart) -> TaskStateChange {
-        let reason = "ResourceInitializationError: the container instance is gone";
+        let reason = "ResourceInitializationError: the container instance is gone".to_owned();
+        TaskStateChange::of_failed_start(start, reason, None)
+    }
+
+    /// What a data plane reports of a task of which nothing could be started, when its pull has begun at a moment, if it has.
+    pub fn of_failed_start(start: &TaskStart, reason: String, pull_started_at: Option<Timestamp>) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {
             container_index,
             status: ContainerStatus::Stopped,
@@ -76,8 +95,8 @@ impl TaskStateChange {
         };
         TaskStateChange {
             task: start.task,
-            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason.to_owned()) },
-            pull_started_at: None,
+            step: TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: Some(reason) },
+            pull_started_at,
             pull_stopped_at: None,
             containers: (0..start.task_definition.containers.len()).map(stopped).collect(),
         }
@@ -85,7 +104,8 @@ impl TaskStateChange {
 }
 
 /// Where a task runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskHost {
     /// A container instance: its worker pool, by weight.
     Ec2(ContainerInstanceId),
@@ -94,7 +114,8 @@ pub enum TaskHost {
 }
 
 /// The answer to a request that was granted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Response {
     /// Done; there is nothing to add.
     Done,
@@ -135,7 +156,7 @@ pub enum Response {
 }
 
 /// Why nothing was done for a task. **Source:** ecs-semantics §2.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskFailure {
     /// The task.
     pub task: TaskId,
@@ -146,7 +167,7 @@ pub struct TaskFailure {
 }
 
 /// Why an instance did not take a task. **Source:** ecs-semantics §4.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// The instance, if there is one.
     pub instance: Option<ContainerInstanceId>,
@@ -157,7 +178,8 @@ pub struct Failure {
 }
 
 /// News for whoever watches the cluster. **Source:** ecs-semantics §5.11, §10.3.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Notification {
     /// A task's status or that of a container of it changed.
     Task {
@@ -168,6 +190,7 @@ pub enum Notification {
         /// Its desired status.
         desired_status: DesiredStatus,
         /// Why it ended or is ending.
+        #[serde(skip_serializing_if = "is_default")]
         stop_code: Option<StopCode>,
         /// Its version with this change. **Source:** ecs-semantics §2.1.
         version: u64,
@@ -252,7 +275,8 @@ pub enum Notification {
 }
 
 /// Names of `ECS Service Action` events. **Source:** ecs-semantics §10.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ServiceActionEvent {
     /// `SERVICE_STEADY_STATE`: it has become steady.
     SteadyState,
@@ -297,7 +321,8 @@ impl ServiceActionEvent {
 }
 
 /// Names of `ECS Deployment State Change` events. **Source:** ecs-semantics §10.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeploymentEvent {
     /// `SERVICE_DEPLOYMENT_IN_PROGRESS`.
     InProgress,

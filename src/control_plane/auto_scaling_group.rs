@@ -20,7 +20,7 @@ use super::state::{ProviderState, ZoneBalance};
 use super::termination_policy::{TerminationCandidate, choose_instances_to_terminate};
 use super::timers::Wakeup;
 use crate::model::auto_scaling_group::{
-    InstanceHealth, LifecycleState, ManagedDraining, ManagedTerminationProtection, ScaleInProtection,
+    InstanceHealth, LifecycleState, ManagedDraining, ManagedTerminationProtection, ReuseOnScaleIn, ScaleInProtection,
 };
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::ContainerInstanceId;
@@ -275,7 +275,12 @@ impl ControlPlane {
             })
             .collect();
         let policies = &group.provider.auto_scaling_group.termination_policies;
+        let pool = group.provider.auto_scaling_group.warm_pool;
         for id in choose_instances_to_terminate(&candidates, surplus, policies, self.now) {
+            let in_service = self.state.container_instances[&id].lifecycle == LifecycleState::InService;
+            if in_service && pool.is_some_and(|pool| pool.reuse == ReuseOnScaleIn::Yes) {
+                self.returning.insert(id);
+            }
             self.retire_instance(id, "the group has more instances than it desires");
         }
     }
@@ -323,7 +328,7 @@ impl ControlPlane {
             self.groups_to_keep.extend(instance.and_then(|instance| instance.launch.capacity_provider.clone()));
             return;
         }
-        if let Some(waits) = self.waits.get_mut(&id) {
+        if let Some(waits) = self.state.waits.get_mut(&id) {
             waits.drained_until = None;
             self.wake_for_instance(id);
         }
@@ -355,7 +360,7 @@ impl ControlPlane {
             let until = self.now + self.settings.managed_draining_timeout;
             let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
             instance.lifecycle = LifecycleState::TerminatingWait;
-            self.waits.entry(id).or_default().drained_until = Some(until);
+            self.state.waits.entry(id).or_default().drained_until = Some(until);
             self.drain_instance(id);
             waits = true;
         }

@@ -65,6 +65,7 @@ impl ControlPlane {
         let provider = instance.launch.capacity_provider.clone();
         self.groups_to_keep.extend(provider);
         self.instance_changed(id);
+        self.regulate(id);
         self.room_appeared(id);
     }
 
@@ -86,6 +87,7 @@ impl ControlPlane {
             instance_type: launch.instance_type.clone(),
             capacity_provider: launch.capacity_provider.clone(),
         }));
+        self.open_credit_account(id);
     }
 
     /// EC2 `running` ends.
@@ -95,6 +97,7 @@ impl ControlPlane {
         if instance.running_since.take().is_some() {
             let start = instance.start_count;
             self.actions.push(Action::Meter(MeteringFact::InstanceStopped { instance: id, start, at: now }));
+            self.close_credit_account(id);
         }
     }
 
@@ -122,7 +125,8 @@ impl ControlPlane {
     }
 
     /// Asks for an instance's end; its tasks go with it. It is paid for until here: `shutting-down` is not billed.
-    /// **Source:** ecs-semantics §2.4, §3.2, §8.3.
+    /// **Source:** ecs-semantics §2.4, §3.2, §8.3. *Ours:* its tasks are over also when its agent has no contact and ECS goes on listing
+    /// the instance; the rule book leaves open when ECS would notice.
     pub(super) fn terminate_instance(&mut self, id: ContainerInstanceId) {
         let found = self.state.container_instances.get(&id);
         let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else {
@@ -147,6 +151,7 @@ impl ControlPlane {
         let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else { return };
         let provider = instance.launch.capacity_provider.clone();
         let counted = instance.lifecycle.is_in_group();
+        self.returning.remove(&id);
         self.terminate_instance(id);
         if let (Some(name), true) = (provider, counted) {
             self.group_activity(&name, &format!("an instance is replaced: {reason}"));
@@ -183,10 +188,14 @@ impl ControlPlane {
         let provider = instance.launch.capacity_provider.clone();
         let unasked = instance.lifecycle < LifecycleState::Terminating;
         if unasked {
+            self.returning.remove(&id);
             self.leave_group(id, LifecycleState::Terminating);
             self.end_tasks_of(id);
         }
-        self.instance_gone(id);
+        self.end_what_ran_on(id);
+        if !self.return_to_pool(id) {
+            self.instance_gone(id);
+        }
         if let Some(name) = provider {
             if unasked {
                 let reason = reason.unwrap_or_else(|| "the instance was lost".into());
@@ -196,16 +205,21 @@ impl ControlPlane {
         }
     }
 
-    fn instance_gone(&mut self, id: ContainerInstanceId) {
-        let now = self.now;
-        // Nothing that ran there can report any more.
+    /// Nothing that ran on an instance that is gone can report any more.
+    fn end_what_ran_on(&mut self, id: ContainerInstanceId) {
         let left: Vec<TaskId> = self.state.tasks_by_instance.remove(&id).unwrap_or_default().into_iter().collect();
         for task in left {
             self.task_over(task);
         }
+    }
+
+    fn instance_gone(&mut self, id: ContainerInstanceId) {
+        let now = self.now;
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
         instance.lifecycle = LifecycleState::Terminated;
-        instance.status = ContainerInstanceStatus::Inactive;
+        if !instance.outlasts_termination() {
+            instance.status = ContainerInstanceStatus::Inactive;
+        }
         instance.terminated_at = Some(now);
         self.instance_changed(id);
     }
@@ -214,15 +228,18 @@ impl ControlPlane {
     fn leave_group(&mut self, id: ContainerInstanceId, lifecycle: LifecycleState) {
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
         instance.lifecycle = lifecycle;
-        instance.status = instance.status.max(match lifecycle {
-            LifecycleState::Terminated => ContainerInstanceStatus::Inactive,
-            _ => ContainerInstanceStatus::Deregistering,
-        });
+        if !instance.outlasts_termination() {
+            instance.status = instance.status.max(match lifecycle {
+                LifecycleState::Terminated => ContainerInstanceStatus::Inactive,
+                _ => ContainerInstanceStatus::Deregistering,
+            });
+        }
         if let Some(group) =
             instance.launch.capacity_provider.as_ref().and_then(|name| self.state.capacity_providers.get_mut(name))
         {
             group.instances.remove(&id);
             group.warm.remove(&id);
+            group.standby.remove(&id);
         }
         self.placement.remove_instance(id);
         self.forget_waits(id);
@@ -360,7 +377,7 @@ impl ControlPlane {
     /// Sets the deadline of whatever an instance waits for next.
     pub(super) fn wake_for_instance(&mut self, id: ContainerInstanceId) {
         let reclaimed_at = self.state.container_instances.get(&id).and_then(|instance| instance.reclaimed_at);
-        let waits = self.waits.get(&id).and_then(super::lifecycle_hooks::InstanceWaits::next);
+        let waits = self.state.waits.get(&id).and_then(super::lifecycle_hooks::InstanceWaits::next);
         match reclaimed_at.into_iter().chain(waits).min() {
             Some(at) => self.timers.set(at, Wakeup::Instance(id)),
             None => self.timers.cancel(Wakeup::Instance(id)),

@@ -12,9 +12,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::event::{Deletion, Request, UpdateService};
-use crate::model::alarm::MetricAlarm;
+use crate::model::alarm::{MetricAlarm, MetricId};
 use crate::model::capacity::{FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget};
-use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
+use crate::model::fault::Fault;
+use crate::model::metric::MetricScript;
 use crate::model::service::ServiceSpec;
 use crate::model::settings::Settings;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
@@ -83,6 +85,8 @@ pub enum Item {
     TaskDefinition(String),
     /// An alarm, by name.
     Alarm(Arc<str>),
+    /// A metric whose values are written down beforehand.
+    Metric(MetricId),
     /// A service, by name.
     Service(Arc<str>),
 }
@@ -95,6 +99,7 @@ impl fmt::Display for Item {
             Item::ContainerInstance => f.write_str("container instance"),
             Item::TaskDefinition(family) => write!(f, "task definition {family}"),
             Item::Alarm(name) => write!(f, "alarm {name}"),
+            Item::Metric(metric) => write!(f, "metric {metric}"),
             Item::Service(name) => write!(f, "service {name}"),
         }
     }
@@ -124,15 +129,44 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Entries of a file that have a time. Each counts as often as it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edits<T> {
+    /// Those that the file before did not have: what has its time behind it is due at once.
+    pub added: Vec<T>,
+    /// Those that are no longer in the file: they are forgotten if their time has not come.
+    pub removed: Vec<T>,
+}
+
+impl<T> Default for Edits<T> {
+    fn default() -> Edits<T> {
+        Edits { added: Vec::new(), removed: Vec::new() }
+    }
+}
+
+impl<T: Clone + PartialEq> Edits<T> {
+    fn between(before: &[T], after: &[T]) -> Edits<T> {
+        Edits { added: beyond(after, before), removed: beyond(before, after) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
 /// All that lies between two specifications.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterDiff {
     /// Requests in the order in which every reference is there before it is used.
     pub steps: Vec<Step>,
-    /// RunTask calls that the file before did not have: each entry counts as often as it is there.
-    pub run_tasks_added: Vec<ScheduledRunTask>,
-    /// RunTask calls that are no longer in the file: they are not made if their time has not come.
-    pub run_tasks_removed: Vec<ScheduledRunTask>,
+    /// RunTask calls.
+    pub run_tasks: Edits<ScheduledRunTask>,
+    /// StartTask calls.
+    pub start_tasks: Edits<ScheduledStartTask>,
+    /// What goes wrong by plan.
+    pub faults: Edits<Fault>,
+    /// StartInstanceRefresh calls.
+    pub instance_refreshes: Edits<ScheduledInstanceRefresh>,
     /// The loads, if they are others.
     pub loads: Option<Vec<Load>>,
     /// The revisions once the steps are done.
@@ -147,8 +181,10 @@ impl ClusterDiff {
     /// Whether there is nothing to do and nothing to refuse.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
-            && self.run_tasks_added.is_empty()
-            && self.run_tasks_removed.is_empty()
+            && self.run_tasks.is_empty()
+            && self.start_tasks.is_empty()
+            && self.faults.is_empty()
+            && self.instance_refreshes.is_empty()
             && self.loads.is_none()
             && self.refusals.is_empty()
     }
@@ -168,8 +204,11 @@ impl ClusterDiff {
         diff.alarms(&before.alarms, &after.alarms);
         diff.services(before, after, revisions);
         diff.alarms_removed(&before.alarms, &after.alarms);
-        diff.run_tasks_added = beyond(&after.run_tasks, &before.run_tasks);
-        diff.run_tasks_removed = beyond(&before.run_tasks, &after.run_tasks);
+        diff.metric_scripts(&before.metric_scripts, &after.metric_scripts);
+        diff.run_tasks = Edits::between(&before.run_tasks, &after.run_tasks);
+        diff.start_tasks = Edits::between(&before.start_tasks, &after.start_tasks);
+        diff.faults = Edits::between(&before.faults, &after.faults);
+        diff.instance_refreshes = Edits::between(&before.instance_refreshes, &after.instance_refreshes);
         diff.loads = (before.loads != after.loads).then(|| after.loads.clone());
         diff
     }
@@ -200,8 +239,12 @@ impl ClusterDiff {
         rest.task_definitions = before.task_definitions.clone();
         rest.services = before.services.clone();
         rest.alarms = before.alarms.clone();
+        rest.metric_scripts = before.metric_scripts.clone();
         rest.run_tasks = before.run_tasks.clone();
+        rest.start_tasks = before.start_tasks.clone();
         rest.loads = before.loads.clone();
+        rest.faults = before.faults.clone();
+        rest.instance_refreshes = before.instance_refreshes.clone();
         if rest != *before {
             self.refuse("a table of the file", RESTART);
         }
@@ -232,6 +275,14 @@ impl ClusterDiff {
             boot_time: "boot_time",
             stopped_task_retention: "stopped_task_retention",
             stopped_task_limit: "stopped_task_limit",
+            calendar_start: "calendar_start",
+            container_insights: "container_insights",
+            service_launches_per_minute: "service_launches_per_minute",
+            bake_time: "bake_time",
+            deployment_timeout: "deployment_timeout",
+            task_protection: "task_protection",
+            managed_draining_timeout: "managed_draining_timeout",
+            spot_interruption_notice: "spot_interruption_notice",
         }
         if rest != *before {
             self.refuse("settings", RESTART);
@@ -256,12 +307,12 @@ impl ClusterDiff {
     }
 
     fn container_instances(&mut self, before: &[InstanceLaunch], after: &[InstanceLaunch]) {
-        if !beyond(before, after).is_empty() {
-            let reason = "cannot be removed or changed while the cluster runs: terminate it, or run the file anew";
-            self.refuse("container_instance", reason);
-        }
+        // One that is changed is another: what comes is there before the tasks of what goes look for room.
         for launch in beyond(after, before) {
             self.step(Item::ContainerInstance, Request::LaunchInstance(Arc::new(launch)));
+        }
+        for launch in beyond(before, after) {
+            self.step(Item::ContainerInstance, Request::RetireInstance(Arc::new(launch)));
         }
     }
 
@@ -309,6 +360,15 @@ impl ClusterDiff {
         }
     }
 
+    fn metric_scripts(&mut self, before: &[MetricScript], after: &[MetricScript]) {
+        for script in beyond(after, before) {
+            self.step(Item::Metric(script.metric.clone()), Request::PutMetricScript(script));
+        }
+        for script in before.iter().filter(|script| !after.iter().any(|other| other.metric == script.metric)) {
+            self.step(Item::Metric(script.metric.clone()), Request::DeleteMetricScript(script.metric.clone()));
+        }
+    }
+
     fn services(&mut self, before: &ClusterSpec, after: &ClusterSpec, revisions: &Revisions) {
         for service in &before.services {
             if !after.services.iter().any(|other| other.name == service.name) {
@@ -346,6 +406,10 @@ impl ClusterDiff {
             capacity_provider_strategy: self.strategy(was, is, after),
             health_check_grace_period: changed(&was.health_check_grace_period, &is.health_check_grace_period),
             propagate_tags: changed(&was.propagate_tags, &is.propagate_tags),
+            availability_zone_rebalancing: changed(
+                &was.availability_zone_rebalancing,
+                &is.availability_zone_rebalancing,
+            ),
             ..UpdateService::default()
         };
         if update != (UpdateService { service: is.name.clone(), ..UpdateService::default() }) {
@@ -357,7 +421,11 @@ impl ClusterDiff {
             self.step(Item::Service(is.name.clone()), request);
         }
         if was.tags != is.tags {
-            self.refuse(format!("service {}: tags", is.name), RESTART);
+            let request = Request::SetServiceTags { service: is.name.clone(), tags: is.tags.clone() };
+            self.step(Item::Service(is.name.clone()), request);
+        }
+        if was.scheduling_strategy != is.scheduling_strategy {
+            self.refuse(format!("service {}: scheduling_strategy", is.name), RECREATE);
         }
         // Whatever is compared nowhere here.
         let mut rest = is.clone();
@@ -370,6 +438,8 @@ impl ClusterDiff {
         rest.placement_constraints = was.placement_constraints.clone();
         rest.auto_scaling = was.auto_scaling.clone();
         rest.tags = was.tags.clone();
+        rest.scheduling_strategy = was.scheduling_strategy;
+        rest.availability_zone_rebalancing = was.availability_zone_rebalancing;
         rest.propagate_tags = was.propagate_tags;
         rest.health_check_grace_period = was.health_check_grace_period;
         if rest != *was {

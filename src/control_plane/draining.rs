@@ -4,6 +4,7 @@
 //! service's scheduler replaces them within its bounds, so that a drain with a lower and an upper bound of 100 % is stuck until
 //! the bounds change. Standalone tasks go on. **Source:** ecs-semantics §3.2, §3.3.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -12,7 +13,7 @@ use super::event::Deregistration;
 use super::request_error::RequestError;
 use super::state::ReplaceCause;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
-use crate::model::capacity::{AgentConnection, ContainerInstanceStatus};
+use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
 
@@ -161,6 +162,33 @@ impl ControlPlane {
             self.task_over(task);
         }
         Ok(Response::Done)
+    }
+
+    /// The latest instance that was launched like this and is not given up yet. Attributes may have been put since.
+    /// **Source:** ecs-semantics §3.3. *Ours:* what managed draining does for a group's instance.
+    pub(super) fn retire_instance_by_hand(&mut self, launch: &InstanceLaunch) -> Result<Response, RequestError> {
+        let is_meant = |instance: &&ContainerInstance| {
+            let attributes = launch.attributes.clone();
+            let as_launched = InstanceLaunch { attributes, ..InstanceLaunch::clone(&instance.launch) };
+            launch.capacity_provider.is_none()
+                && instance.lifecycle < LifecycleState::TerminatingWait
+                && as_launched == *launch
+        };
+        let found = self.state.container_instances.values().rev().find(is_meant);
+        let Some(id) = found.map(|instance| instance.id) else {
+            return Err(RequestError::InvalidParameter("The referenced container instance was not found.".into()));
+        };
+        if self.state.tasks_by_instance.get(&id).is_none_or(BTreeSet::is_empty) {
+            self.terminate_instance(id);
+            return Ok(Response::Instance(id));
+        }
+        let until = self.now + self.settings.managed_draining_timeout;
+        let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
+        instance.lifecycle = LifecycleState::TerminatingWait;
+        self.state.waits.entry(id).or_default().drained_until = Some(until);
+        self.drain_instance(id);
+        self.wake_for_instance(id);
+        Ok(Response::Instance(id))
     }
 
     /// Without contact nothing is placed; a flap is no failure. **Source:** ecs-semantics §3.2.

@@ -2,12 +2,16 @@
 //!
 //! Events may come late, twice, or for ids that are not known (any more): each of these is legal and changes nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
 use crate::model::capacity::{CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
+use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::ids::{ContainerInstanceId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
@@ -17,9 +21,11 @@ use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{TaskUsage, UsageSample};
+use crate::model::written_form::is_default;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// A client asks for something; answered by exactly one `Action::Respond` of the same id in the same call.
     Request {
@@ -110,7 +116,8 @@ pub enum Event {
 }
 
 /// Whether an outage begins or ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OutageChange {
     /// Instances there are lost and launches there fail.
     Begins,
@@ -119,22 +126,27 @@ pub enum OutageChange {
 }
 
 /// What the data plane says of a task. Facts that are `None` have not happened yet or were reported before.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct TaskStateChange {
     /// The task.
     pub task: TaskId,
     /// The step that it took.
     pub step: TaskStep,
     /// When its images began to be pulled.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pull_started_at: Option<Timestamp>,
     /// When its images were there.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pull_stopped_at: Option<Timestamp>,
     /// Containers whose status changed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub containers: Vec<ContainerStateChange>,
 }
 
 /// The steps that a data plane takes a task through, in order. Steps may be left out but never go back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TaskStep {
     /// Its images are being pulled. Not reported when they are all there.
     Pulling,
@@ -147,27 +159,33 @@ pub enum TaskStep {
         /// Everything that it used.
         usage: TaskUsage,
         /// Why it could not be started (`CannotPullContainerError: ...`), if that is so.
+        #[serde(default, skip_serializing_if = "is_default")]
         failed_to_start: Option<String>,
     },
 }
 
 /// What the data plane says of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ContainerStateChange {
     /// Its index in the task definition.
     pub container_index: usize,
     /// Its status.
     pub status: ContainerStatus,
     /// How it ended, when it did.
+    #[serde(skip_serializing_if = "is_default")]
     pub exit: ContainerExit,
     /// Its health, if that is what changed.
+    #[serde(skip_serializing_if = "is_default")]
     pub health: Option<HealthStatus>,
     /// How many times it was started again so far.
+    #[serde(skip_serializing_if = "is_default")]
     pub restart_count: u32,
 }
 
 /// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// RegisterTaskDefinition. Its revision is assigned.
     RegisterTaskDefinition(Box<TaskDefinition>),
@@ -203,6 +221,29 @@ pub enum Request {
         instances: Vec<ContainerInstanceId>,
         /// Whether scale-in leaves them alone.
         protection: ScaleInProtection,
+    },
+    /// Auto Scaling's EnterStandby. **Source:** ecs-semantics §9.2.
+    EnterStandby {
+        /// The capacity provider whose group it is.
+        capacity_provider: Arc<str>,
+        /// Instances of the group that are in service.
+        instances: Vec<ContainerInstanceId>,
+        /// What becomes of the desired capacity.
+        capacity: StandbyCapacity,
+    },
+    /// Auto Scaling's ExitStandby. **Source:** ecs-semantics §9.2.
+    ExitStandby {
+        /// The capacity provider whose group it is.
+        capacity_provider: Arc<str>,
+        /// Instances of the group that are on standby.
+        instances: Vec<ContainerInstanceId>,
+    },
+    /// EC2's ModifyInstanceCreditSpecification. **Source:** EC2 user guide, burstable performance instances.
+    ModifyInstanceCreditSpecification {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its mode from here on.
+        specification: CreditSpecification,
     },
     /// Auto Scaling's CompleteLifecycleAction. **Source:** ecs-semantics §9.2.
     CompleteLifecycleAction {
@@ -292,6 +333,18 @@ pub enum Request {
     PutMetricData(PutMetricData),
     /// A metric whose values are written down beforehand, one of the same metric taking the other's place. *Ours.*
     PutMetricScript(MetricScript),
+    /// No more of such a metric's values; those that were stay. *Ours.*
+    DeleteMetricScript(MetricId),
+    /// Makes a service's tags these, for tasks that are started from here on. *Ours:* stands for TagResource and UntagResource.
+    SetServiceTags {
+        /// The service.
+        service: Arc<str>,
+        /// All of its tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Gives an instance up that was registered by hand and launched like this: it is drained, and terminated when it is empty or has
+    /// drained for long enough. *Ours:* stands for UpdateContainerInstancesState and, later, TerminateInstances.
+    RetireInstance(Arc<InstanceLaunch>),
     /// RegisterScalableTarget.
     RegisterScalableTarget(RegisterScalableTarget),
     /// DeregisterScalableTarget.
@@ -338,8 +391,19 @@ pub enum Request {
     DrainCluster,
 }
 
+/// `ShouldDecrementDesiredCapacity` of EnterStandby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandbyCapacity {
+    /// It stays: the group launches others in their place.
+    Kept,
+    /// It goes down by their number.
+    Decremented,
+}
+
 /// Whether a container instance with tasks is deregistered. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deregistration {
     /// It is refused.
     WhenEmpty,
@@ -348,7 +412,8 @@ pub enum Deregistration {
 }
 
 /// The parameters of UpdateAutoScalingGroup; `None` leaves as it is. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UpdateAutoScalingGroup {
     /// The capacity provider whose group it is.
     pub capacity_provider: Arc<str>,
@@ -361,7 +426,8 @@ pub struct UpdateAutoScalingGroup {
 }
 
 /// A sample of a metric.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PutMetricData {
     /// The metric; not one of AWS' own namespaces.
     pub metric: MetricId,
@@ -370,7 +436,8 @@ pub struct PutMetricData {
 }
 
 /// The parameters of RegisterScalableTarget; `None` leaves as it is. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RegisterScalableTarget {
     /// The service.
     pub service: Arc<str>,
@@ -383,7 +450,8 @@ pub struct RegisterScalableTarget {
 }
 
 /// The parameters of UpdateService; `None` leaves as it is. **Source:** ecs-semantics §5.5.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UpdateService {
     /// The service.
     pub service: Arc<str>,
@@ -410,7 +478,8 @@ pub struct UpdateService {
 }
 
 /// A custom attribute of a container instance. **Source:** ecs-semantics §3.5.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceAttribute {
     /// The instance.
     pub instance: ContainerInstanceId,
@@ -421,7 +490,8 @@ pub struct InstanceAttribute {
 }
 
 /// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deletion {
     /// Only one that is scaled to zero.
     #[default]
@@ -431,7 +501,8 @@ pub enum Deletion {
 }
 
 /// Whether a task is protected from scale-in. **Source:** ecs-semantics §2.6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TaskProtection {
     /// It is, for so long; `None` is the setting `task_protection`. From a minute to two days.
     Enabled {
@@ -443,7 +514,8 @@ pub enum TaskProtection {
 }
 
 /// Whether an update starts a deployment even when nothing that it needs one for has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NewDeployment {
     /// Only when the change calls for one.
     #[default]

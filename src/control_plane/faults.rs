@@ -1,6 +1,7 @@
 //! From a planned fault to the events that it is: which instances and tasks it hits, by the state that it finds.
 //!
-//! Nothing is drawn: the lowest ids are hit first, so that a file's faults hit the same things in every run. What lasts (refused
+//! What comes at a moment hits the lowest ids first, so that a file's faults hit the same things in every run; what comes again and again
+//! is drawn from the cluster's seed, moments as well as what it hits. What lasts (refused
 //! launches, slow boots) has no event: whoever launches instances looks at the plan itself.
 
 use std::collections::VecDeque;
@@ -10,32 +11,36 @@ use super::event::{Event, OutageChange, Request};
 use super::state::ClusterState;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
 use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, FARGATE_SPOT, InstanceLaunch};
+use crate::model::distribution::Distribution;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::ids::{ContainerInstanceId, RequestId};
+use crate::model::rng::{Draws, Stream};
 use crate::model::task::DesiredStatus;
-use crate::model::units::Timestamp;
+use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::PurchaseOption;
 
 /// What happens when a fault begins. `request_id` is what a request among it is put under.
-fn begin(state: &ClusterState, fault: &FaultKind, request_id: RequestId) -> Vec<Event> {
+fn begin(state: &ClusterState, fault: &FaultKind, request_id: RequestId, chance: Option<&mut Draws>) -> Vec<Event> {
     match fault {
-        FaultKind::InstanceFailure { capacity_provider, count } => hit(state, capacity_provider, *count)
+        FaultKind::InstanceFailure { capacity_provider, count } => hit(state, capacity_provider, *count, chance)
             .map(|instance| Event::InstanceFailed { instance, reason: "hardware failure".to_owned() })
             .collect(),
-        FaultKind::InstanceImpaired { capacity_provider, count } => hit(state, capacity_provider, *count)
+        FaultKind::InstanceImpaired { capacity_provider, count } => hit(state, capacity_provider, *count, chance)
             .map(|instance| Event::InstanceHealth { instance, health: InstanceHealth::Impaired })
             .collect(),
         FaultKind::AvailabilityZoneOutage { availability_zone, .. } => {
             vec![outage(availability_zone, OutageChange::Begins)]
         }
         FaultKind::SpotInterruption { service, capacity_provider, count } => {
-            spot_interruptions(state, service.as_ref(), capacity_provider.as_ref(), *count)
+            let events = spot_interruptions(state, service.as_ref(), capacity_provider.as_ref());
+            some_of(events, *count, chance)
         }
         FaultKind::AgentDisconnected { capacity_provider, count, .. } => {
-            hit(state, capacity_provider, *count).map(|instance| Event::AgentDisconnected { instance }).collect()
+            let instances = hit(state, capacity_provider, *count, chance);
+            instances.map(|instance| Event::AgentDisconnected { instance }).collect()
         }
         FaultKind::Drain { capacity_provider, count } => {
-            let instances: Vec<ContainerInstanceId> = hit(state, capacity_provider, *count).collect();
+            let instances: Vec<ContainerInstanceId> = hit(state, capacity_provider, *count, chance).collect();
             let status = ContainerInstanceStatus::Draining;
             // ECS takes ten at a time; a plan may say more, which is as many requests.
             let requests = instances
@@ -68,19 +73,34 @@ fn outage(zone: &Arc<str>, change: OutageChange) -> Event {
     Event::AvailabilityZoneOutage { availability_zone: zone.clone(), change }
 }
 
-/// The first container instances that are in service, of a provider if one is named.
-fn hit<'a>(
-    state: &'a ClusterState,
-    capacity_provider: &'a Option<Arc<str>>,
+/// Container instances that are in service, of a provider if one is named: the first ones, or those that chance hits.
+fn hit(
+    state: &ClusterState,
+    capacity_provider: &Option<Arc<str>>,
     count: u32,
-) -> impl Iterator<Item = ContainerInstanceId> + 'a {
+    chance: Option<&mut Draws>,
+) -> impl Iterator<Item = ContainerInstanceId> + use<> {
     let is_meant = move |instance: &&ContainerInstance| {
         instance.lifecycle == LifecycleState::InService
             && instance.status == ContainerInstanceStatus::Active
             && (capacity_provider.is_none() || instance.launch.capacity_provider == *capacity_provider)
     };
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    state.container_instances.values().filter(is_meant).take(count).map(|instance| instance.id)
+    let meant = state.container_instances.values().filter(is_meant).map(|instance| instance.id);
+    some_of(meant.collect(), Some(count), chance).into_iter()
+}
+
+/// So many of them, `None` being all: the first ones, or those that chance picks.
+fn some_of<T>(mut all: Vec<T>, count: Option<u32>, chance: Option<&mut Draws>) -> Vec<T> {
+    let count = count.map_or(all.len(), |count| usize::try_from(count).unwrap_or(usize::MAX).min(all.len()));
+    if let Some(draws) = chance {
+        for index in 0..count {
+            let left = u128::try_from(all.len() - index).unwrap_or(1);
+            let picked = usize::try_from((u128::from(draws.draw()) * left) >> 64).unwrap_or(0);
+            all.swap(index, index + picked);
+        }
+    }
+    all.truncate(count);
+    all
 }
 
 /// Fargate Spot tasks first, then EC2 Spot instances. **Source:** ecs-semantics §3.3, §8.4.
@@ -88,7 +108,6 @@ fn spot_interruptions(
     state: &ClusterState,
     service: Option<&Arc<str>>,
     capacity_provider: Option<&Arc<str>>,
-    count: Option<u32>,
 ) -> Vec<Event> {
     let tasks = state.tasks.values().map(|record| &record.task).filter(|task| {
         task.capacity_provider.as_deref() == Some(FARGATE_SPOT)
@@ -105,8 +124,7 @@ fn spot_interruptions(
             && (capacity_provider.is_none() || instance.launch.capacity_provider.as_ref() == capacity_provider)
     });
     let tasks = tasks.map(|task| Event::SpotInterruption { task: task.id });
-    let all = tasks.chain(instances.map(|instance| Event::InstanceSpotInterruption { instance: instance.id }));
-    all.take(count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX))).collect()
+    tasks.chain(instances.map(|instance| Event::InstanceSpotInterruption { instance: instance.id })).collect()
 }
 
 /// The faults of a cluster file, and which of them last at the moment. Driven by whoever carries out the control plane's actions.
@@ -114,8 +132,17 @@ fn spot_interruptions(
 pub struct FaultPlan {
     /// By time, then by their order in the file.
     ahead: VecDeque<Fault>,
+    /// Those that come again and again: when next, and their chance.
+    recurring: Vec<(Timestamp, Draws, Fault)>,
     /// Those that last: until when, and what they began with.
     lasting: Vec<(Timestamp, FaultKind, Vec<Event>)>,
+}
+
+/// When a fault that comes again and again comes after a moment.
+fn next_of(fault: &Fault, after: Timestamp, draws: &mut Draws) -> Timestamp {
+    let mean = fault.mean_time_between.map_or(u64::MAX, |mean| u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX));
+    // Never twice at one moment.
+    after + Duration::from_nanos(Distribution::Exponential { mean }.at(draws.draw()).max(1))
 }
 
 /// What becomes of a launch.
@@ -128,15 +155,34 @@ pub enum LaunchFate {
 }
 
 impl FaultPlan {
-    /// A plan of these faults, in any order.
-    pub fn new(mut faults: Vec<Fault>) -> FaultPlan {
-        faults.sort_by_key(|fault| fault.at);
-        FaultPlan { ahead: faults.into(), lasting: Vec::new() }
+    /// A plan of these faults, in any order, whose chance is that of a seed.
+    pub fn new(faults: Vec<Fault>, seed: u64) -> FaultPlan {
+        let (recurring, mut ahead): (Vec<Fault>, Vec<Fault>) =
+            faults.into_iter().partition(|fault| fault.mean_time_between.is_some());
+        ahead.sort_by_key(|fault| fault.at);
+        let recurring = recurring.into_iter().zip(0..).map(|(fault, index)| {
+            let mut draws = Draws::of(seed, Stream::Faults, index);
+            (next_of(&fault, Timestamp::ZERO + fault.at, &mut draws), draws, fault)
+        });
+        FaultPlan { ahead: ahead.into(), recurring: recurring.collect(), lasting: Vec::new() }
+    }
+
+    /// Adds a fault; one whose time is past is due at once.
+    pub fn add(&mut self, fault: Fault) {
+        let place = self.ahead.partition_point(|other| other.at <= fault.at);
+        self.ahead.insert(place, fault);
+    }
+
+    /// Takes a fault out again. Says whether it had not begun.
+    pub fn withdraw(&mut self, fault: &Fault) -> bool {
+        let found = self.ahead.iter().position(|other| other == fault);
+        found.and_then(|place| self.ahead.remove(place)).is_some()
     }
 
     /// When something of it is due next.
     pub fn next(&self) -> Option<Timestamp> {
         let ends = self.lasting.iter().map(|(until, ..)| *until);
+        let ends = ends.chain(self.recurring.iter().map(|(at, ..)| *at));
         self.ahead.front().map(|fault| Timestamp::ZERO + fault.at).into_iter().chain(ends).min()
     }
 
@@ -148,11 +194,19 @@ impl FaultPlan {
         let mut events: Vec<Event> = over.iter().flat_map(|(_, kind, begun)| end(kind, begun)).collect();
         while self.ahead.front().is_some_and(|fault| Timestamp::ZERO + fault.at <= now) {
             let Some(fault) = self.ahead.pop_front() else { break };
-            let begun = begin(state, &fault.kind, RequestId(0));
+            let begun = begin(state, &fault.kind, RequestId(0), None);
             if let Some(duration) = fault.kind.duration() {
                 self.lasting.push((now + duration, fault.kind, begun.clone()));
             }
             events.extend(begun);
+        }
+        for (at, draws, fault) in self.recurring.iter_mut().filter(|(at, ..)| *at <= now) {
+            let begun = begin(state, &fault.kind, RequestId(0), Some(draws));
+            if let Some(duration) = fault.kind.duration() {
+                self.lasting.push((now + duration, fault.kind.clone(), begun.clone()));
+            }
+            events.extend(begun);
+            *at = next_of(fault, now, draws);
         }
         events
     }

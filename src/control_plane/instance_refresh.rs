@@ -15,7 +15,7 @@ use super::rolling_replacement::HealthyBounds;
 use super::state::{ClusterState, ProviderState};
 use crate::model::auto_scaling_group::{
     AutoRollback, InstanceRefreshSpec, LaunchTemplate, LifecycleState, ProtectedInstances, RefreshPreferences,
-    RefreshStatus, ScaleInProtection, SkipMatching,
+    RefreshStatus, ScaleInProtection, SkipMatching, StandbyInstances,
 };
 use crate::model::capacity::ContainerInstance;
 use crate::model::ids::ContainerInstanceId;
@@ -84,8 +84,13 @@ impl InstanceRefresh {
             Stale::Before(first) => instance.id < first,
             Stale::OtherVersion => instance.launch.launch_template_version != self.to.version,
         };
-        let is_left = instance.protection == ScaleInProtection::Protected
-            && self.preferences.scale_in_protected_instances == ProtectedInstances::Ignore;
+        let is_left = match instance.lifecycle {
+            LifecycleState::Standby => self.preferences.standby_instances == StandbyInstances::Ignore,
+            _ => {
+                instance.protection == ScaleInProtection::Protected
+                    && self.preferences.scale_in_protected_instances == ProtectedInstances::Ignore
+            }
+        };
         is_stale && !is_left
     }
 
@@ -125,9 +130,11 @@ impl InstanceRefresh {
         HealthyBounds { minimum_percent: minimum.unwrap_or(MIN_HEALTHY_DEFAULT), maximum_percent: maximum }
     }
 
-    /// How long a replacement must be in service to count.
+    /// How long a replacement must be in service to count. **Source:** ecs-semantics §9.4.
     pub(super) fn warmup(&self, group: &ProviderState) -> Duration {
-        self.preferences.instance_warmup.unwrap_or(group.provider.auto_scaling_group.health_check_grace_period)
+        let spec = &group.provider.auto_scaling_group;
+        let default = spec.default_instance_warmup.unwrap_or(spec.health_check_grace_period);
+        self.preferences.instance_warmup.unwrap_or(default)
     }
 
     fn end(&mut self, status: RefreshStatus, now: Timestamp) {
@@ -163,11 +170,11 @@ impl ClusterState {
     fn sight(&self, group: &ProviderState, refresh: &InstanceRefresh, now: Timestamp) -> Sight {
         let warmup = refresh.warmup(group);
         let mut sight = Sight { stale: 0, ready: 0, unready: 0, desired: group.desired_capacity };
+        sight.stale = self.stale_count(group, refresh);
         for id in &group.instances {
             let instance = &self.container_instances[id];
             let is_stale = refresh.replaces(instance);
             let warmed = instance.registered_at.is_some_and(|at| is_stale || now.since(at) >= warmup);
-            sight.stale += u32::from(is_stale);
             if instance.lifecycle == LifecycleState::InService && warmed {
                 sight.ready += 1;
             } else {
@@ -177,9 +184,10 @@ impl ClusterState {
         sight
     }
 
-    /// How many instances a refresh is still to replace.
+    /// How many instances a refresh is still to replace, those on standby included.
     pub(super) fn stale_count(&self, group: &ProviderState, refresh: &InstanceRefresh) -> u32 {
-        let stale = group.instances.iter().filter(|id| refresh.replaces(&self.container_instances[id]));
+        let all = group.instances.union(&group.standby);
+        let stale = all.filter(|id| refresh.replaces(&self.container_instances[id]));
         super::state::count(stale.count())
     }
 }
@@ -279,9 +287,29 @@ impl ControlPlane {
         group.refreshes.last_mut().filter(|refresh| refresh.status.is_under_way())
     }
 
+    /// **Source:** ecs-semantics §9.4. They count for nothing, so none is launched for them.
+    fn terminate_standby(&mut self, name: &Arc<str>) {
+        let Some(group) = self.state.capacity_providers.get(name) else { return };
+        let Some(refresh) = group.refresh() else { return };
+        let is_wanted = refresh.status == RefreshStatus::InProgress
+            && refresh.preferences.standby_instances == StandbyInstances::Terminate;
+        if !is_wanted {
+            return;
+        }
+        let standby = group.standby.iter();
+        let going: Vec<ContainerInstanceId> =
+            standby.filter(|id| refresh.replaces(&self.state.container_instances[id])).copied().collect();
+        for id in going {
+            let shown = self.ids.ec2_instance(id);
+            self.group_activity(name, &format!("instance {shown} goes: an instance refresh ends what is on standby"));
+            self.terminate_instance(id);
+        }
+    }
+
     /// Takes a refresh as far as the group's instances let it. **Source:** ecs-semantics §9.4.
     pub(super) fn advance_refresh(&mut self, name: &Arc<str>) {
         let now = self.now;
+        self.terminate_standby(name);
         let Some(group) = self.state.capacity_providers.get(name) else { return };
         let Some(refresh) = group.refresh() else { return };
         let sight = self.state.sight(group, refresh, now);

@@ -20,26 +20,37 @@ const HOOK_TIME_MAX: Duration = Duration::from_secs(48 * 3600);
 
 /// What one instance waits for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct InstanceWaits {
+pub struct InstanceWaits {
     /// Until when it waits for its tasks to be gone.
     pub drained_until: Option<Timestamp>,
     /// When it has come up in the warm pool.
     pub warmed_at: Option<Timestamp>,
-    hooks: BTreeMap<Arc<str>, HookWait>,
+    /// The hooks that it waits for, by name.
+    pub hooks: BTreeMap<Arc<str>, HookWait>,
 }
 
+/// An instance's wait for one hook.
 #[derive(Clone, Copy, Debug)]
-struct HookWait {
-    deadline: Timestamp,
+pub struct HookWait {
+    /// When it ends by itself, unless there is a heartbeat.
+    pub deadline: Timestamp,
     /// Beyond which no heartbeat keeps it.
     last: Timestamp,
 }
 
 impl InstanceWaits {
     /// The first of its deadlines.
-    pub fn next(&self) -> Option<Timestamp> {
+    pub(super) fn next(&self) -> Option<Timestamp> {
         let hooks = self.hooks.values().map(|hook| hook.deadline);
         hooks.chain(self.drained_until).chain(self.warmed_at).min()
+    }
+
+    /// What it waits for, and until when at most: hooks by their names, `tasks`, `boot`.
+    pub fn all(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let hooks = self.hooks.iter().map(|(name, hook)| (&**name, hook.deadline));
+        let tasks = self.drained_until.map(|until| ("tasks", until));
+        let boot = self.warmed_at.map(|at| ("boot", at));
+        hooks.chain(tasks).chain(boot)
     }
 
     fn is_over(&self) -> bool {
@@ -72,7 +83,7 @@ impl ControlPlane {
         for hook in hooks {
             let last = now + HOOK_TIME_MAX.min(hook.heartbeat_timeout * TIMEOUTS_MAX);
             let wait = HookWait { deadline: (now + hook.heartbeat_timeout).min(last), last };
-            self.waits.entry(id).or_default().hooks.insert(hook.name.clone(), wait);
+            self.state.waits.entry(id).or_default().hooks.insert(hook.name.clone(), wait);
             if let Some(name) = &provider {
                 self.group_activity(name, &format!("instance {shown} waits for lifecycle hook {}", hook.name));
             }
@@ -95,7 +106,7 @@ impl ControlPlane {
         hook: &Arc<str>,
         result: LifecycleActionResult,
     ) -> Result<Response, RequestError> {
-        let waits = self.waits.get(&id).is_some_and(|waits| waits.hooks.contains_key(hook));
+        let waits = self.state.waits.get(&id).is_some_and(|waits| waits.hooks.contains_key(hook));
         if !waits {
             return Err(no_such_action(hook));
         }
@@ -113,7 +124,7 @@ impl ControlPlane {
         let now = self.now;
         let timeout =
             self.hooks_of(id).into_iter().find(|known| known.name == *hook).map(|hook| hook.heartbeat_timeout);
-        let wait = self.waits.get_mut(&id).and_then(|waits| waits.hooks.get_mut(hook));
+        let wait = self.state.waits.get_mut(&id).and_then(|waits| waits.hooks.get_mut(hook));
         let (Some(timeout), Some(wait)) = (timeout, wait) else { return Err(no_such_action(hook)) };
         wait.deadline = (now + timeout).min(wait.last);
         self.wake_for_instance(id);
@@ -123,7 +134,7 @@ impl ControlPlane {
     /// On launch ABANDON means the instance's end; on termination both mean it, and ABANDON skips the other hooks.
     /// **Source:** ecs-semantics §9.2.
     fn end_hook(&mut self, id: ContainerInstanceId, hook: &Arc<str>, result: LifecycleActionResult) {
-        let Some(waits) = self.waits.get_mut(&id) else { return };
+        let Some(waits) = self.state.waits.get_mut(&id) else { return };
         waits.hooks.remove(hook);
         let lifecycle = self.state.container_instances[&id].lifecycle;
         if result == LifecycleActionResult::Abandon {
@@ -140,10 +151,10 @@ impl ControlPlane {
 
     /// Takes an instance that has nothing more to wait for to its next state.
     pub(super) fn go_on(&mut self, id: ContainerInstanceId) {
-        if self.waits.get(&id).is_some_and(|waits| !waits.is_over()) {
+        if self.state.waits.get(&id).is_some_and(|waits| !waits.is_over()) {
             return;
         }
-        self.waits.remove(&id);
+        self.state.waits.remove(&id);
         match self.state.container_instances.get(&id).map(|instance| instance.lifecycle) {
             Some(LifecycleState::PendingWait) => self.enter_service(id),
             Some(LifecycleState::TerminatingWait) => self.terminate_instance(id),
@@ -154,7 +165,7 @@ impl ControlPlane {
     /// Ends the waits of an instance whose deadlines have come.
     pub(super) fn reach_waits(&mut self, id: ContainerInstanceId) {
         let now = self.now;
-        let Some(waits) = self.waits.get_mut(&id) else { return };
+        let Some(waits) = self.state.waits.get_mut(&id) else { return };
         if waits.drained_until.is_some_and(|at| at <= now) {
             waits.drained_until = None;
         }
@@ -162,7 +173,7 @@ impl ControlPlane {
             waits.warmed_at = None;
             self.instance_warmed(id);
         }
-        let due: Vec<Arc<str>> = self.waits.get(&id).map_or_else(Vec::new, |waits| {
+        let due: Vec<Arc<str>> = self.state.waits.get(&id).map_or_else(Vec::new, |waits| {
             waits.hooks.iter().filter(|(_, wait)| wait.deadline <= now).map(|(name, _)| name.clone()).collect()
         });
         let hooks = self.hooks_of(id);
@@ -174,7 +185,7 @@ impl ControlPlane {
     }
 
     pub(super) fn forget_waits(&mut self, id: ContainerInstanceId) {
-        self.waits.remove(&id);
+        self.state.waits.remove(&id);
         if let Some(instance) = self.state.container_instances.get_mut(&id) {
             instance.reclaimed_at = None;
         }

@@ -123,6 +123,12 @@ impl ControlPlane {
         Response::Done
     }
 
+    /// *Ours.*
+    pub(super) fn delete_metric_script(&mut self, metric: &MetricId) -> Response {
+        self.measures.scripts.retain(|script| script.metric != *metric);
+        Response::Done
+    }
+
     /// Puts the datapoints of the metric period that began at `from` into the store.
     pub(super) fn measure_period(&mut self, from: Timestamp) {
         let mut found: Vec<(MetricId, StatisticSet)> = Vec::new();
@@ -151,6 +157,7 @@ impl ControlPlane {
         if self.settings.container_insights == ContainerInsights::Enabled {
             found.extend(cluster_insights(cluster, state));
         }
+        found.extend(self.measure_credits(from));
         self.put_all(from, found);
     }
 

@@ -20,6 +20,7 @@ pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
+mod cpu_credits;
 mod daemon;
 pub mod deployment;
 pub mod deployment_records;
@@ -28,7 +29,7 @@ pub mod event;
 pub mod faults;
 pub mod instance_refresh;
 mod launch_rate;
-mod lifecycle_hooks;
+pub mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
@@ -51,6 +52,7 @@ mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod standby;
 mod start_task;
 pub mod state;
 mod task_health;
@@ -71,8 +73,8 @@ use crate::model::units::Timestamp;
 use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
+use cpu_credits::CreditAccounts;
 use event::Event;
-use lifecycle_hooks::InstanceWaits;
 use measuring::Measures;
 use metrics::store::MetricStore;
 use placement::{Calendar, PlacementIndex};
@@ -114,10 +116,12 @@ pub struct ControlPlane {
     groups_to_keep: BTreeSet<Arc<str>>,
     /// Instances whose last task is over since they were last looked at.
     emptied: BTreeSet<ContainerInstanceId>,
-    /// What instances wait for before they go on to their next lifecycle state.
-    waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
+    /// Instances that are scaled in and go back to their warm pool once they have stopped.
+    returning: BTreeSet<ContainerInstanceId>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
+    /// CPU credits of burstable instances that run.
+    credit_accounts: CreditAccounts,
     /// What comes together over a metric period.
     measures: Measures,
     /// Services whose scaling activity is under way.
@@ -164,8 +168,9 @@ impl ControlPlane {
             freed: BTreeSet::new(),
             groups_to_keep: BTreeSet::new(),
             emptied: BTreeSet::new(),
-            waits: BTreeMap::new(),
+            returning: BTreeSet::new(),
             instances_with_other_tasks: BTreeSet::new(),
+            credit_accounts: CreditAccounts::default(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
             calendar_start,
@@ -265,6 +270,7 @@ impl ControlPlane {
                     self.dirty.insert(service);
                 }
                 Wakeup::Instance(instance) => self.instance_due(instance),
+                Wakeup::CpuCredits(instance) => self.credits_may_be_spent(instance),
                 Wakeup::Group(provider) => {
                     self.groups_to_keep.insert(provider);
                 }

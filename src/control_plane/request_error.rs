@@ -1,9 +1,11 @@
 //! Why a request was refused, by ECS' exception names.
 
+use serde::Serialize;
 use thiserror::Error;
 
 /// A refused request. **Source:** ecs-semantics §11.2.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RequestError {
     /// `ClientException`.
     #[error("{0}")]

@@ -57,6 +57,13 @@ impl ControlPlane {
             Request::SetInstanceProtection { instances, protection } => {
                 self.set_instance_protection(&instances, protection)
             }
+            Request::EnterStandby { capacity_provider, instances, capacity } => {
+                self.enter_standby(&capacity_provider, &instances, capacity)
+            }
+            Request::ExitStandby { capacity_provider, instances } => self.exit_standby(&capacity_provider, &instances),
+            Request::ModifyInstanceCreditSpecification { instance, specification } => {
+                self.modify_credit_specification(instance, specification)
+            }
             Request::CompleteLifecycleAction { instance, hook, result } => {
                 self.complete_lifecycle_action(instance, &hook, result)
             }
@@ -84,6 +91,9 @@ impl ControlPlane {
             Request::DeleteAlarm { alarm } => self.delete_alarm(&alarm),
             Request::PutMetricData(data) => self.put_metric_data(&data),
             Request::PutMetricScript(script) => Ok(self.put_metric_script(script)),
+            Request::DeleteMetricScript(metric) => Ok(self.delete_metric_script(&metric)),
+            Request::SetServiceTags { service, tags } => self.set_service_tags(&service, tags),
+            Request::RetireInstance(launch) => self.retire_instance_by_hand(&launch),
             Request::RegisterScalableTarget(asked) => self.register_scalable_target(&asked),
             Request::DeregisterScalableTarget { service } => self.deregister_scalable_target(&service),
             Request::PutScalingPolicy { service, policy } => self.put_scaling_policy(&service, *policy),
@@ -155,6 +165,7 @@ impl ControlPlane {
     fn request_termination(&mut self, instance: ContainerInstanceId) -> Answer {
         match self.state.container_instances.get(&instance) {
             Some(found) if found.lifecycle != LifecycleState::Terminated => {
+                self.returning.remove(&instance);
                 self.terminate_instance(instance);
                 Ok(Response::Done)
             }
@@ -342,7 +353,7 @@ pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestE
             "managed termination protection needs managed scaling and new instances protected from scale in".into(),
         ));
     }
-    Ok(())
+    provider.check_reuse().map_err(|rule| RequestError::InvalidParameter(rule.into()))
 }
 
 /// The launch type that a provider stands for.

@@ -127,9 +127,14 @@ impl ControlPlane {
             desired: provider.desired_capacity,
         });
         let from = provider.desired_capacity;
+        // Source: ecs-semantics §9.1: scale-in is blocked while instances warm up.
+        let is_warming = provider.provider.auto_scaling_group.default_instance_warmup.is_some_and(|warmup| {
+            let registered = provider.instances.iter().map(|id| self.state.container_instances[id].registered_at);
+            registered.into_iter().any(|at| at.is_none_or(|at| self.now.since(at) < warmup))
+        });
         let provider = self.state.capacity_providers.get_mut(name).expect("it was found above");
         provider.reservation_millipercent = Some(result.reservation_millipercent);
-        if let Some(to) = result.desired {
+        if let Some(to) = result.desired.filter(|to| *to > from || !is_warming) {
             provider.desired_capacity = to;
             self.notify(Notification::AutoScalingGroup {
                 capacity_provider: name.clone(),

@@ -1,5 +1,6 @@
 //! CreateService, UpdateService and DeleteService: what starts a deployment, and what only changes how the service is kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -134,6 +135,13 @@ impl ControlPlane {
             spec.propagate_tags = source;
         }
         before
+    }
+
+    /// Tags start no deployment. **Source:** ecs-semantics §5.5.
+    pub(super) fn set_service_tags(&mut self, name: &Arc<str>, tags: BTreeMap<String, String>) -> Answer {
+        let found = self.state.services.get_mut(name).filter(|service| service.status != ServiceStatus::Inactive);
+        found.ok_or(RequestError::ServiceNotFound)?.spec.tags = tags;
+        Ok(Response::Done)
     }
 
     /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.

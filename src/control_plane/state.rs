@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
+use super::lifecycle_hooks::InstanceWaits;
 use super::metrics::store::MetricStore;
 use super::scalable_target::ScalableTarget;
 use crate::model::alarm::{AlarmState, MetricAlarm};
@@ -32,6 +33,8 @@ pub struct ClusterState {
     pub default_strategy: Vec<CapacityProviderStrategyItem>,
     /// Every instance ever launched, those that are gone included.
     pub container_instances: BTreeMap<ContainerInstanceId, ContainerInstance>,
+    /// What instances wait for before they go on to their next lifecycle state.
+    pub waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Tasks that are not over, and those that were over lately.
     pub tasks: BTreeMap<TaskId, Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
@@ -203,6 +206,8 @@ pub struct ProviderState {
     pub instances: BTreeSet<ContainerInstanceId>,
     /// Its instances in the warm pool.
     pub warm: BTreeSet<ContainerInstanceId>,
+    /// Its instances on standby.
+    pub standby: BTreeSet<ContainerInstanceId>,
     /// What it launches instances from while no refresh says otherwise.
     pub launch_template: LaunchTemplate,
     /// How many instances it may have beyond its desired capacity while some are being replaced.
@@ -238,6 +243,7 @@ impl ProviderState {
             desired_capacity: desired.clamp(group.min_size, group.max_size),
             instances: BTreeSet::new(),
             warm: BTreeSet::new(),
+            standby: BTreeSet::new(),
             launch_template: group.launch_template(),
             surge: 0,
             refreshes: Vec::new(),
@@ -628,6 +634,10 @@ impl ClusterState {
                 assert_eq!(listed, instance.lifecycle.is_in_group(), "instance {shown} and its group disagree");
                 let warm = self.capacity_providers.get(name).is_some_and(|group| group.warm.contains(&instance.id));
                 assert_eq!(warm, instance.lifecycle.is_warmed(), "instance {shown} and its warm pool disagree");
+                let is_known =
+                    self.capacity_providers.get(name).is_some_and(|group| group.standby.contains(&instance.id));
+                let is_standby = instance.lifecycle == LifecycleState::Standby;
+                assert_eq!(is_known, is_standby, "instance {shown} and those on standby disagree");
             }
             assert_eq!(
                 instance.registered.ports.union(&ports).copied().collect::<BTreeSet<_>>(),
@@ -667,6 +677,14 @@ impl ContainerInstance {
     /// What its ECS status, its lifecycle state and its bill say of each other.
     fn check_invariants(&self, shown: &str) {
         let is_paid = self.running_since.is_some();
+        assert_eq!(
+            self.cpu_credits.is_some(),
+            self.launch.instance_type.burst.is_some(),
+            "instance {shown} is confused"
+        );
+        if let Some(credits) = &self.cpu_credits {
+            credits.check_invariants(shown);
+        }
         match self.lifecycle {
             LifecycleState::Pending
             | LifecycleState::WarmedPending
@@ -681,17 +699,18 @@ impl ContainerInstance {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
                 assert_eq!(self.status, ContainerInstanceStatus::Registering, "instance {shown} registered too early");
             }
-            LifecycleState::InService | LifecycleState::TerminatingWait => {
+            LifecycleState::InService | LifecycleState::Standby | LifecycleState::TerminatingWait => {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
             }
             LifecycleState::Terminating => {
                 assert!(!is_paid, "instance {shown} is going and paid for");
-                let going = self.status >= ContainerInstanceStatus::Deregistering;
+                let going = self.status >= ContainerInstanceStatus::Deregistering || self.outlasts_termination();
                 assert!(going, "instance {shown} is going and takes tasks");
             }
             LifecycleState::Terminated => {
                 assert!(!is_paid, "instance {shown} is gone and paid for");
-                assert_eq!(self.status, ContainerInstanceStatus::Inactive, "instance {shown} is gone and registered");
+                let is_listed = self.status != ContainerInstanceStatus::Inactive;
+                assert!(!is_listed || self.outlasts_termination(), "instance {shown} is gone and registered");
             }
         }
     }

@@ -398,6 +398,7 @@ impl ControlPlane {
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
             TaskStep::Stopped { usage, failed_to_start } => {
                 let essential_exited = self.essential_exited.clone();
+                self.spend_credits_of_task(id, usage.vcpu);
                 self.change_task(id, |record| {
                     let task = &mut record.task;
                     task.usage = usage;
@@ -616,10 +617,13 @@ impl ControlPlane {
                 self.state.ignored_events += 1;
                 continue;
             };
-            record.task.usage = sample.usage;
-            if record.task.last_status == TaskStatus::Running {
+            let is_running = record.task.last_status == TaskStatus::Running;
+            self.spend_credits_of_task(sample.task, sample.usage.vcpu);
+            self.state.tasks.get_mut(&sample.task).expect("it was found above").task.usage = sample.usage;
+            if is_running {
                 self.measure_task(sample.task);
             }
         }
+        self.settle_credits();
     }
 }

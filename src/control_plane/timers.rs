@@ -23,6 +23,8 @@ pub enum Wakeup {
     /// Something that an instance waits for has taken its time: a hook, its tasks, the warm pool's boot, the Spot warning.
     /// **Source:** ecs-semantics §3.3, §9.2, §9.5.
     Instance(ContainerInstanceId),
+    /// At full speed a burstable instance would have used up its CPU credits.
+    CpuCredits(ContainerInstanceId),
     /// The Auto Scaling group of a capacity provider has something to do: launch again, go on with a refresh, replace the old.
     Group(Arc<str>),
     /// A service may start tasks again, of which it started as many as it may in a minute. **Source:** ecs-semantics §1.7, §5.3.

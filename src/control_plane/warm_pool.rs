@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::Action;
 use super::capacity::pooled;
-use crate::model::auto_scaling_group::{LifecycleState, WarmPoolState};
-use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus};
+use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState, WarmPoolState};
+use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::units::Duration;
 
@@ -30,7 +30,10 @@ impl ControlPlane {
             .copied()
             .collect();
         let size = pool.size(group.desired_capacity, spec.max_size) as usize;
-        let fresh = group.warm.len() - outdated.len();
+        let is_returning = |id: &&ContainerInstanceId| {
+            self.state.container_instances[id].launch.capacity_provider.as_ref() == Some(name)
+        };
+        let fresh = group.warm.len() - outdated.len() + self.returning.iter().filter(is_returning).count();
         let surplus = group.warm.iter().rev().filter(|id| !outdated.contains(id)).take(fresh.saturating_sub(size));
         let going: Vec<ContainerInstanceId> = outdated.iter().chain(surplus).copied().collect();
         for id in going {
@@ -60,7 +63,7 @@ impl ControlPlane {
         instance.lifecycle = LifecycleState::WarmedPending;
         self.state.container_instances.insert(id, instance);
         self.state.capacity_providers.get_mut(name).expect("the caller has the group").warm.insert(id);
-        self.waits.entry(id).or_default().warmed_at = Some(self.now + launch.boot_time);
+        self.state.waits.entry(id).or_default().warmed_at = Some(self.now + launch.boot_time);
         self.wake_for_instance(id);
         self.instance_changed(id);
     }
@@ -78,6 +81,29 @@ impl ControlPlane {
         let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
         instance.lifecycle = pooled(pool.pool_state);
         self.groups_to_keep.insert(name);
+    }
+
+    /// An instance that was scaled in has stopped: it is in the pool again, as if it had never registered. Says whether it is.
+    /// **Source:** ecs-semantics §9.5. *Ours:* until it has stopped it is `Terminating`, and in a running pool it is started anew.
+    pub(super) fn return_to_pool(&mut self, id: ContainerInstanceId) -> bool {
+        if !self.returning.remove(&id) || self.state.draining {
+            return false;
+        }
+        let Some(instance) = self.state.container_instances.get_mut(&id) else { return false };
+        let Some(name) = instance.launch.capacity_provider.clone() else { return false };
+        let Some(group) = self.state.capacity_providers.get_mut(&name) else { return false };
+        group.warm.insert(id);
+        instance.status = ContainerInstanceStatus::Registering;
+        instance.remaining.clone_from(&instance.registered);
+        instance.agent = AgentConnection::Connected;
+        instance.health = InstanceHealth::Initializing;
+        instance.registered_at = None;
+        instance.empty_since = None;
+        let shown = self.ids.ec2_instance(id);
+        self.group_activity(&name, &format!("instance {shown} goes back to the warm pool"));
+        self.instance_warmed(id);
+        self.instance_changed(id);
+        true
     }
 
     /// Takes an instance that is ready from the pool into the group, the lowest id first. **Source:** ecs-semantics §9.5.

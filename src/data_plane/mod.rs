@@ -6,7 +6,7 @@
 //!
 //! An EC2 instance is a pool of worker threads of its own, one a vCPU up to the host's; all Fargate tasks share one pool,
 //! where each has a hard quota. See `pool` for how a worker spends its time, `schedule` for who is next, `sandbox` for
-//! what a guest is, and `memory` and `meter` for what it is charged.
+//! what a guest is, and `memory` and `meter` for what it is charged. In simulated time there are neither pools nor workers: see `executed`.
 
 pub mod clock;
 mod container;
@@ -45,8 +45,8 @@ use crate::control_plane::event::{Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
-use crate::model::task_definition::{ContainerDefinition, FARGATE_CPU_DEFAULT, TaskDefinition};
-use crate::model::units::{CpuUnits, Duration, MemoryMib, VcpuNanos};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinition};
+use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;
@@ -71,8 +71,6 @@ const QUANTUM_FUEL_MIN: u64 = 10_000;
 const QUANTA_PER_PERIOD: u64 = 64;
 /// Tasks whose output is kept after they have stopped.
 const STOPPED_LOGS_KEPT: usize = 256;
-/// The memory of the smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
-const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 /// How long the end waits for folders to be removed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -275,6 +273,13 @@ impl DataPlane {
             }
         }
         self.shared.join_ended_threads();
+    }
+
+    /// Bounds what all tasks of a running instance do together, until it is called again. An instance that does not run is ignored.
+    pub fn set_instance_cpu_rate(&self, instance: ContainerInstanceId, work_per_second: VcpuNanos) {
+        if let Some(Instance::Running { pool, .. }) = self.shared.instances.lock().get(&instance) {
+            pool.set_work_per_second(work_per_second);
+        }
     }
 
     /// Starts a task. One that is known already is ignored.
@@ -542,13 +547,6 @@ impl Shared {
         Some((index, self.job_queue(service).reader()))
     }
 
-    fn log_path(&self, start: &TaskStart, container: &ContainerDefinition) -> Option<PathBuf> {
-        let folder = self.options.log_dir.as_deref()?;
-        let owner = start.service.as_deref().unwrap_or(&start.task_definition.family);
-        let task = self.options.id_form.task(start.task);
-        Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
-    }
-
     /// Removes a folder, later and elsewhere: it may hold much.
     fn remove_folder(&self, folder: PathBuf) {
         self.runtime.spawn_blocking(move || {
@@ -570,11 +568,4 @@ impl Shared {
         }
         *threads = live;
     }
-}
-
-/// A name as one component of a path.
-fn file_name(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(safe).collect();
-    if name.starts_with('.') { format!("_{name}") } else { name }
 }

@@ -6,8 +6,10 @@ use crossbeam_channel::Sender;
 
 use super::image::ImageProgress;
 use super::stdio::LogLine;
+use crate::control_plane::action::TaskStart;
 use crate::model::ids::IdForm;
 use crate::model::settings::{CpuBasis, DEFAULT_FUEL_PER_VCPU_SECOND, FuelRate};
+use crate::model::task_definition::ContainerDefinition;
 use crate::model::units::Duration;
 
 /// What a data plane is started with.
@@ -45,6 +47,23 @@ pub struct DataPlaneOptions {
     pub log_observer: Option<Sender<LogLine>>,
     /// Takes news of images being built and compiled. A full channel loses them.
     pub image_observer: Option<Sender<ImageProgress>>,
+}
+
+impl DataPlaneOptions {
+    /// The file that takes the output of a task's container, when there is one.
+    pub(super) fn log_path(&self, start: &TaskStart, container: &ContainerDefinition) -> Option<PathBuf> {
+        let folder = self.log_dir.as_deref()?;
+        let owner = start.service.as_deref().unwrap_or(&start.task_definition.family);
+        let task = self.id_form.task(start.task);
+        Some(folder.join(file_name(owner)).join(file_name(&container.name)).join(format!("{task}.log")))
+    }
+}
+
+/// A name as one component of a path.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(safe).collect();
+    if name.starts_with('.') { format!("_{name}") } else { name }
 }
 
 impl Default for DataPlaneOptions {

@@ -23,7 +23,7 @@ use super::outbox::Outbox;
 use super::schedule::{ContainerKey, Pick, Schedule, TaskKey, Work};
 use super::task::{Handle, Task};
 use crate::model::task::ContainerExit;
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::{Duration, Timestamp, VcpuNanos};
 
 /// Guests give way to the control loop and the timers, which run at the process' own priority.
 const GUEST_NICENESS: i32 = 5;
@@ -40,6 +40,8 @@ pub(super) enum Message {
     Wake(Arc<Handle>),
     /// Containers of the task are to be ended.
     Kill(Arc<Task>),
+    /// All containers together may do so much work in a period from here on.
+    Capacity(u64),
     /// No task will come any more: the workers end with the last one.
     Close,
 }
@@ -198,6 +200,12 @@ impl Pool {
         self.unpark_one();
     }
 
+    /// Bounds the work of all its containers together.
+    pub(super) fn set_work_per_second(&self, work: VcpuNanos) {
+        let quota = u128::from(work.0) * u128::from(self.settings.period_nanos) / 1_000_000_000;
+        self.send(Message::Capacity(u64::try_from(quota).unwrap_or(u64::MAX)));
+    }
+
     /// The settings, for another pool.
     pub(super) fn settings(&self) -> PoolSettings {
         self.settings.clone()
@@ -295,6 +303,7 @@ impl Pool {
                         }
                     }
                 }
+                Message::Capacity(quota) => state.schedule.set_capacity(quota, now),
                 Message::Close => state.is_closing = true,
             }
         }
@@ -416,7 +425,7 @@ impl Pool {
             let task = match message {
                 Message::Start(task) | Message::Run { task, .. } => Some(task),
                 Message::Newcomer(newcomer) => shared.made(&newcomer),
-                Message::Wake(_) | Message::Kill(_) | Message::Close => None,
+                Message::Wake(_) | Message::Kill(_) | Message::Capacity(_) | Message::Close => None,
             };
             if let Some(task) = task {
                 task.refuse("ResourceInitializationError: the container instance is gone");

@@ -214,6 +214,18 @@ impl Schedule {
         }
     }
 
+    /// Bounds the work that the whole pool may do in a period anew. What was left of the period is cut to it; a debt is carried on.
+    pub(super) fn set_capacity(&mut self, quota: u64, now: u64) {
+        self.begin_period(now);
+        if let Some(capacity) = &mut self.capacity {
+            let left = capacity.tokens;
+            *capacity = Bucket::new(quota, capacity.period);
+            capacity.tokens = left.min(capacity.quota);
+        }
+        // What was promised before is no measure of what is from here on.
+        self.capacity_shortfall.begin(now);
+    }
+
     /// Whether there is no container.
     pub(super) fn is_empty(&self) -> bool {
         self.containers.len == 0

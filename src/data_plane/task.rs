@@ -128,7 +128,7 @@ impl Task {
                 Some((_, reader)) => Input::with_jobs(reader),
                 None => Input::default(),
             };
-            let log_path = shared.log_path(start, container);
+            let log_path = shared.options.log_path(start, container);
             Container::new(memory, input, ContainerOutput::new(shared.output.clone(), start.task, index, log_path))
         });
         let mut containers: Vec<Arc<Container>> = containers.collect();

@@ -12,11 +12,12 @@ use super::load::ArrivalTimes;
 use super::real_time::ControlLoop;
 use super::running_cluster::ClusterOver;
 use crate::control_plane::action::Response;
-use crate::control_plane::cluster_diff::{ClusterDiff, Item, Refusal, Revisions};
+use crate::control_plane::cluster_diff::{ClusterDiff, Edits, Item, Refusal, Revisions};
 use crate::control_plane::event::Request;
 use crate::control_plane::request_error::RequestError;
-use crate::model::cluster::{ClusterSpec, Load, ScheduledRunTask};
+use crate::model::cluster::{ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledStartTask};
 use crate::model::deployment::ServiceDeploymentStatus;
+use crate::model::fault::Fault;
 use crate::model::ids::DeploymentId;
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::units::Timestamp;
@@ -30,6 +31,10 @@ pub struct Applied {
     pub tasks_added: u32,
     /// Standalone tasks whose time had not come and that are not asked for any more.
     pub tasks_withdrawn: u32,
+    /// Faults and instance refreshes that are planned from here on.
+    pub plans_added: u32,
+    /// Faults and instance refreshes whose time had not come and that are planned no more.
+    pub plans_withdrawn: u32,
     /// Whether the load is another.
     pub load: LoadChange,
 }
@@ -49,7 +54,7 @@ pub enum LoadChange {
 pub struct Change {
     /// What.
     pub item: Item,
-    /// What was asked for, in a word: `register`, `create`, `launch`, `put`, `update`, `delete`.
+    /// What was asked for, in a word: `register`, `create`, `launch`, `put`, `update`, `retire`, `delete`.
     pub verb: &'static str,
     /// What came of it.
     pub outcome: Result<Outcome, RequestError>,
@@ -132,8 +137,15 @@ impl ControlLoop {
             }
             applied.changes.push(change);
         }
-        applied.tasks_withdrawn = self.withdraw(&diff.run_tasks_removed);
-        applied.tasks_added = self.add_run_tasks(diff.run_tasks_added, &diff.revisions);
+        applied.tasks_withdrawn =
+            self.withdraw(&diff.run_tasks.removed) + self.withdraw_starts(&diff.start_tasks.removed);
+        applied.tasks_added = self.add_run_tasks(diff.run_tasks.added, &diff.revisions);
+        applied.tasks_added += self.add_starts(diff.start_tasks.added, &diff.revisions);
+        let plans = [self.change_faults(diff.faults), self.change_refreshes(diff.instance_refreshes)];
+        for (added, withdrawn) in plans {
+            applied.plans_added += added;
+            applied.plans_withdrawn += withdrawn;
+        }
         if let Some(loads) = diff.loads {
             self.put_loads(loads);
             applied.load = LoadChange::Changed;
@@ -147,9 +159,10 @@ impl ControlLoop {
         let verb = match &request {
             Request::RegisterTaskDefinition(_) => "register",
             Request::CreateCapacityProvider(_) | Request::CreateService(_) => "create",
-            Request::PutMetricAlarm(_) => "put",
+            Request::PutMetricAlarm(_) | Request::PutMetricScript(_) => "put",
             Request::LaunchInstance(_) => "launch",
-            Request::DeleteService { .. } | Request::DeleteAlarm { .. } => "delete",
+            Request::RetireInstance(_) => "retire",
+            Request::DeleteService { .. } | Request::DeleteAlarm { .. } | Request::DeleteMetricScript(_) => "delete",
             _ => "update",
         };
         let primary = |control_loop: &ControlLoop| match &item {
@@ -194,6 +207,41 @@ impl ControlLoop {
         schedule.sort_by_key(|run_task| run_task.at);
         self.plans.run_tasks = VecDeque::from(schedule);
         count
+    }
+
+    fn withdraw_starts(&mut self, removed: &[ScheduledStartTask]) -> u32 {
+        let mut count = 0;
+        for start_task in removed {
+            let call = registered_start(start_task.clone(), &self.in_force.revisions);
+            if self.plans.withdraw_start(call) {
+                count += start_task.count();
+            }
+        }
+        count
+    }
+
+    fn add_starts(&mut self, added: Vec<ScheduledStartTask>, revisions: &Revisions) -> u32 {
+        let count = added.iter().map(ScheduledStartTask::count).sum();
+        self.plans.add_starts(added.into_iter().map(|start| registered_start(start, revisions)).collect());
+        count
+    }
+
+    /// Says how many were added and how many had not begun.
+    fn change_faults(&mut self, edits: Edits<Fault>) -> (u32, u32) {
+        let withdrawn = edits.removed.iter().filter(|fault| self.faults.withdraw(fault)).count();
+        let added = edits.added.len();
+        for fault in edits.added {
+            self.faults.add(fault);
+        }
+        (count(added), count(withdrawn))
+    }
+
+    /// Says how many were added and how many had not begun.
+    fn change_refreshes(&mut self, edits: Edits<ScheduledInstanceRefresh>) -> (u32, u32) {
+        let withdrawn = edits.removed.iter().filter(|refresh| self.plans.withdraw_refresh(refresh)).count();
+        let added = edits.added.len();
+        self.plans.add_refreshes(edits.added);
+        (count(added), count(withdrawn))
     }
 
     /// Puts other loads in the place of those that are. One that is not changed goes on; another begins with its next job.
@@ -242,6 +290,16 @@ fn registered(mut run_task: ScheduledRunTask, revisions: &Revisions) -> Schedule
     run_task
 }
 
+/// A StartTask call of the file as one that the cluster understands.
+fn registered_start(mut start: ScheduledStartTask, revisions: &Revisions) -> ScheduledStartTask {
+    start.spec.task_definition = revisions.registered(&start.spec.task_definition);
+    start
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
 /// Keeps a thing as it was before in what is in force, because it could not be changed.
 fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
     match item {
@@ -258,6 +316,12 @@ fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
         Item::Alarm(name) => {
             in_force.alarms.retain(|alarm| alarm.name != *name);
             in_force.alarms.extend(before.alarms.iter().filter(|alarm| alarm.name == *name).cloned());
+        }
+        Item::Metric(metric) => {
+            in_force.metric_scripts.retain(|script| script.metric != *metric);
+            in_force
+                .metric_scripts
+                .extend(before.metric_scripts.iter().filter(|script| script.metric == *metric).cloned());
         }
         Item::DefaultStrategy => in_force.default_strategy.clone_from(&before.default_strategy),
         Item::ContainerInstance => in_force.container_instances.clone_from(&before.container_instances),

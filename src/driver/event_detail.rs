@@ -11,7 +11,9 @@ use serde::Serialize;
 use crate::control_plane::action::{DeploymentEvent, ServiceActionEvent};
 use crate::control_plane::state::ClusterState;
 use crate::model::arn::ArnForm;
-use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, InstanceResources, LaunchTarget};
+use crate::model::capacity::{
+    AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceResources, LaunchTarget,
+};
 use crate::model::ids::DeploymentId;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Protocol};
@@ -324,10 +326,8 @@ impl Facts<'_> {
         let custom = launch.attributes.clone().into_iter();
         let attributes = built_in.chain(custom).map(|(name, value)| NameValue { name, value }).collect();
         ContainerInstanceDetail {
-            agent_connected: matches!(
-                instance.status,
-                ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining
-            ),
+            agent_connected: instance.agent == AgentConnection::Connected
+                && matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining),
             attachments: Vec::new(),
             attributes,
             capacity_provider_name: launch.capacity_provider.as_deref().map(str::to_owned),

@@ -6,16 +6,18 @@
 use crate::model::cluster::{Arrivals, Load};
 use crate::model::distribution::standard_exponential;
 use crate::model::rng::{RandomStream, Stream};
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::Timestamp;
 
-/// One job in billionths of a thousandth of a job: what `jobs_per_kilosecond` yields in a nanosecond is 1.
-const ONE_JOB: u128 = 1_000_000_000_000;
+/// One job: what a rate of `jobs_per_gigasecond` of 1 yields in so many nanoseconds.
+const ONE_JOB: u128 = 1_000_000_000_000_000_000;
 
 /// The due times of one load's jobs, in order.
 #[derive(Debug)]
 pub struct ArrivalTimes {
     load: Load,
     rng: RandomStream,
+    /// How many of the load's moments have been taken.
+    moment_index: usize,
     next: Option<Timestamp>,
 }
 
@@ -29,8 +31,9 @@ impl ArrivalTimes {
     pub fn from(load: Load, seed: u64, index: u64, now: Timestamp) -> ArrivalTimes {
         // A load's index keeps its arrivals apart from its neighbours' without a stream for each.
         let rng = RandomStream::new(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15), Stream::Arrivals);
-        let mut arrivals = ArrivalTimes { load, rng, next: None };
-        arrivals.next = arrivals.after(now);
+        let moment_index = load.moments.partition_point(|moment| *moment < now);
+        let mut arrivals = ArrivalTimes { load, rng, moment_index, next: None };
+        arrivals.next = arrivals.following(now);
         arrivals
     }
 
@@ -47,8 +50,17 @@ impl ArrivalTimes {
     /// Takes the next job if it is due at `now`.
     pub fn take_due(&mut self, now: Timestamp) -> Option<Timestamp> {
         let due = self.next.filter(|due| *due <= now)?;
-        self.next = self.after(due);
+        self.next = self.following(due);
         Some(due)
+    }
+
+    fn following(&mut self, from: Timestamp) -> Option<Timestamp> {
+        if self.load.steps.is_empty() {
+            let moment = self.load.moments.get(self.moment_index).copied();
+            self.moment_index += 1;
+            return moment;
+        }
+        self.after(from)
     }
 
     /// The arrival that follows one at `from`: the time at which the rate has added up to the next gap.
@@ -57,21 +69,31 @@ impl ArrivalTimes {
             Arrivals::Constant => ONE_JOB,
             Arrivals::Poisson => self.exponential_gap(),
         };
-        let mut at = from;
         let steps = &self.load.steps;
-        let first = steps.partition_point(|step| step.at <= from).saturating_sub(1);
-        for (index, step) in steps.iter().enumerate().skip(first) {
-            at = at.max(step.at);
-            let rate = u128::from(step.jobs_per_kilosecond);
-            let end = steps.get(index + 1).map(|next| next.at);
-            let room = end.map(|end| rate * end.since(at).as_nanos());
+        let period = self.load.period.map(|period| u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1));
+        if steps.iter().all(|step| step.jobs_per_gigasecond == 0) {
+            return None;
+        }
+        // Within a period time counts from its beginning.
+        let mut begin = period.map_or(0, |period| from.0 - from.0 % period);
+        let mut at = from.0 - begin;
+        let mut index = steps.partition_point(|step| step.at.0 <= at);
+        loop {
+            let rate = index.checked_sub(1).map_or(0, |index| u128::from(steps[index].jobs_per_gigasecond));
+            let end = steps.get(index).map(|next| next.at.0).or(period);
+            let room = end.map(|end| rate * u128::from(end.saturating_sub(at)));
             if rate > 0 && room.is_none_or(|room| room >= left) {
                 let gap = u64::try_from(left.div_ceil(rate)).unwrap_or(u64::MAX);
-                return Some(at + Duration::from_nanos(gap));
+                return Some(Timestamp(begin.saturating_add(at).saturating_add(gap)));
             }
             left -= room?;
+            at = end?;
+            index += 1;
+            if index > steps.len() {
+                begin = begin.checked_add(period?)?;
+                (at, index) = (0, steps.partition_point(|step| step.at.0 == 0));
+            }
         }
-        None
     }
 
     /// An exponential gap of mean one job.
@@ -81,7 +103,7 @@ impl ArrivalTimes {
         reason = "an exponential amount of mean one is at least zero and below forty"
     )]
     fn exponential_gap(&mut self) -> u128 {
-        (standard_exponential(self.rng.draw()) * 1e12) as u128
+        (standard_exponential(self.rng.draw()) * 1e18) as u128
     }
 }
 
@@ -89,16 +111,17 @@ impl ArrivalTimes {
 mod tests {
     use super::*;
     use crate::model::cluster::LoadStep;
+    use crate::model::units::Duration;
 
     fn load(arrivals: Arrivals, steps: &[(u64, u64)]) -> Load {
         let steps = steps
             .iter()
             .map(|&(seconds, rate)| LoadStep {
                 at: Timestamp(seconds * 1_000_000_000),
-                jobs_per_kilosecond: rate * 1000,
+                jobs_per_gigasecond: rate * 1_000_000_000,
             })
             .collect();
-        Load { service: "web".into(), container: None, job: "1".into(), steps, arrivals }
+        Load { job: "1".into(), steps, arrivals, ..Load::default() }
     }
 
     fn due_millis(load: Load, until: u64) -> Vec<u64> {
@@ -121,6 +144,16 @@ mod tests {
     #[test]
     fn nothing_comes_before_the_first_step() {
         assert_eq!(due_millis(load(Arrivals::Constant, &[(3, 1)]), 5_500), [4000, 5000]);
+    }
+
+    /// What has a period begins again; a load whose jobs are written down has those.
+    #[test]
+    fn periods_and_moments() {
+        let steps = load(Arrivals::Constant, &[(1, 2), (2, 0)]);
+        let repeated = Load { period: Some(Duration::from_secs(4)), ..steps };
+        assert_eq!(due_millis(repeated, 10_000), [1500, 2000, 5500, 6000, 9500, 10_000]);
+        let moments = Load { moments: [Timestamp(5_000_000), Timestamp(7_000_000)].into(), ..Load::default() };
+        assert_eq!(due_millis(moments, 10_000), [5, 7]);
     }
 
     /// Poisson arrivals keep the rate and the seed.

@@ -3,12 +3,15 @@
 //! [`running_cluster`] is the handle on a cluster that runs for real, `real_time` its loop, [`apply`] how it becomes what an edited
 //! specification says, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
 //! same control plane. [`load`] makes the jobs
-//! of services, [`snapshot`] is what readers get to see, [`report`] is what is left at the end, and
-//! [`series`] what was over time, as [`recorder`] saw it.
+//! of services, [`journal`] keeps what happened and leads a control plane through it again, [`snapshot`] is what readers get to see,
+//! [`report`] is what is left at the end, and [`series`] what was over time, as [`recorder`] saw it.
 
 pub mod apply;
+pub mod capacity_report;
 pub mod event_bridge;
 pub mod event_detail;
+pub mod journal;
+mod kept_journal;
 pub mod load;
 mod plans;
 mod real_time;

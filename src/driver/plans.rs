@@ -108,6 +108,30 @@ impl Plans {
         }
     }
 
+    /// Adds StartTask calls; one whose time is past is made at once.
+    pub(super) fn add_starts(&mut self, added: Vec<ScheduledStartTask>) {
+        self.starts.extend(added.into_iter().map(PendingStart::new));
+    }
+
+    /// Takes a StartTask call out again. Says whether nothing of it had been made.
+    pub(super) fn withdraw_start(&mut self, call: ScheduledStartTask) -> bool {
+        let call = PendingStart::new(call);
+        let found = self.starts.iter().position(|pending| pending.is_untried(&call));
+        found.map(|found| self.starts.remove(found)).is_some()
+    }
+
+    /// Adds StartInstanceRefresh calls; one whose time is past is made at once.
+    pub(super) fn add_refreshes(&mut self, added: Vec<ScheduledInstanceRefresh>) {
+        self.refreshes.extend(added);
+        self.refreshes.make_contiguous().sort_by_key(|refresh| refresh.at);
+    }
+
+    /// Takes a StartInstanceRefresh call out again. Says whether it had not been made.
+    pub(super) fn withdraw_refresh(&mut self, call: &ScheduledInstanceRefresh) -> bool {
+        let found = self.refreshes.iter().position(|scheduled| scheduled == call);
+        found.and_then(|found| self.refreshes.remove(found)).is_some()
+    }
+
     /// When the next call is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
         let calls = [self.run_tasks.front(), self.retries.front()];
@@ -179,6 +203,11 @@ impl PendingStart {
     fn new(scheduled: ScheduledStartTask) -> PendingStart {
         let at = Timestamp::ZERO + scheduled.at;
         PendingStart { at, names: scheduled.container_instances, spec: scheduled.spec, told: None }
+    }
+
+    /// Whether it is this call, of which nothing has been made.
+    fn is_untried(&self, call: &PendingStart) -> bool {
+        self.told.is_none() && (self.at, &self.names, &self.spec) == (call.at, &call.names, &call.spec)
     }
 
     /// Makes the call, one for each instance; what is left of it to be made again.

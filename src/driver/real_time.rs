@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::apply::{DeploymentEnd, InForce};
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::kept_journal::KeptJournal;
 use super::load::ArrivalTimes;
 use super::plans::{PlannedCluster, Plans, set_up};
 use super::running_cluster::{Command, End, Notice, StartError};
@@ -53,6 +54,7 @@ pub(super) struct ControlLoop {
     watchers: Vec<Sender<Notice>>,
     event_bridge: EventBridge,
     event_watchers: Vec<Sender<ClusterEvent>>,
+    journal: KeptJournal,
     /// What the cluster was last made to be.
     pub(super) in_force: InForce,
     pub(super) waiting_for_deployments: Vec<(Arc<str>, DeploymentId, Sender<DeploymentEnd>)>,
@@ -65,7 +67,7 @@ pub(super) struct ControlLoop {
     /// Calls that are yet to be made.
     pub(super) plans: Plans,
     /// What goes wrong by plan.
-    faults: FaultPlan,
+    pub(super) faults: FaultPlan,
     pub(super) loads: Vec<(ArrivalTimes, JobQueue, Arc<str>)>,
     pub(super) run_until: Option<Timestamp>,
     end: End,
@@ -85,6 +87,7 @@ pub(super) struct Parts {
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
     pub(super) event_watcher: Option<Sender<ClusterEvent>>,
+    pub(super) journal: KeptJournal,
 }
 
 /// What a look at the channels brought.
@@ -112,6 +115,7 @@ impl ControlLoop {
         ControlLoop {
             event_bridge: EventBridge::new(arns, parts.clock.calendar(Timestamp::ZERO)),
             event_watchers: parts.event_watcher.into_iter().collect(),
+            journal: parts.journal,
             in_force: InForce::of_start(spec),
             waiting_for_deployments: Vec::new(),
             clock: parts.clock,
@@ -150,7 +154,7 @@ impl ControlLoop {
             self.answer_of(request).map_err(|error| StartError::Refused { what, error })?;
         }
         self.plans = Plans::of(&spec);
-        self.faults = FaultPlan::new(spec.faults);
+        self.faults = FaultPlan::new(spec.faults, self.control_plane.settings().seed);
         Ok(())
     }
 
@@ -167,8 +171,14 @@ impl ControlLoop {
                 break;
             }
             match taken {
-                Taken::Nothing | Taken::TheEnd => self.sleep(),
-                Taken::Something => std::thread::sleep(LINGER),
+                Taken::Nothing | Taken::TheEnd => {
+                    self.journal.flush(now);
+                    self.sleep();
+                }
+                Taken::Something => {
+                    self.journal.flush_when_due(now);
+                    std::thread::sleep(LINGER);
+                }
             }
         }
         self.data_plane.kill_all();
@@ -181,6 +191,7 @@ impl ControlLoop {
         for event in events.try_iter() {
             self.apply(event);
         }
+        self.journal.flush(self.clock.now());
         self.snapshot()
     }
 
@@ -368,7 +379,10 @@ impl ControlLoop {
         self.outbox.push_back(event);
         while let Some(event) = self.outbox.pop_front() {
             let now = self.clock.now();
-            for action in self.control_plane.apply(now, event) {
+            self.journal.event(now, &event);
+            let actions = self.control_plane.apply(now, event);
+            self.journal.actions(&actions);
+            for action in actions {
                 self.carry_out(now, action);
             }
         }
@@ -383,6 +397,9 @@ impl ControlLoop {
                 }
             },
             Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.data_plane.set_instance_cpu_rate(instance, work_per_second);
+            }
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),
             Action::Respond { request_id, response } => {
@@ -445,6 +462,7 @@ impl ControlLoop {
                 .iter()
                 .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.stats()))
                 .collect(),
+            journal_trouble: self.journal.trouble().cloned(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::capacity_report::{self, CapacityProviderReport, CpuCreditsReport, InstanceWaitReport};
 use super::scaling_report::{self, AlarmReport, MetricReport, ScalableTargetReport};
 use super::simulated::report::SimulationReport;
 use super::snapshot::Snapshot;
@@ -15,7 +16,7 @@ use crate::control_plane::state::{Deployment, Service, TaskRecord};
 use crate::metering::bill::{Bill, BillLine, CostAndUse, PaidAndUsed};
 use crate::metering::meter::UsageRecord;
 use crate::metering::quantity::Quantity;
-use crate::model::capacity::ContainerInstance;
+use crate::model::capacity::{AgentConnection, ContainerInstance};
 use crate::model::ids::TaskId;
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
@@ -41,6 +42,7 @@ pub struct Report {
     pub stopped_tasks_count: u64,
     pub services: Vec<ServiceReport>,
     pub container_instances: Vec<ContainerInstanceReport>,
+    pub capacity_providers: Vec<CapacityProviderReport>,
     /// Services that are scaled, and then those that were, with what was done.
     pub scalable_targets: Vec<ScalableTargetReport>,
     pub alarms: Vec<AlarmReport>,
@@ -178,6 +180,9 @@ pub struct ContainerInstanceReport {
     pub availability_zone: String,
     pub capacity_provider: Option<String>,
     pub status: &'static str,
+    pub agent_connected: bool,
+    pub lifecycle_state: &'static str,
+    pub waits: Vec<InstanceWaitReport>,
     pub registered_cpu: u32,
     pub registered_memory: u32,
     pub remaining_cpu: u32,
@@ -187,6 +192,8 @@ pub struct ContainerInstanceReport {
     pub launched_at: String,
     pub registered_at: Option<String>,
     pub terminated_at: Option<String>,
+    /// Of a burstable instance.
+    pub cpu_credits: Option<CpuCreditsReport>,
 }
 
 /// A bill.
@@ -279,6 +286,11 @@ impl Report {
                 .container_instances
                 .values()
                 .map(|instance| instance_report(snapshot, instance))
+                .collect(),
+            capacity_providers: state
+                .capacity_providers
+                .values()
+                .map(|provider| capacity_report::provider_report(snapshot, provider))
                 .collect(),
             scalable_targets: state
                 .scalable_targets
@@ -422,6 +434,9 @@ fn instance_report(snapshot: &Snapshot, instance: &ContainerInstance) -> Contain
         availability_zone: instance.launch.availability_zone.to_string(),
         capacity_provider: instance.launch.capacity_provider.as_deref().map(str::to_string),
         status: instance.status.as_str(),
+        agent_connected: instance.agent == AgentConnection::Connected,
+        lifecycle_state: instance.lifecycle.as_str(),
+        waits: capacity_report::wait_reports(snapshot, snapshot.state.waits.get(&instance.id)),
         registered_cpu: instance.registered.cpu.0,
         registered_memory: instance.registered.memory.0,
         remaining_cpu: instance.remaining.cpu.0,
@@ -431,6 +446,7 @@ fn instance_report(snapshot: &Snapshot, instance: &ContainerInstance) -> Contain
         launched_at: iso(snapshot, instance.launched_at),
         registered_at: instance.registered_at.map(|at| iso(snapshot, at)),
         terminated_at: instance.terminated_at.map(|at| iso(snapshot, at)),
+        cpu_credits: instance.cpu_credits.as_ref().map(capacity_report::cpu_credits_report),
     }
 }
 

@@ -11,6 +11,9 @@ use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, DeploymentEnd};
 use super::event_bridge::ClusterEvent;
+use super::journal::JournalOptions;
+use super::journal::writer::JournalWriteError;
+use super::kept_journal::KeptJournal;
 use super::real_time::{ControlLoop, Parts};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
@@ -24,6 +27,7 @@ use crate::metering::meter::Meter;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::{DeploymentId, IdForm, TaskId};
 use crate::model::task::Task;
+use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Timestamp;
 
 /// Settings of the host, none of which changes what the cluster decides.
@@ -39,6 +43,8 @@ pub struct HostOptions {
     pub watcher: Option<Sender<Notice>>,
     /// Is told every EventBridge event from the very start, as by [`RunningCluster::events`].
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Where everything that happens is written, for [`super::journal::replay`].
+    pub journal: Option<JournalOptions>,
 }
 
 /// When a cluster's images are built and compiled.
@@ -68,9 +74,15 @@ pub enum StartError {
     /// The data plane could not.
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
+    /// The journal can't be written.
+    #[error(transparent)]
+    Journal(#[from] JournalWriteError),
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
+    /// There is nothing to run: the work of its tasks is modelled only.
+    #[error("task definition {0} has no image: what it does is modelled, for `longshore simulate`")]
+    NoImage(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -144,6 +156,10 @@ impl RunningCluster {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
+        let has_no_image = |definition: &&TaskDefinition| definition.containers.iter().any(|one| one.image.is_empty());
+        if let Some(definition) = spec.task_definitions.iter().find(has_no_image) {
+            return Err(StartError::NoImage(definition.family.clone()));
+        }
         let mut settings = spec.settings.clone();
         let data_plane_options = DataPlaneOptions {
             cpu_basis: settings.cpu_basis,
@@ -160,6 +176,7 @@ impl RunningCluster {
         // Part of the settings from here on: who replays the events needs it.
         settings.calendar_start = Some(clock.calendar(Timestamp::ZERO));
         let control_plane = ControlPlane::new(&spec.name, settings);
+        let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender)?;
         let data_plane = Arc::new(data_plane);
@@ -176,6 +193,7 @@ impl RunningCluster {
                 commands: inbox,
                 watcher: options.watcher,
                 event_watcher: options.event_watcher,
+                journal,
             },
         );
         control_loop.set_up(spec)?;

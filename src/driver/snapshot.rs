@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::journal::replay::Replay;
 use crate::control_plane::state::ClusterState;
 use crate::metering::bill::Bill;
 use crate::metering::meter::Meter;
@@ -37,9 +38,31 @@ pub struct Snapshot {
     pub timer_lateness: Percentiles,
     /// Jobs by service, for services with load.
     pub jobs: BTreeMap<Arc<str>, JobStats>,
+    /// Why the journal that was asked for is not written any more, if that is so.
+    pub journal_trouble: Option<Arc<str>>,
 }
 
 impl Snapshot {
+    /// A replayed cluster at a moment that is not before the last event that was taken in. What only the data plane knew is not in it:
+    /// jobs, delivery, lateness.
+    pub fn of_replay(replay: &Replay, at: Timestamp) -> Snapshot {
+        let control_plane = replay.control_plane();
+        Snapshot {
+            at: at.max(control_plane.now()),
+            calendar_start: control_plane.settings().calendar_start.unwrap_or_default(),
+            name: control_plane.name().clone(),
+            region: replay.reader().header().region.clone(),
+            ids: control_plane.ids(),
+            state: control_plane.state().clone(),
+            meter: replay.meter().clone(),
+            delivery: Delivery::default(),
+            unplaced: 0,
+            timer_lateness: Percentiles::default(),
+            jobs: BTreeMap::new(),
+            journal_trouble: None,
+        }
+    }
+
     /// The bill so far.
     pub fn bill(&self) -> Bill {
         self.meter.bill(self.at)

@@ -10,6 +10,8 @@
 //!
 //! Nothing here depends on the order in which facts arrived.
 
+mod surplus;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -190,6 +192,7 @@ pub(super) fn compute(ledger: &Ledger, book: &PriceBook, now: Timestamp, running
     };
     billing.bill_fargate();
     billing.bill_instances(ledger, now);
+    billing.bill_surplus_credits(ledger);
     billing.list_tasks_on_ec2(ledger);
     billing.sum_use();
     let running_instances = ledger.instances().filter(|instance| instance.is_running()).count();

@@ -12,7 +12,7 @@ use super::price::billed_seconds;
 use crate::model::capacity::InstanceType;
 use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::CpuArchitecture;
-use crate::model::units::{Duration, Timestamp};
+use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{BilledPlacement, PurchaseOption, TaskIdentity, TaskUsage};
 
 pub(super) const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -76,6 +76,8 @@ pub(super) struct Instance {
     pub runs: BTreeMap<u32, Run>,
     /// What each group reserved on it, by the group's index.
     pub reserved: BTreeMap<usize, ReservedSum>,
+    /// CPU work that surplus credits were charged for, by the charge's number.
+    pub surplus: BTreeMap<u32, VcpuNanos>,
 }
 
 /// One of an instance's starts.

@@ -154,6 +154,9 @@ impl Meter {
                 });
                 known.runs.entry(*start).or_default().started_at.get_or_insert(*at);
             }
+            MeteringFact::SurplusCreditsCharged { instance, charge, surplus, .. } => {
+                self.ledger.instance_mut(*instance).surplus.entry(*charge).or_insert(*surplus);
+            }
             MeteringFact::InstanceStopped { instance, start, at } => {
                 let known = self.ledger.instance_mut(*instance);
                 known.runs.entry(*start).or_default().stopped_at.get_or_insert(*at);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::cpu_credits::BurstFamily;
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{Duration, NanoUsd};
 use crate::model::usage::PurchaseOption;
@@ -24,6 +25,33 @@ pub struct PriceBook {
     pub ec2_hourly: Arc<BTreeMap<Arc<str>, NanoUsd>>,
     /// What is saved on Spot, in percent of the on-demand rate, by instance type. A type without a known saving is absent.
     pub ec2_spot_saving_percent: Arc<BTreeMap<Arc<str>, u32>>,
+    /// A vCPU-hour of surplus CPU credits.
+    pub surplus_rates: SurplusRates,
+}
+
+/// What a vCPU-hour of surplus CPU credits costs (Linux). **Source:** `catalog/data/README.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SurplusRates {
+    /// Of `t2`.
+    pub t2: NanoUsd,
+    /// Of `t3`.
+    pub t3: NanoUsd,
+    /// Of `t3a`.
+    pub t3a: NanoUsd,
+    /// Of `t4g`.
+    pub t4g: NanoUsd,
+}
+
+impl SurplusRates {
+    /// The rate of a family.
+    pub fn of(self, family: BurstFamily) -> NanoUsd {
+        match family {
+            BurstFamily::T2 => self.t2,
+            BurstFamily::T3 => self.t3,
+            BurstFamily::T3a => self.t3a,
+            BurstFamily::T4g => self.t4g,
+        }
+    }
 }
 
 /// Fargate's rates in a region (Linux). **Source:** ecs-semantics §8.2.
@@ -115,6 +143,11 @@ impl PriceBook {
             PurchaseOption::Spot => "SpotUsage",
         };
         format!("{}{usage}:{instance_type}", self.ec2_prefix)
+    }
+
+    /// The usage type of surplus CPU credits, as in `CPUCredits:t3` or `EU-CPUCredits:t4g`.
+    pub fn cpu_credits_usage_type(&self, family: BurstFamily) -> String {
+        format!("{}CPUCredits:{}", self.ec2_prefix, family.as_str())
     }
 }
 

@@ -7,10 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::units::Duration;
 
 /// A metric's identity: namespace, name, and the dimensions that tell its series apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MetricId {
     /// As in `AWS/ECS`.
     pub namespace: Arc<str>,
@@ -21,7 +24,7 @@ pub struct MetricId {
 }
 
 /// What is made of the samples of a period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Statistic {
     /// `Average`.
     #[default]
@@ -37,7 +40,8 @@ pub enum Statistic {
 }
 
 /// How a datapoint is held against a threshold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Comparison {
     /// `GreaterThanThreshold`.
     #[default]
@@ -51,7 +55,8 @@ pub enum Comparison {
 }
 
 /// What a period without a datapoint counts as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MissingData {
     /// `missing`, CloudWatch's default: nothing is known.
     #[default]
@@ -65,7 +70,8 @@ pub enum MissingData {
 }
 
 /// An alarm on one metric.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct MetricAlarm {
     /// Its name, unique in the cluster.
     pub name: Arc<str>,
@@ -88,7 +94,8 @@ pub struct MetricAlarm {
 }
 
 /// CloudWatch's states of an alarm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AlarmState {
     /// `INSUFFICIENT_DATA`: new, or nothing is known.
     #[default]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::capacity::InstanceType;
 use super::units::Duration;
 
@@ -23,6 +25,8 @@ pub enum LifecycleState {
     PendingWait,
     /// Runs and counts.
     InService,
+    /// Runs and does not count, until it is brought back.
+    Standby,
     /// To go, and waits for its tasks (managed draining) or its termination hooks.
     TerminatingWait,
     /// Going (EC2 `shutting-down`).
@@ -42,6 +46,7 @@ impl LifecycleState {
             LifecycleState::Pending => "Pending",
             LifecycleState::PendingWait => "Pending:Wait",
             LifecycleState::InService => "InService",
+            LifecycleState::Standby => "Standby",
             LifecycleState::TerminatingWait => "Terminating:Wait",
             LifecycleState::Terminating => "Terminating",
             LifecycleState::Terminated => "Terminated",
@@ -60,7 +65,8 @@ impl LifecycleState {
 }
 
 /// Health of a container instance. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InstanceHealth {
     /// `INITIALIZING`: it has not registered yet.
     #[default]
@@ -83,7 +89,8 @@ impl InstanceHealth {
 }
 
 /// Whether scale-in leaves an instance alone. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScaleInProtection {
     /// It may go.
     #[default]
@@ -93,7 +100,8 @@ pub enum ScaleInProtection {
 }
 
 /// Whether an instance with tasks is kept from scale-in by its capacity provider. **Source:** ecs-semantics §6.2, §6.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ManagedTerminationProtection {
     /// Scale-in goes by the group's termination policies alone: ECS' default.
     #[default]
@@ -103,7 +111,8 @@ pub enum ManagedTerminationProtection {
 }
 
 /// Whether an instance that is to go waits for its tasks. **Source:** ecs-semantics §3.3, §6.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ManagedDraining {
     /// It is set DRAINING and kept in `Terminating:Wait` until it is empty: ECS' default.
     #[default]
@@ -113,7 +122,7 @@ pub enum ManagedDraining {
 }
 
 /// Which instances go first, combinable in order. **Source:** ecs-semantics §9.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum TerminationPolicy {
     /// `Default`: those of the oldest launch template, then the oldest.
     Default,
@@ -128,7 +137,8 @@ pub enum TerminationPolicy {
 }
 
 /// The transition that a lifecycle hook holds. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LifecycleTransition {
     /// `autoscaling:EC2_INSTANCE_LAUNCHING`: between running and in service.
     Launching,
@@ -137,7 +147,8 @@ pub enum LifecycleTransition {
 }
 
 /// How a lifecycle action ends. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LifecycleActionResult {
     /// `ABANDON`: a launching instance is terminated; a terminating one goes all the same.
     #[default]
@@ -147,7 +158,8 @@ pub enum LifecycleActionResult {
 }
 
 /// A lifecycle hook of a group. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct LifecycleHook {
     /// Its name, unique in the group.
     pub name: Arc<str>,
@@ -160,7 +172,7 @@ pub struct LifecycleHook {
 }
 
 /// The state of the instances in a warm pool. **Source:** ecs-semantics §9.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum WarmPoolState {
     /// Only their storage is paid for.
     #[default]
@@ -172,7 +184,8 @@ pub enum WarmPoolState {
 }
 
 /// Instances kept ready beside a group. **Source:** ecs-semantics §9.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct WarmPool {
     /// The fewest instances in it.
     pub min_size: u32,
@@ -180,6 +193,19 @@ pub struct WarmPool {
     pub max_group_prepared_capacity: Option<u32>,
     /// What its instances do.
     pub pool_state: WarmPoolState,
+    /// What becomes of instances that are scaled in.
+    pub reuse: ReuseOnScaleIn,
+}
+
+/// Whether instances go back to the warm pool when they are scaled in. **Source:** ecs-semantics §6.4, §9.5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReuseOnScaleIn {
+    /// They are terminated.
+    #[default]
+    No,
+    /// They go back, as long as the pool has room. Not with managed scaling.
+    Yes,
 }
 
 impl WarmPool {
@@ -191,7 +217,8 @@ impl WarmPool {
 }
 
 /// The group's bounds for whatever replaces instances. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct InstanceMaintenancePolicy {
     /// 0 to 100.
     pub min_healthy_percentage: u32,
@@ -200,7 +227,8 @@ pub struct InstanceMaintenancePolicy {
 }
 
 /// What a group launches its instances from; a new version is a new operating system image or type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LaunchTemplate {
     /// Its version.
     pub version: u32,
@@ -211,7 +239,7 @@ pub struct LaunchTemplate {
 }
 
 /// What an instance refresh does with instances that are protected from scale-in. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ProtectedInstances {
     /// It waits for an hour at most, and fails then.
     #[default]
@@ -222,8 +250,22 @@ pub enum ProtectedInstances {
     Refresh,
 }
 
+/// What an instance refresh does with instances on standby. **Source:** ecs-semantics §9.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandbyInstances {
+    /// It waits for an hour at most, and fails then.
+    #[default]
+    Wait,
+    /// They stay as they are.
+    Ignore,
+    /// They are terminated.
+    Terminate,
+}
+
 /// Whether instances that match the desired launch template stay. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SkipMatching {
     /// All are replaced.
     #[default]
@@ -233,7 +275,8 @@ pub enum SkipMatching {
 }
 
 /// Whether a refresh that fails is rolled back. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AutoRollback {
     /// It is not.
     #[default]
@@ -243,13 +286,15 @@ pub enum AutoRollback {
 }
 
 /// How an instance refresh goes about it. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RefreshPreferences {
     /// 0 to 100; `None` is the group's maintenance policy, else 90.
     pub min_healthy_percentage: Option<u32>,
     /// 100 to 200; omitting it is not the same as 100.
     pub max_healthy_percentage: Option<u32>,
-    /// How long a replacement must be in service to count; `None` is the group's health check grace period.
+    /// How long a replacement must be in service to count; `None` is the group's default warm-up, else its health check grace
+    /// period.
     pub instance_warmup: Option<Duration>,
     /// After which percentages it pauses, ascending. Ends below 100 when the last one is.
     pub checkpoint_percentages: Vec<u32>,
@@ -261,6 +306,8 @@ pub struct RefreshPreferences {
     pub auto_rollback: AutoRollback,
     /// What it does with protected instances.
     pub scale_in_protected_instances: ProtectedInstances,
+    /// What it does with instances on standby.
+    pub standby_instances: StandbyInstances,
     /// How long it watches after the last replacement.
     pub bake_time: Duration,
 }
@@ -349,7 +396,8 @@ impl RefreshStatus {
 }
 
 /// The parameters of StartInstanceRefresh. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceRefreshSpec {
     /// The capacity provider whose group is refreshed.
     pub capacity_provider: Arc<str>,

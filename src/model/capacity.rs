@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::auto_scaling_group::{
     InstanceHealth, InstanceMaintenancePolicy, LaunchTemplate, LifecycleHook, LifecycleState, ManagedDraining,
-    ManagedTerminationProtection, ScaleInProtection, TerminationPolicy, WarmPool,
+    ManagedTerminationProtection, ReuseOnScaleIn, ScaleInProtection, TerminationPolicy, WarmPool,
 };
+use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
 use super::ids::ContainerInstanceId;
 use super::task_definition::{CpuArchitecture, HostPort, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 use super::usage::PurchaseOption;
 
 /// An EC2 instance type, as the catalog has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceType {
     /// The name, as in `m7i.large`.
     pub name: String,
@@ -23,6 +27,8 @@ pub struct InstanceType {
     pub memory: MemoryMib,
     /// The architecture.
     pub architecture: CpuArchitecture,
+    /// What it earns, for a burstable type.
+    pub burst: Option<Burst>,
 }
 
 impl InstanceType {
@@ -33,7 +39,8 @@ impl InstanceType {
 }
 
 /// What an EC2 instance is launched from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InstanceLaunch {
     /// The type.
     pub instance_type: Arc<InstanceType>,
@@ -49,6 +56,8 @@ pub struct InstanceLaunch {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its agent.
     pub spot_draining: SpotDraining,
+    /// What happens when a burstable instance has spent its CPU credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
     /// The version of the launch template that it comes from; 0 for an instance registered by hand.
     pub launch_template_version: u32,
     /// What the cluster file calls it, for an instance registered by hand. ECS has no such names.
@@ -62,7 +71,8 @@ pub struct InstanceLaunch {
 }
 
 /// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SpotDraining {
     /// Nothing: the tasks go with the instance. ECS' default.
     #[default]
@@ -156,7 +166,8 @@ impl RequiredAttribute {
 }
 
 /// ECS' statuses of a container instance, and EC2's before and after them. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ContainerInstanceStatus {
     /// Launched, not registered yet (EC2 `pending`).
     Registering,
@@ -222,6 +233,8 @@ pub struct ContainerInstance {
     pub empty_since: Option<Timestamp>,
     /// When it ended.
     pub terminated_at: Option<Timestamp>,
+    /// Its CPU credits, if its type is burstable.
+    pub cpu_credits: Option<CpuCredits>,
     /// Counts changes of its status and of the tasks on it. **Source:** ecs-semantics §3.2.
     pub version: u64,
 }
@@ -242,6 +255,13 @@ impl ContainerInstance {
         self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
     }
 
+    /// Whether ECS goes on listing it as it was when EC2 ends it: it has registered and its agent, which would deregister it, has no
+    /// contact. **Source:** ecs-semantics §3.2.
+    pub fn outlasts_termination(&self) -> bool {
+        let is_registered = matches!(self.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
+        is_registered && self.agent == AgentConnection::Disconnected
+    }
+
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
         let registered = InstanceResources {
@@ -249,9 +269,13 @@ impl ContainerInstance {
             memory: launch.instance_type.memory,
             ports: reserved_ports(),
         };
+        let vcpus = launch.instance_type.vcpus;
+        let cpu_credits =
+            launch.instance_type.burst.map(|burst| CpuCredits::new(burst, vcpus, launch.credit_specification));
         ContainerInstance {
             id,
             launch,
+            cpu_credits,
             status: ContainerInstanceStatus::Registering,
             remaining: registered.clone(),
             registered,
@@ -290,7 +314,8 @@ pub struct InstanceResources {
 }
 
 /// An Auto Scaling group. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AutoScalingGroup {
     /// The type of its instances.
     pub instance_type: Arc<InstanceType>,
@@ -312,6 +337,8 @@ pub struct AutoScalingGroup {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
     pub spot_draining: SpotDraining,
+    /// What happens when its burstable instances have spent their CPU credits; `None` is the type's default.
+    pub credit_specification: Option<CreditSpecification>,
     /// Which instances go first; empty is `Default`.
     pub termination_policies: Vec<TerminationPolicy>,
     /// Whether scale-in leaves an instance alone from its launch on.
@@ -320,6 +347,8 @@ pub struct AutoScalingGroup {
     pub max_instance_lifetime: Option<Duration>,
     /// How long after it came into service an instance's health is not looked at.
     pub health_check_grace_period: Duration,
+    /// How long an instance warms up after it came into service: scale-in waits for that, and refreshes that do not say otherwise.
+    pub default_instance_warmup: Option<Duration>,
     /// Its lifecycle hooks.
     pub lifecycle_hooks: Vec<LifecycleHook>,
     /// Bounds for whatever replaces instances.
@@ -351,6 +380,7 @@ impl AutoScalingGroup {
             subnet_id: self.subnets.get(zone).cloned(),
             purchase_option: self.purchase_option,
             spot_draining: self.spot_draining,
+            credit_specification: self.credit_specification,
             launch_template_version: self.launch_template().version,
         }
     }
@@ -366,7 +396,8 @@ impl AutoScalingGroup {
 }
 
 /// Managed scaling of a capacity provider. **Source:** ecs-semantics §6.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ManagedScaling {
     /// CapacityProviderReservation to hold, 1 to 100.
     pub target_capacity: u32,
@@ -391,7 +422,8 @@ impl Default for ManagedScaling {
 }
 
 /// A capacity provider over an Auto Scaling group. `FARGATE` and `FARGATE_SPOT` always exist and are not listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CapacityProvider {
     /// Its name.
     pub name: Arc<str>,
@@ -405,13 +437,29 @@ pub struct CapacityProvider {
     pub managed_draining: ManagedDraining,
 }
 
+impl CapacityProvider {
+    /// Instances that come back from a warm pool have been registered before, which managed scaling does not allow for.
+    /// **Source:** ecs-semantics §6.4.
+    ///
+    /// # Errors
+    /// The rule, when it is broken.
+    pub fn check_reuse(&self) -> Result<(), &'static str> {
+        let reuses = self.auto_scaling_group.warm_pool.is_some_and(|pool| pool.reuse == ReuseOnScaleIn::Yes);
+        match self.managed_scaling {
+            Some(_) if reuses => Err("reuse_on_scale_in is not possible with managed scaling"),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The provider of on-demand Fargate capacity.
 pub const FARGATE: &str = "FARGATE";
 /// The provider of Spot Fargate capacity.
 pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
 
 /// One item of a capacity provider strategy. **Source:** ecs-semantics §6.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct CapacityProviderStrategyItem {
     /// The provider's name.
     pub capacity_provider: Arc<str>,
@@ -422,7 +470,8 @@ pub struct CapacityProviderStrategyItem {
 }
 
 /// How a service or a request says where its tasks run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LaunchTarget {
     /// The cluster's default strategy, and EC2 when it has none. **Source:** ecs-semantics §4.5.
     #[default]

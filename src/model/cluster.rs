@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
-use super::fault::Fault;
+use super::fault::{Fault, MessageFaults};
 use super::ids::ContainerInstanceId;
 use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
@@ -46,6 +48,8 @@ pub struct ClusterSpec {
     pub loads: Vec<Load>,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
+    /// What becomes of messages in simulated time.
+    pub messages: MessageFaults,
     /// Instance refreshes and when to start them.
     pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
 }
@@ -79,8 +83,16 @@ pub struct ScheduledStartTask {
     pub spec: StartTaskSpec,
 }
 
+impl ScheduledStartTask {
+    /// How many tasks it asks for.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.container_instances.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// The parameters of StartTask. **Source:** ecs-semantics §4.5, §11.6.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StartTaskSpec {
     /// What to run.
     pub task_definition: TaskDefinitionRef,
@@ -99,7 +111,8 @@ pub struct StartTaskSpec {
 }
 
 /// The parameters of RunTask. **Source:** ecs-semantics §4.5, §11.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunTaskSpec {
     /// What to run.
     pub task_definition: TaskDefinitionRef,
@@ -142,7 +155,7 @@ impl Default for RunTaskSpec {
 }
 
 /// Jobs for a service: each is one line handed to one of its tasks on standard input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// The service.
     pub service: Arc<str>,
@@ -150,8 +163,12 @@ pub struct Load {
     pub container: Option<String>,
     /// The line of a job, without its end.
     pub job: String,
-    /// The rate over time: each holds until the next begins. In the order of time, never empty.
+    /// The rate over time: each holds until the next begins. In the order of time; empty when `moments` says it.
     pub steps: Vec<LoadStep>,
+    /// After how long the steps begin again; `None`: the last one holds for ever.
+    pub period: Option<Duration>,
+    /// The moments of arrival, where they are written down one by one, in order.
+    pub moments: Arc<[Timestamp]>,
     /// How jobs are spaced.
     pub arrivals: Arrivals,
 }
@@ -161,8 +178,8 @@ pub struct Load {
 pub struct LoadStep {
     /// From when.
     pub at: Timestamp,
-    /// Jobs in a thousand seconds: 2.5 a second is 2,500.
-    pub jobs_per_kilosecond: u64,
+    /// Jobs in a thousand million seconds: 2.5 a second is 2,500,000,000.
+    pub jobs_per_gigasecond: u64,
 }
 
 /// How jobs are spaced in time.

@@ -1,9 +1,12 @@
 //! In which order the containers of a task start: `dependsOn`, and what is wrong with it.
 
+use serde::{Deserialize, Serialize};
+
 use super::task_definition::ContainerDefinition;
 
 /// What one container waits for. **Source:** ecs-semantics §1.5, §2.3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct ContainerDependency {
     /// The container that it waits for.
     pub container_name: String,
@@ -12,7 +15,8 @@ pub struct ContainerDependency {
 }
 
 /// What must have become of a container before another one starts. **Source:** ecs-semantics §2.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DependencyCondition {
     /// It has started; it may be over again.
     Start,

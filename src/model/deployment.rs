@@ -5,13 +5,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::units::Duration;
 
 /// How a service comes from one revision to the next. **Source:** ecs-semantics §5.8.
 ///
 /// BLUE_GREEN's bake time is [`DeploymentConfiguration::bake_time`](super::service::DeploymentConfiguration::bake_time), as it is
 /// that of the last step of LINEAR and CANARY.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 pub enum DeploymentStrategy {
     /// `ROLLING`: tasks are exchanged within the bounds.
     #[default]
@@ -54,7 +57,8 @@ impl DeploymentStrategy {
 }
 
 /// Whether a deployment that failed goes back to what was there before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// It stops where it is.
     #[default]
@@ -64,7 +68,8 @@ pub enum OnFailure {
 }
 
 /// Fails a deployment after too many tasks that failed. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeploymentCircuitBreaker {
     /// What follows when it trips.
     pub on_failure: OnFailure,
@@ -85,7 +90,8 @@ impl Default for DeploymentCircuitBreaker {
 }
 
 /// What a healthy task does to the circuit breaker's counter. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnHealthyTask {
     /// The failures begin anew: only those in a row count.
     #[default]
@@ -95,7 +101,8 @@ pub enum OnHealthyTask {
 }
 
 /// How many failed tasks are too many. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BreakerThreshold {
     /// `BOUNDED_PERCENT`: of the desired count, at least 3 and at most 200.
     BoundedPercent(u32),
@@ -131,7 +138,8 @@ impl BreakerThreshold {
 }
 
 /// Fails a deployment when an alarm goes off. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeploymentAlarms {
     /// The alarms that are watched. One that does not exist (yet) never goes off.
     pub alarm_names: BTreeSet<Arc<str>>,
@@ -140,7 +148,8 @@ pub struct DeploymentAlarms {
 }
 
 /// Lets a rolling deployment complete before all its tasks are healthy. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct EarlySuccess {
     /// Share of the desired count that has to be healthy; the count is rounded up and at least one.
     pub healthy_percent: u32,
@@ -157,7 +166,8 @@ impl EarlySuccess {
 }
 
 /// `sourceServiceRevisionCleanup`. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SourceCleanup {
     /// `BLOCKING`: the deployment completes when the source's tasks are gone.
     #[default]
@@ -285,7 +295,8 @@ impl ServiceDeploymentStatus {
 }
 
 /// `stopType` of StopServiceDeployment. **Source:** ecs-semantics §5.8, §12.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StopType {
     /// `ROLLBACK`.
     #[default]

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use super::distribution::Distribution;
 use super::units::Duration;
 
 /// Something that goes wrong, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// When, since the start.
+    /// When, since the start; from when on, for one that comes again and again.
     pub at: Duration,
+    /// How long it takes on average until it comes, and comes again; `None`: it comes once. The gaps, and what it hits, are drawn.
+    pub mean_time_between: Option<Duration>,
     /// What.
     pub kind: FaultKind,
 }
@@ -78,6 +81,33 @@ pub enum FaultKind {
         /// How many.
         count: u32,
     },
+}
+
+/// What becomes of messages from the data plane to the control plane in simulated time, each by itself. None of it by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageFaults {
+    /// Lost, and sent again, in millionths of all messages.
+    pub lost_ppm: u32,
+    /// Late, and so after others that were sent later.
+    pub late_ppm: u32,
+    /// Come at once and again later.
+    pub repeated_ppm: u32,
+    /// How late those are, in nanoseconds.
+    pub delay: Distribution,
+    /// When a lost one is sent again; its delay comes on top.
+    pub resent_after: Duration,
+}
+
+impl Default for MessageFaults {
+    fn default() -> MessageFaults {
+        MessageFaults {
+            lost_ppm: 0,
+            late_ppm: 0,
+            repeated_ppm: 0,
+            delay: Distribution::default(),
+            resent_after: Duration::from_secs(10),
+        }
+    }
 }
 
 impl FaultKind {

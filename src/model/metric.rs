@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::alarm::{MetricId, Statistic};
 use super::units::Timestamp;
 
@@ -62,7 +64,8 @@ pub struct MetricPoint {
 }
 
 /// A metric whose values are written down beforehand, for demonstrations. *Ours.*
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MetricScript {
     /// The metric.
     pub metric: MetricId,

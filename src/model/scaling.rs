@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::alarm::{MetricId, Statistic};
 use super::schedule::Schedule;
 use super::units::{Duration, Timestamp};
@@ -14,7 +16,8 @@ use super::units::{Duration, Timestamp};
 pub const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
 
 /// A scalable target and its policies. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AutoScaling {
     /// The least desired count.
     pub min_capacity: u32,
@@ -31,7 +34,8 @@ pub struct AutoScaling {
 }
 
 /// Processes of a scalable target that are suspended: each `false` by default. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SuspendedState {
     /// Policies do not scale in.
     pub dynamic_scaling_in: bool,
@@ -42,7 +46,7 @@ pub struct SuspendedState {
 }
 
 /// A policy of either kind, as PutScalingPolicy takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ScalingPolicy {
     /// `TargetTrackingScaling`.
     TargetTracking(TargetTracking),
@@ -61,7 +65,8 @@ impl ScalingPolicy {
 }
 
 /// A target tracking policy. **Source:** ecs-semantics §7.2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct TargetTracking {
     /// Its name; `None` is the metric's.
     pub policy_name: Option<Arc<str>>,
@@ -97,7 +102,8 @@ impl TargetTracking {
 }
 
 /// Whether a policy removes tasks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScaleIn {
     /// It does.
     #[default]
@@ -107,7 +113,8 @@ pub enum ScaleIn {
 }
 
 /// What a target tracking policy holds at its target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TrackedMetric {
     /// One of ECS' own.
     Predefined(PredefinedMetric),
@@ -146,7 +153,8 @@ impl TrackedMetric {
 }
 
 /// The metrics of target tracking that need no load balancer. **Source:** ecs-semantics §7.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PredefinedMetric {
     /// `ECSServiceAverageCPUUtilization`.
     AverageCpuUtilization,
@@ -165,7 +173,8 @@ impl PredefinedMetric {
 }
 
 /// A step scaling policy. **Source:** ecs-semantics §7.3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StepScaling {
     /// Its name.
     pub policy_name: Arc<str>,
@@ -184,7 +193,7 @@ pub struct StepScaling {
 }
 
 /// What an adjustment of a step means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum AdjustmentType {
     /// `ChangeInCapacity`: so many more, or fewer.
     #[default]
@@ -197,7 +206,8 @@ pub enum AdjustmentType {
 
 /// One step: for a metric within an interval, an adjustment. Bounds are offsets from the alarm's threshold in thousandths;
 /// `None` is infinite. **Source:** ecs-semantics §7.3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StepAdjustment {
     /// `MetricIntervalLowerBound`.
     pub lower: Option<i64>,
@@ -323,15 +333,18 @@ fn interval_problems(steps: &[StepAdjustment]) -> Vec<(Option<usize>, StepProble
 }
 
 /// An action at given times: other bounds for the scalable target. **Source:** ecs-semantics §7.4.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct ScheduledAction {
     /// Its name, unique at its target.
     pub name: Arc<str>,
     /// When.
     pub schedule: Schedule,
     /// Nothing takes place before.
+    #[serde(with = "super::written_form::calendar_time")]
     pub start_time: Option<jiff::Timestamp>,
     /// Nothing takes place after.
+    #[serde(with = "super::written_form::calendar_time")]
     pub end_time: Option<jiff::Timestamp>,
     /// The target's least desired count from then on.
     pub min_capacity: Option<u32>,

@@ -14,9 +14,11 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A schedule as it was written and as it was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "WrittenSchedule", into = "WrittenSchedule")]
 pub struct Schedule {
     expression: Arc<str>,
     zone_name: Option<Arc<str>>,
@@ -64,6 +66,27 @@ pub enum ScheduleError {
     /// Rates know no zones.
     #[error("a time zone is for at and cron only, not for a rate")]
     ZoneOfRate,
+}
+
+/// A schedule as people write it.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSchedule {
+    expression: Arc<str>,
+    timezone: Option<Arc<str>>,
+}
+
+impl From<Schedule> for WrittenSchedule {
+    fn from(schedule: Schedule) -> WrittenSchedule {
+        WrittenSchedule { expression: schedule.expression, timezone: schedule.zone_name }
+    }
+}
+
+impl TryFrom<WrittenSchedule> for Schedule {
+    type Error = ScheduleError;
+    fn try_from(written: WrittenSchedule) -> Result<Schedule, ScheduleError> {
+        Schedule::parse(&written.expression, written.timezone.as_deref())
+    }
 }
 
 impl Schedule {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::capacity::LaunchTarget;
 use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
@@ -11,7 +13,8 @@ use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
 
 /// What a service is created from. **Source:** ecs-semantics §5.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ServiceSpec {
     /// Its name, unique in the cluster.
     pub name: Arc<str>,
@@ -42,7 +45,8 @@ pub struct ServiceSpec {
 }
 
 /// How many tasks a service has. **Source:** ecs-semantics §5.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SchedulingStrategy {
     /// As many as desired.
     #[default]
@@ -62,7 +66,8 @@ impl SchedulingStrategy {
 }
 
 /// Whether a service's tasks are kept in balance over zones. **Source:** ecs-semantics §5.10.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AvailabilityZoneRebalancing {
     /// ECS' default on creation.
     #[default]
@@ -72,7 +77,8 @@ pub enum AvailabilityZoneRebalancing {
 }
 
 /// How a service comes from one revision to the next. **Source:** ecs-semantics §5.1, §5.2, §5.7, §5.8.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeploymentConfiguration {
     /// Healthy tasks that must remain, in percent of the desired count; the count is rounded up.
     pub minimum_healthy_percent: u32,
@@ -106,7 +112,8 @@ impl Default for DeploymentConfiguration {
 }
 
 /// Ranks the instances that can take a task. **Source:** ecs-semantics §4.2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlacementStrategy {
     /// Least remaining of the resource that still fits.
     Binpack(BinpackField),
@@ -117,7 +124,8 @@ pub enum PlacementStrategy {
 }
 
 /// The resource that `binpack` packs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BinpackField {
     /// `cpu`.
     Cpu,
@@ -126,7 +134,8 @@ pub enum BinpackField {
 }
 
 /// What `spread` spreads over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SpreadField {
     /// `instanceId` or `host`.
     InstanceId,
@@ -135,7 +144,8 @@ pub enum SpreadField {
 }
 
 /// Excludes instances. **Source:** ecs-semantics §4.3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum PlacementConstraint {
     /// Each task of a group on an instance of its own.
     DistinctInstance,
@@ -147,7 +157,8 @@ pub enum PlacementConstraint {
 pub const PLACEMENT_CONSTRAINTS_MAX: usize = 10;
 
 /// Whose tags a task gets at its creation. **Source:** ecs-semantics §2.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PropagateTags {
     /// Nobody's.
     #[default]

@@ -1,9 +1,12 @@
 //! Settings of a cluster: ECS' periods and delays as defaults, and Longshore's own.
 
+use serde::{Deserialize, Serialize};
+
 use super::units::{Duration, Fuel};
 
 /// What a vCPU-second is counted in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CpuBasis {
     /// Fuel over the rate, plus the CPU time of the task's host calls: the same on every host. The default of cluster files.
     #[default]
@@ -13,7 +16,8 @@ pub enum CpuBasis {
 }
 
 /// How much fuel one vCPU burns in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FuelRate {
     /// So much.
     PerVcpuSecond(Fuel),
@@ -22,7 +26,8 @@ pub enum FuelRate {
 }
 
 /// Whether the cluster's Container Insights metrics are kept. **Source:** ecs-semantics §10.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ContainerInsights {
     /// `disabled`.
     #[default]
@@ -32,7 +37,8 @@ pub enum ContainerInsights {
 }
 
 /// Settings of a cluster. Each default is ECS' where ECS has one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Decides ids, random placement and arrivals.
     pub seed: u64,
@@ -46,6 +52,7 @@ pub struct Settings {
     pub metric_period: Duration,
     /// The calendar time at which the cluster starts: what scheduled actions count from. `None`: the clock's, or 1970 where there is
     /// no clock. **Source:** ecs-semantics §7.4.
+    #[serde(with = "super::written_form::calendar_time")]
     pub calendar_start: Option<jiff::Timestamp>,
     /// Container Insights metrics.
     pub container_insights: ContainerInsights,

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use super::task_definition::{LaunchType, Reservation, TaskDefinition};
 use super::units::{Timestamp, VcpuNanos};
 use super::usage::TaskUsage;
+use super::written_form::is_default;
 
 /// ECS' task statuses in the order that a task passes them; it never goes back. **Source:** ecs-semantics §2.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskStatus {
     /// Waits for capacity of its capacity provider, or for pre-launch work.
     #[default]
@@ -54,7 +58,8 @@ impl fmt::Display for TaskStatus {
 }
 
 /// What a task should be. **Source:** ecs-semantics §2.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DesiredStatus {
     /// `RUNNING`.
     #[default]
@@ -74,7 +79,7 @@ impl DesiredStatus {
 }
 
 /// Why a task ended, for programs. **Source:** ecs-semantics §2.4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum StopCode {
     /// It never ran.
     TaskFailedToStart,
@@ -108,7 +113,8 @@ impl StopCode {
 }
 
 /// The statuses that the data plane reports of a container. **Source:** ecs-semantics §2.1, §2.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ContainerStatus {
     /// Not started.
     #[default]
@@ -131,7 +137,8 @@ impl ContainerStatus {
 }
 
 /// The health of a container or a task. **Source:** ecs-semantics §1.5.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum HealthStatus {
     /// Not known: no check is defined, or none has had a result yet.
     #[default]
@@ -154,11 +161,14 @@ impl HealthStatus {
 }
 
 /// How a container ended. **Source:** ecs-semantics §2.4, §12.3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ContainerExit {
     /// The guest's exit code; 134 for a trap, 137 for an interruption or the memory limit. `None`: it never ran.
+    #[serde(skip_serializing_if = "is_default")]
     pub exit_code: Option<i32>,
     /// What to add to it, as in `OutOfMemoryError: Container killed due to memory usage`.
+    #[serde(skip_serializing_if = "is_default")]
     pub reason: Option<String>,
 }
 
@@ -187,7 +197,8 @@ pub struct Container {
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TaskOverrides {
     /// By container name.
     pub containers: BTreeMap<String, ContainerOverride>,
@@ -197,7 +208,8 @@ pub struct TaskOverrides {
 }
 
 /// Changes to one container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ContainerOverride {
     /// Replaces the command.
     pub command: Option<Vec<String>>,

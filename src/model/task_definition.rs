@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::capacity::RequiredAttribute;
 use super::container_order::ContainerDependency;
 use super::service::PlacementConstraint;
@@ -10,7 +12,8 @@ use super::units::{CpuUnits, Duration, MemoryMib};
 use super::work::Work;
 
 /// Where a task runs. **Source:** ecs-semantics §11.6 (`EXTERNAL` and `MANAGED_INSTANCES` are not offered).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LaunchType {
     /// On a container instance, sharing its CPU by weight.
     #[default]
@@ -36,7 +39,8 @@ impl fmt::Display for LaunchType {
 }
 
 /// ECS' network modes. **Source:** ecs-semantics §1.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NetworkMode {
     /// The default on EC2.
     #[default]
@@ -50,7 +54,8 @@ pub enum NetworkMode {
 }
 
 /// The architecture that a size is priced for. Guests are the same on both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CpuArchitecture {
     /// `X86_64`.
     #[default]
@@ -70,7 +75,8 @@ impl CpuArchitecture {
 }
 
 /// A reference to a task definition: `family` (its latest active revision) or `family:revision`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TaskDefinitionRef {
     /// The family.
     pub family: String,
@@ -88,7 +94,8 @@ impl fmt::Display for TaskDefinitionRef {
 }
 
 /// A registered task definition: immutable once it has its revision. **Source:** ecs-semantics §1.4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TaskDefinition {
     /// The family: 1 to 255 of `[A-Za-z0-9_-]`.
     pub family: String,
@@ -122,6 +129,8 @@ pub struct TaskDefinition {
 
 /// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
 pub const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
+/// The memory of that size. **Source:** ecs-semantics §8.1.
+pub const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 
 /// What a task takes from an instance. **Source:** ecs-semantics §3.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,7 +153,8 @@ pub struct HostPort {
 }
 
 /// A transport protocol. An unknown name is TCP. **Source:** ecs-semantics §1.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// `tcp`.
     #[default]
@@ -214,7 +224,8 @@ impl fmt::Display for TaskDefinition {
 }
 
 /// One container of a task definition. **Source:** ecs-semantics §1.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ContainerDefinition {
     /// The name, unique within the task.
     pub name: String,
@@ -255,7 +266,8 @@ pub struct ContainerDefinition {
 }
 
 /// A container's health check. **Source:** ecs-semantics §1.5.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HealthCheck {
     /// `CMD` or `CMD-SHELL` and what follows it. Never empty.
     pub command: Vec<String>,
@@ -319,7 +331,8 @@ impl ContainerDefinition {
 }
 
 /// When a container that ends is started again. **Source:** ecs-semantics §1.5.2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RestartPolicy {
     /// Exit codes that are final; up to 50.
     pub ignored_exit_codes: Vec<i32>,
@@ -336,7 +349,8 @@ impl Default for RestartPolicy {
 
 /// A variable whose value is read from a file when the task starts; the value is nowhere but with the guest.
 /// **Source:** ecs-semantics §1.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Secret {
     /// The variable.
     pub name: String,
@@ -345,7 +359,8 @@ pub struct Secret {
 }
 
 /// A volume of a task. **Source:** ecs-semantics §1.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Volume {
     /// The name that mount points refer to.
     pub name: String,
@@ -354,7 +369,8 @@ pub struct Volume {
 }
 
 /// A volume as one container sees it. **Source:** ecs-semantics §1.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct MountPoint {
     /// The volume's name.
     pub source_volume: String,
@@ -365,7 +381,8 @@ pub struct MountPoint {
 }
 
 /// What a guest may do with a mounted volume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VolumeAccess {
     /// `readOnly = false`, the default.
     #[default]
@@ -375,7 +392,8 @@ pub enum VolumeAccess {
 }
 
 /// A port of a container. **Source:** ecs-semantics §1.5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct PortMapping {
     /// The container's port.
     pub container_port: u16,

@@ -6,13 +6,15 @@
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 
+use serde::{Deserialize, Serialize};
+
 pub use std::time::Duration;
 
 /// A moment, in nanoseconds since the cluster started.
 ///
 /// A number and not an operating-system instant, so that it can be printed, stored and replayed. Calendar time is the
 /// cluster's start (kept by the driver) plus this.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
@@ -52,7 +54,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// CPU units: 1024 are one vCPU. **Source:** ecs-semantics, units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct CpuUnits(pub u32);
 
 impl CpuUnits {
@@ -80,7 +82,7 @@ impl fmt::Display for CpuUnits {
 }
 
 /// Memory in MiB. "GB" in an ECS task size means 1024 of these. **Source:** ecs-semantics, units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct MemoryMib(pub u32);
 
 impl MemoryMib {
@@ -112,7 +114,7 @@ impl fmt::Display for MemoryMib {
 /// An amount of CPU work: nanoseconds of one vCPU. A vCPU-second is 1,000,000,000 of these.
 ///
 /// How it is measured is the cluster's basis, see [`crate::model::settings::CpuBasis`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct VcpuNanos(pub u64);
 
 impl VcpuNanos {
@@ -143,7 +145,7 @@ impl Sub for VcpuNanos {
 }
 
 /// Wasmtime fuel units: the same number on every host for the same work of a guest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct Fuel(pub u64);
 
 /// Money: billionths of a US dollar. Never a float.

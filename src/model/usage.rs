@@ -3,32 +3,44 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::capacity::InstanceType;
 use super::ids::{ContainerInstanceId, TaskId};
 use super::task_definition::{CpuArchitecture, TaskDefinition};
 use super::units::{CpuUnits, Duration, Fuel, MemoryMib, Timestamp, VcpuNanos};
+use super::written_form::{by_name, is_default};
 
 /// What one task has used since it began, over all its containers. Only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TaskUsage {
     /// Fuel burnt by guests.
+    #[serde(skip_serializing_if = "is_default")]
     pub fuel: Fuel,
     /// CPU time that the task's host calls took.
+    #[serde(skip_serializing_if = "is_default")]
     pub host_call_time: Duration,
     /// CPU time of the threads that worked for the task, guest and host calls together.
+    #[serde(skip_serializing_if = "is_default")]
     pub cpu_time: Duration,
     /// CPU work in the cluster's basis: what quotas, utilisation and "used" are counted in.
+    #[serde(skip_serializing_if = "is_default")]
     pub vcpu: VcpuNanos,
     /// The most memory held at once, in bytes: linear memories, tables and host buffers.
+    #[serde(skip_serializing_if = "is_default")]
     pub memory_bytes_peak: u64,
     /// Memory held at the moment, in bytes.
+    #[serde(skip_serializing_if = "is_default")]
     pub memory_bytes: u64,
     /// Memory held over time, in MiB-milliseconds.
+    #[serde(skip_serializing_if = "is_default")]
     pub memory_mib_millis: u64,
 }
 
 /// A task's usage at a moment, as the data plane reports it from time to time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct UsageSample {
     /// The task.
     pub task: TaskId,
@@ -48,7 +60,8 @@ pub struct Delivery {
 }
 
 /// How a Fargate task's or an instance's capacity is priced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PurchaseOption {
     /// On-demand.
     #[default]
@@ -58,7 +71,8 @@ pub enum PurchaseOption {
 }
 
 /// A fact for the meter: who, when, how much. The control plane states each one exactly once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MeteringFact {
     /// A task's paid interval began: its first image pull.
     TaskStarted {
@@ -93,6 +107,17 @@ pub enum MeteringFact {
         /// Its capacity provider, if it has one.
         capacity_provider: Option<Arc<str>>,
     },
+    /// Surplus CPU credits of an instance are charged for. **Source:** EC2 user guide, burstable instances in unlimited mode.
+    SurplusCreditsCharged {
+        /// The instance.
+        instance: ContainerInstanceId,
+        /// Its how manieth charge this is, from 1.
+        charge: u32,
+        /// When.
+        at: Timestamp,
+        /// CPU work beyond what the instance earned.
+        surplus: VcpuNanos,
+    },
     /// An EC2 instance left `running`.
     InstanceStopped {
         /// The instance.
@@ -105,11 +130,12 @@ pub enum MeteringFact {
 }
 
 /// Whom a task's use and cost are put down to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskIdentity {
     /// The service, for a service's task.
     pub service: Option<Arc<str>>,
     /// The task definition.
+    #[serde(serialize_with = "by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// The tags that the task was given.
     pub tags: BTreeMap<String, String>,
@@ -122,7 +148,8 @@ pub struct TaskIdentity {
 }
 
 /// Where a task runs, for its price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BilledPlacement {
     /// Fargate bills the task's configured size.
     Fargate {

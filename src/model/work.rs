@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::distribution::Distribution;
 use super::task::ContainerExit;
 use super::units::{Timestamp, VcpuNanos};
@@ -19,6 +21,8 @@ pub enum Step {
     SleepUntil(Timestamp),
     /// It waits for the next job of its service; asking for it ends the one before. Without a service that has load it waits for ever.
     WaitForJob,
+    /// The same, but no longer than until a moment.
+    WaitForJobUntil(Timestamp),
     /// It is over. There is no step after it.
     Exit(ContainerExit),
 }
@@ -38,7 +42,8 @@ pub enum StepEnd {
 }
 
 /// Where the steps of a task definition's containers come from in simulated time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Work {
     /// The real guest runs: its steps are what it executes.
     #[default]
@@ -51,7 +56,8 @@ pub enum Work {
 ///
 /// The work is that of the container which takes the jobs, or of the first essential one. *Ours:* the others do nothing: those
 /// whose end others wait for are over at once with exit code 0, the rest wait to be stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ModelledWork {
     /// From the start of the task until its images are there, in nanoseconds.
     pub pull: Distribution,
@@ -83,7 +89,8 @@ impl ModelledWork {
 }
 
 /// A task that may end badly.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Crash {
     /// How likely a task does, in millionths.
     pub probability_ppm: u32,

@@ -89,9 +89,23 @@ fn line(request: &Request) -> String {
 
 fn shown(diff: &ClusterDiff) -> String {
     let mut text: String = diff.steps.iter().map(|step| format!("{}: {}\n", step.item, line(&step.request))).collect();
-    for (what, run_tasks) in [("added", &diff.run_tasks_added), ("removed", &diff.run_tasks_removed)] {
+    for (what, run_tasks) in [("added", &diff.run_tasks.added), ("removed", &diff.run_tasks.removed)] {
         for run_task in run_tasks {
             text += &format!("run_task {what}: {} of {}\n", run_task.spec.count, run_task.spec.task_definition);
+        }
+    }
+    for (what, starts) in [("added", &diff.start_tasks.added), ("removed", &diff.start_tasks.removed)] {
+        for start in starts {
+            text += &format!("start_task {what}: {} on {:?}\n", start.spec.task_definition, start.container_instances);
+        }
+    }
+    for (what, faults) in [("added", &diff.faults.added), ("removed", &diff.faults.removed)] {
+        text += &faults.iter().map(|fault| format!("fault {what}: {fault:?}\n")).collect::<String>();
+    }
+    for (what, refreshes) in [("added", &diff.instance_refreshes.added), ("removed", &diff.instance_refreshes.removed)]
+    {
+        for refresh in refreshes {
+            text += &format!("instance_refresh {what}: {} at {:?}\n", refresh.spec.capacity_provider, refresh.at);
         }
     }
     text += &diff.loads.iter().map(|loads| format!("loads: {}\n", loads.len())).collect::<String>();
@@ -250,10 +264,9 @@ fn the_default_strategy_and_instances_are_put() {
     let items: Vec<String> = diff.steps.iter().map(|step| step.item.to_string()).collect();
     assert_eq!(items, ["default capacity provider strategy", "container instance"]);
     let back = ClusterDiff::between(&after, &before, &Revisions::of_start(&after));
-    expect![[r#"
-        default capacity provider strategy: PutDefaultStrategy([])
-        refused: container_instance: cannot be removed or changed while the cluster runs: terminate it, or run the file anew
-    "#]].assert_eq(&shown(&back));
+    let items: Vec<String> = back.steps.iter().map(|step| line(&step.request)).collect();
+    assert_eq!(items[0], "PutDefaultStrategy([])");
+    assert!(items[1].starts_with("RetireInstance("), "{}", items[1]);
 }
 
 /// An entry is what it says: one that is there already does not run again, another one does, and one that is gone is taken back.
@@ -313,7 +326,6 @@ fn what_cannot_change_is_refused_by_key() {
 /// The n-th definition of a family in the file is its revision n for the file, whatever number it has got in the cluster.
 #[test]
 fn positions_in_the_file_lead_to_revisions() {
-    let old = "family = \"web\"\n    cpu = 256";
     let two = |first: &str, second: &str, reference: &str| {
         let definition = |command: &str| {
             format!(
@@ -328,7 +340,6 @@ fn positions_in_the_file_lead_to_revisions() {
             definition(second)
         ))
     };
-    assert!(FILE.contains(old));
     let first = two("a", "b", "web:1");
     let second = two("c", "b", "web:1");
     let one = ClusterDiff::between(&first, &second, &Revisions::of_start(&first));
@@ -365,4 +376,154 @@ fn a_cluster_becomes_what_the_edited_file_says() {
     assert_eq!(state.services["web"].primary().task_definition.containers[0].command, ["two"]);
     assert_eq!(world.counts("web"), "desired 3 running 3 pending 0 healthy 3");
     assert_eq!(state.capacity_providers["fleet"].provider.auto_scaling_group.max_size, 3);
+}
+
+/// What has a time and has not come to pass is put and taken back: StartTask calls, faults, refreshes; the metrics of the file are put and
+/// deleted.
+#[test]
+fn plans_and_metrics_are_put_and_taken_back() {
+    let plans = r#"
+    [[container_instance]]
+    name = "one"
+    instance_type = "m7i.large"
+    [[start_task]]
+    at = "1h"
+    task_definition = "job"
+    container_instances = ["one"]
+    [[fault]]
+    at = "2h"
+    kind = "INSTANCE_FAILURE"
+    [[instance_refresh]]
+    at = "3h"
+    capacity_provider = "fleet"
+    [[metric]]
+    namespace = "Shop"
+    metric_name = "Orders"
+    steps = [{ at = "0s", value = 5 }]
+    [[load]]"#;
+    let with = FILE
+        .replace("requires_compatibilities = [\"FARGATE\"]", "network_mode = \"awsvpc\"")
+        .replacen("[[load]]", plans, 1);
+    let without = with.replace(
+        plans,
+        "\n    [[container_instance]]\n    name = \"one\"\n    instance_type = \"m7i.large\"\n    [[load]]",
+    );
+    let (with, without) = (parse(&with), parse(&without));
+    let added = ClusterDiff::between(&without, &with, &Revisions::of_start(&without));
+    let removed = ClusterDiff::between(&with, &without, &Revisions::of_start(&with));
+    expect![[r#"
+        metric Shop Orders {}: PutMetricScript(MetricScript { metric: MetricId { namespace: "Shop", name: "Orders", dimensions: {} }, steps: [(Timestamp(0), Some(5000))] })
+        start_task added: job on ["one"]
+        fault added: Fault { at: 7200s, kind: InstanceFailure { capacity_provider: None, count: 1 } }
+        instance_refresh added: fleet at 10800s
+        metric Shop Orders {}: DeleteMetricScript(MetricId { namespace: "Shop", name: "Orders", dimensions: {} })
+        start_task removed: job on ["one"]
+        fault removed: Fault { at: 7200s, kind: InstanceFailure { capacity_provider: None, count: 1 } }
+        instance_refresh removed: fleet at 10800s
+    "#]].assert_eq(&(shown(&added) + &shown(&removed)));
+}
+
+/// ecs-semantics §5.5: tags and zone rebalancing are changed without a deployment; a scheduling strategy is a service's nature.
+#[test]
+fn tags_and_rebalancing_change_and_a_scheduling_strategy_does_not() {
+    let changed = "desired_count = 2\n    tags = { team = \"red\" }\n    availability_zone_rebalancing = \"DISABLED\"";
+    check(
+        &edited("desired_count = 2", changed),
+        &expect![[r#"
+        service web: UpdateService { service: "web", availability_zone_rebalancing: Some(Disabled), new_deployment: WhenChanged }
+        service web: SetServiceTags { service: "web", tags: {"team": "red"} }
+    "#]],
+    );
+    let on_ec2 = FILE.replacen("requires_compatibilities = [\"FARGATE\"]", "network_mode = \"host\"", 1);
+    let on_ec2 = on_ec2.replacen("launch_type = \"FARGATE\"\n    [[run", "launch_type = \"EC2\"\n    [[run", 1);
+    let daemon = on_ec2.replacen("desired_count = 2", "scheduling_strategy = \"DAEMON\"", 1);
+    let (before, after) = (parse(&on_ec2), parse(&daemon));
+    let diff = ClusterDiff::between(&before, &after, &Revisions::of_start(&before));
+    let refusals: Vec<String> = diff.refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        refusals,
+        [
+            "service web: scheduling_strategy: cannot be changed: give the service another name, so that it is created anew"
+        ]
+    );
+}
+
+/// Each setting is named by its key.
+#[test]
+fn every_setting_that_cannot_change_is_named() {
+    let settings = "name = \"shop\"\n    [settings]\n    bake_time = \"1m\"\n    deployment_timeout = \"1h\"\n    task_protection = \"1h\"\n    \
+                    managed_draining_timeout = \"1h\"\n    spot_interruption_notice = \"1m\"\n    \
+                    service_launches_per_minute = 10";
+    check(
+        &edited("name = \"shop\"", settings),
+        &expect![[r#"
+        refused: settings.service_launches_per_minute: cannot be changed while the cluster runs: run the file anew
+        refused: settings.bake_time: cannot be changed while the cluster runs: run the file anew
+        refused: settings.deployment_timeout: cannot be changed while the cluster runs: run the file anew
+        refused: settings.task_protection: cannot be changed while the cluster runs: run the file anew
+        refused: settings.managed_draining_timeout: cannot be changed while the cluster runs: run the file anew
+        refused: settings.spot_interruption_notice: cannot be changed while the cluster runs: run the file anew
+    "#]],
+    );
+}
+
+/// ecs-semantics §3.3: an instance that is gone from the file is drained, and terminated when its tasks have gone elsewhere; one that is
+/// changed is replaced by the other.
+#[test]
+fn an_instance_that_is_gone_from_the_file_drains_first() {
+    let file = |instances: &str| {
+        parse(&format!(
+            "{instances}\n[[task_definition]]\nfamily = \"web\"\ncpu = 512\nmemory = 512\n[[task_definition.container]]\nname = \"main\"\n\
+             image = \"../workloads/limits/spin.wat\"\n[[service]]\nname = \"web\"\ntask_definition = \"web\"\ndesired_count = 2\n\
+             launch_type = \"EC2\"\n"
+        ))
+    };
+    let instance = |kind: &str| format!("[[container_instance]]\ninstance_type = \"{kind}\"\nboot_time = \"10s\"\n");
+    let before = file(&instance("m7i.large"));
+    let after = file(&instance("c7i.large"));
+    let mut world = World::new(&before);
+    world.run_until(100);
+    for step in ClusterDiff::between(&before, &after, &Revisions::of_start(&before)).steps {
+        world.done(step.request);
+    }
+    world.run_until(101);
+    let mut text = world.instances();
+    world.run_until(300);
+    text += &world.instances();
+    expect![[r#"
+        I1 DRAINING in us-east-1a with 2 tasks, launched 0.000s registered 10.000s terminated -
+        I2 REGISTERING in us-east-1a with 0 tasks, launched 100.000s registered - terminated -
+        I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 153.000s
+        I2 ACTIVE in us-east-1a with 2 tasks, launched 100.000s registered 110.000s terminated -
+    "#]]
+    .assert_eq(&text);
+    assert_eq!(world.counts("web"), "desired 2 running 2 pending 0 healthy 2");
+    let gone = Request::RetireInstance(std::sync::Arc::new(before.container_instances[0].clone()));
+    assert_eq!(world.request(gone).unwrap_err().to_string(), "The referenced container instance was not found.");
+}
+
+/// ecs-semantics §6.4, §9.1, §9.5: an edited group keeps what it has counted towards a scale-in, tells of another desired capacity, and
+/// gives a warm pool up that is there no more.
+#[test]
+fn an_edited_group_goes_on_counting_and_empties_its_pool() {
+    let group = |max: u32, pool: &str| {
+        parse(&format!(
+            "[[capacity_provider]]\nname = \"fleet\"\nmanaged_scaling = {{}}\n[capacity_provider.auto_scaling_group]\n\
+             instance_type = \"m7i.large\"\nmin_size = 1\nmax_size = {max}\ndesired_capacity = 2\nboot_time = \"10s\"\n{pool}"
+        ))
+    };
+    let before = group(3, "warm_pool = { min_size = 1 }");
+    let after = group(4, "");
+    let mut world = World::new(&before);
+    // Ten of the fifteen periods below the target.
+    world.run_until(610);
+    for step in ClusterDiff::between(&before, &after, &Revisions::of_start(&before)).steps {
+        world.done(step.request);
+    }
+    assert!(world.plane.state().capacity_providers["fleet"].warm.is_empty());
+    world.run_until(1000);
+    expect![[r#"
+        900.000s fleet 2 -> 1: CapacityProviderReservation is 0% (0 needed, 2 present) against a target of 100%: scale-in to 1
+        900.000s fleet 1 -> 1: instance i-1 goes: the group has more instances than it desires
+    "#]].assert_eq(&world.group_activities());
 }

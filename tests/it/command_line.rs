@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-fn longshore(arguments: &[&str]) -> Command {
+pub(crate) fn longshore(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-fn output(arguments: &[&str]) -> Output {
+pub(crate) fn output(arguments: &[&str]) -> Output {
     longshore(arguments).output().expect("the program starts")
 }
 
-fn cluster_file(folder: &Path, text: &str) -> String {
+pub(crate) fn cluster_file(folder: &Path, text: &str) -> String {
     let path = folder.join("cluster.toml");
     std::fs::write(&path, text).expect("the folder is writable");
     path.display().to_string()
 }
 
-fn document(output: &Output) -> Value {
+pub(crate) fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     })
 }
 
 /// A cluster with both launch types, whose modules are text beside the file.
-fn small_cluster(folder: &Path) -> String {
+pub(crate) fn small_cluster(folder: &Path) -> String {
     let exit = |code: u32| {
         format!(
             r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -72,6 +72,60 @@ fn small_cluster(folder: &Path) -> String {
         tags = { team = "red" }
         "#,
     )
+}
+
+/// Groups with their warm pools and refreshes, what instances wait for, and CPU credits are told, to people and to programs.
+#[test]
+fn a_run_tells_of_groups_and_credits() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = cluster_file(
+        folder.path(),
+        r#"
+        [cluster]
+        name = "fleet"
+        [settings]
+        run_for = "1500ms"
+        [[capacity_provider]]
+        name = "burst"
+          [capacity_provider.auto_scaling_group]
+          instance_type = "t3.micro"
+          credit_specification = "standard"
+          min_size = 1
+          max_size = 2
+          boot_time = "0s"
+          warm_pool = { min_size = 1 }
+          lifecycle_hooks = [{ name = "last-look", lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING" }]
+        [[instance_refresh]]
+        at = "700ms"
+        capacity_provider = "burst"
+        launch_template_version = 2
+        "#,
+    );
+    let run = output(&["run", &file, "--format", "json", "--no-cache"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let document = document(&run);
+    let group = &document["capacity_providers"][0];
+    assert_eq!((&group["name"], &group["desired_capacity"]), (&Value::from("burst"), &Value::from(1)));
+    let refresh = &group["instance_refreshes"][0];
+    assert_eq!(refresh["to_launch_template_version"], 2, "{refresh}");
+    let instances = document["container_instances"].as_array().expect("a list").clone();
+    let first = instances.iter().find(|instance| !instance["registered_at"].is_null()).expect("one has registered");
+    let credits = &first["cpu_credits"];
+    // A t3 in standard mode has none to begin with.
+    assert_eq!(credits["credit_specification"], "standard", "{credits}");
+    assert_eq!(credits["is_at_baseline"], true, "{credits}");
+    let run = output(&["run", &file, "--no-cache"]);
+    let text = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+    for part in [
+        "AUTO SCALING GROUPS",
+        "burst  1 to 2",
+        "(v1 -> v2)",
+        "CPU credits",
+        "0.0, baseline",
+        "waits for lifecycle hook last-look",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
 }
 
 /// ecs-semantics §4.5: a task goes to the instance that it names, once that has registered, whatever placement would choose.
@@ -198,7 +252,7 @@ const SERVICE: &str = r#"
     launch_type = "FARGATE"
 "#;
 
-fn service_that_spins(folder: &Path) -> String {
+pub(crate) fn service_that_spins(folder: &Path) -> String {
     let spin = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
     std::fs::write(folder.join("spin.wat"), spin).expect("the folder is writable");
     cluster_file(folder, SERVICE)
@@ -312,4 +366,56 @@ fn bad_input_is_exit_code_2() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("no-such-file.toml"));
     let task = output(&["run-task", "no-such-module.wasm"]);
     assert_eq!(task.status.code(), Some(2));
+}
+
+/// `simulate` prints what `run` prints and how long jobs took; its document is the same every time but for what the host took.
+#[test]
+fn a_day_is_simulated() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let file = cluster_file(
+        folder.path(),
+        r#"
+        [cluster]
+        name = "modelled"
+        [[task_definition]]
+        family = "web"
+        cpu = 1024
+        memory = 2048
+        requires_compatibilities = ["FARGATE"]
+          [task_definition.simulation]
+          job_cpu = { exponential = { mean = "200ms" } }
+          [[task_definition.container]]
+          name = "main"
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 1
+        launch_type = "FARGATE"
+        [[load]]
+        service = "web"
+        job = "x"
+        arrivals = "poisson"
+        jobs_per_second = 1
+        "#,
+    );
+    let simulated = |arguments: &[&str]| {
+        let mut all = vec!["simulate", file.as_str(), "--for", "24h", "--format", "json"];
+        all.extend(arguments);
+        let mut document = document(&output(&all));
+        let host = document.as_object_mut().expect("it is an object").remove("host").expect("it says what it took");
+        assert!(host["wall_seconds"].as_f64().is_some());
+        document
+    };
+    let document = simulated(&[]);
+    assert_eq!(document, simulated(&[]));
+    assert_ne!(document["simulation"], simulated(&["--seed", "7"])["simulation"]);
+    let jobs = &document["simulation"]["jobs"]["web"]["latency_seconds"];
+    assert!(jobs["count"].as_u64().is_some_and(|count| count > 80_000), "{jobs}");
+    assert!(jobs["p99"].as_f64() > jobs["p50"].as_f64());
+    let text = output(&["simulate", file.as_str(), "--for", "2h"]);
+    let text = String::from_utf8(text.stdout).expect("it is text");
+    assert!(text.contains("TIMES OF JOBS") && text.contains("BILL") && text.contains("times as fast"), "{text}");
+    let run = output(&["run", file.as_str()]);
+    let complaint = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(!run.status.success() && complaint.contains("has no image"), "{complaint}");
 }

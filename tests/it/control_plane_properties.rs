@@ -7,22 +7,25 @@
 
 use std::sync::Arc;
 
+use longshore::catalog::Catalog;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
-    RegisterScalableTarget, Request, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
+    RegisterScalableTarget, Request, StandbyCapacity, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
     InstanceHealth, InstanceRefreshSpec, LaunchTemplate, ManagedTerminationProtection, ProtectedInstances,
-    RefreshPreferences, ScaleInProtection, WarmPool,
+    RefreshPreferences, ReuseOnScaleIn, ScaleInProtection, WarmPool,
 };
 use longshore::model::capacity::{
-    AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, LaunchTarget, SpotDraining,
+    AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, InstanceLaunch, InstanceType, LaunchTarget,
+    SpotDraining,
 };
 use longshore::model::cluster::ClusterSpec;
+use longshore::model::cpu_credits::CreditSpecification;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::rng::{RandomStream, Stream};
 use longshore::model::scaling::{
@@ -47,7 +50,7 @@ use crate::harness::{
 
 /// One thing that happens in a random run. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
     Deploy { service: usize },
@@ -71,8 +74,11 @@ enum Step {
     SpotNotice { instance: u64 },
     Fail { instance: u64 },
     Outage { zone: usize, change: OutageChange },
-    SetDesired { desired: u32 },
+    SetDesired { provider: usize, desired: u32 },
     Protect { instance: u64, protection: ScaleInProtection },
+    Retire { instance: u64 },
+    Standby { instance: u64, way: usize },
+    Credits { instance: u64, specification: CreditSpecification },
     Refresh { provider: usize, minimum: u32, maximum: Option<u32> },
     EndRefresh { provider: usize, back: bool },
     PutMetricData { value: i64 },
@@ -88,7 +94,7 @@ enum Step {
 
 /// An event that the data plane never had a reason for, or had long ago.
 #[derive(Clone, Debug)]
-enum Hostile {
+pub(crate) enum Hostile {
     Task { task: u64, step: usize, at: u64, container: usize },
     InstanceRunning { instance: u64 },
     InstanceLaunchFailed { instance: u64 },
@@ -139,13 +145,21 @@ fn placement_of(index: usize) -> Vec<PlacementStrategy> {
     }
 }
 
+/// A type of two vCPUs and 4 GiB, like those that are not burstable.
+fn burstable(name: &str) -> Arc<InstanceType> {
+    Catalog::embedded().instance_type(name).expect("the catalog has it")
+}
+
 fn cluster(seed: u64) -> ClusterSpec {
-    let mut fixed = provider("fixed", 1, 1);
+    let mut fixed = provider("fixed", 0, 2);
+    fixed.auto_scaling_group.desired_capacity = Some(1);
     fixed.managed_scaling = None;
     fixed.auto_scaling_group.purchase_option = PurchaseOption::Spot;
     fixed.auto_scaling_group.spot_draining = SpotDraining::Enabled;
-    fixed.auto_scaling_group.warm_pool = Some(WarmPool { min_size: 1, ..WarmPool::default() });
+    fixed.auto_scaling_group.warm_pool =
+        Some(WarmPool { min_size: 1, reuse: ReuseOnScaleIn::Yes, ..WarmPool::default() });
     fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
+    fixed.auto_scaling_group.instance_type = burstable("t3.medium");
     let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
     for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
         task_definitions.push(task_definition(family, cpu, memory));
@@ -153,14 +167,17 @@ fn cluster(seed: u64) -> ClusterSpec {
     ClusterSpec {
         settings: Settings { seed, restart_delay_max: secs(60), stopped_task_limit: 40, ..Settings::default() },
         capacity_providers: vec![provider("asg", 0, 3), fixed],
-        container_instances: vec![instance_launch("us-east-1a"), instance_launch("us-east-1b")],
+        container_instances: vec![
+            InstanceLaunch { instance_type: burstable("t2.medium"), ..instance_launch("us-east-1a") },
+            instance_launch("us-east-1b"),
+        ],
         task_definitions,
         services: vec![service_of(0, 3), service_of(1, 2), service_of(2, 4)],
         ..empty_cluster()
     }
 }
 
-fn honest_step() -> impl Strategy<Value = Step> {
+pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
     let service = 0..SERVICES.len();
     prop_oneof![
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
@@ -269,6 +286,7 @@ fn capacity_step() -> impl Strategy<Value = Step> {
     let change = prop_oneof![Just(OutageChange::Begins), Just(OutageChange::Ends)];
     let protection = prop_oneof![Just(ScaleInProtection::Protected), Just(ScaleInProtection::Unprotected)];
     let maximum = prop_oneof![Just(None), (100u32..=150).prop_map(Some)];
+    let specification = prop_oneof![Just(CreditSpecification::Standard), Just(CreditSpecification::Unlimited)];
     prop_oneof![
         3 => (any::<u64>(), status).prop_map(|(instance, status)| Step::SetInstanceState { instance, status }),
         1 => (any::<u64>(), deregistration)
@@ -278,15 +296,19 @@ fn capacity_step() -> impl Strategy<Value = Step> {
         1 => any::<u64>().prop_map(|instance| Step::SpotNotice { instance }),
         1 => any::<u64>().prop_map(|instance| Step::Fail { instance }),
         2 => (0usize..2, change).prop_map(|(zone, change)| Step::Outage { zone, change }),
-        1 => (0u32..=3).prop_map(|desired| Step::SetDesired { desired }),
+        2 => (0usize..2, 0u32..=3).prop_map(|(provider, desired)| Step::SetDesired { provider, desired }),
         1 => (any::<u64>(), protection).prop_map(|(instance, protection)| Step::Protect { instance, protection }),
+        1 => any::<u64>().prop_map(|instance| Step::Retire { instance }),
+        2 => (any::<u64>(), 0usize..3).prop_map(|(instance, way)| Step::Standby { instance, way }),
+        1 => (any::<u64>(), specification)
+            .prop_map(|(instance, specification)| Step::Credits { instance, specification }),
         2 => (0usize..2, 50u32..=100, maximum)
             .prop_map(|(provider, minimum, maximum)| Step::Refresh { provider, minimum, maximum }),
         1 => (0usize..2, any::<bool>()).prop_map(|(provider, back)| Step::EndRefresh { provider, back }),
     ]
 }
 
-fn hostile_step() -> impl Strategy<Value = Step> {
+pub(crate) fn hostile_step() -> impl Strategy<Value = Step> {
     let hostile = prop_oneof![
         6 => (any::<u64>(), 0usize..5, any::<u64>(), 0usize..3)
             .prop_map(|(task, step, at, container)| Hostile::Task { task, step, at, container }),
@@ -420,10 +442,10 @@ fn take(world: &mut World, step: &Step) {
         Step::Outage { zone, change } => {
             world.apply(Event::AvailabilityZoneOutage { availability_zone: ZONES[*zone].into(), change: *change });
         }
-        Step::SetDesired { desired } => put(
+        Step::SetDesired { provider, desired } => put(
             world,
             Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
-                capacity_provider: "asg".into(),
+                capacity_provider: PROVIDERS[*provider].into(),
                 desired_capacity: Some(*desired),
                 ..UpdateAutoScalingGroup::default()
             })),
@@ -431,6 +453,32 @@ fn take(world: &mut World, step: &Step) {
         Step::Protect { instance, protection } => {
             let instances = vec![pick_instance(world, *instance)];
             put(world, Request::SetInstanceProtection { instances, protection: *protection });
+        }
+        Step::Retire { instance } => {
+            let id = pick_instance(world, *instance);
+            let found = world.plane.state().container_instances.get(&id);
+            let Some(launch) = found.map(|found| found.launch.clone()) else { return };
+            put(world, Request::RetireInstance(launch));
+        }
+        Step::Standby { instance, way } => {
+            let id = pick_instance(world, *instance);
+            let found = world.plane.state().container_instances.get(&id);
+            let Some(capacity_provider) = found.and_then(|found| found.launch.capacity_provider.clone()) else {
+                return;
+            };
+            let instances = vec![id];
+            let capacity = if *way == 0 { StandbyCapacity::Kept } else { StandbyCapacity::Decremented };
+            put(
+                world,
+                match way {
+                    2 => Request::ExitStandby { capacity_provider, instances },
+                    _ => Request::EnterStandby { capacity_provider, instances, capacity },
+                },
+            );
+        }
+        Step::Credits { instance, specification } => {
+            let instance = pick_instance(world, *instance);
+            put(world, Request::ModifyInstanceCreditSpecification { instance, specification: *specification });
         }
         Step::Refresh { provider, minimum, maximum } => {
             let preferences = RefreshPreferences {
@@ -567,9 +615,11 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
 }
 
 /// Runs a cluster through the steps, with faults.
-fn run_steps(seed: u64, steps: &[Step]) -> World {
+pub(crate) fn run_steps(seed: u64, steps: &[Step]) -> World {
     let mut world = World::new(&cluster(seed));
     world.faults = Some(RandomStream::new(seed, Stream::Faults));
+    // Half of the runs, because each report is an event more.
+    world.reports_usage = seed.is_multiple_of(2);
     for step in steps {
         take(&mut world, step);
     }
@@ -616,7 +666,7 @@ fn assert_converged(world: &World) {
     // Whoever waits for room waits for a reason.
     let has_room = |reservation: &Reservation, provider: Option<&Arc<str>>| {
         state.container_instances.values().any(|instance| {
-            instance.status == ContainerInstanceStatus::Active
+            instance.takes_tasks()
                 && (provider.is_none() || instance.launch.capacity_provider.as_ref() == provider)
                 && instance.remaining.cpu >= reservation.cpu
                 && instance.remaining.memory >= reservation.memory

@@ -111,7 +111,7 @@ impl World<'_> {
             end = StepEnd::Done;
             match step {
                 Step::Cpu(work) => now += work.0 * 1000 / self.speed_permille,
-                Step::SleepUntil(until) => now = now.max(until.0),
+                Step::SleepUntil(until) | Step::WaitForJobUntil(until) => now = now.max(until.0),
                 Step::WaitForJob => {
                     end = match jobs.next() {
                         Some(job) => StepEnd::Job((*job).into()),
@@ -276,7 +276,7 @@ fn sleep_begins_when_the_work_before_it_is_done() {
     let ran = world.run(task(&work_of(0), guest("pulse", &["2", "1000", "4"])));
     assert_eq!(exit_code(&ran), Some(0));
     let sleeps = ran.steps.iter().filter_map(|(at, step)| match step {
-        Step::SleepUntil(until) => Some(until.0 - at),
+        Step::WaitForJobUntil(until) => Some(until.0 - at),
         _ => None,
     });
     let sleeps = sleeps.collect::<Vec<u64>>();
@@ -361,7 +361,7 @@ fn the_end_of_input_ends_a_wait() {
         let until = loop {
             match container.next_step(Timestamp(now), StepEnd::Done) {
                 Step::Cpu(work) => now += work.0,
-                Step::SleepUntil(until) => break until,
+                Step::WaitForJobUntil(until) => break until,
                 other => panic!("{other:?}"),
             }
         };

@@ -18,8 +18,8 @@ use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
-    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus, InstanceLaunch,
-    InstanceType, LaunchTarget, ManagedScaling,
+    AgentConnection, AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus,
+    InstanceLaunch, InstanceType, LaunchTarget, ManagedScaling,
 };
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
@@ -75,7 +75,7 @@ impl Behaviour {
             1 => End::FailToStart { reason: "CannotPullContainerError: image not found" },
             _ => End::Never,
         };
-        Behaviour { pull, start, stop, end, cpu_percent: 0 }
+        Behaviour { pull, start, stop, end, cpu_percent: 100 * chance.below(3) }
     }
 }
 
@@ -85,6 +85,15 @@ struct FakeTask {
     began_at: Timestamp,
     usage: TaskUsage,
     ran_at: Option<Timestamp>,
+}
+
+impl FakeTask {
+    /// The CPU work that it wants in a millisecond.
+    fn work_per_milli(&self) -> u64 {
+        let definition = &self.start.task_definition;
+        let vcpus_millis = u64::from(definition.reservation().cpu.0) * 1000 / u64::from(CpuUnits::PER_VCPU);
+        vcpus_millis * self.behaviour.cpu_percent * 10
+    }
 }
 
 /// A control plane with everything around it.
@@ -105,7 +114,10 @@ pub struct World {
     next_request: u64,
     tasks: BTreeMap<TaskId, FakeTask>,
     checker: Checker,
-    reports_usage: bool,
+    /// Whether what tasks use is reported; else they use nothing.
+    pub reports_usage: bool,
+    /// What instances may do in a second, where it was said.
+    cpu_rates: BTreeMap<ContainerInstanceId, VcpuNanos>,
     /// Draws what tasks do instead of `behaviours`.
     pub faults: Option<RandomStream>,
 }
@@ -123,13 +135,14 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
-            plan: FaultPlan::new(spec.faults.clone()),
+            plan: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
             queue: BTreeMap::new(),
             sequence: 0,
             next_request: 1,
             tasks: BTreeMap::new(),
             checker: Checker::default(),
             reports_usage: false,
+            cpu_rates: BTreeMap::new(),
             faults: None,
         };
         for provider in &spec.capacity_providers {
@@ -289,6 +302,9 @@ impl World {
                     self.schedule_in(delay, change);
                 }
             }
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.cpu_rates.insert(*instance, *work_per_second);
+            }
             Action::Respond { .. } | Action::Meter(_) | Action::Notify(_) => {}
         }
     }
@@ -367,6 +383,7 @@ impl World {
                 TaskStep::Pulling | TaskStep::ContainersChanged => {}
             },
             Event::InstanceTerminated { instance, .. } => {
+                self.cpu_rates.remove(instance);
                 let gone: Vec<TaskId> = self
                     .tasks
                     .values()
@@ -425,6 +442,10 @@ impl World {
                     *request_id = RequestId(self.next_request);
                     self.next_request += 1;
                 }
+                if matches!(event, Event::Usage { .. }) {
+                    self.report_usage();
+                    return true;
+                }
                 self.come_to_pass(&event);
                 self.apply(event);
                 true
@@ -439,20 +460,46 @@ impl World {
         }
     }
 
+    /// Has what tasks use reported as often as a driver would, and not only when deadlines come.
+    pub fn sample_usage_until(&mut self, seconds: u64) {
+        let period = self.plane.settings().usage_period;
+        let mut next = self.now + period;
+        while next <= at(seconds) {
+            self.schedule(next, Event::Usage { samples: Vec::new() });
+            next = next + period;
+        }
+    }
+
+    /// By how much the tasks of each instance whose rate was set are slowed down: what it may do, of what they want.
+    fn slowdowns(&self) -> BTreeMap<ContainerInstanceId, (u64, u64)> {
+        let mut wanted: BTreeMap<ContainerInstanceId, u64> = BTreeMap::new();
+        for fake in self.tasks.values().filter(|fake| fake.ran_at.is_some()) {
+            if let TaskHost::Ec2(instance) = fake.start.host {
+                *wanted.entry(instance).or_default() += fake.work_per_milli() * 1000;
+            }
+        }
+        let set =
+            self.cpu_rates.iter().filter_map(|(instance, rate)| Some((*instance, (rate.0, *wanted.get(instance)?))));
+        set.filter(|(_, (rate, wanted))| rate < wanted).collect()
+    }
+
     /// What tasks have used up to now, when a deadline (so at least every metric period) comes.
     fn report_usage(&mut self) {
         if !self.reports_usage {
             return;
         }
+        let slowdowns = self.slowdowns();
         let mut samples = Vec::new();
         for (task, fake) in &mut self.tasks {
             let Some(ran_at) = fake.ran_at else { continue };
-            let definition = &fake.start.task_definition;
-            let vcpus_millis = u64::from(definition.reservation().cpu.0) * 1000 / u64::from(CpuUnits::PER_VCPU);
             let millis = u64::try_from(self.now.since(ran_at).as_millis()).expect("runs are short");
-            let elapsed_millis = millis - fake.usage.memory_mib_millis;
-            let work = elapsed_millis * vcpus_millis * fake.behaviour.cpu_percent * 10;
-            fake.usage.vcpu += VcpuNanos(work);
+            let work = (millis - fake.usage.memory_mib_millis) * fake.work_per_milli();
+            let (rate, wanted) = match fake.start.host {
+                TaskHost::Ec2(instance) => slowdowns.get(&instance).copied().unwrap_or((1, 1)),
+                TaskHost::Fargate => (1, 1),
+            };
+            let had = u128::from(work) * u128::from(rate) / u128::from(wanted);
+            fake.usage.vcpu += VcpuNanos(u64::try_from(had).expect("runs are short"));
             // One MiB all the time, which is a clock too.
             fake.usage.memory_mib_millis = millis;
             samples.push(UsageSample { task: *task, usage: fake.usage });
@@ -628,6 +675,9 @@ pub struct Checker {
     terminations_asked: BTreeSet<ContainerInstanceId>,
     /// By instance and the number of its start.
     metered_instances: BTreeMap<(ContainerInstanceId, u32), Interval>,
+    /// How often, and for how much, an instance was charged for surplus CPU credits.
+    surplus: BTreeMap<ContainerInstanceId, (u32, VcpuNanos)>,
+    cpu_rates: BTreeMap<ContainerInstanceId, VcpuNanos>,
     task_versions: BTreeMap<TaskId, u64>,
     instance_versions: BTreeMap<ContainerInstanceId, u64>,
 }
@@ -649,10 +699,16 @@ impl Checker {
     fn after(&mut self, plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]) {
         plane.state().check_invariants(plane.ids());
         self.answers(event, actions);
+        if let Event::InstanceTerminated { instance, .. } = event {
+            // One that went back to its warm pool can be launched again, at its full rate.
+            self.launched.remove(instance);
+            self.cpu_rates.remove(instance);
+        }
         for action in actions {
             match action {
                 Action::LaunchInstance { instance, launch } => {
                     assert!(self.launched.insert(*instance), "instance {instance} is launched twice");
+                    self.terminations_asked.remove(instance);
                     let state = plane.state();
                     if let Some(group) =
                         launch.capacity_provider.as_ref().and_then(|name| state.capacity_providers.get(name))
@@ -683,6 +739,9 @@ impl Checker {
                     assert_ne!(known, Some(TaskStatus::Stopped), "task {task} is stopped though it was over");
                     self.keeps_healthy(plane, *task);
                 }
+                Action::SetInstanceCpuRate { instance, work_per_second } => {
+                    self.cpu_rate(plane, *instance, *work_per_second);
+                }
                 Action::Meter(fact) => self.meter(now, fact),
                 Action::Notify(notification) => self.versions(plane, notification),
                 Action::Respond { .. } => {}
@@ -697,6 +756,17 @@ impl Checker {
         if let Some((deadline, wakeup)) = plane.next_deadline() {
             assert!(deadline > now, "{wakeup:?} is due at {deadline}, which is not after {now}");
         }
+    }
+
+    /// Only burstable instances that take tasks are held to anything, and each is told of changes alone.
+    fn cpu_rate(&mut self, plane: &ControlPlane, id: ContainerInstanceId, rate: VcpuNanos) {
+        let instance = &plane.state().container_instances[&id];
+        let burst = instance.launch.instance_type.burst.expect("only burstable instances have rates");
+        let full = VcpuNanos(u64::from(instance.launch.instance_type.vcpus) * 1_000_000_000);
+        let before = self.cpu_rates.insert(id, rate).unwrap_or(full);
+        assert_ne!(before, rate, "instance {id} is told its rate again");
+        assert!([full, burst.baseline_per_second()].contains(&rate), "instance {id} is given a rate that it never has");
+        assert!(instance.registered_at.is_some(), "instance {id} is given a rate and does not run");
     }
 
     /// Each request is answered exactly once, in its own call and before anything that follows from it.
@@ -786,6 +856,12 @@ impl Checker {
                 let before = self.metered_instances.insert((*instance, *start), Interval { from: *at, to: None });
                 assert!(before.is_none(), "instance {instance} starts twice for the meter");
             }
+            MeteringFact::SurplusCreditsCharged { instance, charge, surplus, .. } => {
+                let (charges, charged) = self.surplus.entry(*instance).or_default();
+                assert_eq!(*charge, *charges + 1, "instance {instance} is charged out of turn");
+                assert!(surplus.0 > 0, "instance {instance} is charged for nothing");
+                (*charges, *charged) = (*charge, *charged + *surplus);
+            }
             MeteringFact::InstanceStopped { instance, start, at } => {
                 let interval =
                     self.metered_instances.get_mut(&(*instance, *start)).expect("the meter has heard of its start");
@@ -857,7 +933,11 @@ impl Checker {
             assert_eq!(open, is_running, "instance {id} is {} and metered wrongly", instance.lifecycle.as_str());
             let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
-            assert!(!registered || is_running == 1, "instance {id} takes tasks and does not run");
+            let has_contact = instance.agent == AgentConnection::Connected;
+            assert!(!(registered && has_contact) || is_running == 1, "instance {id} takes tasks and does not run");
+            let charged = self.surplus.get(id).map(|(_, charged)| *charged).unwrap_or_default();
+            let known = instance.cpu_credits.as_ref().map(|credits| credits.charged).unwrap_or_default();
+            assert_eq!(known, charged, "instance {id} was charged for other surplus than the meter knows of");
         }
     }
 }
@@ -945,6 +1025,7 @@ fn instance_type() -> Arc<InstanceType> {
         vcpus: 2,
         memory: MemoryMib(4096),
         architecture: CpuArchitecture::X86_64,
+        burst: None,
     })
 }
 

@@ -111,6 +111,11 @@ fn instance_stopped(instance: u64, at: u64) -> MeteringFact {
     MeteringFact::InstanceStopped { instance: ContainerInstanceId(instance), start: 1, at: Timestamp(at) }
 }
 
+fn surplus_charged(instance: u64, charge: u32, surplus: u64) -> MeteringFact {
+    let (instance, surplus) = (ContainerInstanceId(instance), VcpuNanos(surplus));
+    MeteringFact::SurplusCreditsCharged { instance, charge, at: Timestamp(0), surplus }
+}
+
 fn meter() -> Meter {
     Meter::new(Catalog::embedded().price_book("us-east-1").expect("a region of the catalog"))
 }
@@ -609,6 +614,38 @@ fn well_known_types_have_their_published_price_and_size() {
 }
 
 /// An interval of a random script: its start, and its length unless it does not end.
+/// Surplus CPU credits are a line for each family, at 0.05 USD a vCPU-hour and 0.04 on ARM, and are put down to those whose tasks were on
+/// the instance: to the capacity provider only where there were none. A charge that is stated twice counts once.
+#[test]
+fn surplus_credits_are_billed_to_those_on_the_instance() {
+    // Both hold the whole instance's worth of nothing else: api three quarters of what is reserved, cron a quarter.
+    let api = Task::new("api", 768, 384, on_instance(1)).of("api");
+    let cron = Task::new("cron", 256, 128, on_instance(1));
+    let hours = |hours: u64| hours * 3_600 * SECOND;
+    let bill = bill_of(&[
+        instance_started(1, 0, "t3.micro", Some("asg")),
+        api.started(1, 0),
+        cron.started(2, 0),
+        surplus_charged(1, 1, hours(2)),
+        surplus_charged(1, 1, hours(2)),
+        surplus_charged(1, 2, hours(6)),
+        stopped(1, hours(1)),
+        stopped(2, hours(1)),
+        instance_stopped(1, hours(1)),
+        instance_started(2, 0, "t4g.small", Some("arm")),
+        surplus_charged(2, 1, hours(1)),
+        instance_stopped(2, hours(1)),
+    ]);
+    assert_eq!(amount_of(&bill, "CPUCredits:t3"), 8 * 50_000_000);
+    assert_eq!(amount_of(&bill, "CPUCredits:t4g"), 40_000_000);
+    // A t3.micro costs 10,400,000 an hour, and a t4g.small 16,800,000.
+    // Of the instance, api holds the mean of 768/2048 and 384/1024: three eighths; cron an eighth.
+    assert_eq!(bill.by_service["api"].amount.0, 10_400_000 * 3 / 8 + 300_000_000);
+    assert_eq!(bill.by_service[STANDALONE].amount.0, 10_400_000 / 8 + 100_000_000);
+    assert_eq!(bill.idle_by_capacity_provider["asg"].amount.0, 10_400_000 / 2);
+    assert_eq!(bill.idle_by_capacity_provider["arm"].amount.0, 16_800_000 + 40_000_000);
+}
+
 fn interval() -> impl Strategy<Value = (u64, Option<u64>)> {
     (0..1_000 * SECOND, prop::option::weighted(0.8, prop_oneof![0..200 * SECOND, Just(60 * SECOND)]))
 }
@@ -638,15 +675,18 @@ fn task() -> impl Strategy<Value = Task> {
 
 /// The facts of a random script. Instances 0 to 2 may exist; tasks also name a fourth, whose start is never stated.
 fn script() -> impl Strategy<Value = Vec<MeteringFact>> {
-    let instances = prop::collection::vec(
-        (interval(), prop::sample::select(vec!["m7i.large", "c4.8xlarge"]), prop::option::of(Just("asg"))),
-        0..4,
-    );
+    let types = vec!["m7i.large", "c4.8xlarge", "t3.micro", "t4g.small"];
+    let charges = prop::collection::vec(0..1_000 * SECOND, 0..3);
+    let instances =
+        prop::collection::vec((interval(), prop::sample::select(types), prop::option::of(Just("asg")), charges), 0..4);
     let tasks = prop::collection::vec((interval(), task(), 0..100 * SECOND), 0..30);
     (instances, tasks).prop_map(|(instances, tasks)| {
         let mut facts = Vec::new();
-        for (id, ((start, length), name, provider)) in (0..).zip(instances.into_iter().take(3)) {
+        for (id, ((start, length), name, provider, charges)) in (0..).zip(instances.into_iter().take(3)) {
             facts.push(instance_started(id, start, name, provider));
+            let is_burstable = name.starts_with('t');
+            let charges = (1..).zip(charges).filter(|_| is_burstable);
+            facts.extend(charges.map(|(charge, work)| surplus_charged(id, charge, work)));
             facts.extend(length.map(|length| instance_stopped(id, start + length)));
         }
         for (id, ((start, length), task, vcpu)) in (0..).zip(tasks) {

@@ -146,6 +146,7 @@ impl Plane {
             vcpus,
             memory: MemoryMib(4096),
             architecture: CpuArchitecture::X86_64,
+            burst: None,
         };
         self.plane.launch_instance(
             instance,

@@ -12,7 +12,7 @@ use longshore::data_plane::{DataPlane, DataPlaneOptions};
 use longshore::model::ids::ContainerInstanceId;
 use longshore::model::settings::FuelRate;
 use longshore::model::task::TaskOverrides;
-use longshore::model::task_definition::{ContainerDefinition, MountPoint, Volume, VolumeAccess};
+use longshore::model::task_definition::{ContainerDefinition, MountPoint, TaskDefinition, Volume, VolumeAccess};
 use longshore::model::units::{Fuel, MemoryMib, VcpuNanos};
 
 use crate::plane::{PATIENCE, Plane, assert_near, container, definition, limits, only};
@@ -585,4 +585,22 @@ fn an_end_comes_at_once() {
         plane.plane.shutdown();
         assert!(clock.now().since(asked) < Duration::from_secs(10));
     }
+}
+
+/// A burstable instance without CPU credits does no more than its baseline, and all it can when it is let go.
+#[test]
+fn an_instance_is_held_to_its_baseline() {
+    let plane = Plane::new();
+    let instance = plane.launch(1);
+    let spin = definition(vec![container(&limits("spin_memory.wat"))]);
+    let spin = TaskDefinition { cpu: None, ..spin };
+    let task = plane.start_on(spin, TaskHost::Ec2(instance), TaskOverrides::default(), None);
+    plane.wait_running(task);
+    plane.plane.set_instance_cpu_rate(instance, VcpuNanos(100_000_000));
+    // What it may have done before is owed for a period.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_near(plane.rates(&[task], Duration::from_secs(2))[0], 0.1, 0.2);
+    plane.plane.set_instance_cpu_rate(instance, VcpuNanos(1_000_000_000));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(plane.rates(&[task], Duration::from_secs(1))[0] > 0.3);
 }

@@ -1115,6 +1115,7 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod capacity;
+mod cpu_credits;
 mod deployments;
 mod events;
 mod placement;

@@ -326,3 +326,181 @@ fn load_scales_a_service_and_its_instances() {
     assert!(jobs.completed > 25_000 && jobs.requeued > 0, "{jobs:?}");
     assert!(simulation.state().is_empty());
 }
+
+/// How many jobs came in all, and in the hour that begins at each of `hours`.
+fn jobs_by_hour(load: &str, hours: &[u64]) -> (u64, Vec<u64>) {
+    let text = queue(1, load, "\"1us\"").replace("run_for = \"20h\"", "run_for = \"3d\"");
+    let mut simulation = simulation(&text);
+    let mut pushed_by = |hour: u64| {
+        simulation.run_until(Timestamp(hour * 3_600_000_000_000), u64::MAX);
+        simulation.snapshot().jobs["server"].pushed
+    };
+    let by_hour =
+        hours.iter().map(|hour| (pushed_by(*hour), pushed_by(hour + 1))).map(|(from, to)| to - from).collect();
+    (pushed_by(48), by_hour)
+}
+
+/// Claim: every shape of a load has as many jobs as it says, when it says. Method: jobs of two days and of some hours.
+#[test]
+fn loads_have_the_jobs_of_their_shapes() {
+    let sine = "sine = { mean = 10, amplitude = 8, peak = \"18h\" }";
+    let (all, hours) = jobs_by_hour(sine, &[5, 17, 29, 41]);
+    assert!(all.abs_diff(2 * 864_000) <= 2, "{all}");
+    // Two and eighteen a second at the extremes, within the width of an hour.
+    let near = |found: u64, expected: u64| found.abs_diff(expected) <= expected / 20;
+    assert!(near(hours[0], 7_200) && near(hours[1], 64_800) && hours[2..] == hours[..2], "{hours:?}");
+
+    let spikes = "jobs_per_second = 1\nspikes = [{ at = \"3h\", duration = \"10m\", jobs_per_second = 5 }]";
+    let (all, hours) = jobs_by_hour(spikes, &[2, 3]);
+    // Gaps are rounded to nanoseconds.
+    assert!(
+        all.abs_diff(172_800 + 3_000) <= 1 && hours[0] == 3_600 && hours[1].abs_diff(6_600) <= 1,
+        "{all} {hours:?}"
+    );
+
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let path = folder.path().join("trace.csv");
+    let rows = "timestamp,value\n2014-04-10 00:00:00,30\n2014-04-10 00:30:00,60\n2014-04-10 01:00:00,6.5\n";
+    std::fs::write(&path, rows).expect("it is writable");
+    let trace = format!("trace = \"{}\"\nscale = 2\nstretch = 2", path.display());
+    let (all, hours) = jobs_by_hour(&trace, &[0, 1, 2, 3]);
+    let is_near = hours.iter().zip([60, 120, 13, 0]).all(|(found, expected)| found.abs_diff(expected) <= 1);
+    assert!(all.abs_diff(193) <= 1 && is_near, "{all} {hours:?}");
+
+    std::fs::write(&path, "t\n5.5\n6.25\n7200\n").expect("it is writable");
+    let (all, hours) = jobs_by_hour(&format!("trace = \"{}\"\nrows = \"arrivals\"", path.display()), &[0, 1, 2]);
+    // The first of them comes at the start, before the first hour is looked at.
+    assert_eq!((all, hours), (3, vec![1, 1, 0]));
+}
+
+/// Claim: faults that come again and again come as often as they say, hit different instances, and the cluster mends. Method: a hundred
+/// days of a group of five instances.
+#[test]
+fn faults_by_chance_keep_their_mean() {
+    let text = r#"
+[cluster]
+name = "faulty"
+[settings]
+seed = 4
+run_for = "100d"
+usage_period = "1h"
+metric_period = "1h"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 5, max_size = 5 }
+[[task_definition]]
+family = "web"
+memory = "512"
+  [task_definition.simulation]
+  cpu = 100
+  [[task_definition.container]]
+  name = "main"
+[[service]]
+name = "web"
+task_definition = "web"
+desired_count = 5
+capacity_provider_strategy = [{ capacity_provider = "asg", weight = 1 }]
+placement_strategy = [{ type = "spread", field = "instanceId" }]
+[[fault]]
+kind = "INSTANCE_FAILURE"
+mean_time_between = "12h"
+"#;
+    let mut simulation = simulation(text);
+    simulation.run_until(Timestamp(100 * 86_400_000_000_000 - 1), u64::MAX);
+    let state = simulation.state();
+    let lost = state.container_instances.values().filter(|instance| instance.terminated_at.is_some()).count();
+    assert!((170..=230).contains(&lost), "{lost} instances were lost");
+    assert_eq!(state.live_instances().count(), 5);
+    assert_eq!(state.services["web"].running_count(), 5);
+    // The lowest id is always the oldest: chance leaves some of them alone.
+    let oldest = state.live_instances().next().expect("there are five");
+    let youngest_lost = state.container_instances.values().rfind(|instance| instance.terminated_at.is_some());
+    assert!(youngest_lost.is_some_and(|lost| lost.id > oldest.id));
+}
+
+/// The shipped day: modelled work, a trace, both launch types and faults go through a day and end well.
+#[test]
+fn the_shipped_day_goes_by() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clusters/day.toml");
+    let mut spec = ClusterFile::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    spec.settings.run_for = Some(Duration::from_secs(3 * 3600));
+    let mut simulation = Simulation::new(&spec, SimulationOptions::default()).expect("it can be simulated");
+    simulation.run_to_end();
+    let snapshot = simulation.snapshot();
+    let reports = tasks(&simulation).iter().filter(|task| task.task_definition.family == "report").count();
+    assert_eq!(reports, 12);
+    for service in ["shop", "pictures"] {
+        let jobs = snapshot.jobs[service];
+        assert!(jobs.completed > 10_000 && jobs.completed * 100 >= jobs.pushed * 99, "{service}: {jobs:?}");
+    }
+    assert!(snapshot.bill().total.0 > 0 && simulation.state().is_empty());
+}
+
+/// Claim: messages that are lost, late or repeated change nothing in the end. Method: a cluster that scales and loses instances while one
+/// message in five goes astray, over many seeds: its state stays sound, and when all has come its tasks are what they should be.
+#[test]
+fn messages_that_go_astray_are_survived() {
+    for seed in 0..16 {
+        let astray = "[simulation.messages]\nlost = 0.05\nlate = 0.1\nrepeated = 0.05\n\
+                      delay = { exponential = { mean = \"4s\" } }\n[[fault]]\nkind = \"INSTANCE_FAILURE\"\n\
+                      mean_time_between = \"10m\"\n";
+        let mut simulation = simulation(&format!("{}{astray}", busy(seed)));
+        for minute in 1..=69 {
+            simulation.run_until(Timestamp(minute * 60_000_000_000), u64::MAX);
+            simulation.state().check_invariants(longshore::model::ids::IdForm { seed });
+        }
+        let web = &simulation.state().services["web"];
+        assert!(web.running_count() > 0, "seed {seed}: {} of {}", web.running_count(), web.spec.desired_count);
+        simulation.run_to_end();
+        assert!(simulation.state().is_empty(), "seed {seed}");
+    }
+}
+
+/// Order, restarts and stop timeouts are the agent's in simulated time too: a first container that others wait for is over at once, one
+/// that crashes is started again, and one that takes too long to stop is killed.
+#[test]
+fn containers_have_their_order_restarts_and_stop_timeouts() {
+    let text = r#"
+[cluster]
+name = "order"
+[settings]
+run_for = "10m"
+[[task_definition]]
+family = "web"
+cpu = "256"
+memory = "512"
+requires_compatibilities = ["FARGATE"]
+  [task_definition.simulation]
+  cold_start = "2s"
+  job_cpu = "10ms"
+  stop = "1h"
+  crash = { probability = 1, after = "3m", exit_code = 9 }
+  [[task_definition.container]]
+  name = "web"
+  stop_timeout = "20s"
+  depends_on = [{ container_name = "init", condition = "SUCCESS" }]
+  restart_policy = { enabled = true, restart_attempt_period = "60s" }
+  [[task_definition.container]]
+  name = "init"
+  essential = false
+[[service]]
+name = "web"
+task_definition = "web"
+desired_count = 1
+launch_type = "FARGATE"
+[[load]]
+service = "web"
+job = "x"
+jobs_per_second = 1
+"#;
+    let mut simulation = simulation(text);
+    simulation.run_to_end();
+    let tasks = tasks(&simulation);
+    let [task] = tasks.as_slice() else { panic!("one task: {tasks:?}") };
+    let millis = |at: Option<Timestamp>| at.map(|at| at.0 / 1_000_000);
+    assert_eq!((millis(task.started_at), millis(task.stopped_at)), (Some(4_000), Some(620_000)));
+    assert_eq!((task.containers[0].restart_count, task.containers[1].exit.exit_code), (3, Some(0)));
+    assert_eq!(task.containers[0].exit.exit_code, Some(137));
+    let jobs = simulation.snapshot().jobs["web"];
+    assert!(jobs.completed >= 580 && jobs.completed <= jobs.pushed, "{jobs:?}");
+}

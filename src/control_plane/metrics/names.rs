@@ -1,4 +1,4 @@
-//! The names and dimensions of ECS' metrics.
+//! The names and dimensions of ECS' metrics, and of those of others that are kept beside them.
 //!
 //! **Source:** ecs-semantics §6.3, §7.2, §10.1, §10.2.
 
@@ -11,6 +11,8 @@ pub const AWS_ECS: &str = "AWS/ECS";
 pub const MANAGED_SCALING: &str = "AWS/ECS/ManagedScaling";
 /// The namespace of load balancers' requests.
 pub const APPLICATION_ELB: &str = "AWS/ApplicationELB";
+/// The namespace of EC2 instances.
+pub const AWS_EC2: &str = "AWS/EC2";
 /// The namespace of Container Insights.
 pub const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
 
@@ -22,6 +24,11 @@ pub fn of_cluster(namespace: &str, name: &str, cluster: &str) -> MetricId {
 /// A metric of a service.
 pub fn of_service(namespace: &str, name: &str, cluster: &str, service: &str) -> MetricId {
     MetricId::new(namespace, name, &[("ClusterName", cluster), ("ServiceName", service)])
+}
+
+/// A metric of an EC2 instance.
+pub fn of_ec2_instance(name: &str, ec2_instance: &str) -> MetricId {
+    MetricId::new(AWS_EC2, name, &[("InstanceId", ec2_instance)])
 }
 
 /// `CapacityProviderReservation` of a provider.

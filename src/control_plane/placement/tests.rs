@@ -25,6 +25,7 @@ fn instance(id: u64, cpu: u32, memory: u32) -> ContainerInstance {
             vcpus: 2,
             memory: MemoryMib(8192),
             architecture: if id.is_multiple_of(2) { CpuArchitecture::X86_64 } else { CpuArchitecture::Arm64 },
+            burst: None,
         }),
         availability_zone: Arc::from(["a", "b", "c"][usize::try_from(id % 3).unwrap()]),
         attributes: rack.map(|rack| ("rack".to_owned(), rack.to_owned())).into_iter().collect(),

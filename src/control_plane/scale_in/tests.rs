@@ -17,6 +17,7 @@ fn instance(id: u64, cpu_left: u32, memory_left: u32, status: ContainerInstanceS
         vcpus: 2,
         memory: MemoryMib(8192),
         architecture: CpuArchitecture::X86_64,
+        burst: None,
     };
     let resources =
         |cpu, memory| InstanceResources { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::new() };

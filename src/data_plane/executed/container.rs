@@ -69,6 +69,7 @@ impl ExecutedTask {
         work.set_now(now);
         let defined = &start.task_definition.containers;
         let images = defined.iter().map(|container| work.image(&container.image)).collect::<Result<_, _>>();
+        let images = images.map_err(|error| error.to_string())?;
         let memory = Arc::new(TaskMemory::new(memory_bytes, work.clock.clone(), now));
         let check_output = Arc::new(OutputSettings {
             clock: work.clock.clone(),
@@ -76,29 +77,27 @@ impl ExecutedTask {
             observer: None,
             errors: AtomicU64::new(0),
         });
-        let places = |settings: &Arc<OutputSettings>| -> Vec<Place> {
-            let containers = defined.iter().enumerate();
-            containers
-                .map(|(index, container)| {
-                    let limit = container.memory.map(|memory| memory.bytes());
-                    let memory = ContainerMemory::new(memory.clone(), limit);
-                    let output = ContainerOutput::new(settings.clone(), start.task, index, None);
-                    let time = GuestTime::new(work.clock.clone(), work.measure);
-                    Place { container: Container::simulated(memory, Input::default(), output, time), runs: 0 }
-                })
-                .collect()
+        let place = |index: usize, output: ContainerOutput| {
+            let memory = ContainerMemory::new(memory.clone(), defined[index].memory.map(|memory| memory.bytes()));
+            let time = GuestTime::new(work.clock.clone(), work.measure);
+            Place { container: Container::simulated(memory, Input::default(), output, time), runs: 0 }
         };
-        let mut places_all = places(&work.output);
-        places_all.extend(places(&check_output));
+        let containers = (0..defined.len()).map(|index| {
+            let log_path = work.options.log_path(start, &defined[index]);
+            place(index, ContainerOutput::new(work.output.clone(), start.task, index, log_path))
+        });
+        let checks = (0..defined.len())
+            .map(|index| place(index, ContainerOutput::new(check_output.clone(), start.task, index, None)));
+        let places = containers.chain(checks).collect();
         let mut task = ExecutedTask {
             work: work.clone(),
             start: start.clone(),
-            images: images.map_err(|error| error.to_string())?,
+            images,
             preparation: Preparation::default(),
             memory,
-            places: places_all,
+            places,
         };
-        let name = work.id_form.task(start.task);
+        let name = work.options.id_form.task(start.task);
         task.preparation.make(start, &work.scratch, &name, work.images.cache_folder())?;
         Ok(task)
     }
@@ -227,10 +226,8 @@ impl std::fmt::Debug for ExecutedContainer {
 }
 
 impl ExecutedContainer {
-    /// What it does next, at `now`, when the step before has ended so. Runs the guest on the calling thread for 10 ms of work of a
-    /// vCPU at most, the compilation of nothing included.
-    ///
-    /// A guest that waits for input beside a moment has its step cut short by [`StepEnd::Job`] as well as by the moment.
+    /// What it does next, at `now`, when the step before has ended so. Runs the guest on the calling thread until it waits, or has done
+    /// 10 ms of work of a vCPU.
     pub fn next_step(&mut self, now: Timestamp, end: StepEnd) -> Step {
         self.work.set_now(now);
         match end {
@@ -239,7 +236,7 @@ impl ExecutedContainer {
                 // The queue is this guest's own and holds one job at a time.
                 let _ = self.jobs.push(line);
             }
-            StepEnd::EndOfInput => self.container.input.stop(),
+            StepEnd::EndOfInput => self.end_input(),
         }
         let life = match std::mem::replace(&mut self.state, State::Over) {
             State::Running(life) => life,
@@ -263,9 +260,15 @@ impl ExecutedContainer {
         let (work, waits) = (time.work_of_turn(), time.waits());
         match waits.until {
             _ if work.0 > 0 => Step::Cpu(work),
+            Some(moment) if waits.for_input => Step::WaitForJobUntil(moment),
             Some(moment) => Step::SleepUntil(moment),
             None => Step::WaitForJob,
         }
+    }
+
+    /// Its input is at its end from here on, whatever it is doing.
+    pub fn end_input(&mut self) {
+        self.container.input.stop();
     }
 
     /// Polls the guest until its turn is over, or it waits for something that only the simulation can give.

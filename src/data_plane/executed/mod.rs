@@ -32,14 +32,13 @@ use super::options::{DataPlaneError, DataPlaneOptions};
 use super::prepare;
 use super::scratch::Scratch;
 use super::stdio::OutputSettings;
-use crate::model::ids::IdForm;
 use crate::model::settings::{CpuBasis, DEFAULT_FUEL_PER_VCPU_SECOND, FuelRate};
 use crate::model::units::Timestamp;
 
 /// What all guests of a simulation share. Everything that it made on disk is removed when it is dropped.
 pub struct ExecutedWork {
     seed: u64,
-    id_form: IdForm,
+    options: DataPlaneOptions,
     clock: Clock,
     hand: ClockHand,
     measure: CpuMeasure,
@@ -84,7 +83,7 @@ impl ExecutedWork {
         };
         Ok(ExecutedWork {
             seed,
-            id_form: options.id_form,
+            options: options.clone(),
             clock,
             hand,
             measure: CpuMeasure { basis: CpuBasis::Fuel, fuel_per_vcpu_second: fuel.0.max(1) },

@@ -10,13 +10,22 @@ const TURN: u64 = 700_000;
 /// Lets `workers` run everybody until `until`; `speed` is the work done in a nanosecond of a turn, in thousandths.
 /// Returns the work of each container key.
 fn spin(schedule: &mut Schedule, workers: usize, until: u64, speed: u64) -> Vec<u64> {
+    spin_from(schedule, workers, 0, until, speed)
+}
+
+fn spin_from(schedule: &mut Schedule, workers: usize, from: u64, until: u64, speed: u64) -> Vec<u64> {
     let mut had = vec![0; 64];
     // A worker is (free at, container that it runs).
-    let mut busy: Vec<(u64, Option<ContainerKey>)> = vec![(0, None); workers];
+    let mut busy: Vec<(u64, Option<ContainerKey>)> = vec![(from, None); workers];
     loop {
         let index = (0..workers).min_by_key(|index| busy[*index].0).unwrap();
         let (now, running) = busy[index];
         if now >= until {
+            for (_, running) in busy {
+                if let Some(key) = running {
+                    schedule.charge_and_requeue(key, 0, now);
+                }
+            }
             return had;
         }
         if let Some(key) = running {
@@ -183,4 +192,24 @@ fn newcomers_do_not_overtake() {
         schedule.charge_and_remove(key, 0, now);
         waiting.push_back(add(&mut schedule, 256, None));
     }
+}
+
+/// A pool whose capacity is cut does a fifth from then on, shared as before, and all of it when it is given back; what is held back is
+/// no shortfall.
+#[test]
+fn the_capacity_can_be_another() {
+    let mut schedule = Schedule::new(PERIOD, Some(PERIOD));
+    let (light, heavy) = (add(&mut schedule, 256, None), add(&mut schedule, 768, None));
+    let mut before = 0;
+    for (quota, from, until, expected) in
+        [(PERIOD, 0, 10_000, 10_000), (PERIOD / 5, 10_000, 20_000, 2_000), (PERIOD, 20_000, 30_000, 10_000)]
+    {
+        schedule.set_capacity(quota, from * MS);
+        let had = spin_from(&mut schedule, 1, from * MS, until * MS, 1000);
+        assert_near(had[heavy.0], had[light.0] * 3, 3);
+        let delivered = schedule.work().delivered;
+        assert_near(delivered - before, expected * MS, 2);
+        before = delivered;
+    }
+    assert!(schedule.work().shortfall < PERIOD, "{:?}", schedule.work());
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::jobs::JobEnd;
 use super::plane::{Happening, SimulatedPlane};
 use super::processor::{Computation, Place};
-use super::task::Doing;
+use super::task::{ContainerWork, Doing};
 use super::work::NEVER;
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult};
 use crate::control_plane::event::TaskStep;
@@ -100,6 +100,10 @@ impl SimulatedPlane {
                 let container = &mut state.containers[container_index];
                 container.attempt = attempt;
                 container.is_stopping = false;
+                if let Some(executed) = &mut state.executed {
+                    let guest = executed.start_container(container_index, now);
+                    container.work = ContainerWork::Executed(Some(Box::new(guest)));
+                }
                 container.doing = Doing::Starting;
                 container.token = token;
                 if container.cold_start.is_zero() {
@@ -112,7 +116,7 @@ impl SimulatedPlane {
             AgentAction::SignalStop { container_index } => {
                 let container = &mut state.containers[container_index];
                 container.is_stopping = true;
-                if container.work.hears_of_stop(container.doing, container.job.as_ref()) {
+                if container.work.hear_of_stop(container.doing, container.job.as_ref()) {
                     let exit = self.advance(now, place(container_index), StepEnd::EndOfInput);
                     line.extend(exit.map(Next::Tell));
                 }
@@ -123,10 +127,22 @@ impl SimulatedPlane {
                 let exit = self.end_container(now, place(container_index), ContainerExit { exit_code, reason: None });
                 line.extend(exit.map(Next::Tell));
             }
-            // A modelled container is well for as long as it runs.
             AgentAction::StartCheck { container_index, check } => {
+                if let Some(executed) = &mut state.executed {
+                    let at = place(state.start.task_definition.containers.len() + container_index);
+                    let guest = executed.start_check(container_index, now).map(Box::new);
+                    state.containers[at.container as usize].work = ContainerWork::Check(guest, check);
+                    line.push_back(Next::Begin { container: at.container });
+                    return;
+                }
+                // A modelled container is well for as long as it runs.
                 let result = CheckResult::Passed;
                 line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
+            }
+            AgentAction::KillCheck { container_index, .. } if state.executed.is_some() => {
+                let at = place(state.start.task_definition.containers.len() + container_index);
+                let end = self.end_container(now, at, ContainerExit::default());
+                line.extend(end.map(Next::Tell));
             }
             AgentAction::KillCheck { container_index, check } => {
                 let result = CheckResult::Failed;
@@ -175,7 +191,15 @@ impl SimulatedPlane {
         match container.doing {
             Doing::Starting => self.do_all(now, task, Next::Started { container: place.container }),
             Doing::Sleeping => self.go_on(now, place, StepEnd::Done),
-            Doing::Nothing | Doing::Computing | Doing::WaitingForJob => {}
+            // For a job, and for no longer than until this moment.
+            Doing::WaitingForJob => {
+                container.doing = Doing::Sleeping;
+                if let Some(service) = self.service_of(place) {
+                    self.services[service].wait_no_longer(token);
+                }
+                self.go_on(now, place, StepEnd::Done);
+            }
+            Doing::Nothing | Doing::Computing => {}
         }
     }
 
@@ -213,15 +237,6 @@ impl SimulatedPlane {
         }
     }
 
-    /// A live task crashes with an exit code.
-    pub(super) fn crash_task(&mut self, now: Timestamp, task: TaskId, exit_code: i32) {
-        let Some(&slot) = self.slots.get(&task) else { return };
-        let Some(state) = self.tasks.get_mut(slot as usize) else { return };
-        let Some(container) = state.start.task_definition.job_container(None) else { return };
-        let attempt = state.containers[container].attempt;
-        self.crash(now, task, u32::try_from(container).unwrap_or(u32::MAX), attempt, exit_code);
-    }
-
     /// Hands waiting jobs of a service to containers that have nothing to do.
     pub(super) fn hand_out_jobs(&mut self, now: Timestamp, service: usize) {
         while let Some((place, token)) = self.services[service].next_waiting() {
@@ -253,7 +268,9 @@ impl SimulatedPlane {
             };
             let next = match next {
                 Step::Cpu(VcpuNanos(0)) if steps_left == 0 => Step::Cpu(VcpuNanos(1)),
-                Step::SleepUntil(at) if at <= now && steps_left == 0 => Step::SleepUntil(Timestamp(now.0 + 1)),
+                Step::SleepUntil(at) | Step::WaitForJobUntil(at) if at <= now && steps_left == 0 => {
+                    Step::SleepUntil(Timestamp(now.0 + 1))
+                }
                 next => next,
             };
             steps_left = steps_left.saturating_sub(1);
@@ -275,7 +292,8 @@ impl SimulatedPlane {
                     }
                     return None;
                 }
-                Step::WaitForJob => {
+                Step::WaitForJobUntil(at) if at <= now => {}
+                Step::WaitForJob | Step::WaitForJobUntil(_) => {
                     self.leave_job(now, place, JobEnd::Done);
                     if self.container(place)?.is_stopping && !std::mem::replace(&mut is_told_of_end, true) {
                         end = StepEnd::EndOfInput;
@@ -289,6 +307,9 @@ impl SimulatedPlane {
                             let container = self.container(place)?;
                             container.doing = Doing::WaitingForJob;
                             container.token = token;
+                            if let Step::WaitForJobUntil(at) = next {
+                                self.queue.add(at, Happening::Container { place, token });
+                            }
                             if let Some(service) = self.service_of(place) {
                                 self.services[service].wait(place, token);
                             }
@@ -307,10 +328,8 @@ impl SimulatedPlane {
 
     /// The service whose jobs a container takes.
     fn service_of(&mut self, place: Place) -> Option<usize> {
-        let start = &self.tasks.get_mut(place.slot as usize)?.start;
-        let index = *self.services_by_name.get(start.service.as_ref()?)?;
-        let taker = start.task_definition.job_container(self.services[index].container.as_deref());
-        (taker == Some(place.container as usize)).then_some(index)
+        let (service, container) = self.tasks.get_mut(place.slot as usize)?.takes_jobs?;
+        (container == place.container as usize).then_some(service)
     }
 
     fn take_job(&mut self, now: Timestamp, place: Place) -> Option<std::sync::Arc<str>> {
@@ -338,7 +357,9 @@ impl SimulatedPlane {
     fn compute(&mut self, now: Timestamp, place: Place, work: VcpuNanos) {
         let Some(state) = self.tasks.get_mut(place.slot as usize) else { return };
         let (index, claim) = (state.processor, state.claim);
-        let defined = &state.start.task_definition.containers[place.container as usize];
+        let defined = &state.start.task_definition.containers;
+        // A check has the weight of its container.
+        let defined = &defined[place.container as usize % defined.len()];
         let container = &mut state.containers[place.container as usize];
         let computation = Computation { weight: defined.cpu_shares().into(), most: container.work.rate(), work };
         let was_computing = std::mem::replace(&mut container.doing, Doing::Computing) == Doing::Computing;
@@ -378,6 +399,19 @@ impl SimulatedPlane {
         container.doing = Doing::Nothing;
         container.token = 0;
         let attempt = container.attempt;
+        match &mut container.work {
+            ContainerWork::Modelled(_) => {}
+            // The guest goes, wherever it is.
+            ContainerWork::Executed(guest) => *guest = None,
+            ContainerWork::Check(guest, check) => {
+                *guest = None;
+                let check = *check;
+                let owners = self.tasks.get_mut(place.slot as usize)?.start.task_definition.containers.len();
+                let container_index = place.container as usize - owners;
+                let result = if exit.exit_code == Some(0) { CheckResult::Passed } else { CheckResult::Failed };
+                return Some(AgentEvent::CheckFinished { container_index, check, result });
+            }
+        }
         Some(AgentEvent::ContainerExited { container_index: place.container as usize, attempt, exit })
     }
 }

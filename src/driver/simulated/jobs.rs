@@ -86,6 +86,11 @@ impl ServiceJobs {
         self.waiting.push_back((place, token));
     }
 
+    /// A container waits no longer.
+    pub(super) fn wait_no_longer(&mut self, token: u64) {
+        self.waiting.retain(|(_, waiting)| *waiting != token);
+    }
+
     /// The container that is to work on a job that waits, if there are both.
     pub(super) fn next_waiting(&mut self) -> Option<(Place, u64)> {
         if self.queue.is_empty() { None } else { self.waiting.pop_front() }

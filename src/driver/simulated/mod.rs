@@ -9,8 +9,10 @@
 
 mod containers;
 mod digest;
+mod executed;
 pub mod histogram;
 mod jobs;
+mod messages;
 mod plane;
 mod processor;
 mod queue;
@@ -26,8 +28,11 @@ use thiserror::Error;
 
 use self::digest::EventDigest;
 use self::histogram::DurationHistogram;
+use self::messages::Messages;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
+use super::journal::JournalOptions;
+use super::kept_journal::KeptJournal;
 use super::plans::{PlannedCluster, Plans, set_up};
 use super::recorder::{Observed, ObservedJobs, SeriesRecorder};
 use super::series::Series;
@@ -39,13 +44,13 @@ use crate::control_plane::event::{Event, Request};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
+use crate::data_plane::DataPlaneOptions;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::RequestId;
 use crate::model::recent::Percentiles;
 use crate::model::units::{Duration, Timestamp};
-use crate::model::work::Work;
 
 /// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
 pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -55,8 +60,12 @@ pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
 pub struct SimulationOptions {
     /// Whether a digest of all events is kept.
     pub digest: Digest,
+    /// Settings of the engine that runs real guests: its cache, its output, how it compiles. What a simulation decides depends on none.
+    pub data_plane: DataPlaneOptions,
     /// Is told every EventBridge event from the very start.
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Where everything that happens is written. The same cluster and seed give the same bytes.
+    pub journal: Option<JournalOptions>,
     /// Whether it is recorded what the cluster is like over time.
     pub recording: Recording,
 }
@@ -87,12 +96,12 @@ pub enum SimulationError {
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
-    /// Its work is not described.
-    #[error(
-        "task definition {0} has no modelled work: add a [task_definition.simulation] table with work = \"modelled\" and what its \
-         tasks do"
-    )]
-    NotModelled(String),
+    /// Its real guests cannot be run.
+    #[error("{0}")]
+    Engine(String),
+    /// The journal can't be written.
+    #[error("{0}")]
+    Journal(String),
     /// Something in the cluster was refused.
     #[error("{what}: {error}")]
     Refused {
@@ -123,10 +132,12 @@ pub struct Simulation {
     meter: Meter,
     plans: Plans,
     faults: FaultPlan,
+    messages: Messages,
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     digest: Option<EventDigest>,
     recorder: Option<SeriesRecorder>,
+    journal: KeptJournal,
     /// Events that are yet to be taken in, all of this moment.
     inbox: VecDeque<Event>,
     /// The answers that somebody waits for.
@@ -144,14 +155,11 @@ impl Simulation {
     /// A cluster at its start: everything that its spec names has been asked for.
     ///
     /// # Errors
-    /// When work is not modelled, the region has no prices, or the control plane refuses something in the spec.
+    /// When the engine can't be started, the region has no prices, or the control plane refuses something in the spec.
     pub fn new(spec: &ClusterSpec, options: SimulationOptions) -> Result<Simulation, SimulationError> {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| SimulationError::UnknownRegion(spec.region.clone()))?;
-        if let Some(definition) = spec.task_definitions.iter().find(|definition| definition.work == Work::Executed) {
-            return Err(SimulationError::NotModelled(definition.family.clone()));
-        }
         let mut settings = spec.settings.clone();
         // The same calendar whenever it is simulated.
         let calendar_start = settings.calendar_start.unwrap_or_default();
@@ -160,12 +168,15 @@ impl Simulation {
         let has_services = !spec.services.is_empty();
         let run_for = run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
         let samples_usage = !settings.usage_period.is_zero();
-        let mut plane = SimulatedPlane::new(&settings);
+        let executed_work = executed::start(spec, options.data_plane, calendar_start)?;
+        let mut plane = SimulatedPlane::new(&settings, executed_work);
         for (index, load) in spec.loads.iter().enumerate() {
             plane.attach_load(load.clone(), u64::try_from(index).unwrap_or(u64::MAX));
         }
         let next_usage = samples_usage.then(|| Timestamp::ZERO + settings.usage_period);
         let control_plane = ControlPlane::new(&spec.name, settings);
+        let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)
+            .map_err(|error| SimulationError::Journal(error.to_string()))?;
         let region: Arc<str> = spec.region.as_str().into();
         let arns = ArnForm { cluster: control_plane.name().clone(), region: region.clone(), ids: control_plane.ids() };
         let mut simulation = Simulation {
@@ -176,11 +187,13 @@ impl Simulation {
             plane,
             meter: Meter::new(price_book),
             plans: Plans::of(spec),
-            faults: FaultPlan::new(spec.faults.clone()),
+            faults: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
+            messages: Messages::new(spec.messages.clone(), spec.settings.seed),
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
             recorder: (options.recording == Recording::Kept).then(|| SeriesRecorder::new(run_for)),
+            journal,
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
             last_request: 0,
@@ -219,7 +232,7 @@ impl Simulation {
                 }
             }
             if !self.plane.outbox.is_empty() {
-                self.inbox.extend(self.plane.outbox.drain(..));
+                self.hear_of_plane();
                 self.take_in_all();
                 continue;
             }
@@ -303,8 +316,9 @@ impl Simulation {
         Some((&jobs.latencies, &jobs.waits))
     }
 
-    /// The cluster at this moment.
+    /// The cluster at this moment. Its journal is in the file up to here.
     pub fn snapshot(&mut self) -> Snapshot {
+        self.journal.flush(self.now);
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -317,6 +331,7 @@ impl Simulation {
             unplaced: self.plans.unplaced(),
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
+            journal_trouble: self.journal.trouble().cloned(),
         }
     }
 
@@ -328,7 +343,8 @@ impl Simulation {
     /// When somebody but the data plane has something to do.
     fn next_of_others(&self) -> Option<Timestamp> {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
-        let all = [self.plans.next(), self.faults.next(), self.next_usage, self.run_until, by_control_plane];
+        let by_faults = [self.faults.next(), self.messages.next()].into_iter().flatten().min();
+        let all = [self.plans.next(), by_faults, self.next_usage, self.run_until, by_control_plane];
         all.into_iter().flatten().min()
     }
 
@@ -360,6 +376,9 @@ impl Simulation {
 
     fn meet_deadlines(&mut self) {
         let now = self.now;
+        while let Some(event) = self.messages.take_due(now) {
+            self.take_in(event);
+        }
         if self.plans.next().is_some_and(|at| at <= now) {
             let mut plans = std::mem::take(&mut self.plans);
             plans.meet(now, self);
@@ -431,11 +450,21 @@ impl Simulation {
             if let Some(digest) = &mut self.digest {
                 digest.add(self.now, &event);
             }
-            for action in self.control_plane.apply(self.now, event) {
+            self.journal.event(self.now, &event);
+            let actions = self.control_plane.apply(self.now, event);
+            self.journal.actions(&actions);
+            for action in actions {
                 self.carry_out(action);
             }
             self.plane.settle(self.now);
-            self.inbox.extend(self.plane.outbox.drain(..));
+            self.hear_of_plane();
+        }
+    }
+
+    /// Passes on what the data plane has to tell, as far as it comes at once.
+    fn hear_of_plane(&mut self) {
+        for event in self.plane.outbox.drain(..) {
+            self.inbox.extend(self.messages.send(self.now, event));
         }
     }
 
@@ -449,6 +478,9 @@ impl Simulation {
                 }
             },
             Action::TerminateInstance { instance } => self.plane.terminate_instance(now, instance),
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.plane.set_instance_cpu_rate(now, instance, work_per_second);
+            }
             Action::StartTask(start) => self.plane.start_task(now, &start),
             Action::StopTask { task } => self.plane.stop_task(now, task),
             Action::Respond { request_id, response } => {

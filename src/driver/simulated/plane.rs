@@ -10,10 +10,12 @@ use std::sync::Arc;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
-use super::task::{MemoryUse, SimulatedTask, modelled_containers};
+use super::task::{MemoryUse, SimulatedTask, executed_containers, modelled_containers};
+use super::work::Dealt;
 use crate::agent::{AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
 use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
+use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::cluster::Load;
@@ -21,7 +23,7 @@ use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
-use crate::model::task_definition::{FARGATE_CPU_DEFAULT, TaskDefinitionRef};
+use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
 use crate::model::work::Work;
@@ -62,6 +64,8 @@ pub(super) struct SimulatedPlane {
     pub(super) services_to_serve: Vec<usize>,
     loads: Vec<LoadStream>,
     instances: BTreeMap<ContainerInstanceId, Instance>,
+    /// What all real guests share, where there are some.
+    executed_work: Option<Arc<ExecutedWork>>,
     seed: u64,
     cpu_period: Duration,
     last_token: u64,
@@ -73,7 +77,8 @@ pub(super) struct SimulatedPlane {
 #[derive(Debug)]
 pub(super) struct SharedProcessor {
     pub(super) processor: Processor,
-    pub(super) token: u64,
+    /// When something is expected to happen there, and the token of that.
+    pub(super) expected: Option<(Timestamp, u64)>,
     pub(super) is_changed: bool,
 }
 
@@ -132,7 +137,7 @@ impl<T> Slots<T> {
 }
 
 impl SimulatedPlane {
-    pub(super) fn new(settings: &Settings) -> SimulatedPlane {
+    pub(super) fn new(settings: &Settings, executed_work: Option<Arc<ExecutedWork>>) -> SimulatedPlane {
         SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
@@ -145,6 +150,7 @@ impl SimulatedPlane {
             services_to_serve: Vec::new(),
             loads: Vec::new(),
             instances: BTreeMap::new(),
+            executed_work,
             seed: settings.seed,
             cpu_period: settings.cpu_period,
             last_token: 0,
@@ -218,12 +224,20 @@ impl SimulatedPlane {
             return;
         }
         let definition = &start.task_definition;
+        let executed = match self.executed_task(now, start) {
+            Ok(executed) => executed,
+            Err(reason) => {
+                self.outbox.push(Event::TaskStateChange(TaskStateChange::of_failed_start(start, reason, Some(now))));
+                return;
+            }
+        };
         let period = self.cpu_period;
         let quota = |cpu: CpuUnits| Quota::new(cpu, period, now);
         let (processor, claim) = match start.host {
             TaskHost::Fargate => {
                 let cpu = definition.cpu.unwrap_or(FARGATE_CPU_DEFAULT);
-                let threads = u32::try_from(definition.containers.len()).unwrap_or(u32::MAX);
+                let checks = definition.containers.iter().filter(|container| container.health_check.is_some());
+                let threads = u32::try_from(definition.containers.len() + checks.count()).unwrap_or(u32::MAX);
                 let capacity = Rate::of(CpuUnits(threads.saturating_mul(CpuUnits::PER_VCPU)));
                 let processor = self.add_processor(now, capacity);
                 (processor, Claim { weight: 1, quota: Some(quota(cpu)) })
@@ -238,13 +252,18 @@ impl SimulatedPlane {
                 (processor, Claim { weight: definition.cpu_weight(), quota: definition.cpu.map(quota) })
             }
         };
-        let Work::Modelled(model) = &definition.work else {
-            unreachable!("a simulation of work that is not modelled is refused")
-        };
         let jobs = start.service.as_ref().and_then(|service| self.services_by_name.get(service));
-        let server = jobs.and_then(|index| definition.job_container(self.services[*index].container.as_deref()));
-        let draws = Draws::of(self.seed, Stream::Work, start.task.0);
-        let (containers, dealt) = modelled_containers(definition, model, draws, server);
+        let takes_jobs = jobs.and_then(|index| {
+            let container = definition.job_container(self.services[*index].container.as_deref())?;
+            Some((*index, container))
+        });
+        let (containers, dealt) = match &definition.work {
+            Work::Executed => (executed_containers(definition), Dealt::default()),
+            Work::Modelled(model) => {
+                let server = takes_jobs.map(|(_, container)| container);
+                modelled_containers(definition, model, Draws::of(self.seed, Stream::Work, start.task.0), server)
+            }
+        };
         let mut memory = MemoryUse::default();
         memory.hold(now, dealt.memory_mib);
         let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
@@ -255,6 +274,8 @@ impl SimulatedPlane {
             processor,
             claim,
             containers,
+            executed,
+            takes_jobs,
             unreported_pull: (Some(now), None),
             computed: Flow::default(),
             memory,
@@ -267,6 +288,21 @@ impl SimulatedPlane {
             self.queue.add(now + dealt.pull, Happening::Pulled(start.task));
             self.report(start.task, TaskStep::Pulling, Vec::new());
         }
+    }
+
+    /// What the guests of a task share; nothing where its work is modelled.
+    fn executed_task(&self, now: Timestamp, start: &Arc<TaskStart>) -> Result<Option<Box<ExecutedTask>>, String> {
+        let definition = &start.task_definition;
+        let Some(work) = self.executed_work.as_ref().filter(|_| definition.work == Work::Executed) else {
+            return Ok(None);
+        };
+        let memory = definition.memory.unwrap_or_else(|| match start.host {
+            TaskHost::Fargate => FARGATE_MEMORY_DEFAULT,
+            TaskHost::Ec2(instance) => {
+                self.instances.get(&instance).map(|state| state.launch.instance_type.memory).unwrap_or_default()
+            }
+        });
+        Ok(Some(Box::new(ExecutedTask::new(work, start, memory.bytes(), now)?)))
     }
 
     /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
@@ -330,9 +366,18 @@ impl SimulatedPlane {
         self.outbox.push(Event::InstanceRunning { instance });
     }
 
+    /// Bounds what all tasks of a running instance do together.
+    pub(super) fn set_instance_cpu_rate(&mut self, now: Timestamp, instance: ContainerInstanceId, work: VcpuNanos) {
+        let Some(index) = self.instances.get(&instance).and_then(|state| state.processor) else { return };
+        if let Some(shared) = self.processors.get_mut(index) {
+            shared.processor.set_capacity(Rate::of_work_per_second(work), now);
+        }
+        self.mark_changed(index);
+    }
+
     fn add_processor(&mut self, now: Timestamp, capacity: Rate) -> usize {
         let processor = Processor::new(capacity, now);
-        self.processors.add(SharedProcessor { processor, token: 0, is_changed: false })
+        self.processors.add(SharedProcessor { processor, expected: None, is_changed: false })
     }
 
     /// Lets every consequence of what was done at a moment take place: jobs find their containers, and processors their next moment.
@@ -344,16 +389,25 @@ impl SimulatedPlane {
             let token = self.next_token();
             let Some(shared) = self.processors.get_mut(index) else { continue };
             shared.is_changed = false;
-            shared.token = token;
             shared.processor.flow(now);
-            if let Some(at) = shared.processor.next() {
+            let Some(at) = shared.processor.next() else {
+                shared.expected = None;
+                continue;
+            };
+            // One that comes too early finds nothing done and is expected anew.
+            if shared.expected.is_none_or(|(expected, _)| expected > at) {
+                shared.expected = Some((at, token));
                 self.queue.add(at, Happening::Processor { index, token });
             }
         }
     }
 
     fn processor_due(&mut self, now: Timestamp, index: usize, token: u64) {
-        let Some(shared) = self.processors.get_mut(index).filter(|shared| shared.token == token) else { return };
+        let Some(shared) = self.processors.get_mut(index) else { return };
+        if shared.expected.is_none_or(|(_, expected)| expected != token) {
+            return;
+        }
+        shared.expected = None;
         shared.processor.flow(now);
         let mut places = Vec::new();
         shared.processor.finished(&mut places);

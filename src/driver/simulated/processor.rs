@@ -31,6 +31,11 @@ impl Rate {
         Rate((u64::from(cpu.0) << RATE_BITS) / u64::from(CpuUnits::PER_VCPU))
     }
 
+    /// The speed of so much work in a second.
+    pub(super) fn of_work_per_second(work: VcpuNanos) -> Rate {
+        Rate(u64::try_from((u128::from(work.0) << RATE_BITS) / 1_000_000_000).unwrap_or(u64::MAX))
+    }
+
     /// The work that takes a time at this speed.
     pub(super) fn work_in(self, time: Duration) -> VcpuNanos {
         self.over(time).vcpu()
@@ -179,6 +184,13 @@ pub(super) struct Computation {
 impl Processor {
     pub(super) fn new(capacity: Rate, now: Timestamp) -> Processor {
         Processor { capacity, tasks: Vec::new(), threads: Vec::new(), at: now, is_changed: false }
+    }
+
+    /// Has another capacity from a moment on.
+    pub(super) fn set_capacity(&mut self, capacity: Rate, now: Timestamp) {
+        self.flow(now);
+        self.capacity = capacity;
+        self.is_changed = true;
     }
 
     /// Lets work flow up to a moment.

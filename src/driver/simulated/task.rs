@@ -6,9 +6,11 @@ use super::jobs::Job;
 use super::processor::{Claim, Flow, Rate};
 use super::work::{Dealt, ModelledContainer, Part};
 use crate::agent::TaskAgent;
-use crate::control_plane::action::{TaskHost, TaskStart};
+use crate::control_plane::action::TaskStart;
+use crate::data_plane::executed::{ExecutedContainer, ExecutedTask};
 use crate::model::container_order::DependencyCondition;
 use crate::model::rng::Draws;
+use crate::model::task::ContainerExit;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::TaskUsage;
@@ -25,7 +27,12 @@ pub(super) struct SimulatedTask {
     pub(super) processor: usize,
     /// Its claim there while none of it computes.
     pub(super) claim: Claim,
+    /// Its containers, and behind them, one for each, what runs their health checks.
     pub(super) containers: Vec<SimulatedContainer>,
+    /// What its guests share, where real ones run.
+    pub(super) executed: Option<Box<ExecutedTask>>,
+    /// The service whose jobs it takes, by index, and the container that does.
+    pub(super) takes_jobs: Option<(usize, usize)>,
     /// When its pull began and ended, until that was reported.
     pub(super) unreported_pull: (Option<Timestamp>, Option<Timestamp>),
     /// CPU work done, but for what its processor has not told yet.
@@ -66,6 +73,10 @@ pub(super) enum Doing {
 #[derive(Debug)]
 pub(super) enum ContainerWork {
     Modelled(ModelledContainer),
+    /// A real guest, while it runs.
+    Executed(Option<Box<ExecutedContainer>>),
+    /// A health check, while it runs, and its number.
+    Check(Option<Box<ExecutedContainer>>, u64),
 }
 
 impl ContainerWork {
@@ -78,12 +89,22 @@ impl ContainerWork {
                 StepEnd::Job(_) => job.map_or(Step::WaitForJob, |job| work.job(job.draws)),
                 StepEnd::EndOfInput => work.stop(now),
             },
+            ContainerWork::Executed(guest) | ContainerWork::Check(guest, _) => match guest {
+                Some(guest) => guest.next_step(now, end),
+                None => Step::Exit(ContainerExit::default()),
+            },
         }
     }
 
-    /// Whether it hears at once that it is to stop, whatever it is doing.
-    pub(super) fn hears_of_stop(&self, doing: Doing, job: Option<&Job>) -> bool {
+    /// It is to stop. Says whether it is to be asked for its next step at once, whatever it is doing.
+    pub(super) fn hear_of_stop(&mut self, doing: Doing, job: Option<&Job>) -> bool {
         match self {
+            ContainerWork::Executed(Some(guest)) => {
+                // One that computes sees it as soon as it looks.
+                guest.end_input();
+                matches!(doing, Doing::Sleeping | Doing::WaitingForJob)
+            }
+            ContainerWork::Executed(None) | ContainerWork::Check(..) => false,
             // One that has a job ends it first.
             ContainerWork::Modelled(_) => {
                 job.is_none() && matches!(doing, Doing::Computing | Doing::Sleeping | Doing::WaitingForJob)
@@ -95,6 +116,7 @@ impl ContainerWork {
     pub(super) fn rate(&self) -> Rate {
         match self {
             ContainerWork::Modelled(work) => work.rate(),
+            ContainerWork::Executed(_) | ContainerWork::Check(..) => Rate::VCPU,
         }
     }
 }
@@ -129,8 +151,11 @@ impl MemoryUse {
 impl SimulatedTask {
     /// What it has used so far; what its processor knows must have been told.
     pub(super) fn usage(&mut self, now: Timestamp) -> TaskUsage {
-        self.memory.pass(now);
         let vcpu = self.computed.vcpu();
+        if let Some(executed) = &self.executed {
+            return TaskUsage { vcpu, cpu_time: Duration::from_nanos(vcpu.0), ..executed.usage(now) };
+        }
+        self.memory.pass(now);
         TaskUsage {
             vcpu,
             cpu_time: Duration::from_nanos(vcpu.0),
@@ -139,11 +164,6 @@ impl SimulatedTask {
             memory_mib_millis: self.memory.mib_millis,
             ..TaskUsage::default()
         }
-    }
-
-    /// The instance that it runs on.
-    pub(super) fn is_on_fargate(&self) -> bool {
-        self.start.host == TaskHost::Fargate
     }
 }
 
@@ -176,6 +196,23 @@ pub(super) fn modelled_containers(
         }
     });
     (containers.collect(), dealt)
+}
+
+/// The containers of a task whose guests really run, and what runs their health checks.
+pub(super) fn executed_containers(definition: &TaskDefinition) -> Vec<SimulatedContainer> {
+    let container = |work| SimulatedContainer {
+        work,
+        doing: Doing::Nothing,
+        token: 0,
+        attempt: 0,
+        job: None,
+        is_stopping: false,
+        cold_start: Duration::ZERO,
+        crash: None,
+    };
+    let count = definition.containers.len();
+    let containers = (0..count).map(|_| container(ContainerWork::Executed(None)));
+    containers.chain((0..count).map(|_| container(ContainerWork::Check(None, 0)))).collect()
 }
 
 /// Whether another container waits for the end of this one.

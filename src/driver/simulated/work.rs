@@ -50,11 +50,7 @@ impl Dealt {
 /// What a modelled container is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It does nothing until it is stopped.
-    Idle,
-    /// It is over as soon as it has begun.
-    OverAtOnce,
-    /// It works for its duration.
+    /// It works for its duration, or does nothing.
     Own,
     /// It works on jobs.
     Serving,
@@ -69,6 +65,7 @@ enum Phase {
 pub(super) struct ModelledContainer {
     model: Arc<ModelledWork>,
     dealt: Dealt,
+    part: Part,
     phase: Phase,
 }
 
@@ -87,27 +84,22 @@ pub(super) enum Part {
 
 impl ModelledContainer {
     pub(super) fn new(model: &Arc<ModelledWork>, dealt: Dealt, part: Part) -> ModelledContainer {
-        let phase = match part {
-            Part::Main => Phase::Own,
-            Part::Server => Phase::Serving,
-            Part::Idle => Phase::Idle,
-            Part::OverAtOnce => Phase::OverAtOnce,
-        };
-        ModelledContainer { model: model.clone(), dealt, phase }
+        ModelledContainer { model: model.clone(), dealt, part, phase: Phase::Own }
     }
 
-    /// The first step.
+    /// The first step, also when it is started again.
     pub(super) fn begin(&mut self, now: Timestamp) -> Step {
-        match self.phase {
-            Phase::OverAtOnce => Step::Exit(exit(0)),
-            Phase::Serving => Step::WaitForJob,
-            Phase::Own => match (self.dealt.duration, self.dealt.own_rate()) {
+        self.phase = if self.part == Part::Server { Phase::Serving } else { Phase::Own };
+        match self.part {
+            Part::OverAtOnce => Step::Exit(exit(0)),
+            Part::Server => Step::WaitForJob,
+            Part::Idle => Step::SleepUntil(NEVER),
+            Part::Main => match (self.dealt.duration, self.dealt.own_rate()) {
                 (None, Rate::ZERO) => Step::SleepUntil(NEVER),
                 (Some(duration), Rate::ZERO) => Step::SleepUntil(now + duration),
                 (None, _) => Step::Cpu(VcpuNanos(u64::MAX)),
                 (Some(duration), rate) => Step::Cpu(rate.work_in(duration)),
             },
-            Phase::Idle | Phase::InJob { .. } | Phase::Stopping => Step::SleepUntil(NEVER),
         }
     }
 
@@ -127,8 +119,7 @@ impl ModelledContainer {
             }
             Phase::Serving => Step::WaitForJob,
             Phase::Own => Step::Exit(exit(self.model.exit_code)),
-            Phase::Stopping | Phase::OverAtOnce => Step::Exit(exit(0)),
-            Phase::Idle => Step::SleepUntil(NEVER),
+            Phase::Stopping => Step::Exit(exit(0)),
         }
     }
 
@@ -140,7 +131,7 @@ impl ModelledContainer {
 
     /// The most CPU that it uses at once.
     pub(super) fn rate(&self) -> Rate {
-        if self.phase == Phase::Own { self.dealt.own_rate() } else { Rate::VCPU }
+        if self.part == Part::Main && self.phase == Phase::Own { self.dealt.own_rate() } else { Rate::VCPU }
     }
 }
 

@@ -15,6 +15,9 @@ mod values;
 
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 pub use evaluate::InstanceView;
 pub use parse::{LENGTH_MAX, QueryError};
 pub use pattern::{Pattern, PatternError};
@@ -128,6 +131,20 @@ impl ClusterQuery {
             ClusterQuery::Not(part) => part.any(is_wanted),
             ClusterQuery::Comparison(comparison) => is_wanted(comparison),
         }
+    }
+}
+
+impl Serialize for ClusterQuery {
+    /// The query as it is shown.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClusterQuery {
+    /// A query as it is shown, which can be longer than what people may write.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ClusterQuery, D::Error> {
+        parse::parse_of_any_length(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

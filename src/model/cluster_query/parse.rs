@@ -134,6 +134,10 @@ pub(super) fn parse(text: &str) -> Result<ClusterQuery, QueryError> {
         let message = format!("an expression of {length} characters is too long: at most {LENGTH_MAX}");
         return Err(QueryError { span: 0..text.len(), message, help: None });
     }
+    parse_of_any_length(text)
+}
+
+pub(super) fn parse_of_any_length(text: &str) -> Result<ClusterQuery, QueryError> {
     let mut parser = Parser { text, at: 0, depth: 0 };
     let query = parser.or()?;
     parser.skip_spaces();

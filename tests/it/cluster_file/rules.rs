@@ -651,8 +651,8 @@ job = "1"
 steps = []
 "#,
         expect![[r#"
-            9:19: load[0].jobs_per_second: jobs_per_second and steps exclude each other: write one of them
-            11:1: load[1].jobs_per_second: jobs_per_second or steps is missing
+            9:19: load[0].jobs_per_second: jobs_per_second, steps, sine and trace exclude each other: write one of them
+            11:1: load[1].jobs_per_second: jobs_per_second, steps, sine or trace is missing
             13:7: load[1].job: a job is one line
             14:12: load[1].arrivals: "steady" is not valid here: "constant" or "poisson"
             18:77: load[2].steps[1].jobs_per_second: 1e3 is not a number from 0 up, written as in 2 or 0.5
@@ -935,7 +935,60 @@ managed_termination_protection = "ENABLED"
             15:48: capacity_provider[0].auto_scaling_group.lifecycle_hooks[1].lifecycle_transition: "launch" is not valid here: "autoscaling:EC2_INSTANCE_LAUNCHING" or "autoscaling:EC2_INSTANCE_TERMINATING"
             17:30: capacity_provider[0].auto_scaling_group.warm_pool.pool_state: "Idle" is not valid here: "Stopped", "Running" or "Hibernated"
             17:38: capacity_provider[0].auto_scaling_group.warm_pool.reuse: unknown key `reuse`
-              help: the keys here are min_size, max_group_prepared_capacity and pool_state"#]],
+              help: the keys here are min_size, max_group_prepared_capacity, pool_state and instance_reuse_policy"#]],
+    );
+}
+
+/// Claim: only burstable types have a credit specification. Method: each of its words on each kind of type, in both tables.
+#[test]
+fn credit_specification_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "burst"
+auto_scaling_group = { instance_type = "t3.micro", min_size = 0, max_size = 1, credit_specification = "standard" }
+[[capacity_provider]]
+name = "fixed"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, credit_specification = "unlimited" }
+[[container_instance]]
+instance_type = "t4g.small"
+credit_specification = "infinite"
+[[container_instance]]
+instance_type = "c7g.large"
+credit_specification = "standard"
+"#,
+        expect![[r#"
+            7:104: capacity_provider[1].auto_scaling_group.credit_specification: instance type "m7i.large" earns no CPU credits: only t2, t3, t3a and t4g do
+            10:24: container_instance[0].credit_specification: "infinite" is not valid here: "standard" or "unlimited"
+            13:24: container_instance[1].credit_specification: instance type "c7g.large" earns no CPU credits: only t2, t3, t3a and t4g do"#]],
+    );
+}
+
+/// Claim: a warm pool's instances are reused only without managed scaling; its policy and a refresh's choice for standby have their
+/// words. Method: each broken once.
+#[test]
+fn reuse_and_standby_rules() {
+    check(
+        r#"
+[[capacity_provider]]
+name = "asg"
+managed_scaling = {}
+  [capacity_provider.auto_scaling_group]
+  instance_type = "m7i.large"
+  min_size = 0
+  max_size = 1
+  default_instance_warmup = "soon"
+  warm_pool = { instance_reuse_policy = { reuse_on_scale_in = true, reuse = 1 } }
+[[instance_refresh]]
+capacity_provider = "asg"
+preferences = { standby_instances = "Refresh" }
+"#,
+        expect![[r#"
+            9:29: capacity_provider[0].auto_scaling_group.default_instance_warmup: "soon" is not a duration: write a number and a unit, as in "20s" or "1m 30s"
+            10:15: capacity_provider[0].auto_scaling_group.warm_pool: reuse_on_scale_in is not possible with managed scaling
+            10:69: capacity_provider[0].auto_scaling_group.warm_pool.instance_reuse_policy.reuse: unknown key `reuse`
+              help: did you mean `reuse_on_scale_in`?
+            13:37: instance_refresh[0].preferences.standby_instances: "Refresh" is not valid here: "Wait", "Ignore" or "Terminate""#]],
     );
 }
 
@@ -1085,5 +1138,88 @@ health_check = { command = ["CMD-SHELL", "probe | grep ok"] }
             10:92: task_definition[0].container[0].health_check.timeout: timeout 0s is not within the limits: 1ms to 60s
             20:17: task_definition[1].container[0].start_timeout: start_timeout 1s is not valid on Fargate: 2s to 120s
             21:28: task_definition[1].container[0].health_check.command: there is no shell among the guests, and "|" needs one"#]],
+    );
+}
+
+/// Claim: loads have one shape, and what is said beside it fits it. Method: each rule broken once.
+#[test]
+fn load_shape_rules() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[[load]]
+service = "web"
+job = "1"
+scale = 2
+sine = { mean = 2, amplitude = 3 }
+[[load]]
+service = "web"
+job = "1"
+trace = "none.csv"
+[[load]]
+service = "web"
+job = "1"
+sine = { mean = 2, amplitude = 1, period = "1h" }
+spikes = [{ at = "59m", duration = "2m", jobs_per_second = 4 }, { duration = "1m" }]
+"#,
+        expect![[r#"
+            9:9: load[0].scale: scale is for a load with a trace
+            10:32: load[0].sine.amplitude: amplitude is more than the mean: a rate is never below zero
+            14:9: load[1].trace: cannot read "/folder/none.csv": No such file or directory (os error 2)
+            19:18: load[2].spikes[0].at: a spike ends within the period of its load
+            19:65: load[2].spikes[1].at: `at` is missing
+            19:65: load[2].spikes[1].jobs_per_second: `jobs_per_second` is missing"#]],
+    );
+}
+
+/// Claim: modelled work says what it means. Method: each rule broken once.
+#[test]
+fn modelled_work_rules() {
+    check(
+        r#"
+[[task_definition]]
+family = "a"
+memory = "64"
+  [task_definition.simulation]
+  work = "imagined"
+  cpu = 2000
+  duration = { constant = "1s", exponential = { mean = "2s" } }
+  job_cpu = { log_normal = { median = "1s" } }
+  pull = { log_normal = { median = "2s", p99 = "1s" } }
+  memory = { empirical = "none.csv" }
+  crash = { probability = 1.5 }
+  [[task_definition.container]]
+  name = "main"
+[[task_definition]]
+family = "b"
+memory = "64"
+  [task_definition.simulation]
+  work = "executed"
+  stop = "1s"
+  [[task_definition.container]]
+  name = "main"
+[[task_definition]]
+family = "c"
+memory = "64"
+  [task_definition.simulation]
+  duration = "1s"
+  job_wait = "10ms"
+  [[task_definition.container]]
+  name = "main"
+"#,
+        expect![[r#"
+            6:10: task_definition[0].simulation.work: "imagined" is not valid here: "modelled" or "executed"
+            7:9: task_definition[0].simulation.cpu: cpu 2000 is more than one container can use: 0 to 1024
+            8:14: task_definition[0].simulation.duration: a distribution is one of constant, exponential, log_normal and empirical
+            9:28: task_definition[0].simulation.job_cpu.log_normal: log_normal needs median and p99, mean and sigma, or median and sigma
+            10:48: task_definition[0].simulation.pull.log_normal.p99: p99 is not below the median
+            11:26: task_definition[0].simulation.memory.empirical: cannot read "/folder/none.csv": No such file or directory (os error 2)
+            12:27: task_definition[0].simulation.crash.probability: a probability is from 0 to 1
+            20:10: task_definition[1].simulation.stop: stop describes modelled work, and work = "executed" is what the guest does
+            21:3: task_definition[1].container[0].image: `image` is missing
+            27:14: task_definition[2].simulation.duration: duration is for tasks without jobs, and job_cpu and job_wait for those that have some"#]],
     );
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::event::{
-    Deregistration, Event, OutageChange, Request, UpdateAutoScalingGroup, UpdateService,
+    Deregistration, Event, OutageChange, Request, StandbyCapacity, UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::model::auto_scaling_group::{
     AutoRollback, InstanceHealth, InstanceMaintenancePolicy, InstanceRefreshSpec, LaunchTemplate,
     LifecycleActionResult, LifecycleHook, LifecycleTransition, ManagedDraining, ManagedTerminationProtection,
-    ProtectedInstances, RefreshPreferences, RefreshStatus, ScaleInProtection, TerminationPolicy, WarmPool,
-    WarmPoolState,
+    ProtectedInstances, RefreshPreferences, RefreshStatus, ReuseOnScaleIn, ScaleInProtection, StandbyInstances,
+    TerminationPolicy, WarmPool, WarmPoolState,
 };
 use longshore::model::capacity::{
     AutoScalingGroup, CapacityProvider, ContainerInstanceStatus, FARGATE_SPOT, SpotDraining,
@@ -309,6 +309,56 @@ fn a_disconnected_agent_takes_nothing() {
     world.apply(Event::AgentConnected { instance: ContainerInstanceId(1) });
     let (tasks, _) = world.run_task(run("job", 1, on_ec2()));
     assert_eq!(tasks.len(), 1);
+}
+
+/// ecs-semantics §3.2: an instance that is terminated while its agent has no contact is not deregistered: it stays listed, without an
+/// agent, and takes nothing, until somebody deregisters it. Its group and its service replace what was there at once, and it is paid
+/// for no longer. One with contact is deregistered by its termination.
+#[test]
+fn termination_without_contact_does_not_deregister() {
+    let mut world = steady(plain(2), 2, 100, 200);
+    world.apply(Event::AgentDisconnected { instance: ContainerInstanceId(1) });
+    world.done(Request::TerminateInstance(ContainerInstanceId(1)));
+    world.run_until(200);
+    check(
+        &world.instances(),
+        &expect![[r#"
+        I1 ACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 101.000s
+        I2 ACTIVE in us-east-1b with 2 tasks, launched 0.000s registered 10.000s terminated -
+        I3 ACTIVE in us-east-1a with 1 tasks, launched 100.000s registered 110.000s terminated -
+    "#]],
+    );
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 web:1 STOPPED asg I1 created 20.000s started 21.000s stopping 100.000s stopped 101.000s TerminationNotice: Host EC2 (instance i-1) stopped/terminated
+        T2 web:1 RUNNING asg I2 created 20.000s started 21.000s
+        T3 web:1 RUNNING asg I2 created 100.000s started 101.000s
+        T4 web:1 RUNNING asg I3 created 180.000s started 181.000s
+    "#]],
+    );
+    let (_, failures) = world.run_task(run("job", 9, on_ec2()));
+    check(
+        &failures.join("\n"),
+        &expect![[r#"
+        I2 RESOURCE:CPU: 1024 CPU units are needed and 0 are left
+        I3 RESOURCE:CPU: 1024 CPU units are needed and 0 are left
+        I1 AGENT: its agent is disconnected"#]],
+    );
+    let instance = ContainerInstanceId(1);
+    world.apply(Event::AgentConnected { instance });
+    world.done(Request::DeregisterContainerInstance { instance, deregistration: Deregistration::WhenEmpty });
+    world.done(Request::TerminateInstance(ContainerInstanceId(2)));
+    world.run_until(210);
+    check(
+        &world.instances(),
+        &expect![[r#"
+        I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 101.000s
+        I2 INACTIVE in us-east-1b with 0 tasks, launched 0.000s registered 10.000s terminated 201.000s
+        I3 ACTIVE in us-east-1a with 2 tasks, launched 100.000s registered 110.000s terminated -
+        I4 ACTIVE in us-east-1b with 1 tasks, launched 200.000s registered 210.000s terminated -
+    "#]],
+    );
 }
 
 /// Scale-in of a group of two busy instances by one, under the four combinations of ecs-semantics §6.4.
@@ -681,8 +731,12 @@ fn a_scale_out_takes_from_the_warm_pool_first() {
 #[test]
 fn a_running_warm_pool_starts_at_once() {
     let pooled = |group: &mut AutoScalingGroup| {
-        group.warm_pool =
-            Some(WarmPool { min_size: 1, max_group_prepared_capacity: Some(0), pool_state: WarmPoolState::Running });
+        group.warm_pool = Some(WarmPool {
+            min_size: 1,
+            max_group_prepared_capacity: Some(0),
+            pool_state: WarmPoolState::Running,
+            ..WarmPool::default()
+        });
     };
     let mut world = World::new(&of(group(plain(1), pooled)));
     world.run_until(50);
@@ -1092,4 +1146,220 @@ image_id = "ami-2"
         I10 v2 InService ACTIVE Unprotected with 0 tasks
     "#]],
     );
+}
+
+/// ecs-semantics §9.2: an instance on standby runs and is paid for and does not count; the group launches another for it, or desires
+/// less. It counts again when it leaves standby, and the bounds hold both ways.
+#[test]
+fn standby_takes_instances_out_of_service_and_back() {
+    let mut world = World::new(&of(group(plain(2), |group| (group.min_size, group.max_size) = (1, 3))));
+    world.run_until(20);
+    let enter = |world: &mut World, id: u64, capacity| {
+        let (capacity_provider, instances) = ("asg".into(), vec![ContainerInstanceId(id)]);
+        world.request(Request::EnterStandby { capacity_provider, instances, capacity }).map(drop)
+    };
+    let exit = |world: &mut World, id: u64| {
+        let (capacity_provider, instances) = ("asg".into(), vec![ContainerInstanceId(id)]);
+        world.request(Request::ExitStandby { capacity_provider, instances }).map(drop)
+    };
+    enter(&mut world, 1, StandbyCapacity::Kept).unwrap();
+    world.run_until(40);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 Standby ACTIVE Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 0 tasks
+        I3 v1 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    enter(&mut world, 2, StandbyCapacity::Decremented).unwrap();
+    world.run_until(60);
+    let refused = [
+        enter(&mut world, 3, StandbyCapacity::Decremented),
+        enter(&mut world, 1, StandbyCapacity::Kept),
+        exit(&mut world, 3),
+    ];
+    check(
+        &refused.map(|refusal| format!("{}\n", refusal.unwrap_err())).concat(),
+        &expect![[r#"
+        1 instances on standby would leave a desired capacity of 0, below the minimum of 1
+        The instance i-071bb54d8d101b5b9 is not part of the group, or not in InService state
+        The instance i-037688dadcab79996 is not part of the group, or not in Standby state
+    "#]],
+    );
+    exit(&mut world, 1).unwrap();
+    exit(&mut world, 2).unwrap();
+    world.run_until(80);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 InService ACTIVE Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 0 tasks
+        I3 v1 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+    enter(&mut world, 1, StandbyCapacity::Kept).unwrap();
+    world.run_until(100);
+    check(
+        &exit(&mut world, 1).unwrap_err().to_string(),
+        &expect!["the instances would make a desired capacity of 4, above the maximum of 3"],
+    );
+    // It is a container instance all the while: ECS places tasks there.
+    let tasks = world.run_task(run("job", 8, on_ec2())).0;
+    let on_standby =
+        |task: &TaskId| world.plane.state().tasks[task].task.container_instance == Some(ContainerInstanceId(1));
+    assert!(tasks.iter().any(on_standby));
+    world.apply(Event::InstanceHealth { instance: ContainerInstanceId(1), health: InstanceHealth::Impaired });
+    world.run_until(200);
+    assert_eq!(world.plane.state().capacity_providers["asg"].standby.len(), 1, "its health is not looked at");
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        20.000s asg 2 -> 2: instance i-1 enters standby
+        40.000s asg 2 -> 2: instance i-2 enters standby
+        40.000s asg 2 -> 1: instances entered standby
+        60.000s asg 1 -> 1: instance i-1 leaves standby
+        60.000s asg 1 -> 2: instances left standby
+        60.000s asg 2 -> 2: instance i-2 leaves standby
+        60.000s asg 2 -> 3: instances left standby
+        80.000s asg 3 -> 3: instance i-1 enters standby
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4, StandbyInstances: a refresh waits an hour for them and fails, ignores them, or terminates them.
+#[test]
+fn a_refresh_waits_for_instances_on_standby_ignores_or_ends_them() {
+    let mut text = String::new();
+    for standby_instances in [StandbyInstances::Wait, StandbyInstances::Ignore, StandbyInstances::Terminate] {
+        let mut world = World::new(&of(plain(2)));
+        world.run_until(20);
+        world.done(Request::EnterStandby {
+            capacity_provider: "asg".into(),
+            instances: vec![ContainerInstanceId(1)],
+            capacity: StandbyCapacity::Decremented,
+        });
+        refresh(&mut world, 2, RefreshPreferences { standby_instances, ..RefreshPreferences::default() });
+        world.run_for(200);
+        text += &format!("{standby_instances:?}: {}", progress(&world));
+        world.run_for(4000);
+        text += &format!(", then {}\n{}", progress(&world), lifecycles(&world));
+    }
+    check(
+        &text,
+        &expect![[r#"
+        Wait: InProgress 50%, then Failed 50%
+        I1 v1 Standby ACTIVE Unprotected with 0 tasks
+        I3 v2 InService ACTIVE Unprotected with 0 tasks
+        Ignore: Successful 100%, then Successful 100%
+        I1 v1 Standby ACTIVE Unprotected with 0 tasks
+        I3 v2 InService ACTIVE Unprotected with 0 tasks
+        Terminate: Successful 100%, then Successful 100%
+        I3 v2 InService ACTIVE Unprotected with 0 tasks
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.1, DefaultInstanceWarmup: managed scaling does not scale in while an instance has been in service for less.
+#[test]
+fn scale_in_waits_for_the_default_warm_up() {
+    let mut text = String::new();
+    for warmup in [None, Some(secs(3600))] {
+        let mut asg = provider("asg", 0, 4);
+        asg.auto_scaling_group.default_instance_warmup = warmup;
+        asg.auto_scaling_group.desired_capacity = Some(2);
+        let mut world = World::new(&of(asg));
+        world.run_until(7200);
+        text += &format!("{warmup:?}:\n{}", world.group_activities());
+    }
+    check(
+        &text,
+        &expect![[r#"
+        None:
+        900.000s asg 2 -> 1: CapacityProviderReservation is 0% (0 needed, 2 present) against a target of 100%: scale-in to 1
+        900.000s asg 1 -> 1: instance i-1 goes: the group has more instances than it desires
+        960.000s asg 1 -> 0: CapacityProviderReservation is 0% (0 needed, 1 present) against a target of 100%: scale-in to 0
+        960.000s asg 0 -> 0: instance i-2 goes: the group has more instances than it desires
+        Some(3600s):
+        3660.000s asg 2 -> 1: CapacityProviderReservation is 0% (0 needed, 2 present) against a target of 100%: scale-in to 1
+        3660.000s asg 1 -> 1: instance i-1 goes: the group has more instances than it desires
+        3720.000s asg 1 -> 0: CapacityProviderReservation is 0% (0 needed, 1 present) against a target of 100%: scale-in to 0
+        3720.000s asg 0 -> 0: instance i-2 goes: the group has more instances than it desires
+    "#]],
+    );
+}
+
+/// ecs-semantics §9.4, InstanceWarmup: the group's default warm-up when the refresh names none, before the health check grace period.
+#[test]
+fn a_refresh_takes_the_default_warm_up() {
+    let warm = |group: &mut AutoScalingGroup| {
+        group.health_check_grace_period = secs(10);
+        group.default_instance_warmup = Some(secs(300));
+    };
+    let mut world = World::new(&of(group(plain(1), warm)));
+    world.run_until(20);
+    refresh(&mut world, 2, RefreshPreferences::default());
+    // The replacement is in service at 30 s.
+    world.run_until(329);
+    check(&progress(&world), &expect!["InProgress 0%"]);
+    world.run_until(331);
+    check(&progress(&world), &expect!["Successful 100%"]);
+}
+
+/// ecs-semantics §9.5: with reuse on scale-in an instance that is scaled in drains and goes back to the pool, is not paid for there,
+/// registers anew when it is needed, and its second start is billed by itself (§8.3).
+#[test]
+fn a_scale_in_returns_instances_to_the_warm_pool() {
+    let reusing = |group: &mut AutoScalingGroup| {
+        group.max_size = 2;
+        group.warm_pool = Some(WarmPool { reuse: ReuseOnScaleIn::Yes, ..WarmPool::default() });
+    };
+    let mut world = steady(group(plain(2), reusing), 2, 50, 200);
+    let mut text = lifecycles(&world);
+    world.done(Request::UpdateService(Box::new(UpdateService {
+        service: "web".into(),
+        desired_count: Some(1),
+        ..UpdateService::default()
+    })));
+    world.run_until(110);
+    set_desired(&mut world, 1);
+    for moment in [110, 200] {
+        world.run_until(moment);
+        text += &format!("{}\n{}", world.now, lifecycles(&world));
+    }
+    set_desired(&mut world, 2);
+    world.run_until(300);
+    text += &format!("{}\n{}", world.now, lifecycles(&world));
+    check(
+        &text,
+        &expect![[r#"
+        I1 v1 InService ACTIVE Unprotected with 1 tasks
+        I2 v1 InService ACTIVE Unprotected with 1 tasks
+        110.000s
+        I1 v1 Terminating:Wait DRAINING Unprotected with 1 tasks
+        I2 v1 InService ACTIVE Unprotected with 1 tasks
+        200.000s
+        I1 v1 Warmed:Stopped REGISTERING Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 1 tasks
+        300.000s
+        I1 v1 InService ACTIVE Unprotected with 0 tasks
+        I2 v1 InService ACTIVE Unprotected with 1 tasks
+    "#]],
+    );
+    check(
+        &world.group_activities(),
+        &expect![[r#"
+        110.000s asg 2 -> 1: the desired capacity was set
+        110.000s asg 1 -> 1: instance i-1 drains before it goes: the group has more instances than it desires
+        153.000s asg 1 -> 1: instance i-1 goes back to the warm pool
+        200.000s asg 1 -> 2: the desired capacity was set
+    "#]],
+    );
+    let starts = world
+        .actions
+        .iter()
+        .flatten()
+        .filter(|action| matches!(action, Action::Meter(MeteringFact::InstanceStarted { start: 2, .. })));
+    assert_eq!(starts.count(), 1);
+    assert_eq!(world.plane.state().container_instances.len(), 2, "no other instance was launched");
 }

@@ -1,0 +1,84 @@
+//! Lines for surplus CPU credits: a line for each family of burstable types, shared out to those whose tasks were on the instances.
+//!
+//! An instance's surplus goes to its tasks alone, in the ratio of their parts of it: idle capacity spends no credits. *Ours:* AWS'
+//! bill stops at the family.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Billing, InstanceShare, SECONDS_PER_HOUR};
+use crate::metering::bill::{BillLine, BillUnit};
+use crate::metering::ledger::{Ledger, NANOS_PER_SECOND};
+use crate::metering::quantity::{Quantity, apportion};
+use crate::model::cpu_credits::BurstFamily;
+
+/// Surplus of the instances of one family.
+#[derive(Default)]
+struct FamilySurplus {
+    nanos: u128,
+    /// By group index.
+    by_group: BTreeMap<usize, u128>,
+    /// Of instances on which no task is known, by capacity provider.
+    by_nobody: BTreeMap<Option<Arc<str>>, u128>,
+}
+
+impl Billing<'_> {
+    /// **Source:** EC2 user guide, burstable instances in unlimited mode: a flat rate for each vCPU-hour.
+    pub(super) fn bill_surplus_credits(&mut self, ledger: &Ledger) {
+        for family in BurstFamily::ALL {
+            let surplus = surplus_of(ledger, family);
+            if surplus.nanos > 0 {
+                self.bill_family(family, &surplus);
+            }
+        }
+    }
+
+    fn bill_family(&mut self, family: BurstFamily, surplus: &FamilySurplus) {
+        let rate = self.book.surplus_rates.of(family);
+        let quantity = Quantity::new(surplus.nanos, NANOS_PER_SECOND * SECONDS_PER_HOUR);
+        let amount = quantity.times(rate);
+        self.lines.push(BillLine {
+            usage_type: self.book.cpu_credits_usage_type(family),
+            description: format!("Surplus CPU credits of {}", family.as_str()),
+            quantity,
+            unit: BillUnit::VcpuHours,
+            rate,
+            amount,
+        });
+        let amount: u128 = amount.0.unsigned_abs().into();
+        self.ec2.vcpu_nano_usd += amount;
+        let by_group = self.groups.iter().map(|(index, _)| surplus.by_group.get(index).copied().unwrap_or(0));
+        let weights: Vec<u128> = by_group.chain(surplus.by_nobody.values().copied()).collect();
+        let parts = apportion(amount, &weights);
+        let (group_parts, other_parts) = parts.split_at(self.groups.len());
+        for (cost, part) in self.costs.iter_mut().zip(group_parts) {
+            cost.nano_usd += part;
+        }
+        for (capacity_provider, part) in surplus.by_nobody.keys().zip(other_parts) {
+            self.idle.entry(capacity_provider.clone()).or_default().nano_usd += part;
+        }
+    }
+}
+
+fn surplus_of(ledger: &Ledger, family: BurstFamily) -> FamilySurplus {
+    let mut sum = FamilySurplus::default();
+    for instance in ledger.instances() {
+        let Some(start) = &instance.started else { continue };
+        if start.instance_type.burst.is_none_or(|burst| burst.family != family) {
+            continue;
+        }
+        let nanos: u128 = instance.surplus.values().map(|work| u128::from(work.0)).sum();
+        sum.nanos += nanos;
+        let share = InstanceShare::of(&start.instance_type);
+        let weights: Vec<u128> =
+            instance.reserved.values().map(|reserved| share.weight(reserved.unit_nanos, reserved.mib_nanos)).collect();
+        if weights.iter().all(|weight| *weight == 0) {
+            *sum.by_nobody.entry(start.capacity_provider.clone()).or_default() += nanos;
+            continue;
+        }
+        for (index, part) in instance.reserved.keys().zip(apportion(nanos, &weights)) {
+            *sum.by_group.entry(*index).or_default() += part;
+        }
+    }
+    sum
+}
