@@ -55,7 +55,7 @@ pub struct BillLine {
     pub description: String,
     /// What was paid for: a size on Fargate, an instance on EC2.
     pub launch_type: LaunchType,
-    /// How. Storage of Fargate costs the same either way and is one line, on-demand.
+    /// How. Storage of Fargate and surplus CPU credits cost the same either way and are one line, on-demand.
     pub purchase_option: PurchaseOption,
     /// How much, exactly.
     pub quantity: Quantity,

@@ -19,13 +19,62 @@ pub enum Unit {
     PerSecond,
 }
 
-/// The ticks of an axis from zero on.
+/// An axis and its ticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axis {
-    /// The axis' end.
-    pub top: i64,
-    /// Where it has ticks, the first at zero.
+    /// Its scale.
+    pub scale: Scale,
+    /// Where it has ticks: the first at its begin, and where values decide on it the last at its end.
     pub ticks: Vec<i64>,
+}
+
+/// How far along an axis a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal steps, from zero on.
+    Linear {
+        /// The value at its end.
+        end: i64,
+    },
+    /// Equal factors: what a few milliseconds are most of the time and minutes in a bad one is to be read in both.
+    Logarithmic {
+        /// The value at its begin, above zero.
+        begin: i64,
+        /// The value at its end.
+        end: i64,
+    },
+}
+
+impl Scale {
+    /// How far along a value is, of `length` in all. What is beyond an end is there.
+    pub fn position(self, value: i64, length: i64) -> i64 {
+        let (part, whole) = match self {
+            Scale::Linear { end } => (value.clamp(0, end), end),
+            Scale::Logarithmic { begin, end } => {
+                (log2(value.clamp(begin, end)) - log2(begin), (log2(end) - log2(begin)).max(1))
+            }
+        };
+        let rounded = (i128::from(part) * i128::from(length) * 2 + i128::from(whole)) / (i128::from(whole) * 2);
+        i64::try_from(rounded).expect("it is no more than the length")
+    }
+}
+
+/// The binary logarithm of a value above zero, in 4096ths.
+fn log2(value: i64) -> i64 {
+    let value = value.unsigned_abs().max(1);
+    let whole = value.ilog2();
+    // The mantissa, from one to two, in parts of 2^32; squaring it brings out a bit of the logarithm at a time.
+    let mut mantissa = (u128::from(value) << 32) >> whole;
+    let mut log = i64::from(whole);
+    for _ in 0..12 {
+        mantissa = (mantissa * mantissa) >> 32;
+        log *= 2;
+        if mantissa >> 33 != 0 {
+            mantissa >>= 1;
+            log += 1;
+        }
+    }
+    log
 }
 
 /// The most steps of an axis of values.
@@ -65,19 +114,98 @@ const TIME_STEPS: [i64; 23] = [
     90 * DAY,
 ];
 
+/// The ends and ticks of axes of durations.
+const DURATIONS: [i64; 40] = [
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    30 * SECOND,
+    MINUTE,
+    2 * MINUTE,
+    5 * MINUTE,
+    10 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    DAY,
+    2 * DAY,
+    5 * DAY,
+    10 * DAY,
+    30 * DAY,
+    100 * DAY,
+    1_000 * DAY,
+    10_000 * DAY,
+];
+/// Those of them that are left where all are too many.
+const COARSE_DURATIONS: [i64; 13] = [
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    SECOND,
+    10 * SECOND,
+    MINUTE,
+    10 * MINUTE,
+    HOUR,
+    10 * HOUR,
+    10 * DAY,
+];
+/// The most ticks of a logarithmic axis that names all of its steps.
+const TICKS_MAX: usize = 7;
+
 impl Axis {
-    /// An axis that reaches `greatest` in a few round steps.
-    pub fn of_values(unit: Unit, greatest: i64) -> Axis {
-        let greatest = greatest.max(1);
+    /// An axis for values, with round ticks around all of them.
+    pub fn of_values(unit: Unit, values: impl Iterator<Item = i64> + Clone) -> Axis {
+        let greatest = values.clone().max().unwrap_or_default().max(1);
+        if unit == Unit::Time {
+            return Axis::of_durations(values.filter(|value| *value > 0).min().unwrap_or(greatest), greatest);
+        }
         let fits = |step: &i64| greatest.div_euclid(*step) + i64::from(greatest % *step != 0) <= STEPS_MAX;
         let step = match unit {
-            Unit::Time if greatest > STEPS_MAX * SECOND => TIME_STEPS.into_iter().find(fits),
             Unit::Count | Unit::Number | Unit::Time | Unit::Dollars => round_steps(1).find(fits),
             Unit::Percent | Unit::PerSecond => round_steps(100).find(fits),
         };
         let step = step.unwrap_or(greatest);
         let steps = greatest.div_euclid(step) + i64::from(greatest % step != 0);
-        Axis { top: step.saturating_mul(steps), ticks: (0..=steps).map(|index| step.saturating_mul(index)).collect() }
+        let ticks: Vec<i64> = (0..=steps).map(|index| step.saturating_mul(index)).collect();
+        Axis { scale: Scale::Linear { end: step.saturating_mul(steps) }, ticks }
+    }
+
+    /// A logarithmic axis from one round time to another.
+    fn of_durations(least: i64, greatest: i64) -> Axis {
+        let from = DURATIONS.partition_point(|time| *time <= least).saturating_sub(1);
+        let to = DURATIONS.partition_point(|time| *time < greatest).min(DURATIONS.len() - 1).max(from + 1);
+        let scale = Scale::Logarithmic { begin: DURATIONS[from], end: DURATIONS[to] };
+        let fine = DURATIONS[from..=to].to_vec();
+        let ticks = if fine.len() <= TICKS_MAX {
+            fine
+        } else {
+            fine.into_iter().filter(|time| COARSE_DURATIONS.contains(time)).collect()
+        };
+        Axis { scale, ticks }
     }
 
     /// The ticks of time up to `until`.
@@ -87,7 +215,7 @@ impl Axis {
         let steps_of = |step: i64| until.div_euclid(step).unsigned_abs();
         let step = short.into_iter().chain(TIME_STEPS).find(|step| steps_of(*step) <= TIME_STEPS_MAX);
         let step = step.unwrap_or_else(|| (until / DAY / 8 + 1).saturating_mul(DAY));
-        Axis { top: until, ticks: (0..=until / step).map(|index| index * step).collect() }
+        Axis { scale: Scale::Linear { end: until }, ticks: (0..=until / step).map(|index| index * step).collect() }
     }
 }
 
@@ -179,10 +307,10 @@ mod tests {
 
     #[track_caller]
     fn check(unit: Unit, greatest: i64, ticks: &[&str]) {
-        let axis = Axis::of_values(unit, greatest);
+        let axis = Axis::of_values(unit, [0, greatest].into_iter());
         let texts: Vec<String> = axis.ticks.iter().map(|tick| unit.text(*tick)).collect();
         assert_eq!(texts, ticks);
-        assert!(axis.top >= greatest, "{axis:?} ends before {greatest}");
+        assert!(matches!(axis.scale, Scale::Linear { end } if end >= greatest), "{axis:?} ends before {greatest}");
     }
 
     /// Ticks are round, reach the greatest value, and say their unit.
@@ -193,12 +321,33 @@ mod tests {
         check(Unit::Count, 23, &["0", "5", "10", "15", "20", "25"]);
         check(Unit::Count, 9_999, &["0", "2,000", "4,000", "6,000", "8,000", "10,000"]);
         check(Unit::Percent, 62_000, &["0 %", "20 %", "40 %", "60 %", "80 %"]);
-        check(Unit::Time, 38_000_000, &["0", "10 ms", "20 ms", "30 ms", "40 ms"]);
-        check(Unit::Time, 6 * SECOND, &["0", "2 s", "4 s", "6 s"]);
-        check(Unit::Time, 100 * SECOND, &["0", "30 s", "1 m", "1 m 30 s", "2 m"]);
         check(Unit::Dollars, 1_700_000_000, &["$0.00", "$0.50", "$1.00", "$1.50", "$2.00"]);
         check(Unit::Dollars, 3_100_000, &["$0.00", "$0.001", "$0.002", "$0.003", "$0.004"]);
         check(Unit::PerSecond, 14_900, &["0/s", "5/s", "10/s", "15/s"]);
+    }
+
+    /// Durations have a logarithmic axis, whose ticks are all steps or every third.
+    #[test]
+    fn durations_are_scaled_by_factors() {
+        let ticks = |durations: &[i64]| {
+            let axis = Axis::of_values(Unit::Time, durations.iter().copied());
+            let Scale::Logarithmic { begin, end } = axis.scale else { panic!("{axis:?}") };
+            assert!(durations.iter().all(|duration| (begin..=end).contains(duration)), "{axis:?}");
+            axis.ticks.iter().map(|tick| Unit::Time.text(*tick)).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(ticks(&[23_000_000, 450_000_000]), "20 ms, 50 ms, 100 ms, 200 ms, 500 ms");
+        assert_eq!(ticks(&[SECOND]), "1 s, 2 s");
+        assert_eq!(ticks(&[3_000_000, 100 * SECOND]), "10 ms, 100 ms, 1 s, 10 s, 1 m");
+        assert_eq!(ticks(&[]), "1 µs, 2 µs");
+    }
+
+    /// Equal factors are equal steps, to the pixel.
+    #[test]
+    fn logarithms_are_even() {
+        let scale = Scale::Logarithmic { begin: 1_000_000, end: 1_000_000_000 };
+        let at =
+            [0, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, i64::MAX].map(|value| scale.position(value, 3_000));
+        assert_eq!(at, [0, 0, 1_000, 2_000, 3_000, 3_000]);
     }
 
     /// Ticks of time follow the clock and the calendar.

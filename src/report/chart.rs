@@ -77,7 +77,7 @@ pub const STYLE: &str = "\
 .m line{stroke-width:1;stroke-dasharray:2 3}
 .m.start line,.m.start path{stroke:var(--c4)}.m.done line,.m.done path{stroke:var(--c6)}.m.bad line,.m.bad path{stroke:var(--c5)}
 .m.start path{fill:var(--c4)}.m.done path{fill:var(--c6)}.m.bad path{fill:var(--c5)}
-.m.out path{fill:var(--soft)}.m.in path{fill:none;stroke:var(--soft)}
+.m.out path{fill:var(--soft)}.m.in path{fill:var(--bg);stroke:var(--soft)}
 .title{font:600 15px system-ui,sans-serif!important;fill:var(--ink)!important}
 .ground{fill:var(--bg)}
 ";
@@ -88,8 +88,8 @@ fn shape(kind: MarkKind) -> (&'static str, &'static str, bool) {
         MarkKind::DeploymentStarted => ("start", "M0-5L5 0L0 5L-5 0Z", true),
         MarkKind::DeploymentCompleted => ("done", "M-4 0A4 4 0 1 0 4 0A4 4 0 1 0-4 0Z", true),
         MarkKind::DeploymentFailed => ("bad", "M-4-4L4 4M4-4L-4 4", true),
-        MarkKind::ScaledOut | MarkKind::CapacityOut => ("out", "M0-4L4 3L-4 3Z", false),
-        MarkKind::ScaledIn | MarkKind::CapacityIn => ("in", "M0 4L4-3L-4-3Z", false),
+        MarkKind::ScaledOut | MarkKind::CapacityOut => ("out", "M0-4L3.5 2L-3.5 2Z", false),
+        MarkKind::ScaledIn | MarkKind::CapacityIn => ("in", "M0 4L3.5-2L-3.5-2Z", false),
         MarkKind::Alarm => ("bad", "M0-5L5 4L-5 4Z", true),
         MarkKind::Impaired => ("bad", "M-4-4H4V4H-4Z", true),
     }
@@ -129,19 +129,19 @@ impl Chart {
 /// The plot itself, to stand in an `svg` element whose content may be seen beyond its box.
 fn plot(chart: &Chart) -> String {
     let mut svg = String::new();
-    let greatest = chart.lines.iter().flat_map(|line| &line.values).flatten().max().copied().unwrap_or(0);
-    let values = Axis::of_values(chart.unit, greatest);
-    let up = |value: i64| i128::from(HEIGHT) - i128::from(value.max(0)) * i128::from(HEIGHT) / i128::from(values.top);
+    let drawn = chart.lines.iter().flat_map(|line| &line.values).flatten().copied();
+    let values = Axis::of_values(chart.unit, drawn);
+    let down = |value: i64| HEIGHT - values.scale.position(value, HEIGHT);
     for tick in &values.ticks {
-        let y = percent(u64::try_from(up(*tick)).unwrap_or(0) * 10);
-        let class = if *tick == 0 { "axis" } else { "g" };
+        let y = percent(down(*tick).unsigned_abs() * 10);
         let text = escaped(&chart.unit.text(*tick));
         let _ = write!(
             svg,
-            "<line class=\"{class}\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>\
+            "<line class=\"g\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>\
              <text x=\"-8\" y=\"{y}\" dy=\".35em\" text-anchor=\"end\">{text}</text>"
         );
     }
+    svg.push_str("<line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"100%\" y2=\"100%\"/>");
     let times = Axis::of_time(chart.until());
     for (index, tick) in times.ticks.iter().enumerate() {
         let at = Timestamp(tick.unsigned_abs());
@@ -160,7 +160,7 @@ fn plot(chart: &Chart) -> String {
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"100%\" height=\"100%\" preserveAspectRatio=\"none\" overflow=\"visible\">"
     );
     for line in &chart.lines {
-        let path = path(chart, line, &up);
+        let path = path(chart, line, &down);
         let _ = write!(svg, "<path class=\"{}\" d=\"{path}\"/>", class(line.look));
     }
     svg.push_str("</svg>");
@@ -190,7 +190,7 @@ fn class(look: Look) -> String {
 }
 
 /// A line's path: one `M` or `L` for each value that there is.
-fn path(chart: &Chart, line: &Line, up: &impl Fn(i64) -> i128) -> String {
+fn path(chart: &Chart, line: &Line, down: &impl Fn(i64) -> i64) -> String {
     let mut path = String::with_capacity(line.values.len() * 10);
     let mut is_drawn = false;
     let mut values = chart.times.iter().zip(&line.values).peekable();
@@ -199,7 +199,7 @@ fn path(chart: &Chart, line: &Line, up: &impl Fn(i64) -> i128) -> String {
             is_drawn = false;
             continue;
         };
-        let (x, y) = (chart.across(*at), up(*value));
+        let (x, y) = (chart.across(*at), down(*value));
         let _ = write!(path, "{}{x} {y}", if is_drawn { 'L' } else { 'M' });
         if !is_drawn && values.peek().is_none_or(|(_, next)| next.is_none()) {
             // One that stands alone is a dot.

@@ -110,9 +110,7 @@ impl Drawing<'_> {
         ];
         for ((name, part), colour) in parts.into_iter().zip(1..) {
             let line = self.line(name, Look::Solid(colour), |sample| Some(part(sample)));
-            if line.values.iter().flatten().any(|amount| *amount > 0) {
-                chart.lines.push(line);
-            }
+            chart.lines.extend(Some(line).filter(is_above_zero));
         }
         chart.lines.push(self.line("all", Look::Dashed(5), |sample| Some(sample.cost.total().0)));
         chart
@@ -142,9 +140,7 @@ impl Drawing<'_> {
         ];
         for (name, colour, part) in others {
             let line = self.line(name, Look::Solid(colour), |sample| count(part(sample)));
-            if line.values.iter().flatten().any(|number| *number > 0) {
-                chart.lines.push(line);
-            }
+            chart.lines.extend(Some(line).filter(is_above_zero));
         }
         for (provider, colour) in self.providers().zip([2, 5, 1]) {
             let name = format!("desired by {provider}");
@@ -268,7 +264,7 @@ impl Drawing<'_> {
     }
 
     fn latency(&self, name: &str, file: String) -> Chart {
-        let mut chart = self.chart(file, "Time of jobs from arrival to done", Unit::Time);
+        let mut chart = self.chart(file, "Time of jobs from arrival to done, logarithmic", Unit::Time);
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).ok();
         chart.lines = vec![
             self.service_line(name, "p99", Look::Solid(5), |service| nanos(service.jobs?.latency?.p99)),
@@ -283,8 +279,9 @@ impl Drawing<'_> {
         chart.lines = vec![
             self.rate(name, "arrived", Look::Dashed(2), |service| Some(service.jobs?.arrived)),
             self.rate(name, "done", Look::Solid(1), |service| Some(service.jobs?.done)),
-            self.rate(name, "rejected or lost", Look::Solid(5), |service| Some(service.jobs?.failed)),
         ];
+        let failed = self.rate(name, "rejected or lost", Look::Solid(5), |service| Some(service.jobs?.failed));
+        chart.lines.extend(Some(failed).filter(is_above_zero));
         chart
     }
 
@@ -309,4 +306,9 @@ impl Drawing<'_> {
         });
         Line { name: name.into(), look, values: values.collect() }
     }
+}
+
+/// Whether a line ever leaves the ground: those that don't say nothing that their absence does not.
+fn is_above_zero(line: &Line) -> bool {
+    line.values.iter().flatten().any(|value| *value > 0)
 }

@@ -26,7 +26,7 @@ dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12p
 dl div{border:1px solid var(--grid);border-radius:8px;padding:8px 12px}dt{color:var(--soft);font-size:13px}dd{margin:0;font-size:19px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));gap:8px 32px}
 figure{margin:16px 0 8px;min-width:0}figcaption{font-weight:600}
-.key{list-style:none;display:flex;flex-wrap:wrap;gap:0 14px;margin:2px 0 18px;padding:0;font-size:13px;color:var(--soft)}
+.key{list-style:none;display:flex;flex-wrap:wrap;gap:0 14px;margin:2px 0 22px;padding:0;font-size:13px;color:var(--soft)}
 .key li{display:flex;align-items:center;gap:5px}
 .box{padding:0 14px 30px 66px}.box svg.plot{display:block;width:100%;height:210px;overflow:visible}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}
