@@ -8,6 +8,7 @@ use super::alarms::{STATISTICS, read_metric};
 use super::keys::{
     AUTO_SCALING, CUSTOMIZED_METRIC, SCHEDULED_ACTION, STEP_ADJUSTMENT, STEP_SCALING, SUSPENDED_STATE, TARGET_TRACKING,
 };
+use super::metric_math::read_metric_math;
 use super::reader::{Table, Value, Words, quoted};
 use crate::model::alarm::Statistic;
 use crate::model::scaling::{
@@ -30,10 +31,18 @@ const METRICS: Words<MetricWord> = Words {
     available: &[
         ("ECSServiceAverageCPUUtilization", MetricWord::Predefined(PredefinedMetric::AverageCpuUtilization)),
         ("ECSServiceAverageMemoryUtilization", MetricWord::Predefined(PredefinedMetric::AverageMemoryUtilization)),
+        (
+            "ECSServiceAverageCPUUtilizationHighResolution",
+            MetricWord::Predefined(PredefinedMetric::AverageCpuUtilizationHighResolution),
+        ),
+        (
+            "ECSServiceAverageMemoryUtilizationHighResolution",
+            MetricWord::Predefined(PredefinedMetric::AverageMemoryUtilizationHighResolution),
+        ),
         ("ALBRequestCountPerTarget", MetricWord::RequestCount),
         (CUSTOMIZED, MetricWord::Customized),
     ],
-    planned: &["ECSServiceAverageCPUUtilizationHighResolution", "ECSServiceAverageMemoryUtilizationHighResolution"],
+    planned: &[],
 };
 
 const ADJUSTMENT_TYPES: Words<AdjustmentType> = Words {
@@ -160,6 +169,9 @@ fn read_tracked_metric(
                 );
                 return None;
             };
+            if table.has("metrics") {
+                return read_metric_math(&table).map(|math| TrackedMetric::Math(Box::new(math)));
+            }
             let metric = read_metric(&table);
             let statistic = table.need("statistic").and_then(|value| value.word(&STATISTICS));
             Some(TrackedMetric::Customized { metric: metric?, statistic: statistic? })

@@ -58,6 +58,11 @@ pub const TABLES: &[&TableKeys] = &[
     &SUSPENDED_STATE,
     &TARGET_TRACKING,
     &CUSTOMIZED_METRIC,
+    &METRIC_QUERY,
+    &METRIC_STAT,
+    &QUERIED_METRIC,
+    &MONITORING,
+    &METRIC_CONFIGURATION,
     &STEP_SCALING,
     &STEP_ADJUSTMENT,
     &SCHEDULED_ACTION,
@@ -423,6 +428,7 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "auto_scaling",
         "tags",
         "propagate_tags",
+        "monitoring",
     ],
     planned: &[
         "deployment_controller",
@@ -436,6 +442,15 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "volume_configurations",
         "vpc_lattice_configurations",
     ],
+};
+
+pub(super) const MONITORING: TableKeys =
+    TableKeys { table: "service.monitoring", keys: &["metric_configurations"], planned: &[] };
+
+pub(super) const METRIC_CONFIGURATION: TableKeys = TableKeys {
+    table: "service.monitoring.metric_configurations",
+    keys: &["metric_names", "resolution_seconds"],
+    planned: &[],
 };
 
 pub(super) const DEPLOYMENT_CONFIGURATION: TableKeys = TableKeys {
@@ -511,8 +526,26 @@ pub(super) const SUSPENDED_STATE: TableKeys = TableKeys {
 
 pub(super) const CUSTOMIZED_METRIC: TableKeys = TableKeys {
     table: "service.auto_scaling.target_tracking.customized_metric_specification",
-    keys: &["namespace", "metric_name", "dimensions", "statistic"],
-    planned: &["metrics", "unit"],
+    keys: &["namespace", "metric_name", "dimensions", "statistic", "metrics"],
+    planned: &["unit"],
+};
+
+pub(super) const METRIC_QUERY: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics",
+    keys: &["id", "label", "expression", "metric_stat", "return_data"],
+    planned: &[],
+};
+
+pub(super) const METRIC_STAT: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat",
+    keys: &["metric", "stat"],
+    planned: &["unit"],
+};
+
+pub(super) const QUERIED_METRIC: TableKeys = TableKeys {
+    table: "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric",
+    keys: &["namespace", "metric_name", "dimensions"],
+    planned: &[],
 };
 
 pub(super) const STEP_SCALING: TableKeys = TableKeys {

@@ -32,6 +32,8 @@ mod launch;
 mod load_shapes;
 mod loads;
 mod messages;
+mod metric_math;
+mod monitoring;
 mod paths;
 mod reader;
 mod references;

@@ -7,6 +7,7 @@ use super::deployment::read_deployment_configuration;
 use super::document::{Asked, Read};
 use super::keys::SERVICE;
 use super::launch::{SERVICE_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
+use super::monitoring::{check_resolutions, read_monitoring};
 use super::reader::Table;
 use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
 use super::tags::read_tags;
@@ -49,8 +50,10 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             tags: read_tags(&at),
             health_check_grace_period: read_grace_period(&at),
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
+            monitoring: read_monitoring(&at),
         };
         apply_scheduling(&at, &mut spec);
+        check_resolutions(&at, spec.monitoring, spec.auto_scaling.as_ref());
         spec
     });
     Asked { read: Read { item, at, soundness }, strategy: launch.items }

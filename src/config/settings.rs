@@ -18,8 +18,12 @@ const CPU_BASES: Words<CpuBasis> =
 const CLUSTER_SETTINGS: Words<()> = Words { available: &[("containerInsights", ())], planned: &[] };
 
 const CONTAINER_INSIGHTS: Words<ContainerInsights> = Words {
-    available: &[("disabled", ContainerInsights::Disabled), ("enabled", ContainerInsights::Enabled)],
-    planned: &["enhanced"],
+    available: &[
+        ("disabled", ContainerInsights::Disabled),
+        ("enabled", ContainerInsights::Enabled),
+        ("enhanced", ContainerInsights::Enhanced),
+    ],
+    planned: &[],
 };
 
 /// `[cluster]`: name and region. Its default strategy is read by [`super::launch`].

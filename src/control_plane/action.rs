@@ -227,6 +227,8 @@ pub enum Notification {
         event: ServiceActionEvent,
         /// The detail's reason, as in `RESOURCE:MEMORY`.
         reason: Option<Arc<str>>,
+        /// What else it is about.
+        subjects: ServiceActionSubjects,
     },
     /// An EventBridge event `ECS Deployment State Change`. **Source:** ecs-semantics §10.3.
     DeploymentStateChange {
@@ -272,6 +274,21 @@ pub enum Notification {
         /// Why: the metric and its target.
         reason: Arc<str>,
     },
+}
+
+/// What an `ECS Service Action` is about beside its service: each event names what belongs to it, and nothing else.
+/// **Source:** ecs-semantics §10.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceActionSubjects {
+    /// The desired count that was set.
+    pub desired_count: Option<u32>,
+    /// The capacity providers that are steady, or without room.
+    pub capacity_providers: Vec<Arc<str>>,
+    /// The instances whose tasks are not where they may be.
+    pub container_instances: Vec<ContainerInstanceId>,
+    /// The tasks that are stopped.
+    pub tasks: Vec<TaskId>,
 }
 
 /// Names of `ECS Service Action` events. **Source:** ecs-semantics §10.3.

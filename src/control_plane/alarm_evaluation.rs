@@ -44,7 +44,14 @@ pub fn evaluate(alarm: &MetricAlarm, datapoints: &[Option<i64>]) -> Option<Verdi
         MissingData::Ignore | MissingData::NotBreaching => verdict(breaching >= needed),
         MissingData::Breaching => verdict(breaching + missing >= needed),
     };
-    Some(Verdict { state, reason: reason(alarm, state, considered, missing) })
+    Some(Verdict { state, reason: explain(alarm, state, considered, missing) })
+}
+
+/// Why an alarm is in a state that somebody else has found for its last datapoints, oldest first: its evaluation periods.
+pub fn reason(alarm: &MetricAlarm, state: AlarmState, datapoints: &[Option<i64>]) -> String {
+    let latest = datapoints.iter().rev().enumerate();
+    let known: Vec<(usize, i64)> = latest.filter_map(|(index, value)| Some((index + 1, (*value)?))).collect();
+    explain(alarm, state, &known, datapoints.len() - known.len())
 }
 
 fn verdict(is_alarm: bool) -> AlarmState {
@@ -60,7 +67,7 @@ fn compare(comparison: Comparison, value: i64, threshold: i64) -> bool {
     }
 }
 
-fn reason(alarm: &MetricAlarm, state: AlarmState, considered: &[(usize, i64)], missing: usize) -> String {
+fn explain(alarm: &MetricAlarm, state: AlarmState, considered: &[(usize, i64)], missing: usize) -> String {
     let relation = match alarm.comparison {
         Comparison::GreaterThan => "greater than",
         Comparison::GreaterThanOrEqual => "greater than or equal to",

@@ -20,14 +20,12 @@ const EVALUATION_PERIODS_MAX: u32 = 10_080;
 impl ControlPlane {
     /// Makes an alarm or changes one, which keeps its state. **Source:** CloudWatch, PutMetricAlarm.
     pub(super) fn put_metric_alarm(&mut self, spec: MetricAlarm) -> Result<Response, RequestError> {
+        self.check_not_of_policy(&spec.name)?;
         self.check_alarm(&spec)?;
         match self.state.alarms.get_mut(&spec.name) {
             Some(alarm) => alarm.spec = spec,
             None => {
-                let name = spec.name.clone();
-                let reason = "Unchecked: Initial alarm creation".into();
-                let alarm = Alarm { spec, state: AlarmState::default(), since: self.now, reason };
-                self.state.alarms.insert(name, alarm);
+                self.state.alarms.insert(spec.name.clone(), Alarm::new(spec, self.now));
             }
         }
         Ok(Response::Done)
@@ -60,6 +58,7 @@ impl ControlPlane {
 
     /// Deletes an alarm. Policies that name it are not called any more. **Source:** CloudWatch, DeleteAlarms.
     pub(super) fn delete_alarm(&mut self, name: &Arc<str>) -> Result<Response, RequestError> {
+        self.check_not_of_policy(name)?;
         match self.state.alarms.remove(name) {
             Some(_) => Ok(Response::Done),
             None => Err(RequestError::InvalidParameter(format!("there is no alarm named {name}"))),
@@ -73,6 +72,7 @@ impl ControlPlane {
         state: AlarmState,
         reason: &str,
     ) -> Result<Response, RequestError> {
+        self.check_not_of_policy(name)?;
         if !self.state.alarms.contains_key(name) {
             return Err(RequestError::InvalidParameter(format!("there is no alarm named {name}")));
         }
@@ -80,7 +80,7 @@ impl ControlPlane {
         Ok(Response::Done)
     }
 
-    /// Evaluates every alarm over the periods that are over at `until`.
+    /// Evaluates every alarm over the periods that are over at `until`, those of policies apart.
     ///
     /// *Ours:* an alarm whose metric has never had a datapoint is left as it is, so that it can be set by hand where nothing is
     /// measured; CloudWatch would fall back to INSUFFICIENT_DATA.
@@ -88,10 +88,11 @@ impl ControlPlane {
         let names: Vec<Arc<str>> = self.state.alarms.keys().cloned().collect();
         for name in names {
             let alarm = &self.state.alarms[&name];
-            if !self.state.metrics.has(&alarm.spec.metric) {
+            if alarm.policy_of.is_some() || !self.state.metrics.has(&alarm.spec.metric) {
                 continue;
             }
-            let datapoints = datapoints(&self.state.metrics, &alarm.spec, until);
+            let count = alarm.spec.evaluation_periods.saturating_add(EXTRA_DATAPOINTS);
+            let datapoints = last_datapoints(&self.state.metrics, &alarm.spec, until, count);
             if let Some(Verdict { state, reason }) = evaluate(&alarm.spec, &datapoints) {
                 self.alarm_turns(&name, state, &reason);
             }
@@ -116,9 +117,13 @@ pub(super) fn last_period_end(spec: &MetricAlarm, until: Timestamp) -> Timestamp
     Timestamp(until.0 - until.0 % width)
 }
 
-/// An alarm's last datapoints, oldest first.
-fn datapoints(metrics: &MetricStore, spec: &MetricAlarm, until: Timestamp) -> Vec<Option<i64>> {
-    let count = spec.evaluation_periods.saturating_add(EXTRA_DATAPOINTS);
+/// An alarm's last `count` datapoints, oldest first.
+pub(super) fn last_datapoints(
+    metrics: &MetricStore,
+    spec: &MetricAlarm,
+    until: Timestamp,
+    count: u32,
+) -> Vec<Option<i64>> {
     let width = u64::try_from(spec.period.as_nanos()).unwrap_or(u64::MAX).max(1);
     let end = last_period_end(spec, until);
     let first = Timestamp(end.0.saturating_sub(width.saturating_mul(count.into())));

@@ -120,10 +120,11 @@ impl ControlPlane {
             None => {
                 let resource_id: Arc<str> = format!("service/{}/{name}", self.name).into();
                 self.state.deregistered_targets.remove(name);
-                self.state.scalable_targets.insert(name.clone(), ScalableTarget::new(resource_id, settings));
+                self.state.scalable_targets.insert(name.clone(), ScalableTarget::new(resource_id, self.ids, settings));
             }
         }
         self.keep_settings(name);
+        self.keep_policy_alarms(name);
         self.plan_actions(name);
         Ok(Response::Done)
     }
@@ -144,6 +145,7 @@ impl ControlPlane {
         }
         self.followed.remove(name);
         self.keep_settings(name);
+        self.keep_policy_alarms(name);
         self.plan_actions(name);
     }
 

@@ -410,6 +410,7 @@ impl ClusterDiff {
                 &was.availability_zone_rebalancing,
                 &is.availability_zone_rebalancing,
             ),
+            monitoring: changed(&was.monitoring, &is.monitoring),
             ..UpdateService::default()
         };
         if update != (UpdateService { service: is.name.clone(), ..UpdateService::default() }) {
@@ -441,6 +442,7 @@ impl ClusterDiff {
         rest.scheduling_strategy = was.scheduling_strategy;
         rest.availability_zone_rebalancing = was.availability_zone_rebalancing;
         rest.propagate_tags = was.propagate_tags;
+        rest.monitoring = was.monitoring;
         rest.health_check_grace_period = was.health_check_grace_period;
         if rest != *was {
             self.refuse(format!("service {}: a key", is.name), RECREATE);

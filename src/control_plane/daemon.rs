@@ -11,12 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::ServiceActionEvent;
 use super::deployment::Bounds;
 use super::event::UpdateService;
 use super::placement::PlacementFailure;
 use super::request_error::RequestError;
-use super::service_events::Complaint;
 use super::state::{
     ClusterState, DecisionBasis, Deployment, PlacementRules, Registered, ReplaceCause, RolloutState, Service,
     ServiceStatus,
@@ -238,8 +236,7 @@ impl ControlPlane {
             self.disturb(name);
         }
         if !plan.violating.is_empty() {
-            let reason = Some("MemberOf placement constraint unsatisfied".into());
-            self.service_action(name, ServiceActionEvent::DaemonPlacementConstraintViolated, reason);
+            self.daemon_violates(name, &plan.violating);
         }
         let stops: Vec<TaskId> = plan.violating.iter().chain(&plan.leaving).copied().collect();
         self.stop_daemon_tasks(name, &shown_id, &stops);
@@ -282,7 +279,7 @@ impl ControlPlane {
             self.stop_task(*task, StopCode::ServiceSchedulerInitiated, &reason);
         }
         self.disturb(name);
-        self.service_event(name, &format!("has stopped {} running tasks: {}.", tasks.len(), self.task_list(tasks)));
+        self.tasks_stopped(name, tasks);
     }
 
     fn start_daemon_tasks(&mut self, name: &Arc<str>, new: &NewTask, lacking: &[ContainerInstanceId]) {
@@ -314,7 +311,7 @@ impl ControlPlane {
                 self.waiting.insert(name.clone());
                 let reason = failure.reason;
                 let failure = PlacementFailure { closest: Some((instance, reason)), failures: vec![failure] };
-                self.complain(name, Complaint::NoRoom(reason), &failure.service_event_reason(self.ids));
+                self.complain_of_no_room(name, &failure, None);
             }
         }
     }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::Deregistration;
+use super::placement::PlacementFailure;
 use super::request_error::RequestError;
 use super::state::ReplaceCause;
+use super::tasks::NewTask;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
 use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::ids::{ContainerInstanceId, TaskId};
@@ -215,8 +217,20 @@ impl ControlPlane {
         }
     }
 
+    /// Why no instance takes a task, those among them whose agents have no contact. **Source:** ecs-semantics §4.5, §5.11.
+    pub(super) fn explain_placement(&self, new: &NewTask) -> PlacementFailure {
+        let mut failure = self.placement.explain(&new.placement_request());
+        let disconnected = self.disconnected_failures(new.capacity_provider.as_ref());
+        // There are instances then, whatever is said of the cluster.
+        failure.failures.retain(|failure| failure.instance.is_some() || disconnected.is_empty());
+        let closest = disconnected.first().and_then(|first| Some((first.instance?, AGENT)));
+        failure.closest = failure.closest.or(closest);
+        failure.failures.extend(disconnected);
+        failure
+    }
+
     /// Why instances whose agents have no contact do not take a task. **Source:** ecs-semantics §4.5.
-    pub(super) fn disconnected_failures(&self, capacity_provider: Option<&Arc<str>>) -> Vec<Failure> {
+    fn disconnected_failures(&self, capacity_provider: Option<&Arc<str>>) -> Vec<Failure> {
         let instances = self.state.container_instances.values().filter(|instance| {
             instance.status == ContainerInstanceStatus::Active
                 && instance.agent == AgentConnection::Disconnected

@@ -471,6 +471,8 @@ pub struct UpdateService {
     pub health_check_grace_period: Option<Duration>,
     /// Whose tags tasks get that are started from here on.
     pub propagate_tags: Option<crate::model::service::PropagateTags>,
+    /// How fine its utilisation is measured.
+    pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
     /// `forceNewDeployment`.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::Response;
+use super::container_insights::InsightMeasures;
 use super::event::PutMetricData;
 use super::metrics::names::{self, AWS_ECS, CONTAINER_INSIGHTS};
 use super::metrics::reservation::{ClusterSums, percent};
@@ -19,6 +20,8 @@ use crate::model::alarm::MetricId;
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::ids::TaskId;
 use crate::model::metric::{MetricScript, StatisticSet};
+use crate::model::scaling::TrackedMetric;
+use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
 use crate::model::task::TaskStatus;
 use crate::model::units::Timestamp;
@@ -28,6 +31,10 @@ use crate::model::units::Timestamp;
 pub(super) struct Measures {
     /// The tasks of each service.
     services: BTreeMap<Arc<str>, TaskMetrics>,
+    /// What the parts of this metric period came to that are over, of services that are measured in parts.
+    parts: BTreeMap<Arc<str>, ClosedPeriod>,
+    /// Restarts and single tasks.
+    pub(super) insights: InsightMeasures,
     /// All tasks on EC2 instances.
     on_instances: TaskMetrics,
     /// Jobs that services have done.
@@ -48,6 +55,15 @@ impl Measures {
     /// A service of this name begins without a past.
     pub(super) fn begin_service(&mut self, name: &Arc<str>) {
         self.services.insert(name.clone(), TaskMetrics::default());
+        self.parts.remove(name);
+    }
+
+    /// Ends a part of the metric period for a service, and keeps what it came to for the end of the whole.
+    pub(super) fn close_part(&mut self, name: &Arc<str>) -> ClosedPeriod {
+        let Some(metrics) = self.services.get_mut(name) else { return ClosedPeriod::default() };
+        let closed = metrics.close_period();
+        self.parts.entry(name.clone()).or_default().add(&closed);
+        closed
     }
 }
 
@@ -63,6 +79,7 @@ impl ControlPlane {
         if task.container_instance.is_some() {
             self.measures.on_instances.add_sample(id, self.now, &task.usage, cpu, memory);
         }
+        self.measure_single_task(id);
     }
 
     /// A task is over. What it used up to its end still counts, if it ran.
@@ -140,22 +157,29 @@ impl ControlPlane {
         self.measures.services.retain(|name, _| state.services.contains_key(name));
         self.measures.jobs.retain(|name, _| state.services.contains_key(name));
         for (name, metrics) in &mut self.measures.services {
-            let closed = metrics.close_period();
             let service = &state.services[name];
-            found.extend(service_metrics(cluster, name, &closed));
+            let monitoring = service.spec.monitoring;
+            let parts = self.measures.parts.remove(name);
+            let mut closed = parts.unwrap_or_default();
+            if parts.is_none() || monitoring == Monitoring::default() {
+                closed.add(&metrics.close_period());
+            }
+            found.extend(service_metrics(cluster, name, &closed, |name| !monitoring.of(name).is_high()));
             if let Some(jobs) = self.measures.jobs.get_mut(name) {
                 let done = jobs.done - std::mem::replace(&mut jobs.counted, jobs.done);
                 found.extend(request_metrics(name, done, service.running_count()));
             }
-            if self.settings.container_insights == ContainerInsights::Enabled && service.status == ServiceStatus::Active
+            if self.settings.container_insights != ContainerInsights::Disabled
+                && service.status == ServiceStatus::Active
             {
                 found.extend(service_insights(cluster, service, &closed, self.settings.metric_period));
             }
         }
         let closed = self.measures.on_instances.close_period();
         found.extend(cluster_metrics(cluster, &cluster_sums(state), &closed, self.settings.metric_period));
-        if self.settings.container_insights == ContainerInsights::Enabled {
+        if self.settings.container_insights != ContainerInsights::Disabled {
             found.extend(cluster_insights(cluster, state));
+            found.extend(self.container_insights());
         }
         found.extend(self.measure_credits(from));
         self.put_all(from, found);
@@ -172,6 +196,22 @@ impl ControlPlane {
         self.put_all(from, found);
     }
 
+    /// Puts what the expressions of policies come to for the period that began at `from`. **Source:** ecs-semantics §7.2.
+    pub(super) fn measure_expressions(&mut self, from: Timestamp) {
+        let metrics = &self.state.metrics;
+        let (start, period) = (metrics.period_of(from), metrics.period());
+        let mut found = Vec::new();
+        for (name, target) in &self.state.scalable_targets {
+            for policy in &target.settings.target_tracking {
+                let TrackedMetric::Math(math) = &policy.metric else { continue };
+                if let Some(value) = math.value(|metric, what| metrics.statistic(metric, start, period, what)) {
+                    found.push((names::tracked(policy, &self.name, name).0, StatisticSet::of(value)));
+                }
+            }
+        }
+        self.put_all(from, found);
+    }
+
     fn put_all(&mut self, from: Timestamp, found: Vec<(MetricId, StatisticSet)>) {
         for (metric, samples) in found {
             if self.state.metrics.put(&metric, from, samples).is_err() {
@@ -185,15 +225,15 @@ impl ControlPlane {
 const DIMENSIONS_MAX: usize = 30;
 
 /// **Source:** ecs-semantics §7.6.
-fn service_metrics(
+pub(super) fn service_metrics(
     cluster: &str,
     service: &str,
     closed: &ClosedPeriod,
-) -> impl Iterator<Item = (MetricId, StatisticSet)> + use<> {
-    let id = |name| names::of_service(AWS_ECS, name, cluster, service);
-    let cpu = closed.datapoints.cpu.map(|samples| (id("CPUUtilization"), samples));
-    let memory = closed.datapoints.memory.map(|samples| (id("MemoryUtilization"), samples));
-    cpu.into_iter().chain(memory)
+    is_wanted: impl Fn(&str) -> bool,
+) -> Vec<(MetricId, StatisticSet)> {
+    let found = [("CPUUtilization", closed.datapoints.cpu), ("MemoryUtilization", closed.datapoints.memory)];
+    let wanted = found.into_iter().filter(|(name, _)| is_wanted(name));
+    wanted.filter_map(|(name, samples)| Some((names::of_service(AWS_ECS, name, cluster, service), samples?))).collect()
 }
 
 /// **Source:** ecs-semantics §7.2. Without a running task there is no target, and so no datapoint.

@@ -20,6 +20,7 @@ pub mod capacity_strategy;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
+mod container_insights;
 mod cpu_credits;
 mod daemon;
 pub mod deployment;
@@ -27,12 +28,14 @@ pub mod deployment_records;
 mod draining;
 pub mod event;
 pub mod faults;
+mod high_resolution;
 pub mod instance_refresh;
 mod launch_rate;
 pub mod lifecycle_hooks;
 mod measuring;
 pub mod metrics;
 pub mod placement;
+mod policy_alarms;
 mod provider_update;
 mod rebalancing;
 mod replacement;
@@ -44,6 +47,7 @@ pub mod scalable_target;
 mod scale_in;
 mod scaling;
 mod scheduled_scaling;
+mod service_actions;
 pub mod service_autoscaling;
 mod service_events;
 mod service_replacements;
@@ -126,6 +130,8 @@ pub struct ControlPlane {
     measures: Measures,
     /// Services whose scaling activity is under way.
     followed: BTreeSet<Arc<str>>,
+    /// Capacity providers that were steady when they were last looked at.
+    steady_providers: BTreeSet<Arc<str>>,
     /// The calendar time of the cluster's start.
     calendar_start: jiff::Timestamp,
     actions: Vec<Action>,
@@ -173,6 +179,7 @@ impl ControlPlane {
             credit_accounts: CreditAccounts::default(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
+            steady_providers: BTreeSet::new(),
             calendar_start,
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
@@ -263,6 +270,10 @@ impl ControlPlane {
                     // Periods keep to their grid; those that nobody woke for are left out.
                     let next = self.state.metrics.period_of(self.now) + self.settings.metric_period;
                     self.timers.set(next, Wakeup::MetricPeriod);
+                }
+                Wakeup::HighResolutionPeriod => {
+                    self.high_resolution_period_ended(due);
+                    self.watch_high_resolution();
                 }
                 Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
                 Wakeup::ProtectionEnds(service) => self.protection_ended(&service),

@@ -106,7 +106,7 @@ impl ControlPlane {
         }
         if !moving.is_empty() {
             self.rebalancing.remove(name);
-            self.service_action(name, ServiceActionEvent::RebalancingStopped, None);
+            self.service_action(name, ServiceActionEvent::RebalancingStopped, None, Default::default());
             self.dirty.insert(name.clone());
         }
     }
@@ -119,7 +119,7 @@ impl ControlPlane {
         if surplus.is_empty() {
             self.rebalancing.remove(name);
             if is_under_way {
-                self.service_action(name, ServiceActionEvent::RebalancingStopped, None);
+                self.service_action(name, ServiceActionEvent::RebalancingStopped, None, Default::default());
                 self.service_event(name, &format!("is AZ balanced with {}.", zone_list(&zones)));
             }
             return;
@@ -137,13 +137,13 @@ impl ControlPlane {
         if let Some(last) = last.filter(is_in_vain) {
             if is_under_way {
                 self.rebalancing.insert(name.clone(), LastMove { is_over: true, ..last });
-                self.service_action(name, ServiceActionEvent::RebalancingStopped, None);
+                self.service_action(name, ServiceActionEvent::RebalancingStopped, None, Default::default());
             }
             return;
         }
         self.rebalancing.insert(name.clone(), this);
         if !is_under_way {
-            self.service_action(name, ServiceActionEvent::RebalancingStarted, None);
+            self.service_action(name, ServiceActionEvent::RebalancingStarted, None, Default::default());
             let text = format!("is not AZ balanced with {}. AZ Rebalancing in progress.", zone_list(&zones));
             self.service_event(name, &text);
         }

@@ -304,11 +304,7 @@ impl ControlPlane {
                 }
                 // Nothing changes within a call that would make room for the rest.
                 Err(Unplaced::NoRoom) => {
-                    failures = self.placement.explain(&new.placement_request()).failures;
-                    let disconnected = self.disconnected_failures(new.capacity_provider.as_ref());
-                    // There are instances then, whatever is said of the cluster.
-                    failures.retain(|failure| failure.instance.is_some() || disconnected.is_empty());
-                    failures.extend(disconnected);
+                    failures = self.explain_placement(&new).failures;
                     break;
                 }
                 Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {

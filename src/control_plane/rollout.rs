@@ -347,7 +347,7 @@ impl ControlPlane {
                 controller.explained_at = None;
             }
             self.service_event(name, "has reached a steady state.");
-            self.service_action(name, ServiceActionEvent::SteadyState, None);
+            self.service_action(name, ServiceActionEvent::SteadyState, None, Default::default());
         }
     }
 

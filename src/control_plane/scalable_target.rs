@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::service_autoscaling::ServiceScaler;
+use crate::model::ids::IdForm;
 use crate::model::scaling::{ActivityRecord, ActivityStatus, AutoScaling};
 use crate::model::units::{Duration, Timestamp};
 
@@ -44,9 +45,9 @@ pub(super) struct Standing {
 
 impl ScalableTarget {
     /// A target without a past.
-    pub(super) fn new(resource_id: Arc<str>, settings: AutoScaling) -> ScalableTarget {
+    pub(super) fn new(resource_id: Arc<str>, ids: IdForm, settings: AutoScaling) -> ScalableTarget {
         ScalableTarget {
-            scaler: ServiceScaler::new(resource_id.clone(), &settings),
+            scaler: ServiceScaler::new(resource_id.clone(), ids, &settings),
             resource_id,
             settings,
             activities: VecDeque::new(),

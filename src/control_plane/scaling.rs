@@ -10,7 +10,7 @@ use super::action::Notification;
 use super::alarms::last_period_end;
 use super::cluster_autoscaling::{InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs};
 use super::metrics::names;
-use super::service_autoscaling::{ScalingInputs, StepCall};
+use super::service_autoscaling::{PeriodEnd, ScalingInputs, StepCall};
 use super::state::{ClusterState, ProviderState};
 use crate::model::alarm::AlarmState;
 use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources, reserved_ports};
@@ -24,10 +24,11 @@ impl ControlPlane {
     pub(super) fn metric_period_ended(&mut self, due: Timestamp) {
         let from = Timestamp(due.0.saturating_sub(1));
         self.measure_period(from);
+        self.measure_expressions(from);
         self.evaluate_alarms(due);
         let services: Vec<Arc<str>> = self.state.scalable_targets.keys().cloned().collect();
         for name in services {
-            self.scale_by_policies(&name, due);
+            self.scale_by_policies(&name, due, PeriodEnd::Metric);
         }
         // Tasks that are wanted must be waiting before the capacity for them is worked out.
         while let Some(service) = self.dirty.pop_first() {
@@ -39,25 +40,30 @@ impl ControlPlane {
             self.scale_group(&name);
         }
         self.measure_groups(from);
+        self.tell_of_steady_providers();
     }
 
-    fn scale_by_policies(&mut self, name: &Arc<str>, due: Timestamp) {
+    /// Lets the policies of a service take in what has a datapoint at the end of such a period, and does what they come to.
+    pub(super) fn scale_by_policies(&mut self, name: &Arc<str>, due: Timestamp, ended: PeriodEnd) {
         let (Some(service), Some(target)) = (self.state.services.get(name), self.state.scalable_targets.get_mut(name))
         else {
             return;
         };
         let settings = &target.settings;
         let metrics = &self.state.metrics;
-        let from = metrics.period_of(Timestamp(due.0.saturating_sub(1)));
         let read = |policy: &TargetTracking| {
-            let (metric, statistic) = names::tracked(&policy.metric, &self.name, name);
-            metrics.statistic(&metric, from, metrics.period(), statistic)
+            let (metric, statistic) = names::tracked(policy, &self.name, name);
+            let period = self.settings.metric_period_of(policy.metric.resolution());
+            let width = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
+            let last = due.0.saturating_sub(1);
+            metrics.statistic(&metric, Timestamp(last - last % width), period, statistic)
         };
         let readings: Vec<Option<i64>> = settings.target_tracking.iter().map(read).collect();
         let calls: Vec<StepCall> = settings
             .step_scaling
             .iter()
             .enumerate()
+            .filter(|_| ended == PeriodEnd::Metric)
             .filter_map(|(policy_index, policy)| {
                 let alarm = self.state.alarms.get(&policy.alarm).filter(|alarm| alarm.state == AlarmState::Alarm)?;
                 let spec = &alarm.spec;
@@ -70,6 +76,7 @@ impl ControlPlane {
             .collect();
         let activity = target.scaler.on_period(ScalingInputs {
             now: self.now,
+            ended,
             settings,
             readings: &readings,
             calls: &calls,
@@ -77,6 +84,7 @@ impl ControlPlane {
             running_count: service.running_count(),
             deployment: Self::deployment_progress(service),
         });
+        self.turn_policy_alarms(name, due);
         if let Some(activity) = activity {
             self.set_count_by_activity(name, activity.desired_count, &activity.description, &activity.cause);
         }

@@ -19,16 +19,19 @@ pub mod tracking;
 
 use std::sync::Arc;
 
+use crate::model::ids::IdForm;
 use crate::model::metric::thousandths_text;
-use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TrackedMetric};
+use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TargetTracking, TrackedMetric};
 use crate::model::units::{Duration, Timestamp};
 use tracking::{PolicyAlarms, TrackingState};
 
 /// What a decision is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct ScalingInputs<'a> {
-    /// The end of the metric period.
+    /// The end of the period.
     pub now: Timestamp,
+    /// Which period it is the end of.
+    pub ended: PeriodEnd,
     /// The scalable target: bounds, suspended processes, policies.
     pub settings: &'a AutoScaling,
     /// The datapoint of the period for each target tracking policy, in their order; `None` is missing data.
@@ -41,6 +44,22 @@ pub struct ScalingInputs<'a> {
     pub running_count: u32,
     /// Whether a deployment is under way.
     pub deployment: DeploymentProgress,
+}
+
+/// Which period has ended, and so which policies have a datapoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeriodEnd {
+    /// A metric period: everything is decided.
+    Metric,
+    /// A part of one: policies of a high resolution scale out. *Ours:* nothing is scaled in, which needs all policies to agree.
+    HighResolution,
+}
+
+impl PeriodEnd {
+    /// Whether a policy has a datapoint of its own at such an end.
+    fn is_of(self, policy: &TargetTracking) -> bool {
+        policy.metric.resolution().is_high() == (self == PeriodEnd::HighResolution)
+    }
 }
 
 /// An alarm calls a step scaling policy.
@@ -91,10 +110,20 @@ pub enum ScalingDirection {
 #[derive(Clone, Debug)]
 pub struct ServiceScaler {
     resource_id: Arc<str>,
+    ids: IdForm,
     tracking: Vec<TrackingState>,
     scale_out_cooldown: Option<ScaleOutCooldown>,
     scale_in_cooldown_until: Option<Timestamp>,
     periods_without_tasks: u32,
+}
+
+/// Which of a target tracking policy's two alarms. **Source:** ecs-semantics §7.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmEnd {
+    /// `AlarmHigh`: above the target.
+    High,
+    /// `AlarmLow`: below nine tenths of it.
+    Low,
 }
 
 /// A time in which only a larger scale-out is made.
@@ -130,13 +159,23 @@ enum Proposer {
     Step(StepCall),
 }
 
+impl AlarmEnd {
+    fn as_str(self) -> &'static str {
+        match self {
+            AlarmEnd::High => "AlarmHigh",
+            AlarmEnd::Low => "AlarmLow",
+        }
+    }
+}
+
 impl ServiceScaler {
     /// A scaler without history: its alarms have insufficient data.
     ///
     /// `resource_id` is `service/CLUSTER/SERVICE`. **Source:** ecs-semantics §7.1.
-    pub fn new(resource_id: Arc<str>, settings: &AutoScaling) -> ServiceScaler {
+    pub fn new(resource_id: Arc<str>, ids: IdForm, settings: &AutoScaling) -> ServiceScaler {
         let mut scaler = ServiceScaler {
             resource_id,
+            ids,
             tracking: Vec::new(),
             scale_out_cooldown: None,
             scale_in_cooldown_until: None,
@@ -161,15 +200,24 @@ impl ServiceScaler {
         self.tracking.iter().map(TrackingState::alarms)
     }
 
-    /// Takes in the datapoints of a period and decides. To be called once at the end of each metric period.
+    /// The name of an alarm of a policy, as Application Auto Scaling makes it: `TargetTracking-service/CLUSTER/SERVICE-AlarmHigh-UUID`.
+    pub fn alarm_name(&self, policy: &str, end: AlarmEnd) -> String {
+        let (resource_id, end) = (&self.resource_id, end.as_str());
+        format!("TargetTracking-{resource_id}-{end}-{}", self.ids.alarm(&format!("{resource_id} {policy} {end}")))
+    }
+
+    /// Takes in the datapoints of a period and decides. To be called once at the end of each period.
     ///
     /// Out if any policy wants out, to the largest count that one asks for; in only if every target tracking policy that may
     /// scale in wants in, or a step scaling policy does, to the largest count too. A policy that wants out keeps the others from
     /// scaling in even when bounds or the cooldown let nothing come of it. **Source:** ecs-semantics §7.2. *Ours:* target
     /// tracking has no vote over a step scaling policy, whose alarm is the user's own word.
     pub fn on_period(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
-        for (state, reading) in self.tracking.iter_mut().zip(inputs.readings) {
-            state.observe(*reading);
+        let policies = &inputs.settings.target_tracking;
+        for ((state, reading), policy) in self.tracking.iter_mut().zip(inputs.readings).zip(policies) {
+            if inputs.ended.is_of(policy) {
+                state.observe(*reading);
+            }
         }
         self.periods_without_tasks =
             if inputs.running_count == 0 { self.periods_without_tasks.saturating_add(1) } else { 0 };
@@ -179,7 +227,10 @@ impl ServiceScaler {
         let steps_toward =
             |wanted| steps.iter().filter(move |(direction, _)| *direction == wanted).map(|(_, proposal)| *proposal);
         let tracked_out = self.tracking.iter().enumerate().filter_map(|(index, state)| {
-            let policy = &inputs.settings.target_tracking[index];
+            let policy = &policies[index];
+            if inputs.ended == PeriodEnd::HighResolution && !inputs.ended.is_of(policy) {
+                return None;
+            }
             let count = state.propose_out(inputs.running_count)?;
             Some(Proposal {
                 count,
@@ -190,6 +241,7 @@ impl ServiceScaler {
         });
         match first_largest(tracked_out.chain(steps_toward(ScalingDirection::Out))) {
             Some(proposal) => self.scale_out(inputs, proposal),
+            None if inputs.ended == PeriodEnd::HighResolution => None,
             None => {
                 let tracked = self.tracked_in(&inputs);
                 let proposal = first_largest(tracked.into_iter().chain(steps_toward(ScalingDirection::In)))?;
@@ -205,7 +257,7 @@ impl ServiceScaler {
             .filter(|(_, (_, policy))| policy.scale_in == ScaleIn::Enabled)
             .map(|(index, (state, policy))| {
                 let mut count = state.propose_in(inputs.running_count)?;
-                if !matches!(policy.metric, TrackedMetric::Customized { .. }) {
+                if !matches!(policy.metric, TrackedMetric::Customized { .. } | TrackedMetric::Math(_)) {
                     // The last task stays: the utilisation of no tasks is missing data, so that nothing would bring it back.
                     // *Ours.*
                     count = count.max(1);
@@ -288,14 +340,14 @@ impl ServiceScaler {
                 let policy = &inputs.settings.target_tracking[index];
                 let unit = policy.metric.unit();
                 let end = match direction {
-                    ScalingDirection::Out => "AlarmHigh",
-                    ScalingDirection::In => "AlarmLow",
+                    ScalingDirection::Out => AlarmEnd::High,
+                    ScalingDirection::In => AlarmEnd::Low,
                 };
                 let datapoint = inputs.readings.get(index).copied().flatten().unwrap_or_default();
                 let target = i64::try_from(policy.target_thousandths).unwrap_or(i64::MAX);
                 let (value, target) = (thousandths_text(datapoint), thousandths_text(target));
                 let numbers = format!("{value}{unit} against a target of {target}{unit}");
-                (policy.name().to_owned(), format!("TargetTracking-{}-{end}", self.resource_id), numbers)
+                (policy.name().to_owned(), self.alarm_name(policy.name(), end), numbers)
             }
             Proposer::Step(call) => {
                 let policy: &StepScaling = &inputs.settings.step_scaling[call.policy_index];

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::ServiceActionEvent;
 use super::deployment::Launching;
 use super::replacement::{
     GivingWay, Owed, Replacement, ReplacementInputs, ReplacementState, ReplacementStep, Standing, plan_replacements,
@@ -131,7 +130,6 @@ impl ControlPlane {
         };
         self.stop_task(task, StopCode::ServiceSchedulerInitiated, &reason);
         self.disturb(name);
-        self.service_action(name, ServiceActionEvent::TasksStopped, None);
-        self.service_event(name, &format!("has stopped 1 running tasks: {}.", self.task_list(&[task])));
+        self.tasks_stopped(name, &[task]);
     }
 }

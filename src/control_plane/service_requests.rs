@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::{Notification, Response, ServiceActionEvent};
+use super::action::Response;
 use super::auto_scaling_requests::check_settings;
 use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
@@ -58,6 +58,7 @@ impl ControlPlane {
             },
         );
         self.measures.begin_service(&name);
+        self.watch_high_resolution();
         if auto_scaling.is_some() {
             self.set_auto_scaling(&name, auto_scaling)?;
         }
@@ -97,9 +98,10 @@ impl ControlPlane {
         };
         let name = update.service.clone();
         let before = self.change_spec(update, target);
+        self.watch_high_resolution();
         let after = self.state.services[&name].spec.desired_count;
         if before != after {
-            self.service_action(&name, ServiceActionEvent::DesiredCountUpdated, None);
+            self.desired_count_updated(&name, after, None);
         }
         if let Some(registered) = next {
             self.start_deployment(&name, registered);
@@ -134,6 +136,9 @@ impl ControlPlane {
         if let Some(source) = update.propagate_tags {
             spec.propagate_tags = source;
         }
+        if let Some(monitoring) = update.monitoring {
+            spec.monitoring = monitoring;
+        }
         before
     }
 
@@ -166,10 +171,6 @@ impl ControlPlane {
             self.dirty.insert(name.clone());
         }
         Ok(Response::Done)
-    }
-
-    pub(super) fn service_action(&mut self, name: &Arc<str>, event: ServiceActionEvent, reason: Option<Arc<str>>) {
-        self.notify(Notification::ServiceAction { service: name.clone(), event, reason });
     }
 }
 

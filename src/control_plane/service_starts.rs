@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::ServiceActionEvent;
+use super::action::{ServiceActionEvent, ServiceActionSubjects};
 use super::requests::launch_type_of;
 use super::service_events::{Complaint, Said};
 use super::state::Registered;
@@ -13,6 +13,9 @@ use crate::model::capacity::LaunchTarget;
 use crate::model::ids::TaskId;
 use crate::model::service::PropagateTags;
 use crate::model::task_definition::LaunchType;
+
+/// Why a task is not even accepted. *Ours:* ECS' reason on EventBridge is in no document.
+const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
 
 impl ControlPlane {
     /// Starts tasks of a deployment until one can't be placed, starts are throttled or a minute has seen enough of them; they may take
@@ -108,7 +111,9 @@ impl ControlPlane {
                         let text = "was unable to place tasks in your cluster because the tasks provisioning capacity \
                                     limit was exceeded.";
                         if self.complain(name, Complaint::ProvisioningLimit, text) == Said::Aloud {
-                            self.service_action(name, ServiceActionEvent::TaskPlacementFailure, None);
+                            let subjects = ServiceActionSubjects::provider(new.capacity_provider.as_ref());
+                            let event = ServiceActionEvent::TaskPlacementFailure;
+                            self.service_action(name, event, Some(PROVISIONING_LIMIT.into()), subjects);
                         }
                     }
                 }
@@ -127,12 +132,8 @@ impl ControlPlane {
             Some(next) => self.timers.set(next, Wakeup::Restart(name.clone())),
             None => {
                 controller.explained_at = Some(now);
-                let failure = self.placement.explain(&new.placement_request());
-                let said =
-                    self.complain(name, Complaint::NoRoom(failure.reason()), &failure.service_event_reason(self.ids));
-                if said == Said::Aloud {
-                    self.service_action(name, ServiceActionEvent::TaskPlacementFailure, Some(failure.reason().into()));
-                }
+                let failure = self.explain_placement(new);
+                self.complain_of_no_room(name, &failure, new.capacity_provider.as_ref());
             }
         }
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::action::ServiceActionEvent;
 use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
 use super::state::{ClusterState, Deployment, Service};
 use crate::model::capacity::LaunchTarget;
@@ -106,11 +105,7 @@ impl ControlPlane {
         }
         if !chosen.is_empty() {
             self.disturb(name);
-            self.service_action(name, ServiceActionEvent::TasksStopped, None);
-            self.service_event(
-                name,
-                &format!("has stopped {} running tasks: {}.", chosen.len(), self.task_list(&chosen)),
-            );
+            self.tasks_stopped(name, &chosen);
         }
     }
 }

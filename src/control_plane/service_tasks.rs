@@ -46,7 +46,7 @@ impl ControlPlane {
             self.timers.set(failure.may_start_at, Wakeup::Restart(name.clone()));
             if let Some(message) = failure.message {
                 self.service_event(name, message);
-                self.service_action(name, ServiceActionEvent::TaskStartImpaired, None);
+                self.service_action(name, ServiceActionEvent::TaskStartImpaired, None, Default::default());
             }
         }
         if failed && let Some(deployment) = self.deployment_mut(name, deployment) {

@@ -180,7 +180,7 @@ impl ControlPlane {
         self.conclude(name);
     }
 
-    /// **Source:** ecs-semantics §2.6, §5.2, §5.11.
+    /// **Source:** ecs-semantics §2.6, §5.2, §5.11. *Ours:* the reason on EventBridge.
     pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, blocked: Blocked) {
         match blocked {
             Blocked::No => {}
@@ -192,7 +192,8 @@ impl ControlPlane {
                      configuration. Update the minimumHealthyPercent or maximumPercent value and try again.",
                 );
                 if said == Said::Aloud {
-                    self.service_action(name, ServiceActionEvent::TaskConfigurationFailure, None);
+                    let reason = Some("DEPLOYMENT_CONFIGURATION".into());
+                    self.service_action(name, ServiceActionEvent::TaskConfigurationFailure, reason, Default::default());
                 }
             }
             Blocked::ByProtection => {
@@ -219,7 +220,7 @@ impl ControlPlane {
         let before = service.spec.desired_count;
         service.spec.desired_count = desired_count;
         service.steadiness = Steadiness::Changing;
-        self.service_action(name, ServiceActionEvent::DesiredCountUpdated, Some(cause.into()));
+        self.desired_count_updated(name, desired_count, Some(cause.into()));
         self.service_event(name, &format!("desired count changed from {before} to {desired_count}: {cause}"));
         self.dirty.insert(name.clone());
     }

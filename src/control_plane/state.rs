@@ -76,6 +76,16 @@ pub struct Alarm {
     pub since: Timestamp,
     /// Why.
     pub reason: Arc<str>,
+    /// The service whose target tracking policy it belongs to.
+    pub policy_of: Option<Arc<str>>,
+}
+
+impl Alarm {
+    /// An alarm that is created at `now`.
+    pub(super) fn new(spec: MetricAlarm, now: Timestamp) -> Alarm {
+        let reason = "Unchecked: Initial alarm creation".into();
+        Alarm { spec, state: AlarmState::default(), since: now, reason, policy_of: None }
+    }
 }
 
 /// A registered task definition with what is worked out from it once.

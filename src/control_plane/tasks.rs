@@ -366,6 +366,7 @@ impl ControlPlane {
         if metered == Metered::No && (change.pull_started_at.is_some() || runs) {
             self.meter_start(id, change.pull_started_at.map_or(now, within));
         }
+        let mut restarts = 0;
         self.change_task(id, |record| {
             let task = &mut record.task;
             task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(within));
@@ -377,6 +378,7 @@ impl ControlPlane {
                     known.exit = container.exit.clone();
                 }
                 known.health = container.health.unwrap_or(known.health);
+                restarts += container.restart_count.saturating_sub(known.restart_count);
                 known.restart_count = known.restart_count.max(container.restart_count);
             }
             match change.step {
@@ -392,6 +394,7 @@ impl ControlPlane {
                 _ => {}
             }
         });
+        self.count_restarts(id, restarts);
         let is_over = matches!(change.step, TaskStep::Stopped { .. });
         match change.step {
             TaskStep::Running if !started_before => self.task_started(id),

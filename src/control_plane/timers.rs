@@ -35,6 +35,8 @@ pub enum Wakeup {
     Deployment(Arc<str>),
     /// Scheduled actions of a service take place. **Source:** ecs-semantics §7.4.
     ScheduledAction(Arc<str>),
+    /// A part of a metric period ends: datapoints of a high resolution. **Source:** ecs-semantics §10.1.
+    HighResolutionPeriod,
     /// A metric period ends: datapoints, alarms and scaling. **Source:** ecs-semantics §6.3, §7.2.
     MetricPeriod,
 }

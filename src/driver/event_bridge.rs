@@ -124,8 +124,8 @@ impl EventBridge {
                 let detail = Detail::ContainerInstance(Box::new(facts.container_instance(&instance)));
                 (self.arns.container_instance(instance.id), detail)
             }
-            Notification::ServiceAction { service, event, reason } => {
-                let detail = facts.service_action(service, *event, reason.as_deref());
+            Notification::ServiceAction { service, event, reason, subjects } => {
+                let detail = facts.service_action(*event, reason.as_deref(), subjects);
                 (self.arns.service(service), Detail::ServiceAction(Box::new(detail)))
             }
             Notification::DeploymentStateChange { service, deployment, event, reason } => {

@@ -8,12 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::control_plane::action::{DeploymentEvent, ServiceActionEvent};
+use crate::control_plane::action::{DeploymentEvent, ServiceActionEvent, ServiceActionSubjects};
 use crate::control_plane::state::ClusterState;
 use crate::model::arn::ArnForm;
-use crate::model::capacity::{
-    AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceResources, LaunchTarget,
-};
+use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceResources};
 use crate::model::ids::DeploymentId;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Protocol};
@@ -198,6 +196,8 @@ pub struct ServiceActionDetail {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub capacity_provider_arns: Vec<String>,
     pub cluster_arn: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub container_instance_arns: Vec<String>,
     pub created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub desired_count: Option<u32>,
@@ -205,6 +205,8 @@ pub struct ServiceActionDetail {
     pub event_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub task_arns: Vec<String>,
 }
 
 /// The detail of `ECS Deployment State Change`.
@@ -345,33 +347,26 @@ impl Facts<'_> {
         }
     }
 
-    /// **Source:** ecs-semantics §10.3: which of a service's facts an event carries depends on its name.
+    /// **Source:** ecs-semantics §10.3.
     pub(super) fn service_action(
         &self,
-        service: &str,
         event: ServiceActionEvent,
         reason: Option<&str>,
+        subjects: &ServiceActionSubjects,
     ) -> ServiceActionDetail {
         let (event_name, event_type) = event.name_and_type();
-        let spec = self.state.services.get(service).map(|service| &service.spec);
-        let providers = match (event, spec.map(|spec| &spec.launch_target)) {
-            (ServiceActionEvent::CapacityProviderSteadyState, Some(LaunchTarget::Strategy(items))) => {
-                items.iter().map(|item| self.arns.capacity_provider(&item.capacity_provider)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let desired_count = match event {
-            ServiceActionEvent::DesiredCountUpdated => spec.map(|spec| spec.desired_count),
-            _ => None,
-        };
+        let providers = subjects.capacity_providers.iter();
+        let instances = subjects.container_instances.iter();
         ServiceActionDetail {
-            capacity_provider_arns: providers,
+            capacity_provider_arns: providers.map(|name| self.arns.capacity_provider(name)).collect(),
             cluster_arn: self.arns.cluster(),
+            container_instance_arns: instances.map(|id| self.arns.container_instance(*id)).collect(),
             created_at: self.iso(self.at),
-            desired_count,
+            desired_count: subjects.desired_count,
             event_name,
             event_type,
             reason: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
+            task_arns: subjects.tasks.iter().map(|id| self.arns.task(*id)).collect(),
         }
     }
 

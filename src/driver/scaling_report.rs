@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::report::{Decimal, decimal, iso};
 use super::snapshot::Snapshot;
 use crate::control_plane::scalable_target::ScalableTarget;
+use crate::control_plane::service_autoscaling::AlarmEnd;
 use crate::control_plane::state::Alarm;
 use crate::model::alarm::{MetricId, Statistic};
 use crate::model::metric::thousandths_text;
@@ -126,8 +127,8 @@ pub(super) fn target_report(snapshot: &Snapshot, target: &ScalableTarget) -> Sca
         policy_type: "TargetTrackingScaling",
         datapoint: alarms.datapoint.map(thousandths),
         alarms: BTreeMap::from([
-            (format!("TargetTracking-{}-AlarmHigh", target.resource_id), alarms.high.as_str()),
-            (format!("TargetTracking-{}-AlarmLow", target.resource_id), alarms.low.as_str()),
+            (target.scaler.alarm_name(&alarms.policy_name, AlarmEnd::High), alarms.high.as_str()),
+            (target.scaler.alarm_name(&alarms.policy_name, AlarmEnd::Low), alarms.low.as_str()),
         ]),
     });
     let steps = settings.step_scaling.iter().map(|policy| {

@@ -97,6 +97,14 @@ impl IdForm {
         uuid(self.mix(9, task.0), self.mix(10, task.0.rotate_left(16) ^ index))
     }
 
+    /// A UUID of version 4 for what has a name that is its own, as Application Auto Scaling puts behind those of its alarms.
+    pub fn alarm(self, name: &str) -> String {
+        // FNV-1a. A collision would need two alarms of one prefix, and those differ in their names before the UUID.
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+        uuid(self.mix(11, hash), self.mix(12, hash))
+    }
+
     /// SplitMix64's finaliser over the counter in a stream of its own: a bijection for each seed and kind.
     fn mix(self, kind: u64, counter: u64) -> u64 {
         let mut z =

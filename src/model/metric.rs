@@ -54,6 +54,24 @@ impl StatisticSet {
     }
 }
 
+/// How fine a metric's datapoints are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricResolution {
+    /// One a metric period: 60 seconds.
+    #[default]
+    Standard,
+    /// Several: each 20 seconds.
+    High,
+}
+
+impl MetricResolution {
+    /// Whether it is the finer one.
+    pub fn is_high(self) -> bool {
+        self == MetricResolution::High
+    }
+}
+
 /// A datapoint of GetMetricStatistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricPoint {

@@ -18,6 +18,7 @@ pub mod health_command;
 pub mod ids;
 pub mod job;
 pub mod metric;
+pub mod metric_math;
 pub mod recent;
 pub mod rng;
 pub mod scaling;

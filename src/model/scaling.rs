@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{MetricId, Statistic};
+use super::metric::MetricResolution;
+use super::metric_math::MetricMath;
 use super::schedule::Schedule;
 use super::units::{Duration, Timestamp};
 
@@ -131,6 +133,8 @@ pub enum TrackedMetric {
         /// What is made of a period's samples.
         statistic: Statistic,
     },
+    /// `CustomizedMetricSpecification` with `Metrics`: a number made of metrics.
+    Math(Box<MetricMath>),
 }
 
 impl TrackedMetric {
@@ -140,6 +144,18 @@ impl TrackedMetric {
             TrackedMetric::Predefined(metric) => metric.as_str(),
             TrackedMetric::RequestCountPerTarget { .. } => "ALBRequestCountPerTarget",
             TrackedMetric::Customized { metric, .. } => &metric.name,
+            TrackedMetric::Math(math) => math.result(),
+        }
+    }
+
+    /// How often it has a datapoint.
+    pub fn resolution(&self) -> MetricResolution {
+        match self {
+            TrackedMetric::Predefined(
+                PredefinedMetric::AverageCpuUtilizationHighResolution
+                | PredefinedMetric::AverageMemoryUtilizationHighResolution,
+            ) => MetricResolution::High,
+            _ => MetricResolution::Standard,
         }
     }
 
@@ -147,7 +163,9 @@ impl TrackedMetric {
     pub fn unit(&self) -> &'static str {
         match self {
             TrackedMetric::Predefined(_) => "%",
-            TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Customized { .. } => "",
+            TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Customized { .. } | TrackedMetric::Math(_) => {
+                ""
+            }
         }
     }
 }
@@ -160,6 +178,10 @@ pub enum PredefinedMetric {
     AverageCpuUtilization,
     /// `ECSServiceAverageMemoryUtilization`.
     AverageMemoryUtilization,
+    /// `ECSServiceAverageCPUUtilizationHighResolution`.
+    AverageCpuUtilizationHighResolution,
+    /// `ECSServiceAverageMemoryUtilizationHighResolution`.
+    AverageMemoryUtilizationHighResolution,
 }
 
 impl PredefinedMetric {
@@ -168,6 +190,10 @@ impl PredefinedMetric {
         match self {
             PredefinedMetric::AverageCpuUtilization => "ECSServiceAverageCPUUtilization",
             PredefinedMetric::AverageMemoryUtilization => "ECSServiceAverageMemoryUtilization",
+            PredefinedMetric::AverageCpuUtilizationHighResolution => "ECSServiceAverageCPUUtilizationHighResolution",
+            PredefinedMetric::AverageMemoryUtilizationHighResolution => {
+                "ECSServiceAverageMemoryUtilizationHighResolution"
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::capacity::LaunchTarget;
 use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
+use super::metric::MetricResolution;
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
@@ -42,6 +43,29 @@ pub struct ServiceSpec {
     pub propagate_tags: PropagateTags,
     /// How long after a task's start its health checks are left out of account. **Source:** ecs-semantics §5.4.
     pub health_check_grace_period: Duration,
+    /// How fine its utilisation is measured.
+    pub monitoring: Monitoring,
+}
+
+/// `monitoring`: how fine a service's utilisation is measured, by metric. **Source:** ecs-semantics §10.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Monitoring {
+    /// `CPUUtilization`.
+    pub cpu: MetricResolution,
+    /// `MemoryUtilization`.
+    pub memory: MetricResolution,
+}
+
+impl Monitoring {
+    /// The resolution of a metric by its name.
+    pub fn of(&self, metric_name: &str) -> MetricResolution {
+        match metric_name {
+            "CPUUtilization" => self.cpu,
+            "MemoryUtilization" => self.memory,
+            _ => MetricResolution::Standard,
+        }
+    }
 }
 
 /// How many tasks a service has. **Source:** ecs-semantics §5.1.

@@ -215,6 +215,25 @@ fn every_key_is_read() {
             "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
              [service.auto_scaling.target_tracking.customized_metric_specification]\n",
         ),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification.metrics",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n",
+        ),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n\
+             [service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat]\n",
+        ),
+        (
+            "service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric",
+            "[[service]]\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n\
+             [service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric]\n",
+        ),
+        ("service.monitoring", "[[service]]\n[service.monitoring]\n"),
+        ("service.monitoring.metric_configurations", "[[service]]\n[[service.monitoring.metric_configurations]]\n"),
         ("service.auto_scaling.step_scaling", "[[service]]\n[[service.auto_scaling.step_scaling]]\n"),
         (
             "service.auto_scaling.step_scaling.step_adjustments",

@@ -27,6 +27,7 @@ use longshore::model::capacity::{
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::cpu_credits::CreditSpecification;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::metric::MetricResolution;
 use longshore::model::rng::{RandomStream, Stream};
 use longshore::model::scaling::{
     AdjustmentType, PredefinedMetric, ScalingPolicy, ScheduledAction, StepAdjustment, StepScaling, SuspendedState,
@@ -34,7 +35,7 @@ use longshore::model::scaling::{
 };
 use longshore::model::schedule::Schedule;
 use longshore::model::service::{
-    BinpackField, DeploymentConfiguration, PlacementConstraint, PlacementStrategy, SpreadField,
+    BinpackField, DeploymentConfiguration, Monitoring, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
@@ -110,7 +111,7 @@ const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
 const PROVIDERS: [&str; 2] = ["asg", "fixed"];
 const FAMILIES: [&str; 3] = ["small", "large", "huge"];
 
-fn service_of(index: usize, count: u32) -> longshore::model::service::ServiceSpec {
+fn service_of(index: usize, count: u32) -> ServiceSpec {
     let name = SERVICES[index % SERVICES.len()];
     let launch_target = match name {
         "web" => on_fargate(),
@@ -120,7 +121,10 @@ fn service_of(index: usize, count: u32) -> longshore::model::service::ServiceSpe
     };
     let placement_constraints =
         if name == "distinct" { vec![PlacementConstraint::DistinctInstance] } else { Vec::new() };
-    longshore::model::service::ServiceSpec { launch_target, placement_constraints, ..service(name, count) }
+    // Some are measured several times a metric period.
+    let cpu = if name == "web" { MetricResolution::High } else { MetricResolution::Standard };
+    let monitoring = Monitoring { cpu, ..Monitoring::default() };
+    ServiceSpec { launch_target, placement_constraints, monitoring, ..service(name, count) }
 }
 
 fn target_of(index: usize) -> LaunchTarget {
@@ -223,7 +227,7 @@ fn scaling_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const POLICIES: [&str; 5] = ["cpu", "requests", "orders", "steps", "percent"];
+const POLICIES: [&str; 6] = ["cpu", "fine cpu", "requests", "orders", "steps", "percent"];
 
 fn orders() -> MetricId {
     MetricId::new("Shop", "OrdersWaiting", &[])
@@ -254,6 +258,9 @@ fn policy_of(index: usize, cooldown: u64) -> ScalingPolicy {
     };
     match POLICIES[index] {
         "cpu" => tracking(TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization), 50_000),
+        "fine cpu" => {
+            tracking(TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilizationHighResolution), 50_000)
+        }
         "requests" => tracking(TrackedMetric::RequestCountPerTarget { resource_label: None }, 100_000),
         "orders" => tracking(TrackedMetric::Customized { metric: orders(), statistic: Statistic::Average }, 100_000),
         "steps" => steps(AdjustmentType::ChangeInCapacity, 2),

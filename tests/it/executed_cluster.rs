@@ -165,6 +165,17 @@ fn jobs_come_to_whoever_waits_for_a_moment_too() {
     }
 }
 
+/// Claim: a guest that computes when it is to stop sees that as soon as it looks. Method: one that looks for the end of its input only between
+/// bursts of several seconds, asked to stop in the middle of one.
+#[test]
+fn a_guest_that_computes_hears_of_its_end() {
+    let main = container("main", &guest("pulse"), "  command = [\"2\", \"60000\"]");
+    let simulation = simulated(&cluster("run_for = \"3s\"", &[fargate("pulse", &main), run_task("pulse")]));
+    let task = tasks(&simulation)[0];
+    assert_eq!(task.containers[0].exit.exit_code, Some(0), "{task:?}");
+    assert!((4_000..20_000).contains(&lasted_millis(task)), "{}", lasted_millis(task));
+}
+
 /// Claim: how long a guest takes is its fuel over the rate that its share gives it, which changes as neighbours come and go. Method: on one
 /// instance of two vCPUs, one guest alone; then two of weights 1 and 3 with two spinning neighbours that fill the rest.
 #[test]

@@ -16,6 +16,8 @@ use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep};
 use longshore::control_plane::faults::{FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
+use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
+use longshore::model::arn::ArnForm;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use longshore::model::capacity::{
     AgentConnection, AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, ContainerInstanceStatus,
@@ -26,7 +28,7 @@ use longshore::model::ids::{ContainerInstanceId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::ServiceSpec;
-use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, StopCode, TaskStatus};
+use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
 };
@@ -416,6 +418,14 @@ impl World {
         }
     }
 
+    /// The health checks of a task's first container say so from this moment on.
+    pub fn report_health(&mut self, task: TaskId, health: HealthStatus) {
+        let container =
+            ContainerStateChange { status: ContainerStatus::Running, health: Some(health), ..Default::default() };
+        let changed = TaskStateChange { containers: vec![container], ..change(task, TaskStep::ContainersChanged) };
+        self.apply(Event::TaskStateChange(changed));
+    }
+
     /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.
     pub fn step(&mut self, end: Timestamp) -> bool {
         if let Some(at) = self.plan.next() {
@@ -604,9 +614,15 @@ impl World {
                     Notification::InstanceTasks { instance, version } => {
                         writeln!(lines, "{at} instance I{instance} v{version} tasks")
                     }
-                    Notification::ServiceAction { service, event, reason } => {
+                    Notification::ServiceAction { service, event, reason, subjects } => {
                         let (name, kind) = event.name_and_type();
-                        writeln!(lines, "{at} service {service} {kind} {name} {}", reason.as_deref().unwrap_or("-"))
+                        let mut about: Vec<String> = subjects.tasks.iter().map(|task| format!("T{task}")).collect();
+                        about.extend(subjects.container_instances.iter().map(|instance| format!("I{instance}")));
+                        about.extend(subjects.capacity_providers.iter().map(|provider| provider.to_string()));
+                        about.extend(subjects.desired_count.map(|count| count.to_string()));
+                        let about = if about.is_empty() { String::new() } else { format!(" [{}]", about.join(" ")) };
+                        let reason = reason.as_deref().unwrap_or("-");
+                        writeln!(lines, "{at} service {service} {kind} {name} {reason}{about}")
                     }
                     Notification::DeploymentStateChange { service, deployment, event, reason } => {
                         let (name, kind) = event.name_and_type();
@@ -617,6 +633,22 @@ impl World {
             }
         }
         self.shorten(&lines)
+    }
+
+    /// The EventBridge events of all that has happened, worked out once more from the journal.
+    pub fn events(&self) -> Vec<ClusterEvent> {
+        let mut plane = ControlPlane::new(self.plane.name(), self.plane.settings().clone());
+        let arns = ArnForm { cluster: self.plane.name().clone(), region: "us-east-1".into(), ids: self.plane.ids() };
+        let mut bridge = EventBridge::new(arns, self.plane.settings().calendar_start.unwrap_or_default());
+        let mut events = Vec::new();
+        for (at, event) in &self.journal {
+            let actions = plane.apply(*at, event.clone());
+            events.extend(actions.iter().filter_map(|action| match action {
+                Action::Notify(notification) => bridge.event(plane.state(), *at, notification),
+                _ => None,
+            }));
+        }
+        events
     }
 
     /// What the Auto Scaling groups did and why.
@@ -633,9 +665,9 @@ impl World {
     }
 
     /// Puts `T1`, `I1`, `D1` for the long forms of ids.
-    fn shorten(&self, text: &str) -> String {
+    pub fn shorten(&self, text: &str) -> String {
         let ids = self.plane.ids();
-        let mut text = text.to_owned();
+        let mut text = without_alarm_ids(text);
         let last = self.checker.statuses.keys().next_back().map_or(0, |task| task.0);
         for number in 1..=last.max(50) {
             text = text.replace(&ids.task(TaskId(number)), &format!("T{number}"));
@@ -646,6 +678,19 @@ impl World {
         }
         text
     }
+}
+
+/// The alarms of policies without the UUID at the end of their names.
+pub fn without_alarm_ids(text: &str) -> String {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = ["-AlarmHigh-", "-AlarmLow-"].iter().filter_map(|end| Some(rest.find(end)? + end.len())).min()
+    {
+        parts.push(&rest[..at - 1]);
+        rest = &rest[at + "00000000-0000-0000-0000-000000000000".len()..];
+    }
+    parts.push(rest);
+    parts.concat()
 }
 
 fn change(task: TaskId, step: TaskStep) -> TaskStateChange {

@@ -1117,6 +1117,10 @@ fn a_cluster_file_is_a_scenario() {
 mod capacity;
 mod cpu_credits;
 mod deployments;
+mod event_shapes;
 mod events;
+mod high_resolution;
 mod placement;
+mod rule_tables;
 mod scaling;
+mod service_event_texts;

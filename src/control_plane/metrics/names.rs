@@ -3,7 +3,7 @@
 //! **Source:** ecs-semantics §6.3, §7.2, §10.1, §10.2.
 
 use crate::model::alarm::{MetricId, Statistic};
-use crate::model::scaling::{PredefinedMetric, TrackedMetric};
+use crate::model::scaling::{PredefinedMetric, TargetTracking, TrackedMetric};
 
 /// The namespace of utilisation and reservation.
 pub const AWS_ECS: &str = "AWS/ECS";
@@ -15,6 +15,9 @@ pub const APPLICATION_ELB: &str = "AWS/ApplicationELB";
 pub const AWS_EC2: &str = "AWS/EC2";
 /// The namespace of Container Insights.
 pub const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
+
+/// The namespace of what policies work out of other metrics. *Ours.*
+pub const METRIC_MATH: &str = "AWS/ApplicationAutoScaling";
 
 /// A metric of the whole cluster.
 pub fn of_cluster(namespace: &str, name: &str, cluster: &str) -> MetricId {
@@ -42,13 +45,22 @@ pub fn of_target_group(name: &str, service: &str) -> MetricId {
     MetricId::new(APPLICATION_ELB, name, &[("TargetGroup", &format!("targetgroup/{service}"))])
 }
 
+/// What the expressions of a policy come to. *Ours:* the number is kept as a metric of its own.
+fn of_policy(cluster: &str, service: &str, policy: &TargetTracking) -> MetricId {
+    let dimensions = [("ClusterName", cluster), ("ServiceName", service), ("PolicyName", policy.name())];
+    MetricId::new(METRIC_MATH, policy.metric.name(), &dimensions)
+}
+
 /// What a target tracking policy of a service reads.
-pub fn tracked(metric: &TrackedMetric, cluster: &str, service: &str) -> (MetricId, Statistic) {
-    match metric {
+pub fn tracked(policy: &TargetTracking, cluster: &str, service: &str) -> (MetricId, Statistic) {
+    match &policy.metric {
         TrackedMetric::Predefined(predefined) => {
             let name = match predefined {
-                PredefinedMetric::AverageCpuUtilization => "CPUUtilization",
-                PredefinedMetric::AverageMemoryUtilization => "MemoryUtilization",
+                PredefinedMetric::AverageCpuUtilization | PredefinedMetric::AverageCpuUtilizationHighResolution => {
+                    "CPUUtilization"
+                }
+                PredefinedMetric::AverageMemoryUtilization
+                | PredefinedMetric::AverageMemoryUtilizationHighResolution => "MemoryUtilization",
             };
             (of_service(AWS_ECS, name, cluster, service), Statistic::Average)
         }
@@ -56,5 +68,6 @@ pub fn tracked(metric: &TrackedMetric, cluster: &str, service: &str) -> (MetricI
             (of_target_group("RequestCountPerTarget", service), Statistic::Sum)
         }
         TrackedMetric::Customized { metric, statistic } => (metric.clone(), *statistic),
+        TrackedMetric::Math(_) => (of_policy(cluster, service, policy), Statistic::Average),
     }
 }

@@ -56,6 +56,21 @@ impl MetricStore {
     /// # Errors
     /// When the metric is a new one and there are [`SERIES_MAX`].
     pub fn put(&mut self, metric: &MetricId, at: Timestamp, samples: StatisticSet) -> Result<(), TooManyMetrics> {
+        self.put_fine(metric, at, self.period, samples)
+    }
+
+    /// Adds samples to the part of a metric period that `at` is in: parts are `width` long, of which a metric period is a multiple.
+    /// *Ours:* as many datapoints of them are kept as of whole periods, so for a shorter time.
+    ///
+    /// # Errors
+    /// As for [`MetricStore::put`].
+    pub fn put_fine(
+        &mut self,
+        metric: &MetricId,
+        at: Timestamp,
+        width: Duration,
+        samples: StatisticSet,
+    ) -> Result<(), TooManyMetrics> {
         if !self.series.contains_key(metric) {
             if self.series.len() >= SERIES_MAX {
                 self.forget_before(at);
@@ -65,7 +80,7 @@ impl MetricStore {
             }
             self.series.insert(Arc::new(metric.clone()), Arc::default());
         }
-        let (at, period) = (self.period_of(at), nanos(self.period));
+        let (at, period) = (start_of(at, nanos(width)), nanos(self.period));
         let series = Arc::make_mut(self.series.get_mut(metric).expect("it was put in if it was missing"));
         match series.tiers[0].back_mut() {
             Some(last) if last.at == at => last.samples.add(&samples),
@@ -85,7 +100,7 @@ impl MetricStore {
     /// sample are left out. Old data is as coarse as it is kept.
     pub fn points(&self, metric: &MetricId, from: Timestamp, until: Timestamp, period: Duration) -> Vec<MetricPoint> {
         let Some(series) = self.series.get(metric) else { return Vec::new() };
-        let width = nanos(period.max(self.period));
+        let width = nanos(period);
         let mut found: Vec<MetricPoint> = Vec::new();
         for point in series.tiers.iter().rev().flat_map(|tier| within(tier, from, until)) {
             let at = start_of(point.at, width);
@@ -133,7 +148,9 @@ impl Series {
         let mut moving = Some(point);
         for (tier, (periods, kept)) in self.tiers.iter_mut().zip(TIERS) {
             let Some(mut point) = moving.take() else { return };
-            point.at = start_of(point.at, period.saturating_mul(periods.into()));
+            if periods > 1 {
+                point.at = start_of(point.at, period.saturating_mul(periods.into()));
+            }
             match tier.back_mut() {
                 Some(last) if last.at == point.at => last.samples.add(&point.samples),
                 _ => tier.push_back(point),

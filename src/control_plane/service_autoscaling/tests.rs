@@ -33,7 +33,7 @@ impl Harness {
 
     fn of(settings: AutoScaling) -> Harness {
         Harness {
-            scaler: ServiceScaler::new("service/demo/web".into(), &settings),
+            scaler: ServiceScaler::new("service/demo/web".into(), IdForm { seed: 0 }, &settings),
             settings,
             now: Timestamp::ZERO,
             desired: 2,
@@ -67,6 +67,7 @@ impl Harness {
         let readings: Vec<Option<i64>> = self.settings.target_tracking.iter().map(reading).collect();
         let activity = self.scaler.on_period(ScalingInputs {
             now: self.now,
+            ended: PeriodEnd::Metric,
             settings: &self.settings,
             readings: &readings,
             calls,
@@ -107,7 +108,7 @@ fn scales_out_after_three_periods() {
             direction: ScalingDirection::Out,
             policy_name: "ECSServiceAverageCPUUtilization".to_owned(),
             description: "Setting desired count to 4.".to_owned(),
-            cause: "monitor alarm TargetTracking-service/demo/web-AlarmHigh in state ALARM triggered policy \
+            cause: "monitor alarm TargetTracking-service/demo/web-AlarmHigh-14b043a9-f390-44e9-a589-e0572aeaa02d in state ALARM triggered policy \
                 ECSServiceAverageCPUUtilization: 100% against a target of 50%"
                 .to_owned(),
         }
@@ -157,7 +158,7 @@ fn scales_in_after_fifteen_periods() {
     assert_eq!((activity.desired_count, activity.direction), (4, ScalingDirection::In));
     assert_eq!(
         activity.cause,
-        "monitor alarm TargetTracking-service/demo/web-AlarmLow in state ALARM triggered policy \
+        "monitor alarm TargetTracking-service/demo/web-AlarmLow-cdc0fd90-3c8c-4ae5-b01c-dc4ccbb9a466 in state ALARM triggered policy \
          ECSServiceAverageCPUUtilization: 20% against a target of 50%"
     );
     assert_eq!(service.alarms(), [(AlarmState::Ok, AlarmState::Alarm)]);

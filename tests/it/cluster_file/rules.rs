@@ -339,6 +339,77 @@ container = [{ name = "a", image = "app.wasm", port_mappings = [{ container_port
     );
 }
 
+/// Claim: `monitoring` names two metrics once each, at 20 or 60 seconds, and a policy of high resolution needs its metric so. Method:
+/// each rule broken.
+#[test]
+fn monitoring() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+monitoring = { metric_configurations = [
+    { metric_names = ["CPUUtilization", "Requests"], resolution_seconds = 30 },
+    { metric_names = ["CPUUtilization"], resolution_seconds = 20 },
+    { metric_names = [], resolution_seconds = 10 },
+    { resolution_second = 60 },
+] }
+[service.auto_scaling]
+min_capacity = 1
+max_capacity = 2
+target_tracking = [
+    { metric = "ECSServiceAverageCPUUtilizationHighResolution", target_value = 50 },
+    { metric = "ECSServiceAverageMemoryUtilizationHighResolution", target_value = 50 },
+]
+"#,
+        expect![[r#"
+            7:41: service[0].monitoring.metric_configurations[0].metric_names[1]: "Requests" is not valid here: "CPUUtilization" or "MemoryUtilization"
+            7:75: service[0].monitoring.metric_configurations[0].resolution_seconds: resolution_seconds 30 is not valid: 20 or 60
+            8:23: service[0].monitoring.metric_configurations[1].metric_names[0]: "CPUUtilization" is configured twice
+            9:22: service[0].monitoring.metric_configurations[2].metric_names: metric_names must name a metric
+            9:47: service[0].monitoring.metric_configurations[2].resolution_seconds: 10 is not within the limits: 20 to 60
+            10:5: service[0].monitoring.metric_configurations[3].metric_names: `metric_names` is missing
+            10:7: service[0].monitoring.metric_configurations[3].resolution_second: unknown key `resolution_second`
+              help: did you mean `resolution_seconds`?
+            17:16: service[0].auto_scaling.target_tracking[1].metric: this metric needs the service's `monitoring` to have MemoryUtilization at resolution_seconds 20"#]],
+    );
+}
+
+/// Claim: metric math names its queries, has one result, and each query is a metric or an expression that can be read. Method: each rule
+/// broken.
+#[test]
+fn metric_math() {
+    let policy = |metrics: &str| {
+        format!(
+            "[[service]]\nname = \"web\"\ntask_definition = \"app\"\ndesired_count = 1\n[service.auto_scaling]\nmin_capacity = 1\n\
+             max_capacity = 2\n[[service.auto_scaling.target_tracking]]\nmetric = \"CustomizedMetricSpecification\"\n\
+             target_value = 1\ncustomized_metric_specification = {{ namespace = \"Shop\", metrics = [\n{metrics}] }}\n"
+        )
+    };
+    check(
+        &policy(
+            "{ id = \"a\", expression = \"b *\" },\n{ expression = \"1\" },\n{ id = \"c\" },\n\
+             { id = \"d\", metric_stat = { stat = \"P99\" } },\n\
+             { id = \"e\", expression = \"1\", metric_stat = { stat = \"Sum\", metric = { namespace = \"S\", metric_name = \"M\" } } },\n",
+        ),
+        expect![[r#"
+            11:49: service[0].auto_scaling.target_tracking[0].customized_metric_specification.namespace: namespace is of a single metric: `metrics` says what it is made of
+            12:26: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[0].expression: expression "b *" is not valid: a value is missing
+            13:1: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[1].id: `id` is missing
+            14:1: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[2].metric_stat: `metric_stat` or `expression` is missing
+            15:27: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[3].metric_stat.metric: `metric` is missing
+            15:36: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[3].metric_stat.stat: "P99" is not valid here: "Average", "Minimum", "Maximum", "Sum" or "SampleCount"
+            16:26: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics[4].expression: a query has an expression or a metric_stat, and not both"#]],
+    );
+    check(
+        &policy("{ id = \"a\", expression = \"b * 2\" },\n"),
+        expect![[r#"
+        11:49: service[0].auto_scaling.target_tracking[0].customized_metric_specification.namespace: namespace is of a single metric: `metrics` says what it is made of
+        11:67: service[0].auto_scaling.target_tracking[0].customized_metric_specification.metrics: "a" needs "b", which no query has as its id"#]],
+    );
+}
+
 /// Claim: tags and variables keep ECS' rules in both forms. Method: each rule broken.
 #[test]
 fn tags_and_variables() {
@@ -523,7 +594,7 @@ desired_count = 1
             14:48: service[2].deployment_configuration.maximum_percent: maximum_percent and minimum_healthy_percent cannot both be 100, as this would block deployments
             20:18: service[3].auto_scaling.min_capacity: min_capacity 5 is greater than max_capacity 2
             23:66: service[3].auto_scaling.target_tracking[0].target_value: target_value must be greater than 0
-            24:16: service[3].auto_scaling.target_tracking[1].metric: "ECSServiceAverageCPUUtilisation" is not valid here: "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget" or "CustomizedMetricSpecification"
+            24:16: service[3].auto_scaling.target_tracking[1].metric: "ECSServiceAverageCPUUtilisation" is not valid here: "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ECSServiceAverageCPUUtilizationHighResolution", "ECSServiceAverageMemoryUtilizationHighResolution", "ALBRequestCountPerTarget" or "CustomizedMetricSpecification"
               help: did you mean "ECSServiceAverageCPUUtilization"?
             26:69: service[3].auto_scaling.target_tracking[3].target_value: 50.12345 has more than three digits after the point
             26:99: service[3].auto_scaling.target_tracking[3].scale_in_cooldown: 60 has no unit: durations are strings with their unit
@@ -751,7 +822,7 @@ step_adjustments = []
             19:87: service[0].auto_scaling.target_tracking[1].resource_label: resource_label is for metric = "ALBRequestCountPerTarget"
             19:126: service[0].auto_scaling.target_tracking[1].customized_metric_specification: customized_metric_specification is for metric = "CustomizedMetricSpecification"
             20:82: service[0].auto_scaling.target_tracking[2].resource_label: resource_label "app/lb/targetgroup/tg" is not valid: write it as in "app/LB/ID/targetgroup/TG/ID"
-            21:16: service[0].auto_scaling.target_tracking[3].metric: "ECSServiceAverageCPUUtilizationHighResolution" is not available yet, only "ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget" and "CustomizedMetricSpecification"
+            21:16: service[0].auto_scaling.target_tracking[3].metric: this metric needs the service's `monitoring` to have CPUUtilization at resolution_seconds 20
             22:115: service[0].auto_scaling.target_tracking[4].customized_metric_specification.namespace: "" is not 1 to 255 characters long
             22:150: service[0].auto_scaling.target_tracking[4].customized_metric_specification.statistic: "p99" is not valid here: "Average", "Minimum", "Maximum", "Sum" or "SampleCount"
             25:15: service[0].auto_scaling.step_scaling[0].policy_name: policy "ECSServiceAverageCPUUtilization" is defined twice
@@ -879,7 +950,6 @@ metric_name = "Depth"
         expect![[r#"
             4:22: cluster.settings[0].name: "containerInsight" is not valid here: "containerInsights"
               help: did you mean "containerInsights"?
-            4:50: cluster.settings[0].value: "enhanced" is not available yet, only "disabled" and "enabled"
             6:18: settings.calendar_start: expected a time as in "2026-01-31T08:30:00Z", found the integer 5
             12:10: alarm[0].period: period "90s" is not a multiple of metric_period 1m
             14:23: alarm[0].datapoints_to_alarm: datapoints_to_alarm 3 is greater than evaluation_periods 2

@@ -160,10 +160,10 @@ fn a_service_is_told_of() {
             1.000s task T2 v2 RUNNING (desired RUNNING)
             41.000s deployment 1 of web INFO SERVICE_DEPLOYMENT_COMPLETED ECS deployment ecs-svc/1 completed.
             41.000s service web INFO SERVICE_STEADY_STATE -
-            100.000s service web INFO SERVICE_DESIRED_COUNT_UPDATED -
+            100.000s service web INFO SERVICE_DESIRED_COUNT_UPDATED - [1]
             100.000s task T2 v3 RUNNING (desired STOPPED) ServiceSchedulerInitiated
             100.000s task T2 v4 STOPPING (desired STOPPED) ServiceSchedulerInitiated
-            100.000s service web INFO TASKS_STOPPED -
+            100.000s service web INFO TASKS_STOPPED - [T2]
             100.000s service web INFO SERVICE_STEADY_STATE -
             101.000s task T2 v5 STOPPING (desired STOPPED) ServiceSchedulerInitiated
             101.000s task T2 v6 STOPPED (desired STOPPED) ServiceSchedulerInitiated

@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 
 use expect_test::expect;
 use longshore::control_plane::action::{Action, Notification};
-use longshore::control_plane::event::{Deletion, Event, PutMetricData, RegisterScalableTarget, Request};
+use longshore::control_plane::event::{
+    ContainerStateChange, Deletion, Event, PutMetricData, RegisterScalableTarget, Request, TaskStateChange, TaskStep,
+};
 use longshore::model::alarm::{AlarmState, MetricId, Statistic};
-use longshore::model::ids::ContainerInstanceId;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::metric::thousandths_text;
 use longshore::model::scaling::{
     AdjustmentType, ScalingPolicy, ScheduledAction, StepAdjustment, StepScaling, SuspendedState, TargetTracking,
@@ -18,7 +20,7 @@ use longshore::model::scaling::{
 use longshore::model::schedule::Schedule;
 
 use super::{check, counts_until, deploy, set_count};
-use crate::harness::{Behaviour, End, World, at, secs};
+use crate::harness::{Behaviour, End, World, at, secs, without_alarm_ids};
 
 /// A cluster `test` with a service `web` of two tasks on Fargate, and what a scenario adds: `settings` belongs to
 /// `[service.auto_scaling]`, the rest follows it.
@@ -68,7 +70,8 @@ fn changes(world: &World) -> String {
     let changes = events.iter().filter(|event| event.message.contains("desired count changed"));
     changes
         .map(|event| {
-            format!("{} {}\n", event.at, event.message.trim_start_matches("(service web) desired count changed "))
+            let message = without_alarm_ids(&event.message);
+            format!("{} {}\n", event.at, message.trim_start_matches("(service web) desired count changed "))
         })
         .collect()
 }
@@ -84,7 +87,7 @@ fn activities(world: &World) -> String {
             activity.started_at,
             activity.status.as_str(),
             activity.description,
-            activity.cause,
+            without_alarm_ids(&activity.cause),
             activity.status_message
         );
     }
@@ -97,6 +100,7 @@ fn alarm_changes(world: &World) -> String {
     for ((at, _), actions) in world.journal.iter().zip(&world.actions) {
         for action in actions {
             if let Action::Notify(Notification::Alarm { alarm, from, to, reason }) = action {
+                let alarm = without_alarm_ids(alarm);
                 let _ = writeln!(lines, "{at} {alarm} {} -> {}: {reason}", from.as_str(), to.as_str());
             }
         }
@@ -182,6 +186,66 @@ fn service_metrics_are_kept() {
             ECS/ContainerInsights ServiceCount {ClusterName=test}: 0s 1 60s 1 120s 1 180s 1 240s 1 300s 1
             ECS/ContainerInsights TaskCount {ClusterName=test}: 0s 2 60s 2 120s 0 180s 0 240s 1 300s 1
         "#]],
+    );
+}
+
+/// ecs-semantics §10.2: restarts of containers by cluster, service and family, instances by what they have left, and with `enhanced`
+/// each task by itself, until it ends.
+#[test]
+fn container_insights_are_kept() {
+    let mut world = World::of_file(
+        r#"
+        [cluster]
+        name = "test"
+        settings = [{ name = "containerInsights", value = "enhanced" }]
+        [[container_instance]]
+        instance_type = "m7i.large"
+        [[task_definition]]
+        family = "web"
+        cpu = "512"
+        memory = "512"
+        container = [{ name = "main", image = "../workloads/limits/spin.wat", restart_policy = { enabled = true } }]
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 2
+        launch_type = "EC2"
+        "#,
+    );
+    world.behave("web", Behaviour { cpu_percent: 40, ..Behaviour::default() });
+    world.run_until(70);
+    for restart_count in [1, 3, 2] {
+        let container = ContainerStateChange { restart_count, ..ContainerStateChange::default() };
+        world.apply(Event::TaskStateChange(TaskStateChange {
+            task: TaskId(1),
+            step: TaskStep::ContainersChanged,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            containers: vec![container],
+        }));
+    }
+    world.run_until(130);
+    set_count(&mut world, 1);
+    world.run_until(245);
+    let wanted = [
+        "RestartCount",
+        "TaskCpuUtilization",
+        "instance_cpu_reserved_capacity",
+        "instance_memory_reserved_capacity",
+        "instance_number_of_running_tasks",
+    ];
+    check(
+        &world.shorten(&datapoints(&world, "ECS/ContainerInsights", &wanted)),
+        &expect![[r#"
+        ECS/ContainerInsights RestartCount {ClusterName=test}: 0s 0 60s 3 120s 0 180s 0
+        ECS/ContainerInsights RestartCount {ClusterName=test, ServiceName=web}: 0s 0 60s 3 120s 0 180s 0
+        ECS/ContainerInsights RestartCount {ClusterName=test, TaskDefinitionFamily=web}: 0s 0 60s 3 120s 0 180s 0
+        ECS/ContainerInsights TaskCpuUtilization {ClusterName=test, ServiceName=web, TaskDefinitionFamily=web, TaskId=T1}: 0s 40 60s 40 120s 40 180s 40
+        ECS/ContainerInsights TaskCpuUtilization {ClusterName=test, ServiceName=web, TaskDefinitionFamily=web, TaskId=T2}: 0s 40 60s 40 120s 0
+        ECS/ContainerInsights instance_cpu_reserved_capacity {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 50 60s 50 120s 25 180s 25
+        ECS/ContainerInsights instance_memory_reserved_capacity {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 12.5 60s 12.5 120s 6.25 180s 6.25
+        ECS/ContainerInsights instance_number_of_running_tasks {ClusterName=test, ContainerInstanceId=I1, InstanceId=i-1}: 0s 2 60s 2 120s 1 180s 1
+    "#]],
     );
 }
 
@@ -404,6 +468,64 @@ fn alarms_are_checked() {
 
 // --- Target tracking: ecs-semantics §7.2.
 
+/// ecs-semantics §7.2: target tracking makes two alarms a policy among the cluster's, which say what it decides by, are nobody else's to
+/// change, and go with it.
+#[test]
+fn policies_have_alarms_of_their_own() {
+    let mut world = web("min_capacity = 1\nmax_capacity = 4\ntarget_tracking = [\
+         { metric = \"ECSServiceAverageCPUUtilization\", target_value = 50 },\
+         { metric = \"ECSServiceAverageMemoryUtilization\", target_value = 80, disable_scale_in = true }]");
+    let alarms = |world: &World| {
+        let alarms = world.plane.state().alarms.values();
+        let lines = alarms.map(|alarm| {
+            let threshold = thousandths_text(alarm.spec.threshold);
+            let (periods, metric) = (alarm.spec.evaluation_periods, &alarm.spec.metric);
+            let name = without_alarm_ids(&alarm.spec.name);
+            format!("{name} {}: {metric} {threshold} for {periods} periods\n", alarm.state.as_str())
+        });
+        lines.collect::<String>()
+    };
+    world.behave("web", Behaviour { cpu_percent: 90, ..Behaviour::default() });
+    world.run_until(200);
+    check(
+        &alarms(&world),
+        &expect![[r#"
+        TargetTracking-service/test/web-AlarmHigh ALARM: AWS/ECS CPUUtilization {ClusterName=test, ServiceName=web} 50 for 3 periods
+        TargetTracking-service/test/web-AlarmHigh OK: AWS/ECS MemoryUtilization {ClusterName=test, ServiceName=web} 80 for 3 periods
+        TargetTracking-service/test/web-AlarmLow OK: AWS/ECS CPUUtilization {ClusterName=test, ServiceName=web} 45 for 15 periods
+    "#]],
+    );
+    world.behave("web", Behaviour { cpu_percent: 10, ..Behaviour::default() });
+    world.run_until(1600);
+    check(
+        &alarm_changes(&world),
+        &expect![[r#"
+        60.000s TargetTracking-service/test/web-AlarmHigh INSUFFICIENT_DATA -> OK: 1 datapoint [90] was greater than the threshold (50), and it takes 3.
+        60.000s TargetTracking-service/test/web-AlarmLow INSUFFICIENT_DATA -> OK: Threshold Crossed: 1 out of the last 15 datapoints [90] was not less than the threshold (45).
+        60.000s TargetTracking-service/test/web-AlarmHigh INSUFFICIENT_DATA -> OK: Threshold Crossed: 1 out of the last 3 datapoints [0.195] was not greater than the threshold (80).
+        180.000s TargetTracking-service/test/web-AlarmHigh OK -> ALARM: Threshold Crossed: 3 out of the last 3 datapoints [90, 90, 90] were greater than the threshold (50) (minimum 3 datapoints for OK -> ALARM transition).
+        240.000s TargetTracking-service/test/web-AlarmHigh ALARM -> OK: Threshold Crossed: 1 out of the last 3 datapoints [10, 90, 90] was not greater than the threshold (50).
+        1080.000s TargetTracking-service/test/web-AlarmLow OK -> ALARM: Threshold Crossed: 15 out of the last 15 datapoints [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10] were less than the threshold (45) (minimum 15 datapoints for OK -> ALARM transition).
+    "#]],
+    );
+    let name = world.plane.state().alarms.keys().next().cloned().expect("there are three");
+    let requests = [
+        Request::DeleteAlarm { alarm: name.clone() },
+        Request::SetAlarmState { alarm: name.clone(), state: AlarmState::Ok, reason: "by hand".into() },
+        Request::PutMetricAlarm(Box::new(world.plane.state().alarms[&name].spec.clone())),
+    ];
+    for request in requests {
+        let error = world.request(request).expect_err("it belongs to a policy").to_string();
+        let what = "belongs to a target tracking policy of service web: change the policy";
+        assert!(error.ends_with(what), "{error}");
+    }
+    let policy = "ECSServiceAverageMemoryUtilization".into();
+    world.done(Request::DeleteScalingPolicy { service: "web".into(), policy });
+    assert_eq!(world.plane.state().alarms.len(), 2);
+    world.done(Request::DeleteService { service: "web".into(), deletion: Deletion::Forced });
+    assert!(world.plane.state().alarms.is_empty());
+}
+
 /// ecs-semantics §7.2: requests per target are held at the target; the high alarm takes three periods.
 #[test]
 fn requests_per_target_are_tracked() {
@@ -459,6 +581,37 @@ fn custom_metrics_are_tracked() {
         &expect![[r#"
         420.000s from 2 to 3: monitor alarm TargetTracking-service/test/web-AlarmHigh in state ALARM triggered policy orders: 150 against a target of 100
         1560.000s from 3 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy orders: 20 against a target of 100
+    "#]],
+    );
+}
+
+/// ecs-semantics §7.2: metric math: the backlog per running task is held at its target, and a period in which a metric is missing takes
+/// no action.
+#[test]
+fn expressions_are_tracked() {
+    let mut world = web(r#"
+        min_capacity = 1
+        max_capacity = 10
+        [[service.auto_scaling.target_tracking]]
+        policy_name = "backlog"
+        metric = "CustomizedMetricSpecification"
+        target_value = 100
+        customized_metric_specification = { metrics = [
+            { id = "backlog", expression = "orders / MAX([tasks, 1])" },
+            { id = "orders", return_data = false, metric_stat = { stat = "Average", metric = { namespace = "Shop", metric_name = "OrdersWaiting" } } },
+            { id = "tasks", return_data = false, metric_stat = { stat = "Average", metric = { namespace = "ECS/ContainerInsights", metric_name = "RunningTaskCount", dimensions = { ClusterName = "test", ServiceName = "web" } } } },
+        ] }
+        [[metric]]
+        namespace = "Shop"
+        metric_name = "OrdersWaiting"
+        steps = [{ at = "1m", value = 500 }, { at = "3m" }, { at = "4m", value = 500 }, { at = "9m", value = 100 }]
+        "#);
+    world.run_until(2400);
+    check(
+        &changes(&world),
+        &expect![[r#"
+        420.000s from 2 to 5: monitor alarm TargetTracking-service/test/web-AlarmHigh in state ALARM triggered policy backlog: 250 against a target of 100
+        1440.000s from 5 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy backlog: 20 against a target of 100
     "#]],
     );
 }
