@@ -13,6 +13,7 @@ mod format;
 mod live_view;
 mod plain_view;
 mod replay;
+mod report;
 mod run;
 mod run_task;
 mod scaling_view;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use self::report::ReportArguments;
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
 use crate::driver::journal::{ActionsForm, JournalOptions};
@@ -82,6 +84,8 @@ struct RunArguments {
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     #[command(flatten)]
+    report: ReportArguments,
+    #[command(flatten)]
     journal: JournalArguments,
     /// Apply the cluster file again whenever it is saved
     #[arg(long)]
@@ -106,9 +110,8 @@ struct SimulateArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Write a page with charts over time, the bill and the cluster file into this folder, and the series as CSV
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportArguments,
     /// Write what containers whose work is executed print into files below this folder
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,

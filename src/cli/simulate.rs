@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::events_file::EventsFile;
 use super::run::{while_images_are_made, write_out};
 use super::signals::StopRequests;
-use super::{Failure, Format, Outcome, SimulateArguments, complain, diagnostics, format, summary};
+use super::{Failure, Format, Outcome, SimulateArguments, complain, diagnostics, format, report, summary};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::clock::Clock;
 use crate::driver::report::{HostReport, Report};
 use crate::driver::simulated::report::SimulationReport;
-use crate::driver::simulated::{Progress, Recording, Simulation, SimulationOptions};
+use crate::driver::simulated::{Progress, Simulation, SimulationOptions};
 use crate::model::units::Timestamp;
-use crate::report::{ReportFolder, ReportInput, ReportTime};
+use crate::report::ReportTime;
 
 /// How often progress is shown.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -40,11 +40,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         })?,
         None => (None, None),
     };
-    let report_folder = arguments.report.as_deref().map(ReportFolder::open).transpose().map_err(|error| {
-        complain(error);
-        Failure::BadInput
-    })?;
-    let recording = if report_folder.is_some() { Recording::Kept } else { Recording::None };
+    let (report_folder, recording) = arguments.report.open()?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let data_plane = DataPlaneOptions {
         log_dir: arguments.log_dir.clone(),
@@ -64,23 +60,10 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
     let wall = clock.now().elapsed();
     let snapshot = simulation.snapshot();
     let simulated = SimulationReport::of(&simulation);
-    let series = simulation.series().cloned();
     // The file ends when nobody has anything to say any more.
     drop(simulation);
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
         complain(trouble);
-    }
-    if let (Some(folder), Some(series)) = (report_folder, series) {
-        let file_name = arguments.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let input = ReportInput {
-            snapshot: &snapshot,
-            series: &series,
-            time: ReportTime::Simulated,
-            file_name: &file_name,
-            file_text: &file_text,
-        };
-        let page = folder.finish(&input).map_err(failed)?;
-        anstream::eprintln!("report: {}", page.display());
     }
     if let Some(trouble) = &snapshot.journal_trouble {
         complain(trouble);
@@ -96,6 +79,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
             write_out(&format!("{text}{}", summary::simulation(&simulated, snapshot.at, wall)));
         }
     }
+    report::write(report_folder, &snapshot, ReportTime::Simulated, &arguments.file, &file_text)?;
     match summary::never_started(&snapshot) {
         None => Ok(()),
         Some(complaint) => {

@@ -25,6 +25,7 @@ use crate::model::units::{Duration, Timestamp};
 const SAMPLES_WANTED: u128 = 1_500;
 /// How many samples are kept; when there are more every second one goes. Reached by runs whose length is not known beforehand.
 const SAMPLES_MAX: usize = 2 * 1_500;
+const _: () = assert!(SAMPLES_MAX % 2 == 0, "the sample that is one too many is the last one, and stays");
 /// Intervals in milliseconds: what a clock's face divides into.
 const INTERVALS: [u64; 19] = [
     100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,
@@ -32,6 +33,23 @@ const INTERVALS: [u64; 19] = [
 ];
 /// Marks kept; those after it are counted. *Ours:* bounds memory where something flaps.
 const MARKS_MAX: usize = 20_000;
+
+/// Whether it is recorded what a cluster is like over time. It changes nothing of what happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// It is not.
+    #[default]
+    None,
+    /// It is.
+    Kept,
+}
+
+impl Recording {
+    /// The recorder of a cluster that lasts so long, if that is known, if there is to be one.
+    pub(super) fn recorder(self, length: Option<Duration>) -> Option<SeriesRecorder> {
+        (self == Recording::Kept).then(|| SeriesRecorder::new(length))
+    }
+}
 
 /// What a recorder looks at.
 #[derive(Debug)]
@@ -51,8 +69,8 @@ pub struct Observed<'a> {
 pub struct ObservedJobs<'a> {
     /// Counted.
     pub stats: JobStats,
-    /// How long they took, all since the start.
-    pub latencies: &'a DurationHistogram,
+    /// How long they took, all since the start. `None` where only the percentiles of the last ones in `stats` are known.
+    pub latencies: Option<&'a DurationHistogram>,
 }
 
 /// Takes samples.
@@ -97,6 +115,11 @@ impl SeriesRecorder {
         &self.series
     }
 
+    /// What has been recorded, at the end.
+    pub fn into_series(self) -> Series {
+        self.series
+    }
+
     /// Marks what a notification tells of, if it is of the kind. `state` is the one right after.
     pub fn note(&mut self, at: Timestamp, state: &ClusterState, notification: &Notification) {
         let (kind, subject, text) = match notification {
@@ -108,7 +131,7 @@ impl SeriesRecorder {
                 };
                 (kind, service, reason.clone())
             }
-            Notification::ServiceAction { service, event, reason } => match event {
+            Notification::ServiceAction { service, event, reason, .. } => match event {
                 ServiceActionEvent::DesiredCountUpdated => {
                     let Some(to) = state.services.get(service).map(|service| service.spec.desired_count) else {
                         return;
@@ -168,7 +191,7 @@ impl SeriesRecorder {
             let policies =
                 state.scalable_targets.get(name).into_iter().flat_map(|target| &target.settings.target_tracking);
             let tracked = policies.map(|policy| {
-                let (metric, statistic) = names::tracked(&policy.metric, observed.cluster, name);
+                let (metric, statistic) = names::tracked(policy, observed.cluster, name);
                 let value = measured.value(&metric, statistic);
                 let target = i64::try_from(policy.target_thousandths).unwrap_or(i64::MAX);
                 (policy.name().into(), TrackedSample { metric: policy.metric.clone(), target, value })
@@ -203,13 +226,22 @@ impl SeriesRecorder {
     }
 
     fn jobs(&mut self, name: &Arc<str>, jobs: &ObservedJobs<'_>) -> JobSample {
-        let before = self.latencies.insert(name.clone(), jobs.latencies.clone()).unwrap_or_default();
-        let since = jobs.latencies.without(&before);
-        let latency = (since.count() > 0).then(|| Latency {
-            p50: since.permille(500),
-            p90: since.permille(900),
-            p99: since.permille(990),
-        });
+        let latency = match jobs.latencies {
+            Some(latencies) => {
+                let before = self.latencies.insert(name.clone(), latencies.clone()).unwrap_or_default();
+                let since = latencies.without(&before);
+                (since.count() > 0).then(|| Latency {
+                    p50: since.permille(500),
+                    p90: Some(since.permille(900)),
+                    p99: since.permille(990),
+                })
+            }
+            None => (jobs.stats.completed > 0).then_some(Latency {
+                p50: jobs.stats.latency_p50,
+                p90: None,
+                p99: jobs.stats.latency_p99,
+            }),
+        };
         JobSample {
             arrived: jobs.stats.pushed,
             done: jobs.stats.completed,
@@ -222,10 +254,12 @@ impl SeriesRecorder {
     /// Doubles the interval and lets go of the samples between.
     fn thin_out(&mut self) {
         self.series.interval = self.series.interval.saturating_mul(2);
-        let interval = nanos(self.series.interval);
         let mut before: Option<Sample> = None;
+        // The first one stays, and the one that is one too many with it.
+        let mut is_kept = false;
         self.series.samples.retain_mut(|sample| {
-            if sample.at.0 % interval != 0 {
+            is_kept = !is_kept;
+            if !is_kept {
                 before = Some(sample.clone());
                 return false;
             }
@@ -249,10 +283,13 @@ impl Measured<'_> {
     fn value(&self, metric: &MetricId, statistic: Statistic) -> Option<i64> {
         let period = self.metrics.period();
         let width = self.interval.max(period);
-        // A datapoint is named by its begin: those count whose end is in the last `width`.
-        let from = Timestamp(self.now.0.saturating_sub(nanos(width + period)).saturating_add(1));
-        let until = Timestamp(self.now.0.saturating_sub(nanos(period)).saturating_add(1));
-        let points = self.metrics.points(metric, from.min(until), until, period);
+        let from = Timestamp(self.now.0.saturating_sub(nanos(width + period)));
+        let mut points = self.metrics.points(metric, from, self.now, period);
+        // A datapoint is named by its begin.
+        points.retain(|point| {
+            let end = point.at + period;
+            end <= self.now && end + width > self.now
+        });
         let number = i128::try_from(points.len()).ok().filter(|number| *number > 0)?;
         let sum: i128 = points.iter().map(|point| i128::from(point.samples.statistic(statistic))).sum();
         i64::try_from(sum.div_euclid(number)).ok()

@@ -84,7 +84,8 @@ pub struct JobSample {
     pub failed: u64,
     /// Waiting.
     pub queued: u64,
-    /// How long the jobs that were done since the sample before took from their arrival; `None` if there were none.
+    /// How long the jobs that were done since the sample before took from their arrival, in real time the last 1,024; `None` if there
+    /// were none.
     pub latency: Option<Latency>,
 }
 
@@ -93,7 +94,8 @@ pub struct JobSample {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Latency {
     pub p50: Duration,
-    pub p90: Duration,
+    /// Not known in real time.
+    pub p90: Option<Duration>,
     pub p99: Duration,
 }
 

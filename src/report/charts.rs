@@ -232,7 +232,10 @@ impl Drawing<'_> {
             let target = |service: &ServiceSample| service.tracked.get(&policy).map(|tracked| tracked.target);
             let metric = self.first(name, &policy).map(|tracked| &tracked.metric);
             let (of, colour) = match metric {
-                Some(TrackedMetric::Predefined(PredefinedMetric::AverageMemoryUtilization)) => ("target of memory", 5),
+                Some(TrackedMetric::Predefined(
+                    PredefinedMetric::AverageMemoryUtilization
+                    | PredefinedMetric::AverageMemoryUtilizationHighResolution,
+                )) => ("target of memory", 5),
                 _ => ("target of CPU", 2),
             };
             chart.lines.push(self.service_line(name, of, Look::Dashed(colour), target));
@@ -268,9 +271,12 @@ impl Drawing<'_> {
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).ok();
         chart.lines = vec![
             self.service_line(name, "p99", Look::Solid(5), |service| nanos(service.jobs?.latency?.p99)),
-            self.service_line(name, "p90", Look::Solid(3), |service| nanos(service.jobs?.latency?.p90)),
             self.service_line(name, "p50", Look::Solid(1), |service| nanos(service.jobs?.latency?.p50)),
         ];
+        let p90 = self.service_line(name, "p90", Look::Solid(3), |service| nanos(service.jobs?.latency?.p90?));
+        if is_above_zero(&p90) {
+            chart.lines.insert(1, p90);
+        }
         chart
     }
 

@@ -101,7 +101,7 @@ fn services(input: &ReportInput<'_>) -> String {
                 .optional(jobs.map(|jobs| jobs.failed))
                 .optional(jobs.map(|jobs| jobs.queued))
                 .optional(latency.map(|latency| seconds(latency.p50)))
-                .optional(latency.map(|latency| seconds(latency.p90)))
+                .optional(latency.and_then(|latency| latency.p90).map(seconds))
                 .optional(latency.map(|latency| seconds(latency.p99)))
                 .end();
         }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
+use longshore::driver::recorder::Recording;
 use longshore::driver::series::Series;
-use longshore::driver::simulated::{Digest, Recording, Simulation, SimulationOptions};
+use longshore::driver::simulated::{Digest, Simulation, SimulationOptions};
 use longshore::driver::snapshot::Snapshot;
 use longshore::model::cluster::ClusterSpec;
 use longshore::report::{ReportFolder, ReportInput, ReportTime};
@@ -96,12 +98,13 @@ fn spec(text: &str) -> ClusterSpec {
 }
 
 /// A cluster file simulated to its end.
-fn simulated(spec: &ClusterSpec) -> (Snapshot, Series) {
+fn simulated(spec: &ClusterSpec) -> (Snapshot, Arc<Series>) {
     let options = SimulationOptions { recording: Recording::Kept, ..SimulationOptions::default() };
     let mut simulation = Simulation::new(spec, options).expect("it can be simulated");
     simulation.run_to_end();
     let snapshot = simulation.snapshot();
-    (snapshot, simulation.series().expect("it is recorded").clone())
+    let series = snapshot.series.clone().expect("it is recorded");
+    (snapshot, series)
 }
 
 /// Every file below a folder with what is in it.
@@ -167,12 +170,34 @@ fn points(svg: &str) -> Vec<usize> {
     lines.map(|path| path.matches(['M', 'L']).count()).collect()
 }
 
-/// The fields of a CSV file's rows by column; no field in these has a quote but in `events.csv`.
-fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
-    let mut lines = csv.lines();
-    let index = lines.next().expect("a head").split(',').position(|column| column == name);
-    let index = index.unwrap_or_else(|| panic!("no column {name}"));
-    lines.map(|line| line.split(',').nth(index).unwrap_or_else(|| panic!("{line} is short"))).collect()
+/// The fields of a CSV file's row; none of these has a line's end in it.
+fn fields(line: &str) -> Vec<String> {
+    let (mut found, mut is_quoted) = (vec![String::new()], false);
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let last = found.last_mut().expect("there is a first");
+        match letter {
+            '"' if is_quoted && letters.next_if_eq(&'"').is_some() => last.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => found.push(String::new()),
+            other => last.push(other),
+        }
+    }
+    assert!(!is_quoted, "a quote is open: {line}");
+    found
+}
+
+/// A column of a CSV file, whose rows must all be as long as its head.
+#[track_caller]
+fn column(csv: &str, name: &str) -> Vec<String> {
+    let mut rows = csv.lines().map(fields);
+    let head = rows.next().expect("a head");
+    let index = head.iter().position(|column| column == name).unwrap_or_else(|| panic!("no column {name}"));
+    rows.map(|mut row| {
+        assert_eq!(row.len(), head.len(), "{row:?}");
+        row.swap_remove(index)
+    })
+    .collect()
 }
 
 fn nanos(dollars: &str) -> i64 {
@@ -238,11 +263,11 @@ fn scaling_and_deployments_are_marked() {
         "service scaled in",
         "instances scaled out",
     ] {
-        assert!(events.contains(&what), "no {what} in {events:?}");
+        assert!(events.iter().any(|event| event == what), "no {what} in {events:?}");
         assert!(files["index.html"].contains(&format!("<td class=\"t\">{what}</td>")), "{what}");
     }
     let marks_of = |chart: &str, what: &str| files[chart].matches(&format!(", {what}: ")).count();
-    let scaled_out = events.iter().filter(|event| **event == "service scaled out").count();
+    let scaled_out = events.iter().filter(|event| *event == "service scaled out").count();
     assert_eq!(marks_of("charts/service-2-web-tasks.svg", "service scaled out"), scaled_out);
     assert_eq!(marks_of("charts/service-1-pictures-tasks.svg", "service scaled out"), 0, "only web is scaled");
     assert!(marks_of("charts/instances.svg", "instances scaled out") > 0);
@@ -267,17 +292,17 @@ fn tables_add_up() {
     }
     assert_eq!(parts.map(|part| nanos(part[part.len() - 1]) > 0), [true, true, true, false]);
     let services = &files["services.csv"];
-    let of_web = column(services, "service").into_iter().filter(|name| *name == "web").count();
+    let of_web = column(services, "service").into_iter().filter(|name| name == "web").count();
     assert_eq!(of_web, series.samples.iter().filter(|sample| sample.services.contains_key("web")).count());
     // What a service does while it is being ended is in no sample of it any more.
     let done =
         column(services, "jobs_done").iter().filter_map(|done| done.parse::<u64>().ok()).max().expect("jobs are done");
     let in_all = snapshot.jobs["web"].completed;
     assert!(done <= in_all && in_all - done < 100, "{done} of {in_all}");
-    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".csv") && *name != "events.csv") {
-        let columns = text.lines().next().map(|head| head.split(',').count());
-        assert!(text.lines().all(|line| Some(line.split(',').count()) == columns), "{name} has rows of other lengths");
-    }
+    // One Auto Scaling group, and two policies of one service.
+    assert_eq!(column(&files["instances.csv"], "active").len(), series.samples.len());
+    assert_eq!(column(&files["capacity_providers.csv"], "in_service").len(), series.samples.len());
+    assert_eq!(column(&files["target_tracking.csv"], "value").len(), of_web * 2);
 }
 
 /// A sample says what the cluster was like: its counts are those of the state, its utilisation follows the load, and the percentiles of
@@ -297,7 +322,7 @@ fn samples_follow_the_cluster() {
     assert_eq!(at(110).tracked["ECSServiceAverageCPUUtilization"].value, at(110).cpu);
     for sample in &series.samples {
         for latency in sample.services.values().filter_map(|service| service.jobs?.latency) {
-            assert!(latency.p50 <= latency.p90 && latency.p90 <= latency.p99);
+            assert!(latency.p90.is_some_and(|p90| latency.p50 <= p90 && p90 <= latency.p99));
         }
         let instances = &sample.instances;
         assert!(instances.cpu_reserved <= instances.cpu_registered);

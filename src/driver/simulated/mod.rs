@@ -34,8 +34,7 @@ use super::event_bridge::{ClusterEvent, EventBridge};
 use super::journal::JournalOptions;
 use super::kept_journal::KeptJournal;
 use super::plans::{PlannedCluster, Plans, set_up};
-use super::recorder::{Observed, ObservedJobs, SeriesRecorder};
-use super::series::Series;
+use super::recorder::{Observed, ObservedJobs, Recording, SeriesRecorder};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
@@ -68,16 +67,6 @@ pub struct SimulationOptions {
     pub journal: Option<JournalOptions>,
     /// Whether it is recorded what the cluster is like over time.
     pub recording: Recording,
-}
-
-/// Whether it is recorded what the cluster is like over time. It changes nothing of what happens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Recording {
-    /// It is not.
-    #[default]
-    None,
-    /// It is.
-    Kept,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -192,7 +181,7 @@ impl Simulation {
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
-            recorder: (options.recording == Recording::Kept).then(|| SeriesRecorder::new(run_for)),
+            recorder: options.recording.recorder(run_for),
             journal,
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
@@ -297,12 +286,6 @@ impl Simulation {
         self.digest.as_ref().map(EventDigest::text)
     }
 
-    /// What the cluster has been like over time, up to this moment; `None` if it is not recorded.
-    pub fn series(&mut self) -> Option<&Series> {
-        self.take_sample();
-        self.recorder.as_ref().map(SeriesRecorder::series)
-    }
-
     /// Ends the cluster in good order, as `longshore run` does on Ctrl-C.
     pub fn drain(&mut self) {
         self.run_until = None;
@@ -319,6 +302,7 @@ impl Simulation {
     /// The cluster at this moment. Its journal is in the file up to here.
     pub fn snapshot(&mut self) -> Snapshot {
         self.journal.flush(self.now);
+        self.take_sample();
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -332,6 +316,7 @@ impl Simulation {
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
             journal_trouble: self.journal.trouble().cloned(),
+            series: self.recorder.as_ref().map(|recorder| Arc::new(recorder.series().clone())),
         }
     }
 
@@ -363,7 +348,7 @@ impl Simulation {
         let services = &self.plane.services_by_name;
         let jobs = services.iter().map(|(name, index)| {
             let jobs = &self.plane.services[*index];
-            (name.clone(), ObservedJobs { stats: jobs.stats(), latencies: &jobs.latencies })
+            (name.clone(), ObservedJobs { stats: jobs.stats(), latencies: Some(&jobs.latencies) })
         });
         let observed = Observed {
             cluster: self.control_plane.name(),
