@@ -288,9 +288,9 @@ fn tables_add_up() {
     assert!(totals.windows(2).all(|pair| pair[0] <= pair[1]), "a cost goes down");
     let parts = ["fargate_usd", "fargate_spot_usd", "ec2_usd", "ec2_spot_usd"].map(|name| column(cost, name));
     for (index, total) in totals.iter().enumerate() {
-        assert_eq!(parts.iter().map(|part| nanos(part[index])).sum::<i64>(), *total);
+        assert_eq!(parts.iter().map(|part| nanos(&part[index])).sum::<i64>(), *total);
     }
-    assert_eq!(parts.map(|part| nanos(part[part.len() - 1]) > 0), [true, true, true, false]);
+    assert_eq!(parts.map(|part| nanos(&part[part.len() - 1]) > 0), [true, true, true, false]);
     let services = &files["services.csv"];
     let of_web = column(services, "service").into_iter().filter(|name| name == "web").count();
     assert_eq!(of_web, series.samples.iter().filter(|sample| sample.services.contains_key("web")).count());
