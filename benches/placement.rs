@@ -202,7 +202,7 @@ fn refused(criterion: &mut Criterion) {
             let Cluster { mut index, group: service, mut rng, .. } = Cluster::new(size, State::Half);
             let request = request(&service, &huge, ranking);
             assert!(index.place(&request, &mut rng).is_err(), "nothing fits");
-            let failures = index.explain(&request).failures.len();
+            let failures = index.explain(&request, []).failures.len();
             assert_eq!(u64::try_from(failures).expect("a count"), size, "every instance was a candidate");
             group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
                 bencher.iter(|| black_box(index.place(&request, &mut rng)));

@@ -127,9 +127,7 @@ impl Container {
 impl TaskAgent {
     /// Whether a task needs an agent: without order, checks and restarts all of its containers start and stop together.
     pub fn is_needed_for(definition: &TaskDefinition) -> bool {
-        definition.containers.iter().any(|container| {
-            !container.depends_on.is_empty() || container.health_check.is_some() || container.restart_policy.is_some()
-        })
+        definition.has_container_lifecycles()
     }
 
     /// The agent of a task that has not begun. `stop_timeout` is that of containers that name none.

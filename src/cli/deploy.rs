@@ -175,7 +175,7 @@ pub(super) fn deploy(arguments: &DeployArguments) -> Outcome {
         Failure::BadInput
     })?;
     let wait = if arguments.wait { Wait::ForDeployments } else { Wait::No };
-    let mut answers = deploy_socket::ask(&arguments.file, wait).map_err(|error| {
+    let mut answers = deploy_socket::ask_to_deploy(&arguments.file, wait).map_err(|error| {
         complain(error);
         Failure::BadInput
     })?;

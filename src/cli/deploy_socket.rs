@@ -1,4 +1,5 @@
-//! How `longshore deploy FILE` reaches the `longshore run FILE` that is up: a Unix socket for each cluster file.
+//! How `longshore deploy FILE` and `longshore explain FILE` reach the `longshore run FILE` that is up: a Unix socket for each cluster
+//! file.
 //!
 //! One line of JSON goes each way: what is wanted, then what was done; with `wait`, one more line for each deployment as it ends. The
 //! socket lies in a folder of the user's alone, under a name made from the file's path, and goes with the run. What a run that was
@@ -12,6 +13,24 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+/// What somebody asks of a run.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// That the file be applied.
+    Deploy(DeployRequest),
+    /// That something be explained.
+    Explain(ExplainRequest),
+}
+
+/// Somebody asks that something be explained.
+#[derive(Debug)]
+pub(super) struct ExplainRequest {
+    /// Takes the answer.
+    pub(super) answer: Sender<Value>,
+    /// What it is about, as `explain` wrote it.
+    pub(super) subject: Value,
+}
 
 /// Somebody asks that the file be applied.
 #[derive(Debug)]
@@ -35,11 +54,11 @@ pub(super) enum Wait {
 #[derive(Debug)]
 pub(super) struct DeploySocket {
     path: PathBuf,
-    requests: Receiver<DeployRequest>,
+    requests: Receiver<Asked>,
 }
 
 impl DeploySocket {
-    /// Listens for requests to apply `file`.
+    /// Listens for what is asked of the run of `file`.
     ///
     /// # Errors
     /// When another run of the file is up, or there is no place for a socket.
@@ -73,7 +92,7 @@ impl DeploySocket {
     }
 
     /// What has been asked for.
-    pub(super) fn requests(&self) -> impl Iterator<Item = DeployRequest> {
+    pub(super) fn requests(&self) -> impl Iterator<Item = Asked> {
         self.requests.try_iter()
     }
 }
@@ -85,13 +104,19 @@ impl Drop for DeploySocket {
     }
 }
 
-fn serve(stream: UnixStream, requests: &Sender<DeployRequest>) -> std::io::Result<()> {
+fn serve(stream: UnixStream, requests: &Sender<Asked>) -> std::io::Result<()> {
     let mut line = String::new();
     BufReader::new(stream.try_clone()?).read_line(&mut line)?;
     let wanted: Value = serde_json::from_str(&line)?;
-    let wait = if wanted["wait"] == true { Wait::ForDeployments } else { Wait::No };
     let (answer, answers) = bounded(64);
-    if requests.send(DeployRequest { answer, wait }).is_err() {
+    let asked = match wanted.get("explain") {
+        Some(subject) => Asked::Explain(ExplainRequest { answer, subject: subject.clone() }),
+        None => {
+            let wait = if wanted["wait"] == true { Wait::ForDeployments } else { Wait::No };
+            Asked::Deploy(DeployRequest { answer, wait })
+        }
+    };
+    if requests.send(asked).is_err() {
         return Ok(());
     }
     let mut stream = stream;
@@ -105,11 +130,23 @@ fn serve(stream: UnixStream, requests: &Sender<DeployRequest>) -> std::io::Resul
 ///
 /// # Errors
 /// When no run of the file is up.
-pub(super) fn ask(file: &Path, wait: Wait) -> Result<impl Iterator<Item = Value>, String> {
+pub(super) fn ask_to_deploy(file: &Path, wait: Wait) -> Result<impl Iterator<Item = Value>, String> {
+    ask(file, &json!({ "wait": wait == Wait::ForDeployments }), "to deploy to")
+}
+
+/// Asks the run of `file` to explain something.
+///
+/// # Errors
+/// When no run of the file is up.
+pub(super) fn ask_to_explain(file: &Path, subject: &Value) -> Result<impl Iterator<Item = Value>, String> {
+    ask(file, &json!({ "explain": subject }), "to ask; with `--at DURATION` a simulation of it is explained")
+}
+
+fn ask(file: &Path, wanted: &Value, purpose: &str) -> Result<impl Iterator<Item = Value> + use<>, String> {
     let path = socket_path(file)?;
-    let none = |_| format!("no `longshore run {}` is up to deploy to", file.display());
+    let none = |_| format!("no `longshore run {}` is up {purpose}", file.display());
     let mut stream = UnixStream::connect(path).map_err(none)?;
-    writeln!(stream, "{}", json!({ "wait": wait == Wait::ForDeployments })).map_err(none)?;
+    writeln!(stream, "{wanted}").map_err(none)?;
     Ok(BufReader::new(stream).lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()))
 }
 

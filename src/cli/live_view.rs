@@ -16,7 +16,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
-use super::{capacity_view, format, scaling_view, summary};
+use super::{capacity_view, containers_view, format, scaling_view, summary};
 use crate::data_plane::image::ImageProgress;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
@@ -259,8 +259,19 @@ impl Screen<'_> {
             instance_area,
         );
         frame.render_widget(
-            Table::new(tasks, columns(&[10, 20, 9, 14, 16, 8, 12, 10]))
-                .header(head(&["TASK", "DEFINITION", "LAUNCH", "PROVIDER", "STATUS", "AGE", "VCPU-S USED", "MEMORY"]))
+            Table::new(tasks, columns(&[10, 20, 9, 14, 16, 10, 9, 8, 12, 10]))
+                .header(head(&[
+                    "TASK",
+                    "DEFINITION",
+                    "LAUNCH",
+                    "PROVIDER",
+                    "STATUS",
+                    "HEALTH",
+                    "RESTARTS",
+                    "AGE",
+                    "VCPU-S USED",
+                    "MEMORY",
+                ]))
                 .block(block()),
             task_area,
         );
@@ -366,6 +377,8 @@ impl Screen<'_> {
             TaskStatus::Stopped => FAINT,
             _ => Style::new().fg(Color::Yellow),
         };
+        let health = containers_view::health(task);
+        let health_style = if health == "UNHEALTHY" { Style::new().fg(Color::Red) } else { style };
         let until = task.stopped_at.unwrap_or(self.snapshot.at);
         let age = task.started_at.map_or_else(|| "-".into(), |from| format::duration(until.since(from)));
         Row::new([
@@ -374,6 +387,8 @@ impl Screen<'_> {
             Cell::new(task.launch_type.as_str()),
             Cell::new(task.capacity_provider.as_deref().unwrap_or("-").to_string()),
             Cell::new(task.last_status.as_str()).style(style),
+            Cell::new(health).style(health_style),
+            Cell::new(containers_view::restarts(task)),
             Cell::new(age),
             Cell::new(format::vcpu_seconds(task.usage.vcpu)),
             Cell::new(format!("{} MiB", task.usage.memory_bytes.div_ceil(1 << 20))),

@@ -4,10 +4,12 @@
 //! `run-task` ends with its guest's own.
 
 mod capacity_view;
+mod containers_view;
 mod deploy;
 mod deploy_socket;
 pub mod diagnostics;
 mod events_file;
+mod explain;
 mod file_watch;
 mod format;
 mod live_view;
@@ -51,6 +53,8 @@ enum Command {
     RunTask(RunTaskArguments),
     /// Apply an edited cluster file to the `longshore run` of it that is up
     Deploy(DeployArguments),
+    /// Say why tasks of the `longshore run` of a cluster file wait, or are where they are: by instance and rule
+    Explain(ExplainArguments),
     /// Lead a cluster through its journal again and show it at any moment; fail where it does something else than was recorded
     Replay(ReplayArguments),
     /// Check a cluster file and list every mistake in it
@@ -128,6 +132,33 @@ struct DeployArguments {
     /// Wait until the deployments that this starts are over; exit code 1 when one fails or is rolled back
     #[arg(long)]
     wait: bool,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExplainArguments {
+    /// The cluster file (TOML), as it was given to `longshore run`
+    file: PathBuf,
+    /// Explain what a simulation of the file comes to at this moment, and no run
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    at: Option<Duration>,
+    /// A task, by its id or the beginning of it [default: everything that waits]
+    #[arg(long, value_name = "ID", group = "subject")]
+    task: Option<String>,
+    /// A service
+    #[arg(long, value_name = "NAME", group = "subject")]
+    service: Option<String>,
+    /// Where a standalone task of a task definition would go
+    #[arg(long, value_name = "FAMILY[:REVISION]", group = "subject")]
+    task_definition: Option<String>,
+    /// The launch type of such a task [default: by the cluster's default strategy]
+    #[arg(long, value_enum, requires = "task_definition")]
+    launch_type: Option<LaunchTypeArgument>,
+    /// The capacity provider of such a task
+    #[arg(long, value_name = "NAME", requires = "task_definition", conflicts_with = "launch_type")]
+    capacity_provider: Option<String>,
     /// What the output looks like
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -322,6 +353,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::RunTask(arguments) => run_task::run_task(&arguments),
         Command::Deploy(arguments) => deploy::deploy(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };

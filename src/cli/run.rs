@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use super::containers_view::ContainerNews;
 use super::deploy::{self, FileOfRun};
-use super::deploy_socket::DeploySocket;
+use super::deploy_socket::{Asked, DeploySocket};
 use super::events_file::EventsFile;
+use super::explain;
 use super::file_watch::FileWatch;
 use super::live_view::LiveView;
 use super::signals::StopRequests;
@@ -159,12 +161,17 @@ impl Edits {
         }
     }
 
-    /// Applies the file if somebody has asked for it or it was saved; says what came of it.
+    /// Answers whoever asks, and applies the file if somebody has asked for it or it was saved; says what came of it.
     fn apply_due(&mut self, cluster: &RunningCluster, ids: IdForm) -> Vec<String> {
         let mut lines = Vec::new();
-        for request in self.socket.iter().flat_map(DeploySocket::requests) {
-            let applied = deploy::answer(cluster, &self.of_run, &request, ids);
-            lines.extend(applied.lines(ids).into_iter().map(|line| format!("(deploy) {line}")));
+        for asked in self.socket.iter().flat_map(DeploySocket::requests) {
+            match asked {
+                Asked::Deploy(request) => {
+                    let applied = deploy::answer(cluster, &self.of_run, &request, ids);
+                    lines.extend(applied.lines(ids).into_iter().map(|line| format!("(deploy) {line}")));
+                }
+                Asked::Explain(request) => explain::answer(cluster, &request, ids),
+            }
         }
         if self.watch.as_mut().is_some_and(|watch| watch.was_saved(cluster.clock().now())) {
             let applied = deploy::apply_file(cluster, &self.of_run);
@@ -185,6 +192,7 @@ fn follow(
     ids: IdForm,
 ) -> std::io::Result<Snapshot> {
     let mut draining = false;
+    let mut news = ContainerNews::default();
     if let Some(trouble) = edits.trouble.take() {
         view.line(&cluster, &trouble);
     }
@@ -209,10 +217,12 @@ fn follow(
                     View::Quiet => None,
                     _ => plain_view::line(&notice, ids),
                 };
-                match (&mut view, line) {
-                    (View::Plain, Some(line)) => anstream::println!("{line}"),
-                    (View::Live(live), Some(line)) => live.event(&line),
-                    _ => {}
+                for line in news.lines(&notice, ids).into_iter().chain(line) {
+                    match &mut view {
+                        View::Plain => anstream::println!("{line}"),
+                        View::Live(live) => live.event(&line),
+                        View::Quiet => {}
+                    }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::{capacity_view, format, scaling_view, simulate};
+use super::{capacity_view, containers_view, format, scaling_view, simulate};
 use crate::driver::simulated::report::SimulationReport;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
@@ -21,6 +21,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     section(&mut text, "SCALING", rows(&scaling_view::POLICY_HEADS, scaling_view::policies(snapshot)));
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
+    section(&mut text, "CONTAINERS", rows(&containers_view::HEADS, containers_view::rows(snapshot)));
     failures(&mut text, snapshot);
     section(&mut text, "AUTO SCALING GROUPS", rows(&capacity_view::GROUP_HEADS, capacity_view::groups(snapshot)));
     section(&mut text, "INSTANCES THAT WAIT", rows(&capacity_view::WAIT_HEADS, capacity_view::waits(snapshot)));

@@ -279,7 +279,6 @@ pub enum Notification {
 /// What an `ECS Service Action` is about beside its service: each event names what belongs to it, and nothing else.
 /// **Source:** ecs-semantics §10.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(default, deny_unknown_fields)]
 pub struct ServiceActionSubjects {
     /// The desired count that was set.
     pub desired_count: Option<u32>,

@@ -16,16 +16,13 @@ use super::event::UpdateService;
 use super::placement::PlacementFailure;
 use super::request_error::RequestError;
 use super::state::{
-    ClusterState, DecisionBasis, Deployment, PlacementRules, Registered, ReplaceCause, RolloutState, Service,
-    ServiceStatus,
+    ClusterState, DecisionBasis, Deployment, PlacementRules, ReplaceCause, RolloutState, Service, ServiceStatus,
 };
 use super::tasks::NewTask;
 use super::timers::Wakeup;
 use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, InstanceResources, LaunchTarget};
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::service::{
-    AvailabilityZoneRebalancing, DeploymentConfiguration, PropagateTags, SchedulingStrategy, ServiceSpec,
-};
+use crate::model::service::{AvailabilityZoneRebalancing, DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
 
@@ -246,28 +243,7 @@ impl ControlPlane {
 
     /// A task of the service's primary deployment, wherever.
     fn daemon_task(&self, name: &Arc<str>) -> NewTask {
-        let service = &self.state.services[name];
-        let (primary, spec) = (service.primary(), &service.spec);
-        NewTask {
-            registered: Registered {
-                definition: primary.task_definition.clone(),
-                reservation: primary.reservation.clone(),
-            },
-            overrides: Default::default(),
-            group: service.group.clone(),
-            started_by: Some(primary.shown_id.clone()),
-            launch_type: LaunchType::Ec2,
-            capacity_provider: None,
-            service: Some(name.clone()),
-            replaces: None,
-            deployment: Some(primary.id),
-            tags: Arc::new(match spec.propagate_tags {
-                PropagateTags::None => Default::default(),
-                PropagateTags::TaskDefinition => primary.task_definition.tags.clone(),
-                PropagateTags::Service => spec.tags.clone(),
-            }),
-            placement: Arc::new(spec.placement_rules(&primary.task_definition)),
-        }
+        self.state.services[name].next_task(0)
     }
 
     fn stop_daemon_tasks(&mut self, name: &Arc<str>, shown_id: &str, tasks: &[TaskId]) {

@@ -40,6 +40,8 @@ pub struct Tally {
     pub healthy: u32,
     /// Of those that are not healthy: unhealthy ones that wait to be replaced, and replacements on their way.
     pub kept: u32,
+    /// Of those: unhealthy ones whose replacement is on its way too, so that the two are worth one task.
+    pub paired: u32,
     /// Tasks that run beside the ones that they replace: the desired count is without them.
     pub beside: u32,
     /// Of those that are not healthy: protected from scale-in.
@@ -81,6 +83,17 @@ pub enum Launching {
     Older(usize),
     /// The primary deployment failed and there is no other.
     Nobody,
+}
+
+impl Launching {
+    /// The place of the deployment among all of the service's, the primary one's being 0.
+    pub fn deployment_index(self) -> Option<usize> {
+        match self {
+            Launching::Primary => Some(0),
+            Launching::Older(index) => Some(index + 1),
+            Launching::Nobody => None,
+        }
+    }
 }
 
 /// What the plan for a service is made from.
@@ -172,9 +185,10 @@ fn plan_rolling(inputs: &PlanInputs<'_>) -> Plan {
     for (stop, tally) in stop_older.iter_mut().zip(inputs.older) {
         needed = needed.saturating_sub(tally.healthy - stop.healthy);
         let kept = tally.kept.min(tally.free_not_healthy() - stop.not_healthy);
-        let stays = kept.min(needed);
-        needed -= stays;
-        stop.not_healthy += kept - stays;
+        let paired = tally.paired.min(kept);
+        let worth = (kept - paired).min(needed);
+        needed -= worth;
+        stop.not_healthy += kept - (worth + worth.min(paired));
     }
     let stops: u32 = stop_older.iter().map(|stop| stop.not_healthy + stop.healthy).sum();
     let nothing_in_flight = primary.not_healthy() == 0;

@@ -10,17 +10,13 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::Deregistration;
-use super::placement::PlacementFailure;
+use super::placement::{PlacementFailure, PlacementIndex, PlacementRequest};
 use super::request_error::RequestError;
 use super::state::ReplaceCause;
-use super::tasks::NewTask;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
 use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
-
-/// Why an instance without contact takes no task. **Source:** ecs-semantics §4.5.
-pub(super) const AGENT: &str = "AGENT";
 
 /// Instances of one UpdateContainerInstancesState. **Source:** ecs-semantics §3.2.
 const INSTANCES_AT_ONCE: usize = 10;
@@ -217,32 +213,12 @@ impl ControlPlane {
         }
     }
 
-    /// Why no instance takes a task, those among them whose agents have no contact. **Source:** ecs-semantics §4.5, §5.11.
-    pub(super) fn explain_placement(&self, new: &NewTask) -> PlacementFailure {
-        let mut failure = self.placement.explain(&new.placement_request());
-        let disconnected = self.disconnected_failures(new.capacity_provider.as_ref());
-        // There are instances then, whatever is said of the cluster.
-        failure.failures.retain(|failure| failure.instance.is_some() || disconnected.is_empty());
-        let closest = disconnected.first().and_then(|first| Some((first.instance?, AGENT)));
-        failure.closest = failure.closest.or(closest);
-        failure.failures.extend(disconnected);
-        failure
-    }
-
-    /// Why instances whose agents have no contact do not take a task. **Source:** ecs-semantics §4.5.
-    fn disconnected_failures(&self, capacity_provider: Option<&Arc<str>>) -> Vec<Failure> {
-        let instances = self.state.container_instances.values().filter(|instance| {
-            instance.status == ContainerInstanceStatus::Active
-                && instance.agent == AgentConnection::Disconnected
-                && (capacity_provider.is_none() || instance.launch.capacity_provider.as_ref() == capacity_provider)
+    /// Why no instance takes a task, those among them whose agents have no contact. **Source:** ecs-semantics §4.5.
+    pub(super) fn why_no_room(&self, index: &PlacementIndex, request: &PlacementRequest<'_>) -> PlacementFailure {
+        let silent = self.state.container_instances.values().filter(|instance| {
+            instance.status == ContainerInstanceStatus::Active && instance.agent == AgentConnection::Disconnected
         });
-        instances
-            .map(|instance| Failure {
-                instance: Some(instance.id),
-                reason: AGENT,
-                detail: "its agent is disconnected".to_owned(),
-            })
-            .collect()
+        index.explain(request, silent)
     }
 
     /// **Source:** ecs-semantics §3.2, §9.1: an impaired instance is replaced by its group.

@@ -27,6 +27,7 @@ pub mod deployment;
 pub mod deployment_records;
 mod draining;
 pub mod event;
+pub mod explain;
 pub mod faults;
 mod high_resolution;
 pub mod instance_refresh;

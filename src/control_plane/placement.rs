@@ -14,6 +14,7 @@
 //!
 //! Fargate tasks have no instance and do not come here.
 
+mod assessment;
 mod chain;
 mod conditions;
 mod decision;
@@ -25,13 +26,15 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use decision::{Rank, rank_names};
+pub use assessment::{Assessment, Candidate, Position};
+pub use decision::{RankNames, rank_names};
 pub use failure::{
-    ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, MEMBER_OF, NO_ACTIVE_INSTANCES, PlacementFailure,
-    RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PORTS, Rule, RuleVerdict,
+    AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, MEMBER_OF, NO_ACTIVE_INSTANCES,
+    PlacementFailure, RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PORTS, Rule, RuleVerdict,
 };
 use thiserror::Error;
 
@@ -141,35 +144,21 @@ impl PlacementIndex {
     /// reserved on it stay counted; what they take must be missing from `instance.remaining`.
     pub fn insert_instance(&mut self, instance: &ContainerInstance) {
         self.set_aside(instance.id);
-        let launch = Arc::clone(&instance.launch);
-        let remaining = instance.remaining.clone();
-        let registered_at = instance.registered_at.and_then(|at| self.calendar.moment(at));
+        let taken_in = Slot { standing: Standing::Active, ..Slot::of(instance, &self.calendar) };
         let slot = match self.slot_by_id.get(&instance.id) {
             Some(slot) => {
                 let held = &mut self.slots[*slot as usize];
-                held.launch = launch;
-                held.remaining = remaining;
-                held.registered_at = registered_at;
-                held.standing = Standing::Active;
+                *held = Slot { tasks: std::mem::take(&mut held.tasks), ..taken_in };
                 *slot
             }
             None => {
-                let held = Slot {
-                    id: instance.id,
-                    launch,
-                    ec2_instance_id: self.calendar.ids.ec2_instance(instance.id).into(),
-                    registered_at,
-                    remaining,
-                    standing: Standing::Active,
-                    tasks: Vec::new(),
-                };
                 let slot = match self.vacant.pop() {
                     Some(slot) => {
-                        self.slots[slot as usize] = held;
+                        self.slots[slot as usize] = taken_in;
                         slot
                     }
                     None => {
-                        self.slots.push(held);
+                        self.slots.push(taken_in);
                         SlotIndex::try_from(self.slots.len() - 1).expect("instances are counted in 32 bits")
                     }
                 };
@@ -299,21 +288,23 @@ impl PlacementIndex {
         chosen.map(|slot| self.slots[slot as usize].id).ok_or(Unplaceable)
     }
 
-    /// Says of each candidate why it does not take a task: a pass over all of them.
+    /// Says of each candidate why it does not take a task, and of `silent` instances, which would be candidates if their agents had
+    /// contact: a pass over all of them.
     ///
     /// **Source:** ecs-semantics §4.5.
-    pub fn explain(&self, request: &PlacementRequest<'_>) -> PlacementFailure {
-        let candidates = self.slot_by_id.values().map(|slot| self.slot(*slot)).filter(|held| {
-            held.is_active()
-                && request.capacity_provider.is_none_or(|wanted| held.launch.capacity_provider.as_ref() == Some(wanted))
+    pub fn explain<'a>(
+        &self,
+        request: &PlacementRequest<'_>,
+        silent: impl IntoIterator<Item = &'a ContainerInstance>,
+    ) -> PlacementFailure {
+        let active = self.slot_by_id.values().map(|slot| self.slot(*slot)).filter(|held| held.is_active());
+        let silent = silent.into_iter().map(|instance| self.seen(instance));
+        let mut candidates: Vec<Cow<'_, Slot>> = active.map(Cow::Borrowed).chain(silent).collect();
+        candidates.retain(|held| {
+            request.capacity_provider.is_none_or(|wanted| held.launch.capacity_provider.as_ref() == Some(wanted))
         });
-        failure::explain(candidates, request, self.group(request.group), &self.names)
-    }
-
-    /// What each rule says of an instance that takes tasks; `None` for any other.
-    pub fn verdicts(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> Option<Vec<RuleVerdict>> {
-        let held = self.slot(self.active(instance)?);
-        Some(failure::verdicts(held, request, self.group(request.group), &self.names))
+        candidates.sort_by_key(|held| held.id);
+        failure::explain(candidates.iter().map(Cow::as_ref), request, self.group(request.group), &self.names)
     }
 
     /// Why an instance that takes tasks does not take this one. **Source:** ecs-semantics §4.5.
@@ -348,6 +339,17 @@ impl PlacementIndex {
     /// What the choice of an instance went by: its numbers in the order of the strategies, before the task is reserved.
     pub fn ranks(&self, instance: ContainerInstanceId, request: &PlacementRequest<'_>) -> Vec<u32> {
         let chain = Chain::new(request.strategies, request.kind);
+        self.ranks_by(&chain, chain.strategies(), instance, request)
+    }
+
+    /// An instance's numbers by some of a chain's criteria; none for one that takes no tasks.
+    fn ranks_by(
+        &self,
+        chain: &Chain<'_>,
+        criteria: &[Criterion],
+        instance: ContainerInstanceId,
+        request: &PlacementRequest<'_>,
+    ) -> Vec<u32> {
         let conditions = Conditions::of(request);
         let known =
             |partition: &&Partition| partition.attributes == chain.attributes && partition.conditions.are(&conditions);
@@ -372,7 +374,23 @@ impl PlacementIndex {
             Criterion::Cpu => held.remaining.cpu.0,
             Criterion::Memory => held.remaining.memory.0,
         };
-        chain.strategies().iter().map(rank).collect()
+        criteria.iter().map(rank).collect()
+    }
+
+    /// An instance as the rules see it, whether it takes tasks or not.
+    fn seen(&self, instance: &ContainerInstance) -> Cow<'_, Slot> {
+        let known = self.slot_by_id.get(&instance.id).map(|slot| self.slot(*slot));
+        match known.filter(|held| held.is_active()) {
+            Some(active) => Cow::Borrowed(active),
+            None => {
+                let mut held = Slot::of(instance, &self.calendar);
+                if let Some(known) = known {
+                    held.tasks.clone_from(&known.tasks);
+                    held.remaining.clone_from(&known.remaining);
+                }
+                Cow::Owned(held)
+            }
+        }
     }
 
     fn slot(&self, slot: SlotIndex) -> &Slot {
@@ -433,15 +451,7 @@ impl PlacementIndex {
 
 /// Whether an instance that is not there yet would have the required attributes and fulfil the queries, without a task on it.
 pub(super) fn would_meet(launch: &Arc<InstanceLaunch>, request: &PlacementRequest<'_>) -> bool {
-    let held = Slot {
-        id: ContainerInstanceId(0),
-        launch: launch.clone(),
-        ec2_instance_id: "".into(),
-        registered_at: None,
-        remaining: InstanceResources::default(),
-        standing: Standing::SetAside,
-        tasks: Vec::new(),
-    };
+    let held = Slot::fresh(launch, InstanceResources::default());
     let conditions = Conditions::of(request);
     LastingConditions::of(&conditions).are_met(&held) && conditions.pass(&held, &GroupNames::new())
 }

@@ -133,7 +133,11 @@ pub(super) fn plan_replacements(
         let index = usize::try_from(rng.below(bound)).unwrap_or_default();
         let giving = stop_first[index];
         let (deployment_index, task) = (giving.deployment_index, giving.task);
-        steps.push(ReplacementStep::Exchange { deployment_index, task });
+        // Bounds that were narrowed may leave no room even for the other in its place.
+        steps.push(match inputs.placed > upper {
+            true => ReplacementStep::Stop(task),
+            false => ReplacementStep::Exchange { deployment_index, task },
+        });
     }
     let blocked = if is_blocked && steps.is_empty() && in_flight == 0 { Blocked::ByConfiguration } else { Blocked::No };
     (steps, blocked)
@@ -179,6 +183,15 @@ mod tests {
     fn without_room_one_goes_at_a_time() {
         let both = [giving(1, Standing::NotHealthy, None), giving(2, Standing::NotHealthy, None)];
         assert_eq!(planned(&both, (2, 2), 2, 0).len(), 1);
+    }
+
+    /// ecs-semantics §5.2, §5.4: above an upper bound that was narrowed, one goes and none comes.
+    #[test]
+    fn above_the_bounds_nothing_comes() {
+        let unhealthy = giving(1, Standing::NotHealthy, None);
+        assert_eq!(planned(&[unhealthy], (2, 2), 3, 2), [ReplacementStep::Stop(TaskId(1))]);
+        let in_its_place = ReplacementStep::Exchange { deployment_index: 0, task: TaskId(1) };
+        assert_eq!(planned(&[unhealthy], (2, 2), 2, 1), [in_its_place]);
     }
 
     /// ecs-semantics §3.3: at minimum 100 % a healthy task stays until its replacement is healthy; at maximum 100 % it goes first as

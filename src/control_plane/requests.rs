@@ -6,6 +6,7 @@ use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::{Deletion, Request};
 use super::request_error::RequestError;
+use super::service_starts::host_of;
 use super::state::{PlacementRules, ProviderState, Registered};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
@@ -252,9 +253,8 @@ impl ControlPlane {
         }
     }
 
-    /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
-    /// **Source:** ecs-semantics §4.5.
-    fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
+    /// The first task of a RunTask call, and where all of them go.
+    pub(super) fn standalone_task(&self, spec: &RunTaskSpec) -> Result<(NewTask, LaunchTarget), RequestError> {
         let registered = self.resolve(&spec.task_definition)?;
         let target = self.effective_target(&spec.launch_target);
         self.check_target(&target, &registered.definition)?;
@@ -264,47 +264,47 @@ impl ControlPlane {
             PropagateTags::None | PropagateTags::Service => Default::default(),
         };
         tags.extend(spec.tags.clone());
-        let tags = Arc::new(tags);
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
-        let placement = Arc::new(placement);
+        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
+        let first = NewTask {
+            registered,
+            overrides: spec.overrides.clone(),
+            group,
+            started_by: spec.started_by.clone(),
+            launch_type,
+            capacity_provider,
+            service: None,
+            deployment: None,
+            tags: Arc::new(tags),
+            placement: Arc::new(placement),
+            replaces: None,
+        };
+        Ok((first, target))
+    }
+
+    /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
+    /// **Source:** ecs-semantics §4.5.
+    fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
+        let (any, target) = self.standalone_task(spec)?;
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut tasks = Vec::new();
         let mut failures: Vec<Failure> = Vec::new();
         for _ in 0..spec.count {
-            let (launch_type, provider) = match &target {
-                LaunchTarget::Strategy(items) => {
-                    let count_of = |name: &str| placed_by_provider.get(name).copied().unwrap_or(0);
-                    let provider = super::capacity_strategy::next_provider(items, count_of).clone();
-                    (launch_type_of(&provider), Some(provider))
-                }
-                LaunchTarget::LaunchType(launch_type) => (*launch_type, None),
-                LaunchTarget::ClusterDefault => (LaunchType::Ec2, None),
-            };
-            let new = NewTask {
-                registered: registered.clone(),
-                overrides: spec.overrides.clone(),
-                group: group.clone(),
-                started_by: spec.started_by.clone(),
-                launch_type,
-                capacity_provider: provider.clone(),
-                service: None,
-                deployment: None,
-                tags: tags.clone(),
-                placement: placement.clone(),
-                replaces: None,
-            };
+            let (launch_type, capacity_provider) =
+                host_of(&target, |name| placed_by_provider.get(name).copied().unwrap_or(0));
+            let new = NewTask { launch_type, capacity_provider, ..any.clone() };
             match self.create_task(&new) {
                 Ok(task) => {
                     tasks.push(task);
-                    if let Some(provider) = provider {
+                    if let Some(provider) = new.capacity_provider {
                         *placed_by_provider.entry(provider).or_default() += 1;
                     }
                 }
                 // Nothing changes within a call that would make room for the rest.
                 Err(Unplaced::NoRoom) => {
-                    failures = self.explain_placement(&new).failures;
+                    failures = self.why_no_room(&self.placement, &new.placement_request()).failures;
                     break;
                 }
                 Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {

@@ -142,14 +142,11 @@ impl ControlPlane {
         });
         let provider = self.state.capacity_providers.get_mut(name).expect("it was found above");
         provider.reservation_millipercent = Some(result.reservation_millipercent);
+        let reason: Arc<str> = result.reason.into();
+        provider.last_scaling = Some((self.now, reason.clone()));
         if let Some(to) = result.desired.filter(|to| *to > from || !is_warming) {
             provider.desired_capacity = to;
-            self.notify(Notification::AutoScalingGroup {
-                capacity_provider: name.clone(),
-                from,
-                to,
-                reason: result.reason.into(),
-            });
+            self.notify(Notification::AutoScalingGroup { capacity_provider: name.clone(), from, to, reason });
             self.groups_to_keep.insert(name.clone());
         }
     }

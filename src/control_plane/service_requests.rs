@@ -162,10 +162,15 @@ impl ControlPlane {
             service.status = ServiceStatus::Draining;
             service.spec.desired_count = 0;
             // Ours: protection is from scale-in, not from the service's own end.
-            service.protected.clear();
+            let protected = std::mem::take(&mut service.protected);
             let now = self.now;
             if let Some(record) = service.current_service_deployment_mut() {
                 record.stop(now, &"The service was deleted.".into());
+            }
+            for task in protected {
+                if let Some(record) = self.state.tasks.get_mut(&task) {
+                    record.task.protected_until = None;
+                }
             }
             self.forget_target(name);
             self.dirty.insert(name.clone());

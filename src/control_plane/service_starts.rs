@@ -6,7 +6,7 @@ use super::ControlPlane;
 use super::action::{ServiceActionEvent, ServiceActionSubjects};
 use super::requests::launch_type_of;
 use super::service_events::{Complaint, Said};
-use super::state::Registered;
+use super::state::{Registered, Service};
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
@@ -16,6 +16,50 @@ use crate::model::task_definition::LaunchType;
 
 /// Why a task is not even accepted. *Ours:* ECS' reason on EventBridge is in no document.
 const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
+
+impl Service {
+    /// The next task of a deployment.
+    pub(super) fn next_task(&self, deployment_index: usize) -> NewTask {
+        let launching = &self.deployments[deployment_index];
+        let definition = launching.task_definition.clone();
+        let (launch_type, capacity_provider) = self.next_host(deployment_index);
+        NewTask {
+            overrides: Default::default(),
+            group: self.group.clone(),
+            started_by: Some(launching.shown_id.clone()),
+            launch_type,
+            capacity_provider,
+            service: Some(self.spec.name.clone()),
+            deployment: Some(launching.id),
+            tags: Arc::new(match self.spec.propagate_tags {
+                PropagateTags::None => Default::default(),
+                PropagateTags::TaskDefinition => definition.tags.clone(),
+                PropagateTags::Service => self.spec.tags.clone(),
+            }),
+            placement: Arc::new(self.spec.placement_rules(&definition)),
+            replaces: None,
+            registered: Registered { definition, reservation: launching.reservation.clone() },
+        }
+    }
+
+    /// Where the next task of a deployment goes: the launch type, and the capacity provider if a strategy chooses one.
+    fn next_host(&self, deployment_index: usize) -> (LaunchType, Option<Arc<str>>) {
+        let counts = &self.deployments[deployment_index].tasks_by_provider;
+        host_of(&self.spec.launch_target, |provider| counts.get(provider).copied().unwrap_or(0))
+    }
+}
+
+/// The launch type, and the provider that a strategy chooses when each has so many tasks. **Source:** ecs-semantics §4.5, §6.1.
+pub(super) fn host_of(target: &LaunchTarget, count_of: impl Fn(&str) -> u32) -> (LaunchType, Option<Arc<str>>) {
+    match target {
+        LaunchTarget::Strategy(items) => {
+            let provider = super::capacity_strategy::next_provider(items, count_of).clone();
+            (launch_type_of(&provider), Some(provider))
+        }
+        LaunchTarget::LaunchType(launch_type) => (*launch_type, None),
+        LaunchTarget::ClusterDefault => (LaunchType::Ec2, None),
+    }
+}
 
 impl ControlPlane {
     /// Starts tasks of a deployment until one can't be placed, starts are throttled or a minute has seen enough of them; they may take
@@ -28,18 +72,7 @@ impl ControlPlane {
         replaces: Option<TaskId>,
     ) -> Vec<TaskId> {
         let service = &self.state.services[name];
-        let launching = &service.deployments[deployment_index];
-        let (deployment, shown_id) = (launching.id, launching.shown_id.clone());
-        let registered =
-            Registered { definition: launching.task_definition.clone(), reservation: launching.reservation.clone() };
-        let spec = &service.spec;
-        let tags = Arc::new(match spec.propagate_tags {
-            PropagateTags::None => Default::default(),
-            PropagateTags::TaskDefinition => registered.definition.tags.clone(),
-            PropagateTags::Service => spec.tags.clone(),
-        });
-        let (group, target) = (service.group.clone(), spec.launch_target.clone());
-        let placement = Arc::new(spec.placement_rules(&registered.definition));
+        let any = NewTask { replaces, ..service.next_task(deployment_index) };
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();
@@ -52,29 +85,8 @@ impl ControlPlane {
         let mut started: Vec<TaskId> = Vec::new();
         let mut no_room = None;
         for _ in 0..allowed {
-            let (launch_type, capacity_provider) = match &target {
-                LaunchTarget::Strategy(items) => {
-                    let counts = &self.state.services[name].deployments[deployment_index].tasks_by_provider;
-                    let count_of = |provider: &str| counts.get(provider).copied().unwrap_or(0);
-                    let provider = super::capacity_strategy::next_provider(items, count_of).clone();
-                    (launch_type_of(&provider), Some(provider))
-                }
-                LaunchTarget::LaunchType(launch_type) => (*launch_type, None),
-                LaunchTarget::ClusterDefault => (LaunchType::Ec2, None),
-            };
-            let new = NewTask {
-                registered: registered.clone(),
-                overrides: Default::default(),
-                group: group.clone(),
-                started_by: Some(shown_id.clone()),
-                launch_type,
-                capacity_provider,
-                service: Some(name.clone()),
-                deployment: Some(deployment),
-                tags: tags.clone(),
-                placement: placement.clone(),
-                replaces,
-            };
+            let (launch_type, capacity_provider) = self.state.services[name].next_host(deployment_index);
+            let new = NewTask { launch_type, capacity_provider, ..any.clone() };
             match self.create_task(&new) {
                 Ok(task) => started.push(task),
                 Err(unplaced) => {
@@ -132,7 +144,7 @@ impl ControlPlane {
             Some(next) => self.timers.set(next, Wakeup::Restart(name.clone())),
             None => {
                 controller.explained_at = Some(now);
-                let failure = self.explain_placement(new);
+                let failure = self.why_no_room(&self.placement, &new.placement_request());
                 self.complain_of_no_room(name, &failure, new.capacity_provider.as_ref());
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::ServiceActionEvent;
 use super::backoff::RestartThrottle;
-use super::deployment::{Blocked, Bounds, Launching, PlanInputs, Tally, plan};
+use super::deployment::{Blocked, Bounds, Launching, Plan, PlanInputs, Tally, plan};
 use super::launch_rate::LaunchRate;
 use super::service_events::{Complaint, Said};
 use super::service_stops::Victims;
@@ -68,18 +68,17 @@ impl ClusterState {
         let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
         let protected = || service.protected.iter().filter(|task| is_protected(task));
         // Of the primary nothing goes for not being healthy alone, so that nobody asks.
-        let kept = if index == 0 {
-            0
-        } else {
-            let not_healthy = deployment.starting.iter().chain(&deployment.unproven);
-            let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
-            super::state::count(not_healthy.filter(is_kept).count())
-        };
+        let not_healthy = deployment.starting.iter().chain(&deployment.unproven).filter(|_| index > 0);
+        let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
+        let kept: Vec<&TaskId> = not_healthy.filter(is_kept).collect();
+        let is_paired = |task: &&&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
+        let paired = super::state::count(kept.iter().filter(is_paired).count());
         Tally {
             starting: deployment.pending_count(),
             unproven: super::state::count(deployment.unproven.len()),
             healthy: deployment.healthy_count(),
-            kept,
+            kept: super::state::count(kept.len()),
+            paired,
             beside: super::state::count(deployment.replacements.len()),
             protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
             protected_healthy: super::state::count(
@@ -126,6 +125,20 @@ impl ControlPlane {
         }
     }
 
+    /// What a REPLICA service wants to start and stop at the moment.
+    pub(super) fn plan_of(&self, name: &Arc<str>) -> Plan {
+        let service = &self.state.services[name];
+        let older: Vec<Tally> =
+            (1..service.deployments.len()).map(|index| self.state.tally(service, index, self.now)).collect();
+        plan(&PlanInputs {
+            desired_count: service.spec.desired_count,
+            bounds: service.bounds(),
+            launching: service.launching(),
+            primary: self.state.tally(service, 0, self.now),
+            older: &older,
+        })
+    }
+
     /// Brings a service one settled step closer to what is desired. **Source:** ecs-semantics §5.3.
     pub(super) fn reconcile(&mut self, name: &Arc<str>) {
         let Some(service) = self.state.services.get(name) else { return };
@@ -138,18 +151,8 @@ impl ControlPlane {
             self.reconcile_daemon(name);
             return;
         }
-        let service = &self.state.services[name];
-        let primary = self.state.tally(service, 0, self.now);
-        let older: Vec<Tally> =
-            (1..service.deployments.len()).map(|index| self.state.tally(service, index, self.now)).collect();
-        let launching = service.launching();
-        let plan = plan(&PlanInputs {
-            desired_count: service.spec.desired_count,
-            bounds: service.bounds(),
-            launching,
-            primary,
-            older: &older,
-        });
+        let launching = self.state.services[name].launching();
+        let plan = self.plan_of(name);
         if plan.stop_primary > 0 {
             self.stop_some(name, 0, plan.stop_primary, Victims::LeastUsefulFirst);
         }
@@ -161,12 +164,7 @@ impl ControlPlane {
                 self.stop_some(name, index + 1, stop.healthy, Victims::HealthyOnly);
             }
         }
-        let launched = match launching {
-            Launching::Primary => Some(0),
-            Launching::Older(index) => Some(index + 1),
-            Launching::Nobody => None,
-        };
-        if let Some(index) = launched.filter(|_| plan.start > 0) {
+        if let Some(index) = launching.deployment_index().filter(|_| plan.start > 0) {
             self.start_some(name, index, plan.start, None);
         }
         self.say_what_blocks(name, plan.blocked);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{Failure, Response};
-use super::placement::PlacementRequest;
+use super::placement::{AGENT, INACTIVE, PlacementRequest};
 use super::request_error::RequestError;
 use super::state::{ClusterState, DecisionBasis, PlacementRules};
 use super::tasks::NewTask;
@@ -19,8 +19,6 @@ use crate::model::task_definition::{LaunchType, TaskDefinition};
 
 /// The instance is not known. **Source:** ecs-semantics §4.5.
 pub(super) const MISSING: &str = "MISSING";
-/// The instance takes no tasks. **Source:** ecs-semantics §4.5.
-pub(super) const INACTIVE: &str = "INACTIVE";
 
 /// Container instances of a call at most. **Source:** ecs-semantics §1.7.
 const INSTANCES_MAX: usize = 10;
@@ -68,7 +66,7 @@ impl ControlPlane {
             return failure(INACTIVE, format!("the container instance is {}", found.status.as_str()));
         }
         if !found.takes_tasks() {
-            return failure(super::draining::AGENT, "its agent is disconnected".to_owned());
+            return failure(AGENT, "its agent is disconnected".to_owned());
         }
         let request = PlacementRequest { constraints: &[], ..new.placement_request() };
         self.placement.refusal(instance, &request)

@@ -232,6 +232,8 @@ pub struct ProviderState {
     pub provisioning: BTreeSet<TaskId>,
     /// CapacityProviderReservation of the last period, in thousandths of a percent.
     pub reservation_millipercent: Option<u64>,
+    /// What managed scaling made of it, and when. **Source:** ecs-semantics §6.3.
+    pub last_scaling: Option<(Timestamp, Arc<str>)>,
 }
 
 /// Whether a group moves instances between zones. **Source:** ecs-semantics §9.1.
@@ -261,6 +263,7 @@ impl ProviderState {
             balance: ZoneBalance::Kept,
             provisioning: BTreeSet::new(),
             reservation_millipercent: None,
+            last_scaling: None,
             provider: Arc::new(provider),
         }
     }

@@ -31,6 +31,7 @@ const PROVISIONING_LIMIT: usize = 500;
 pub(super) const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
 
 /// What a task is created from.
+#[derive(Clone)]
 pub(super) struct NewTask {
     pub registered: Registered,
     pub overrides: Arc<TaskOverrides>,

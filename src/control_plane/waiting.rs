@@ -48,6 +48,26 @@ impl WaitingTasks {
         self.kinds.iter().any(|kind| kind.rules.depend_on_tasks())
     }
 
+    /// The first standalone task of each kind.
+    pub(super) fn standalone(&self) -> impl Iterator<Item = TaskId> {
+        let kinds = self.kinds.iter().filter(|kind| kind.kind == TaskKind::Standalone);
+        kinds.filter_map(|kind| kind.tasks.first().copied())
+    }
+
+    /// How many want the same as a task, it included if it waits.
+    pub(super) fn count_alike(&self, record: &TaskRecord) -> usize {
+        self.kind_of(record).map_or(0, |kind| kind.tasks.len())
+    }
+
+    /// The first of those that want the same as a task.
+    pub(super) fn first_alike(&self, record: &TaskRecord) -> Option<TaskId> {
+        self.kind_of(record)?.tasks.first().copied()
+    }
+
+    fn kind_of(&self, record: &TaskRecord) -> Option<&WaitingKind> {
+        self.kinds.iter().find(|kind| kind.is_of(record))
+    }
+
     /// Adds a task.
     pub(super) fn insert(&mut self, record: &TaskRecord) {
         let id = record.task.id;

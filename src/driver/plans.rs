@@ -9,8 +9,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Notification, Response};
 use crate::control_plane::event::Request;
+use crate::control_plane::explain::{Explanation, Question};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ClusterState;
 use crate::model::cluster::{
@@ -149,6 +151,25 @@ impl Plans {
     /// How many tasks have found no room so far.
     pub(super) fn unplaced(&self) -> u32 {
         self.retries.iter().map(|run_task| run_task.spec.count).sum()
+    }
+
+    /// Answers a question about placement: the control plane knows all but the tasks that are asked for again.
+    pub(super) fn explain(
+        &self,
+        control_plane: &ControlPlane,
+        question: &Question,
+    ) -> Result<Explanation, RequestError> {
+        let mut explanation = control_plane.explain(question)?;
+        if let Explanation::Waiting(waiting) = &mut explanation {
+            let asked = self.retries.iter().filter_map(|retry| {
+                match control_plane.explain(&Question::RunTask(Box::new(retry.spec.clone()))) {
+                    Ok(Explanation::RunTask(placement)) => Some((retry.spec.count, *placement)),
+                    _ => None,
+                }
+            });
+            waiting.run_tasks.extend(asked);
+        }
+        Ok(explanation)
     }
 
     /// Makes the calls that are due.

@@ -254,6 +254,9 @@ impl ControlLoop {
                 self.waiting_for_deployments.push((service, deployment, answer));
             }
             // A reader that has gone needs no answer, here and below.
+            Command::Explain { question, answer } => {
+                let _ = answer.send(self.plans.explain(&self.control_plane, &question));
+            }
             Command::Snapshot(answer) => {
                 let _ = answer.send(self.snapshot());
             }
@@ -459,7 +462,13 @@ impl ControlLoop {
                 }
                 _ => None,
             };
-            let notice = Notice { at, notification, stopped_task };
+            let changed_task = match notification {
+                Notification::Task { task, .. } => self.control_plane.state().tasks.get(&task),
+                _ => None,
+            };
+            let changed_task = changed_task.filter(|record| record.task.task_definition.has_container_lifecycles());
+            let changed_task = changed_task.map(|record| Arc::new(record.task.clone()));
+            let notice = Notice { at, notification, stopped_task, changed_task };
             self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
         }
     }

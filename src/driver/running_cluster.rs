@@ -21,6 +21,7 @@ use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Notification, Response};
 use crate::control_plane::event::{Event, Request};
+use crate::control_plane::explain::{Explanation, Question};
 use crate::control_plane::request_error::RequestError;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
@@ -124,6 +125,8 @@ pub struct Notice {
     pub notification: Notification,
     /// The task as it ended, when that is the news: the cluster may be over before anybody could ask for it.
     pub stopped_task: Option<Arc<Task>>,
+    /// The task as it was then, when it changed and its containers have an order, health checks or restarts.
+    pub changed_task: Option<Arc<Task>>,
 }
 
 /// A handle on a running cluster. Dropping it ends the cluster at once; see [`RunningCluster::drain`] for good order.
@@ -143,6 +146,7 @@ pub(super) enum Command {
     Events(Sender<ClusterEvent>),
     Apply { spec: Box<ClusterSpec>, answer: Sender<Result<Applied, ApplyError>> },
     WaitForDeployment { service: Arc<str>, deployment: DeploymentId, answer: Sender<DeploymentEnd> },
+    Explain { question: Question, answer: Sender<Result<Explanation, RequestError>> },
     Snapshot(Sender<Snapshot>),
     Task { task: TaskId, answer: Sender<Option<Task>> },
     WaitForTask { task: TaskId, answer: Sender<Task> },
@@ -279,6 +283,16 @@ impl RunningCluster {
         let (answer, end) = bounded(1);
         self.send(Command::WaitForDeployment { service: service.into(), deployment, answer })?;
         Ok(end)
+    }
+
+    /// Why tasks wait, why they are where they are, or where one would go: see [`crate::control_plane::explain`].
+    ///
+    /// # Errors
+    /// When the question is about something that is not there, or the cluster is over.
+    pub fn explain(&self, question: Question) -> Result<Explanation, AskError> {
+        let (answer, explanation) = bounded(1);
+        self.send(Command::Explain { question, answer })?;
+        Ok(explanation.recv().map_err(|_| ClusterOver)??)
     }
 
     /// The cluster at this moment. Copies its state: meant for eyes, a few times a second.

@@ -164,6 +164,13 @@ pub enum Protocol {
 }
 
 impl TaskDefinition {
+    /// Whether its containers have an order, health checks or restarts: without, they all start and stop together.
+    pub fn has_container_lifecycles(&self) -> bool {
+        self.containers.iter().any(|container| {
+            !container.depends_on.is_empty() || container.health_check.is_some() || container.restart_policy.is_some()
+        })
+    }
+
     /// Its weight against the other tasks of its instance. **Source:** ecs-semantics §3.4.
     pub fn cpu_weight(&self) -> u64 {
         match self.cpu {

@@ -93,7 +93,10 @@ fn shipped_files_are_valid() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["day", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "spot"]);
+    assert_eq!(
+        names,
+        ["day", "ec2-only", "fargate-spot", "mixed", "patching", "quickstart", "scaling", "sidecars", "spot"]
+    );
 }
 
 /// Claim: the reference has every key. Method: each as code in the part about its table.

@@ -5,15 +5,20 @@
 //! are made up, for ids that are known, gone or never were. The harness checks the invariants after every event of both; here is
 //! what comes on top: convergence, and that the same events always lead to the same actions.
 
+mod containers;
+
 use std::sync::Arc;
 
 use longshore::catalog::Catalog;
 use longshore::control_plane::ControlPlane;
+use longshore::control_plane::action::Response;
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
-    RegisterScalableTarget, Request, StandbyCapacity, TaskStateChange, TaskStep, UpdateAutoScalingGroup, UpdateService,
+    RegisterScalableTarget, Request, StandbyCapacity, TaskProtection, TaskStateChange, TaskStep,
+    UpdateAutoScalingGroup, UpdateService,
 };
+use longshore::control_plane::explain::{Choice, Explanation, Question, ServiceReason};
 use longshore::control_plane::state::ServiceStatus;
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
@@ -24,7 +29,7 @@ use longshore::model::capacity::{
     AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, InstanceLaunch, InstanceType, LaunchTarget,
     SpotDraining,
 };
-use longshore::model::cluster::ClusterSpec;
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::cpu_credits::CreditSpecification;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::metric::MetricResolution;
@@ -44,6 +49,7 @@ use longshore::model::units::{Duration, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
+use self::containers::{SHAPES, shaped};
 use crate::harness::{
     World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service, strategy,
     task_definition,
@@ -54,14 +60,16 @@ use crate::harness::{
 pub(crate) enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
-    Deploy { service: usize },
+    Deploy { service: usize, shape: usize },
     ForceDeployment { service: usize },
+    SetGracePeriod { service: usize, seconds: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
     SetStrategy { service: usize, strategy: usize },
     DeleteService { service: usize },
     CreateService { service: usize, count: u32 },
     RunTask { target: usize, count: u32, size: usize, distinct: bool },
     StopTask { task: u64 },
+    ProtectTask { task: u64, minutes: u64 },
     Crash { task: u64 },
     SpotInterruption { task: u64 },
     LaunchInstance,
@@ -164,9 +172,11 @@ fn cluster(seed: u64) -> ClusterSpec {
         Some(WarmPool { min_size: 1, reuse: ReuseOnScaleIn::Yes, ..WarmPool::default() });
     fixed.managed_termination_protection = ManagedTerminationProtection::Disabled;
     fixed.auto_scaling_group.instance_type = burstable("t3.medium");
-    let mut task_definitions: Vec<_> = SERVICES.map(|name| task_definition(name, 512, 512)).into();
+    let services = SERVICES.iter().enumerate();
+    let mut task_definitions: Vec<_> =
+        services.map(|(index, name)| shaped(task_definition(name, 512, 512), index)).collect();
     for (family, cpu, memory) in [("small", 256, 512), ("large", 2048, 1024), ("huge", 16_384, 32_768)] {
-        task_definitions.push(task_definition(family, cpu, memory));
+        task_definitions.push(shaped(task_definition(family, cpu, memory), if family == "small" { 3 } else { 0 }));
     }
     ClusterSpec {
         settings: Settings { seed, restart_delay_max: secs(60), stopped_task_limit: 40, ..Settings::default() },
@@ -186,7 +196,8 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
         2 => (service.clone(), 0u32..9).prop_map(|(service, count)| Step::SetCount { service, count }),
-        2 => service.clone().prop_map(|service| Step::Deploy { service }),
+        2 => (service.clone(), 0..SHAPES).prop_map(|(service, shape)| Step::Deploy { service, shape }),
+        1 => (service.clone(), 0u64..120).prop_map(|(service, seconds)| Step::SetGracePeriod { service, seconds }),
         1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
         1 => (service.clone(), 0u32..=100, 100u32..=250)
             .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
@@ -196,6 +207,7 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         2 => (0usize..5, 1u32..11, 0usize..3, any::<bool>())
             .prop_map(|(target, count, size, distinct)| Step::RunTask { target, count, size, distinct }),
         2 => any::<u64>().prop_map(|task| Step::StopTask { task }),
+        1 => (any::<u64>(), 0u64..20).prop_map(|(task, minutes)| Step::ProtectTask { task, minutes }),
         2 => any::<u64>().prop_map(|task| Step::Crash { task }),
         1 => any::<u64>().prop_map(|task| Step::SpotInterruption { task }),
         1 => Just(Step::LaunchInstance),
@@ -360,15 +372,20 @@ fn take(world: &mut World, step: &Step) {
             let update = UpdateService { desired_count: Some(*count), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
-        Step::Deploy { service } => {
+        Step::Deploy { service, shape } => {
             let family = SERVICES[*service];
             let cpu = if world.journal.len().is_multiple_of(2) { 256 } else { 512 };
-            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(task_definition(family, cpu, 512))));
+            let definition = shaped(task_definition(family, cpu, 512), *shape);
+            world.done_unless_draining(Request::RegisterTaskDefinition(Box::new(definition)));
             let update = UpdateService { task_definition: Some(latest(family)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::ForceDeployment { service } => {
             let update = UpdateService { new_deployment: NewDeployment::Forced, ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetGracePeriod { service, seconds } => {
+            let update = UpdateService { health_check_grace_period: Some(secs(*seconds)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetBounds { service, minimum, maximum } => {
@@ -395,11 +412,20 @@ fn take(world: &mut World, step: &Step) {
             if *distinct {
                 spec.placement_constraints.push(PlacementConstraint::DistinctInstance);
             }
-            put(world, Request::RunTask(Box::new(spec)));
+            spec.placement_strategy = placement_of(world.journal.len());
+            run_as_explained(world, spec);
         }
         Step::StopTask { task } => {
             let task = pick_task(world, *task);
             put(world, Request::StopTask { task, reason: None });
+        }
+        Step::ProtectTask { task, minutes } => {
+            let protection = match minutes {
+                0 => TaskProtection::Disabled,
+                minutes => TaskProtection::Enabled { expires_in: Some(secs(60 * minutes)) },
+            };
+            let tasks = vec![pick_task(world, *task)];
+            put(world, Request::UpdateTaskProtection { tasks, protection });
         }
         Step::Crash { task } => {
             let task = pick_task(world, *task);
@@ -557,6 +583,41 @@ fn take(world: &mut World, step: &Step) {
     }
 }
 
+/// Asks where a task would go, then for the task: it goes there, and nowhere when every instance breaks a rule.
+fn run_as_explained(world: &mut World, spec: RunTaskSpec) {
+    let explained = world.plane.explain(&Question::RunTask(Box::new(spec.clone())));
+    // Refusals are answers too.
+    let Ok(Response::RunTask { tasks, .. }) = world.request(Request::RunTask(Box::new(spec))) else { return };
+    let Ok(Explanation::RunTask(explained)) = explained else { panic!("it was not explained: {explained:?}") };
+    let Choice::Instance { assessment, .. } = explained.choice else { return };
+    let placed = tasks.first().and_then(|task| world.plane.state().tasks[task].task.container_instance);
+    assert_eq!(placed, assessment.chosen, "it was explained otherwise");
+    for candidate in &assessment.candidates {
+        assert_eq!(candidate.position.is_none(), candidate.broken().count() > 0);
+        let is_first = candidate.position.as_ref().is_some_and(|position| position.place == 1);
+        assert!(is_first || assessment.chosen != Some(candidate.instance), "the one that is chosen stands first");
+        assert!(!is_first || assessment.chosen.is_some(), "an instance that breaks no rule is passed over");
+    }
+}
+
+/// Asks about everything that is there; no question may be without an answer.
+fn explain_everything(world: &World) {
+    let state = world.plane.state();
+    let tasks = state.tasks.keys().map(|task| Question::Task(*task));
+    let services = state.services.keys().map(|name| Question::Service(name.clone()));
+    for question in tasks.chain(services).chain([Question::Waiting]) {
+        world.plane.explain(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
+    }
+}
+
+/// What a service says of why it has not what it wants.
+fn reasons(world: &World, name: &Arc<str>) -> Vec<ServiceReason> {
+    match world.plane.explain(&Question::Service(name.clone())) {
+        Ok(Explanation::Service(found)) => found.reasons,
+        other => panic!("not the answer: {other:?}"),
+    }
+}
+
 fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
     Some(match hostile {
         Hostile::Task { task, step, at, container } => {
@@ -630,6 +691,7 @@ pub(crate) fn run_steps(seed: u64, steps: &[Step]) -> World {
     for step in steps {
         take(&mut world, step);
     }
+    explain_everything(&world);
     world
 }
 
@@ -662,6 +724,14 @@ fn assert_converged(world: &World) {
             converged || waits || complains,
             "service {name} is stuck without a reason: {counts}, {} deployments\n{}",
             service.deployments.len(),
+            world.service_events(name)
+        );
+        // One that has what it wants may still be about to move some of it, or want room to.
+        let reasons = reasons(world, name);
+        let moves = reasons.iter().any(|reason| matches!(reason, ServiceReason::GivingWay { .. }));
+        assert!(
+            reasons.is_empty() == converged || moves,
+            "service {name} explains itself wrongly: {counts} {reasons:?}\n{}",
             world.service_events(name)
         );
         assert!(
@@ -733,6 +803,19 @@ fn heal(world: &mut World) {
     world.run_for(3600);
     let taken = world.journal.len() - events;
     assert!(taken < 2_000, "{taken} events in an hour without faults");
+    assert_still(world);
+}
+
+/// Nothing is asked of the data plane and nothing is told of for another half hour.
+fn assert_still(world: &mut World) {
+    let before = world.actions.len();
+    world.run_for(1800);
+    let later = world.journal.iter().zip(&world.actions).skip(before);
+    let restless: Vec<String> = later
+        .filter(|(_, actions)| !actions.is_empty())
+        .map(|((now, event), actions)| format!("{now} {event:?}: {actions:?}\n"))
+        .collect();
+    assert!(restless.is_empty(), "it does not come to rest, {} times:\n{}", restless.len(), restless[0]);
 }
 
 proptest! {

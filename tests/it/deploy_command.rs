@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A run in the background, ended with Ctrl-C.
-struct Run {
+/// A run of `cluster.toml` in a folder, in the background, ended with Ctrl-C.
+pub struct Run {
     child: Child,
     folder: PathBuf,
 }
@@ -48,7 +48,8 @@ fn cluster_file(folder: &Path, edit: impl Fn(&str) -> String) -> PathBuf {
     path
 }
 
-fn longshore(folder: &Path, arguments: &[&str]) -> Command {
+/// The program with a runtime folder of its own.
+pub fn longshore(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
     command.args(arguments).stdin(Stdio::null()).env("XDG_RUNTIME_DIR", folder);
     command
@@ -73,7 +74,7 @@ fn document(output: &Output) -> Value {
 }
 
 impl Run {
-    fn start(folder: &Path, arguments: &[&str]) -> Run {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Run {
         let file = folder.join("cluster.toml").display().to_string();
         let all = [&["run", &file, "--no-cache"], arguments].concat();
         let out = fs::File::create(folder.join("out")).expect("the folder is writable");
@@ -82,7 +83,7 @@ impl Run {
     }
 
     /// Waits until the run has printed a line with this in it.
-    fn wait_for(&self, text: &str) {
+    pub fn wait_for(&self, text: &str) {
         let out = || fs::read_to_string(self.folder.join("out")).expect("it was made");
         for _ in 0..LOOKS {
             if out().contains(text) {
@@ -93,7 +94,7 @@ impl Run {
         panic!("the run never says {text:?}: {}", out());
     }
 
-    fn interrupt(mut self) {
+    pub fn interrupt(mut self) {
         let process = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(process.expect("a process has an id"), rustix::process::Signal::INT).unwrap();
         let status = self.child.wait().expect("it is ours");

@@ -4,10 +4,15 @@
 //! a [`Behaviour`] names and does what it is asked to. The [`Checker`] sees every event with its actions from outside and holds
 //! them against what style and design promise: it knows nothing of how a decision comes about.
 
+mod containers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+pub use containers::{Check, ContainerBehaviour, FAILS, HANGS, Life, PASSES};
+use containers::{FakeContainers, Story};
+use longshore::agent::AgentEvent;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
@@ -87,6 +92,16 @@ struct FakeTask {
     began_at: Timestamp,
     usage: TaskUsage,
     ran_at: Option<Timestamp>,
+    /// Those of a task that has an agent; else all containers start and end together.
+    driven: Option<FakeContainers>,
+}
+
+/// What is to happen.
+enum Planned {
+    /// The control plane hears of it.
+    Event(Box<Event>),
+    /// The agent of a task does.
+    Agent(TaskId, AgentEvent),
 }
 
 impl FakeTask {
@@ -110,8 +125,11 @@ pub struct World {
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Instances that can't be launched, counted down.
     pub launches_to_fail: u32,
+    /// By family and container.
+    container_behaviours: BTreeMap<(String, String), ContainerBehaviour>,
+    story: Story,
     plan: FaultPlan,
-    queue: BTreeMap<(Timestamp, u64), Event>,
+    queue: BTreeMap<(Timestamp, u64), Planned>,
     sequence: u64,
     next_request: u64,
     tasks: BTreeMap<TaskId, FakeTask>,
@@ -137,6 +155,8 @@ impl World {
             actions: Vec::new(),
             behaviours: BTreeMap::new(),
             launches_to_fail: 0,
+            container_behaviours: BTreeMap::new(),
+            story: Story::default(),
             plan: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -247,7 +267,11 @@ impl World {
 
     /// Lets an event come at a later moment.
     pub fn schedule(&mut self, at: Timestamp, event: Event) {
-        self.queue.insert((at, self.sequence), event);
+        self.plan_at(at, Planned::Event(Box::new(event)));
+    }
+
+    fn plan_at(&mut self, at: Timestamp, planned: Planned) {
+        self.queue.insert((at, self.sequence), planned);
         self.sequence += 1;
     }
 
@@ -294,7 +318,9 @@ impl World {
             }
             Action::StartTask(start) => self.start_fake(start),
             Action::StopTask { task } => {
-                if let Some(fake) = self.tasks.get(task) {
+                if self.tasks.get(task).is_some_and(|fake| fake.driven.is_some()) {
+                    self.tell_agent(*task, AgentEvent::StopRequested);
+                } else if let Some(fake) = self.tasks.get(task) {
                     let timeout = fake.start.stop_timeout;
                     let (delay, code) =
                         if fake.behaviour.stop < timeout { (fake.behaviour.stop, 0) } else { (timeout, 137) };
@@ -323,19 +349,28 @@ impl World {
                 .unwrap_or_default(),
         };
         let task = start.task;
+        let pull_ends = self.now + behaviour.pull;
+        let driven = match behaviour.end {
+            End::FailToStart { .. } => None,
+            End::Never | End::Exit { .. } => self.containers_of(start, pull_ends),
+        };
+        let has_agent = driven.is_some();
         let fake = FakeTask {
             start: start.clone(),
             behaviour: behaviour.clone(),
             began_at: self.now,
             usage: TaskUsage::default(),
             ran_at: None,
+            driven,
         };
         self.tasks.insert(task, fake);
-        let pull_ends = self.now + behaviour.pull;
         if !behaviour.pull.is_zero() {
             let mut pulling = change(task, TaskStep::Pulling);
             pulling.pull_started_at = Some(self.now);
             self.schedule_in(secs(0), Event::TaskStateChange(pulling));
+        }
+        if has_agent {
+            return;
         }
         let next = match behaviour.end {
             End::FailToStart { reason } => self.stopped(task, None, Some(reason)),
@@ -364,7 +399,10 @@ impl World {
     }
 
     fn forget_plans_of(&mut self, task: TaskId) {
-        self.queue.retain(|_, event| !matches!(event, Event::TaskStateChange(change) if change.task == task));
+        self.queue.retain(|_, planned| match planned {
+            Planned::Event(event) => !matches!(&**event, Event::TaskStateChange(change) if change.task == task),
+            Planned::Agent(of, _) => *of != task,
+        });
     }
 
     /// What the fake itself does when one of its events comes to pass.
@@ -374,7 +412,8 @@ impl World {
                 TaskStep::Running => {
                     let Some(fake) = self.tasks.get_mut(&change.task) else { return };
                     fake.ran_at = Some(self.now);
-                    if let End::Exit { after, code } = fake.behaviour.end {
+                    if let (End::Exit { after, code }, None) = (&fake.behaviour.end, &fake.driven) {
+                        let (after, code) = (*after, *code);
                         let exited = self.stopped(change.task, Some(code), None);
                         self.schedule_in(after, exited);
                     }
@@ -408,9 +447,11 @@ impl World {
         self.apply(event);
     }
 
-    /// A task's first container exits at this moment.
+    /// A task's first container exits at this moment; where there is no agent, all end with it.
     pub fn crash(&mut self, task: TaskId, exit_code: i32) {
-        if self.tasks.contains_key(&task) {
+        if self.tasks.get(&task).is_some_and(|fake| fake.driven.is_some()) {
+            self.crash_container(task, exit_code);
+        } else if self.tasks.contains_key(&task) {
             self.forget_plans_of(task);
             let event = self.stopped(task, Some(exit_code), None);
             self.come_to_pass(&event);
@@ -446,8 +487,15 @@ impl World {
         let deadline = self.plane.next_deadline().map(|(at, _)| at);
         match (queued, deadline) {
             (Some((at, sequence)), deadline) if at <= end && deadline.is_none_or(|deadline| at <= deadline) => {
-                let mut event = self.queue.remove(&(at, sequence)).expect("it is the first of the queue");
+                let planned = self.queue.remove(&(at, sequence)).expect("it is the first of the queue");
                 self.now = at;
+                let mut event = match planned {
+                    Planned::Event(event) => *event,
+                    Planned::Agent(task, event) => {
+                        self.tell_agent(task, event);
+                        return true;
+                    }
+                };
                 if let Event::Request { request_id, .. } = &mut event {
                     *request_id = RequestId(self.next_request);
                     self.next_request += 1;
@@ -876,7 +924,9 @@ impl Checker {
     fn keeps_healthy(&self, plane: &ControlPlane, task: TaskId) {
         let found = &plane.state().tasks[&task].task;
         let by_scheduler = found.stop_code == Some(StopCode::ServiceSchedulerInitiated);
-        if let (Some(name), true) = (&found.service, by_scheduler && self.healthy_before.contains(&task)) {
+        // Who is found unhealthy in the same moment is no loss.
+        let was_healthy = self.healthy_before.contains(&task) && found.health_status() != HealthStatus::Unhealthy;
+        if let (Some(name), true) = (&found.service, by_scheduler && was_healthy) {
             let service = &plane.state().services[name];
             let lower = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).lower;
             let healthy = service.healthy_count();

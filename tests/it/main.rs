@@ -8,6 +8,7 @@ mod control_plane_properties;
 mod deploy_command;
 mod executed;
 mod executed_cluster;
+mod explain_command;
 mod guests;
 mod harness;
 mod journal;

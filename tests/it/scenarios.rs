@@ -1115,12 +1115,21 @@ fn a_cluster_file_is_a_scenario() {
 }
 
 mod capacity;
+mod checklist;
+mod container_health;
+mod containers;
 mod cpu_credits;
 mod deployments;
 mod event_shapes;
 mod events;
+mod explain;
 mod high_resolution;
+mod launch_targets;
+mod managed_scaling;
 mod placement;
+mod reservations;
 mod rule_tables;
 mod scaling;
 mod service_event_texts;
+mod task_lifecycle;
+mod task_protection;

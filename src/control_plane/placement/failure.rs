@@ -7,12 +7,16 @@ use super::PlacementRequest;
 use super::conditions::GroupNames;
 use super::slot::{GroupIndex, Slot};
 use crate::control_plane::action::Failure;
-use crate::model::capacity::{PORTS_MAX, RequiredAttribute};
-use crate::model::cluster_query::ClusterQuery;
+use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, PORTS_MAX, RequiredAttribute};
+use crate::model::cluster_query::{ClusterQuery, DecidingComparison};
 use crate::model::ids::{ContainerInstanceId, IdForm};
 use crate::model::service::PlacementConstraint;
 use crate::model::task_definition::HostPort;
 
+/// The instance takes no tasks. **Source:** ecs-semantics §4.5.
+pub const INACTIVE: &str = "INACTIVE";
+/// Its agent has no contact. **Source:** ecs-semantics §4.5.
+pub const AGENT: &str = "AGENT";
 /// Not enough CPU. **Source:** ecs-semantics §4.5.
 pub const RESOURCE_CPU: &str = "RESOURCE:CPU";
 /// Not enough memory. **Source:** ecs-semantics §4.5.
@@ -74,6 +78,12 @@ impl PlacementFailure {
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
+    /// ACTIVE. **Source:** ecs-semantics §4.1.
+    Status,
+    /// An agent that has contact. **Source:** ecs-semantics §4.1.
+    Agent,
+    /// An instance of the capacity provider. **Source:** ecs-semantics §4.1.
+    CapacityProvider(Arc<str>),
     /// CPU units.
     Cpu,
     /// Memory.
@@ -92,6 +102,9 @@ impl Rule {
     /// The reason of an instance that breaks it. **Source:** ecs-semantics §2.4, §4.5.
     pub fn reason(&self) -> &'static str {
         match self {
+            Rule::Status => INACTIVE,
+            Rule::Agent => AGENT,
+            Rule::CapacityProvider(_) => EMPTY_CAPACITY_PROVIDER,
             Rule::Cpu => RESOURCE_CPU,
             Rule::Memory => RESOURCE_MEMORY,
             Rule::Ports => RESOURCE_PORTS,
@@ -102,13 +115,23 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether it asks what tasks leave of an instance, and not what the instance is.
+    pub fn is_about_room(&self) -> bool {
+        matches!(self, Rule::Cpu | Rule::Memory | Rule::Ports | Rule::DistinctInstance)
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Rule::Status => f.write_str("status"),
+            Rule::Agent => f.write_str("agent"),
+            Rule::CapacityProvider(_) => f.write_str("capacity provider"),
             Rule::Cpu => f.write_str("cpu"),
             Rule::Memory => f.write_str("memory"),
             Rule::Ports => f.write_str("ports"),
-            Rule::Attribute(required) => write!(f, "{} = {}", required.name, required.value),
+            Rule::Attribute(required) => f.write_str(required.name),
             Rule::DistinctInstance => f.write_str("distinctInstance"),
             Rule::MemberOf(query) => write!(f, "memberOf {query}"),
         }
@@ -122,7 +145,13 @@ pub struct RuleVerdict {
     pub rule: Rule,
     /// Whether the instance keeps it.
     pub is_met: bool,
-    /// What is needed and what is there.
+    /// What the task wants of an instance.
+    pub wanted: String,
+    /// What this one has.
+    pub has: String,
+    /// Of a query that is not true of it: the comparisons that make it false.
+    pub because: Vec<DecidingComparison>,
+    /// Both in a sentence, as a failure says it.
     pub detail: String,
 }
 
@@ -138,15 +167,19 @@ impl Check<'_> {
     fn detail(&self) -> String {
         let (needed, left) = (self.request.reservation, &self.held.remaining);
         match &self.rule {
+            Rule::Status => format!("the container instance is {}", self.held.status.as_str()),
+            Rule::Agent if self.is_met => "its agent is connected".to_owned(),
+            Rule::Agent => "its agent is disconnected".to_owned(),
+            Rule::CapacityProvider(wanted) => match &self.held.launch.capacity_provider {
+                Some(own) => format!("it is of capacity provider `{own}` and `{wanted}` is wanted"),
+                None => format!("it is of no capacity provider and `{wanted}` is wanted"),
+            },
             Rule::Cpu => format!("{} CPU units are needed and {} are left", needed.cpu, left.cpu),
             Rule::Memory => format!("{} MiB are needed and {} are left", needed.memory, left.memory),
             Rule::Ports => {
-                let ports = |ports: &mut dyn Iterator<Item = &HostPort>| {
-                    ports.map(|port| port.port.to_string()).collect::<Vec<_>>().join(", ")
-                };
-                let taken = ports(&mut needed.ports.intersection(&left.ports));
+                let taken = port_list(needed.ports.intersection(&left.ports));
                 match (self.is_met, taken.is_empty()) {
-                    (true, _) => format!("host ports {} are free", ports(&mut needed.ports.iter())),
+                    (true, _) => format!("host ports {} are free", port_list(needed.ports.iter())),
                     (false, true) => format!("{} host ports are in use, and {PORTS_MAX} can be", left.ports.len()),
                     (false, false) => format!("host ports in use: {taken}"),
                 }
@@ -161,6 +194,52 @@ impl Check<'_> {
             Rule::MemberOf(query) => format!("`{query}` is not true of it"),
         }
     }
+
+    /// What is wanted, in a word.
+    fn wanted(&self) -> String {
+        let needed = self.request.reservation;
+        match &self.rule {
+            Rule::Status => ContainerInstanceStatus::Active.as_str().to_owned(),
+            Rule::Agent => CONNECTED.to_owned(),
+            Rule::CapacityProvider(wanted) => wanted.to_string(),
+            Rule::Cpu => needed.cpu.to_string(),
+            Rule::Memory => format!("{} MiB", needed.memory),
+            Rule::Ports => port_list(needed.ports.iter()),
+            Rule::Attribute(required) => required.value.to_owned(),
+            Rule::DistinctInstance => "no task of the group".to_owned(),
+            Rule::MemberOf(_) => "true".to_owned(),
+        }
+    }
+
+    /// What is there, in a word.
+    fn has(&self, group: Option<GroupIndex>) -> String {
+        let left = &self.held.remaining;
+        match &self.rule {
+            Rule::Status => self.held.status.as_str().to_owned(),
+            Rule::Agent if self.is_met => CONNECTED.to_owned(),
+            Rule::Agent => "disconnected".to_owned(),
+            Rule::CapacityProvider(_) => self.held.launch.capacity_provider.as_deref().unwrap_or("none").to_owned(),
+            Rule::Cpu => left.cpu.to_string(),
+            Rule::Memory => format!("{} MiB", left.memory),
+            Rule::Ports if self.is_met => "free".to_owned(),
+            Rule::Ports => {
+                let taken = port_list(self.request.reservation.ports.intersection(&left.ports));
+                if taken.is_empty() { format!("{} of {PORTS_MAX} in use", left.ports.len()) } else { taken + " in use" }
+            }
+            Rule::Attribute(required) => self.held.launch.attribute(required.name).unwrap_or("none").to_owned(),
+            Rule::DistinctInstance => {
+                let count = group.map_or(0, |group| self.held.task_count(group));
+                if count == 0 { "none".to_owned() } else { format!("{count} of the group") }
+            }
+            Rule::MemberOf(_) => self.is_met.to_string(),
+        }
+    }
+}
+
+const CONNECTED: &str = "connected";
+
+fn port_list<'a>(ports: impl Iterator<Item = &'a HostPort>) -> String {
+    ports.map(|port| port.port.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Asks every rule that a task is bound by, in the order of ECS' pipeline. **Source:** ecs-semantics §4.1.
@@ -173,6 +252,11 @@ fn checks<'a>(
     let (needed, left) = (request.reservation, &held.remaining);
     let mut checks = Vec::new();
     let mut add = |rule, is_met| checks.push(Check { rule, is_met, held, request });
+    add(Rule::Status, held.status == ContainerInstanceStatus::Active);
+    add(Rule::Agent, held.agent == AgentConnection::Connected);
+    if let Some(wanted) = request.capacity_provider {
+        add(Rule::CapacityProvider(wanted.clone()), held.launch.capacity_provider.as_ref() == Some(wanted));
+    }
     add(Rule::Cpu, needed.cpu <= left.cpu);
     add(Rule::Memory, needed.memory <= left.memory);
     if !needed.ports.is_empty() {
@@ -200,8 +284,12 @@ pub(super) fn verdicts(
     names: &GroupNames,
 ) -> Vec<RuleVerdict> {
     let verdict = |check: Check<'_>| {
-        let detail = check.detail();
-        RuleVerdict { rule: check.rule, is_met: check.is_met, detail }
+        let because = match &check.rule {
+            Rule::MemberOf(query) if !check.is_met => held.ask(names, |view| query.deciding_comparisons(view)),
+            _ => Vec::new(),
+        };
+        let (wanted, has, detail) = (check.wanted(), check.has(group), check.detail());
+        RuleVerdict { rule: check.rule, is_met: check.is_met, wanted, has, because, detail }
     };
     checks(held, request, group, names).into_iter().map(verdict).collect()
 }

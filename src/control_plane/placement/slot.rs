@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Calendar;
 use super::chain::Order;
 use super::conditions::GroupNames;
 use super::forest::Key;
-use crate::model::capacity::{InstanceLaunch, InstanceResources, PORTS_MAX};
+use crate::model::capacity::{
+    AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceLaunch, InstanceResources, PORTS_MAX,
+};
 use crate::model::cluster_query::{ClusterQuery, InstanceView, Moment};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::Reservation;
@@ -40,11 +43,45 @@ pub(super) struct Slot {
     pub(super) remaining: InstanceResources,
     /// Whether it takes tasks.
     pub(super) standing: Standing,
+    /// Its status; of one that is set aside, the one that it had before.
+    pub(super) status: ContainerInstanceStatus,
+    /// Whether its agent has contact; of one that is set aside, whether it had before.
+    pub(super) agent: AgentConnection,
     /// How many tasks of each group it holds, by group. No count is zero.
     pub(super) tasks: Vec<(GroupIndex, u32)>,
 }
 
 impl Slot {
+    /// An instance without tasks, as it is at the moment.
+    pub(super) fn of(instance: &ContainerInstance, calendar: &Calendar) -> Slot {
+        Slot {
+            id: instance.id,
+            launch: Arc::clone(&instance.launch),
+            ec2_instance_id: calendar.ids.ec2_instance(instance.id).into(),
+            registered_at: instance.registered_at.and_then(|at| calendar.moment(at)),
+            remaining: instance.remaining.clone(),
+            standing: Standing::SetAside,
+            status: instance.status,
+            agent: instance.agent,
+            tasks: Vec::new(),
+        }
+    }
+
+    /// An instance that is not there yet, as it would be when it registers.
+    pub(super) fn fresh(launch: &Arc<InstanceLaunch>, remaining: InstanceResources) -> Slot {
+        Slot {
+            id: ContainerInstanceId(0),
+            launch: Arc::clone(launch),
+            ec2_instance_id: "".into(),
+            registered_at: None,
+            remaining,
+            standing: Standing::SetAside,
+            status: ContainerInstanceStatus::Active,
+            agent: AgentConnection::Connected,
+            tasks: Vec::new(),
+        }
+    }
+
     /// Whether it takes tasks.
     pub(super) fn is_active(&self) -> bool {
         self.standing == Standing::Active
@@ -91,13 +128,18 @@ impl Slot {
                 && self.remaining.ports.len() + reservation.ports.len() <= PORTS_MAX
     }
 
-    /// Whether a query is true of it. *Ours:* its tasks are those that hold resources, as `spread` counts them.
+    /// Whether a query is true of it.
     pub(super) fn is_member(&self, query: &ClusterQuery, names: &GroupNames) -> bool {
+        self.ask(names, |view| query.is_true_of(view))
+    }
+
+    /// Asks it something as queries see it. *Ours:* its tasks are those that hold resources, as `spread` counts them.
+    pub(super) fn ask<T>(&self, names: &GroupNames, question: impl FnOnce(&InstanceView<'_>) -> T) -> T {
         let groups: Vec<&str> = self.tasks.iter().filter_map(|(group, _)| Some(&**names.get(group)?)).collect();
-        query.is_true_of(&InstanceView {
+        question(&InstanceView {
             launch: &self.launch,
             ec2_instance_id: &self.ec2_instance_id,
-            agent_connected: true,
+            agent_connected: self.agent == AgentConnection::Connected,
             registered_at: self.registered_at,
             running_tasks_count: self.tasks.iter().map(|(_, count)| count).sum(),
             task_groups: &groups,

@@ -40,6 +40,7 @@ use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
 use crate::control_plane::event::{Event, Request};
+use crate::control_plane::explain::{Explanation, Question};
 use crate::control_plane::faults::{FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
@@ -297,6 +298,14 @@ impl Simulation {
     pub fn job_times(&self, service: &str) -> Option<(&DurationHistogram, &DurationHistogram)> {
         let jobs = &self.plane.services[*self.plane.services_by_name.get(service)?];
         Some((&jobs.latencies, &jobs.waits))
+    }
+
+    /// Why tasks wait, why they are where they are, or where one would go: see [`crate::control_plane::explain`].
+    ///
+    /// # Errors
+    /// When the question is about something that is not there.
+    pub fn explain(&self, question: &Question) -> Result<Explanation, RequestError> {
+        self.plans.explain(&self.control_plane, question)
     }
 
     /// The cluster at this moment. Its journal is in the file up to here.

@@ -35,7 +35,7 @@ impl ClusterQuery {
 }
 
 impl Comparison {
-    fn is_true_of(&self, view: &InstanceView<'_>) -> bool {
+    pub(super) fn is_true_of(&self, view: &InstanceView<'_>) -> bool {
         match self {
             Comparison::AgentConnected(test) => test.is_true_of(&[if view.agent_connected { "true" } else { "false" }]),
             Comparison::AgentVersion(relation, version) => {

@@ -6,6 +6,7 @@
 //!
 //! **Source:** ecs-semantics §4.4.
 
+mod deciding;
 mod evaluate;
 mod parse;
 mod pattern;
@@ -18,6 +19,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use deciding::DecidingComparison;
 pub use evaluate::InstanceView;
 pub use parse::{LENGTH_MAX, QueryError};
 pub use pattern::{Pattern, PatternError};

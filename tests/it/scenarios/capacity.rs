@@ -341,9 +341,9 @@ fn termination_without_contact_does_not_deregister() {
     check(
         &failures.join("\n"),
         &expect![[r#"
+        I1 AGENT: its agent is disconnected
         I2 RESOURCE:CPU: 1024 CPU units are needed and 0 are left
-        I3 RESOURCE:CPU: 1024 CPU units are needed and 0 are left
-        I1 AGENT: its agent is disconnected"#]],
+        I3 RESOURCE:CPU: 1024 CPU units are needed and 0 are left"#]],
     );
     let instance = ContainerInstanceId(1);
     world.apply(Event::AgentConnected { instance });
