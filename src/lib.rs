@@ -21,6 +21,7 @@
 //! | module | what it is | what it knows nothing of |
 //! |---|---|---|
 //! | `cli` (feature `cli`) | the `longshore` program | |
+//! | `report` (feature `cli`) | a run as a page, charts and tables | how it came about |
 //! | [`driver`] | a running cluster and its loop in real time; snapshots and reports | how anything is decided |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |
 //! | [`agent`] | the containers of one task: order, health checks, restarts | the same, and what a container is made of |
@@ -47,6 +48,8 @@ pub mod data_plane;
 pub mod driver;
 pub mod metering;
 pub mod model;
+#[cfg(feature = "cli")]
+pub mod report;
 mod single_task;
 
 pub use driver::running_cluster::{HostOptions, RunningCluster};

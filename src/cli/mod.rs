@@ -16,6 +16,7 @@ mod format;
 mod live_view;
 mod plain_view;
 mod replay;
+mod report;
 mod run;
 mod run_task;
 mod scaling_view;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use self::report::ReportArguments;
 use crate::config::parse_duration;
 use crate::data_plane::DataPlaneOptions;
 use crate::driver::compare::P99_TOLERANCE_PERCENT;
@@ -90,6 +92,8 @@ struct RunArguments {
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     #[command(flatten)]
+    report: ReportArguments,
+    #[command(flatten)]
     journal: JournalArguments,
     /// Apply the cluster file again whenever it is saved
     #[arg(long)]
@@ -114,6 +118,8 @@ struct SimulateArguments {
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportArguments,
     /// Write what containers whose work is executed print into files below this folder
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,

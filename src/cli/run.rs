@@ -13,7 +13,7 @@ use super::explain;
 use super::file_watch::FileWatch;
 use super::live_view::LiveView;
 use super::signals::StopRequests;
-use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain_view, summary};
+use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain_view, report, summary};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
@@ -21,12 +21,13 @@ use crate::driver::report::Report;
 use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::ids::IdForm;
+use crate::report::ReportTime;
 
 /// How often a stop request is looked for, and the live view drawn again.
 const REFRESH: Duration = Duration::from_millis(125);
 
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
-    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
+    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(|errors| {
         diagnostics::print(&errors);
         Failure::BadInput
     })?;
@@ -41,6 +42,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         })?,
         None => (None, None),
     };
+    let (report_folder, recording) = arguments.report.open()?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let (watcher, notices) = crossbeam_channel::unbounded();
     let ids = IdForm { seed: spec.settings.seed };
@@ -54,6 +56,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         images: ImagePull::BeforeStart,
         watcher: Some(watcher),
         event_watcher,
+        recording,
         journal: arguments.journal.options(&arguments.file)?,
         ..HostOptions::default()
     };
@@ -84,6 +87,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         }
         Format::Text => write_out(&summary::text(&snapshot)),
     }
+    report::write(report_folder, &snapshot, ReportTime::Real, &arguments.file, &file_text)?;
     match summary::never_started(&snapshot) {
         None => Ok(()),
         Some(complaint) => {

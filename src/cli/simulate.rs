@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::events_file::EventsFile;
 use super::run::{while_images_are_made, write_out};
 use super::signals::StopRequests;
-use super::{Failure, Format, Outcome, SimulateArguments, complain, diagnostics, format, summary};
+use super::{Failure, Format, Outcome, SimulateArguments, complain, diagnostics, format, report, summary};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::clock::Clock;
@@ -14,6 +14,7 @@ use crate::driver::report::{HostReport, Report};
 use crate::driver::simulated::report::SimulationReport;
 use crate::driver::simulated::{Progress, Simulation, SimulationOptions};
 use crate::model::units::Timestamp;
+use crate::report::ReportTime;
 
 /// How often progress is shown.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -21,7 +22,7 @@ const REFRESH: Duration = Duration::from_millis(250);
 const STEPS: u64 = 20_000;
 
 pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
-    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
+    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(|errors| {
         diagnostics::print(&errors);
         Failure::BadInput
     })?;
@@ -39,6 +40,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         })?,
         None => (None, None),
     };
+    let (report_folder, recording) = arguments.report.open()?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let data_plane = DataPlaneOptions {
         log_dir: arguments.log_dir.clone(),
@@ -46,7 +48,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         ..arguments.images.data_plane_options()
     };
     let journal = arguments.journal.options(&arguments.file)?;
-    let options = SimulationOptions { event_watcher, data_plane, journal, ..SimulationOptions::default() };
+    let options = SimulationOptions { event_watcher, data_plane, journal, recording, ..SimulationOptions::default() };
     let started = while_images_are_made(&images, || Simulation::new(&spec, options));
     let mut simulation = started.map_err(|error| {
         complain(error);
@@ -77,6 +79,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
             write_out(&format!("{text}{}", summary::simulation(&simulated, snapshot.at, wall)));
         }
     }
+    report::write(report_folder, &snapshot, ReportTime::Simulated, &arguments.file, &file_text)?;
     match summary::never_started(&snapshot) {
         None => Ok(()),
         Some(complaint) => {

@@ -63,9 +63,17 @@ impl ClusterFile {
     /// # Errors
     /// Every mistake in it, or that it cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<ClusterSpec, ClusterFileErrors> {
+        ClusterFile::load_with_text(path).map(|(spec, _)| spec)
+    }
+
+    /// As [`ClusterFile::load`], with the text that it was read from.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn load_with_text(path: impl AsRef<Path>) -> Result<(ClusterSpec, String), ClusterFileErrors> {
         let path = path.as_ref();
         match std::fs::read_to_string(path) {
-            Ok(text) => ClusterFile::parse(&text, path, &Catalog::embedded()),
+            Ok(text) => ClusterFile::parse(&text, path, &Catalog::embedded()).map(|spec| (spec, text)),
             Err(error) => Err(ClusterFileErrors {
                 file: path.to_owned(),
                 source: Arc::from(""),

@@ -4,7 +4,7 @@
 //! specification says, [`hooks`] how it asks the hooks of deployments, [`event_bridge`] how its news look on EventBridge; a simulated driver is a second loop over the
 //! same control plane, and [`compare`] runs that on several kinds of capacity. [`load`] makes the jobs
 //! of services, [`journal`] keeps what happened and leads a control plane through it again, [`snapshot`] is what readers get to see,
-//! [`report`] is what is left at the end.
+//! [`report`] is what is left at the end, and [`series`] what was over time, as [`recorder`] saw it.
 
 pub mod apply;
 pub mod capacity_report;
@@ -18,9 +18,11 @@ mod kept_journal;
 pub mod load;
 mod plans;
 mod real_time;
+pub mod recorder;
 pub mod report;
 pub mod running_cluster;
 pub mod scaling_report;
+pub mod series;
 pub mod service_deployment_report;
 pub mod simulated;
 pub mod snapshot;

@@ -15,6 +15,7 @@ use super::hooks::HookCallbacks;
 use super::kept_journal::KeptJournal;
 use super::load::ArrivalTimes;
 use super::plans::{PlannedCluster, Plans, set_up};
+use super::recorder::{Observed, ObservedJobs, Recording, SeriesRecorder};
 use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
 use crate::control_plane::ControlPlane;
@@ -83,6 +84,7 @@ pub(super) struct ControlLoop {
     pub(super) outbox: VecDeque<Event>,
     /// How late the control plane's deadlines were met.
     lateness: RecentDurations,
+    recorder: Option<SeriesRecorder>,
 }
 
 /// What a control loop is put together from.
@@ -97,6 +99,7 @@ pub(super) struct Parts {
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
     pub(super) event_watcher: Option<Sender<ClusterEvent>>,
+    pub(super) recording: Recording,
     pub(super) journal: KeptJournal,
 }
 
@@ -151,6 +154,7 @@ impl ControlLoop {
             end,
             outbox: VecDeque::new(),
             lateness: RecentDurations::keeping(LATENESSES_KEPT),
+            recorder: parts.recording.recorder(settings.run_for),
         }
     }
 
@@ -205,7 +209,23 @@ impl ControlLoop {
             self.apply(event);
         }
         self.journal.flush(self.clock.now());
-        self.snapshot()
+        let snapshot = self.snapshot();
+        self.take_sample(snapshot.at);
+        Snapshot { series: self.recorder.map(|recorder| Arc::new(recorder.into_series())), ..snapshot }
+    }
+
+    fn take_sample(&mut self, now: Timestamp) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let jobs = self.loads.iter().map(|(arrivals, queue, _)| {
+            (arrivals.load().service.clone(), ObservedJobs { stats: queue.stats(), latencies: None })
+        });
+        let observed = Observed {
+            cluster: self.control_plane.name(),
+            state: self.control_plane.state(),
+            meter: &self.meter,
+            jobs: jobs.collect(),
+        };
+        recorder.sample(now, &observed);
     }
 
     /// Takes in events and commands that have come, without waiting.
@@ -310,6 +330,9 @@ impl ControlLoop {
             self.lateness.push(now.since(at));
             self.apply(Event::DeadlineReached);
         }
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.next() <= now) {
+            self.take_sample(now);
+        }
         if !self.waiting_for_deployments.is_empty() {
             self.tell_of_deployments();
         }
@@ -356,8 +379,11 @@ impl ControlLoop {
         let run_until = self.run_until.filter(|_| self.end == End::WhenDone);
         let by_plans = self.plans.next();
         let by_faults = self.faults.next();
-        let until =
-            [by_loads, by_plans, by_faults, by_control_plane, self.next_usage, run_until].into_iter().flatten().min();
+        let by_recorder = self.recorder.as_ref().map(SeriesRecorder::next);
+        let until = [by_loads, by_plans, by_faults, by_recorder, by_control_plane, self.next_usage, run_until]
+            .into_iter()
+            .flatten()
+            .min();
         let mut select = Select::new();
         select.recv(&self.events);
         select.recv(&self.commands);
@@ -439,6 +465,9 @@ impl ControlLoop {
     }
 
     pub(super) fn tell(&mut self, at: Timestamp, notification: Notification) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(at, self.control_plane.state(), &notification);
+        }
         if !self.event_watchers.is_empty()
             && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, &notification)
         {
@@ -490,6 +519,7 @@ impl ControlLoop {
                 .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.stats()))
                 .collect(),
             journal_trouble: self.journal.trouble().cloned(),
+            series: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::journal::JournalOptions;
 use super::journal::writer::JournalWriteError;
 use super::kept_journal::KeptJournal;
 use super::real_time::{ControlLoop, Parts};
+use super::recorder::Recording;
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
@@ -47,6 +48,8 @@ pub struct HostOptions {
     pub watcher: Option<Sender<Notice>>,
     /// Is told every EventBridge event from the very start, as by [`RunningCluster::events`].
     pub event_watcher: Option<Sender<ClusterEvent>>,
+    /// Whether it is recorded what the cluster is like over time, to be found in its last snapshot.
+    pub recording: Recording,
     /// Where everything that happens is written, for [`super::journal::replay`].
     pub journal: Option<JournalOptions>,
 }
@@ -202,6 +205,7 @@ impl RunningCluster {
                 commands: inbox,
                 watcher: options.watcher,
                 event_watcher: options.event_watcher,
+                recording: options.recording,
                 journal,
             },
         );

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::journal::replay::Replay;
+use super::series::Series;
 use crate::control_plane::state::ClusterState;
 use crate::metering::bill::Bill;
 use crate::metering::meter::Meter;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub jobs: BTreeMap<Arc<str>, JobStats>,
     /// Why the journal that was asked for is not written any more, if that is so.
     pub journal_trouble: Option<Arc<str>>,
+    /// What it was like over time until its end, if that was recorded; `None` before the end of a cluster in real time.
+    pub series: Option<Arc<Series>>,
 }
 
 impl Snapshot {
@@ -60,6 +63,7 @@ impl Snapshot {
             timer_lateness: Percentiles::default(),
             jobs: BTreeMap::new(),
             journal_trouble: None,
+            series: None,
         }
     }
 

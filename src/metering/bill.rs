@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::quantity::Quantity;
+use crate::model::task_definition::LaunchType;
 use crate::model::units::{Fuel, NanoUsd, Timestamp};
+use crate::model::usage::PurchaseOption;
 
 /// What a cluster costs up to a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,10 @@ pub struct BillLine {
     pub usage_type: String,
     /// What it is, for people.
     pub description: String,
+    /// What was paid for: a size on Fargate, an instance on EC2.
+    pub launch_type: LaunchType,
+    /// How. Storage of Fargate and surplus CPU credits cost the same either way and are one line, on-demand.
+    pub purchase_option: PurchaseOption,
     /// How much, exactly.
     pub quantity: Quantity,
     /// The unit of `quantity`.

@@ -22,7 +22,7 @@ use super::ledger::{FargateKind, FargateSum, Group, Instance, Ledger, NANOS_PER_
 use super::price::PriceBook;
 use super::quantity::{Quantity, apportion, greatest_common_divisor, nano_usd};
 use crate::model::capacity::InstanceType;
-use crate::model::task_definition::CpuArchitecture;
+use crate::model::task_definition::{CpuArchitecture, LaunchType};
 use crate::model::units::{CpuUnits, Fuel, NanoUsd, Timestamp};
 use crate::model::usage::PurchaseOption;
 
@@ -229,6 +229,8 @@ impl Billing<'_> {
         let line = BillLine {
             usage_type: self.book.ephemeral_usage_type(),
             description: "Fargate ephemeral storage beyond 20 GB".to_owned(),
+            launch_type: LaunchType::Fargate,
+            purchase_option: PurchaseOption::OnDemand,
             quantity: Quantity::new(storage.iter().sum(), SECONDS_PER_HOUR),
             unit: BillUnit::GbHours,
             rate: self.book.fargate.ephemeral_gb_hour,
@@ -259,6 +261,8 @@ impl Billing<'_> {
         let vcpu = BillLine {
             usage_type: vcpu_usage_type,
             description: format!("{kind} vCPU"),
+            launch_type: LaunchType::Fargate,
+            purchase_option,
             quantity: Quantity::new(unit_seconds.iter().sum(), UNITS * SECONDS_PER_HOUR),
             unit: BillUnit::VcpuHours,
             rate: rate.vcpu_hour,
@@ -267,6 +271,8 @@ impl Billing<'_> {
         let memory = BillLine {
             usage_type: gb_usage_type,
             description: format!("{kind} memory"),
+            launch_type: LaunchType::Fargate,
+            purchase_option,
             quantity: Quantity::new(mib_seconds.iter().sum(), UNITS * SECONDS_PER_HOUR),
             unit: BillUnit::GbHours,
             rate: rate.gb_hour,
@@ -333,6 +339,8 @@ impl Billing<'_> {
         self.lines.push(BillLine {
             usage_type: self.book.ec2_usage_type(sum.purchase_option, &instance_type.name),
             description: format!("{kind} Linux {}{note}", instance_type.name),
+            launch_type: LaunchType::Ec2,
+            purchase_option: sum.purchase_option,
             quantity,
             unit: BillUnit::Hours,
             rate: rate.unwrap_or_default(),
@@ -384,6 +392,8 @@ impl Billing<'_> {
                 self.lines.push(BillLine {
                     usage_type,
                     description: format!("ECS tasks on EC2, {what} reserved: no charge"),
+                    launch_type: LaunchType::Ec2,
+                    purchase_option: PurchaseOption::OnDemand,
                     quantity: Quantity::new(unit_nanos, UNITS * NANOS_PER_SECOND * SECONDS_PER_HOUR),
                     unit,
                     rate: NanoUsd(0),

@@ -171,7 +171,9 @@ fn a_started_task_runs_on_its_instance() {
 fn run_prints_one_json_document() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = small_cluster(folder.path());
-    let output = output(&["run", &file, "--format", "json", "--no-cache"]);
+    let report = folder.path().join("report");
+    let report = report.to_str().expect("it is UTF-8");
+    let output = output(&["run", &file, "--format", "json", "--no-cache", "--report", report]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let document = document(&output);
     let tasks = document["tasks"].as_array().expect("tasks");
@@ -216,6 +218,12 @@ fn run_prints_one_json_document() {
     // For a minute: two tasks of 0.25 vCPU at 0.04048 an hour (337,333 nano-dollars), of 0.5 GB at 0.004445 (74,083), and an
     // m7i.large at 0.1008 (1,680,000).
     assert_eq!(sum, 337_333 + 74_083 + 1_680_000);
+    // The report of the same run says the same.
+    let cost = std::fs::read_to_string(folder.path().join("report/cost.csv")).expect("there is a report");
+    let total = cost.lines().last().and_then(|row| row.rsplit(',').next()).expect("there is a sample");
+    assert_eq!(total.replace('.', "").parse::<i64>().expect("it is an amount"), sum, "{cost}");
+    let page = std::fs::read_to_string(folder.path().join("report/index.html")).expect("there is a page");
+    assert!(page.contains("in real time") && page.contains("id=\"instances\""));
     let red = nanos(&bill["by_tag"]["team"]["red"]["amount"]);
     assert!(red > 0 && red < sum);
 }
@@ -440,4 +448,22 @@ fn compare_recommends_a_capacity() {
     let output = longshore(&["compare", &nothing]).output().expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains("no service and no run_task"), "{said}");
+}
+
+/// `simulate --report` writes a folder that holds the cluster file as it is on the disk, and says at once when it can't.
+#[test]
+fn a_report_is_written_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let text = "# a & b\n[cluster]\nname = \"empty\"\n[settings]\nrun_for = \"10s\"\n";
+    let file = cluster_file(folder.path(), text);
+    let report = folder.path().join("deep/report").display().to_string();
+    let written = output(&["simulate", &file, "--report", &report]);
+    let said = String::from_utf8_lossy(&written.stderr).into_owned();
+    assert!(written.status.success() && said.contains("report/index.html"), "{said}");
+    let page = std::fs::read_to_string(folder.path().join("deep/report/index.html")).expect("it is there");
+    assert!(page.contains("# a &amp; b") && page.contains("10 s of simulated time"), "{page}");
+    let refused = output(&["simulate", &file, "--report", &file]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("--report {file}: cannot make the folder {file}: ")), "{said}");
 }

@@ -917,14 +917,12 @@ fn assert_still(world: &mut World) {
     let before = world.actions.len();
     world.run_for(1800);
     let later = world.journal.iter().zip(&world.actions).skip(before);
+    // An instance that lives on its CPU credits is held to its baseline and let go again as they come and go.
     let restless: Vec<String> = later
         .filter(|(_, actions)| actions.iter().any(|action| !matches!(action, Action::SetInstanceCpuRate { .. })))
         .map(|((now, event), actions)| format!("{now} {event:?}: {actions:?}\n"))
         .collect();
     assert!(restless.is_empty(), "it does not come to rest, {} times:\n{}", restless.len(), restless[0]);
-    // An instance whose credits are spent is held to its baseline, and may be let go once.
-    let rates = world.actions[before..].iter().flatten().count();
-    assert!(rates <= 2 * world.plane.state().container_instances.len(), "rates are set {rates} times");
 }
 
 proptest! {

@@ -16,6 +16,7 @@ mod journal;
 mod metering;
 mod plane;
 mod replay_command;
+mod report;
 mod run_task;
 mod sandbox;
 mod scenarios;

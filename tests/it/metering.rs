@@ -10,7 +10,7 @@ use longshore::metering::bill::{Bill, BillUnit, CostAndUse, IDLE, NO_CAPACITY_PR
 use longshore::metering::meter::Meter;
 use longshore::metering::quantity::Quantity;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
-use longshore::model::task_definition::{CpuArchitecture, NetworkMode, TaskDefinition};
+use longshore::model::task_definition::{CpuArchitecture, LaunchType, NetworkMode, TaskDefinition};
 use longshore::model::units::{CpuUnits, Fuel, MemoryMib, NanoUsd, Timestamp, VcpuNanos};
 use longshore::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, TaskUsage, UsageSample};
 use proptest::prelude::*;
@@ -161,6 +161,8 @@ fn check_sums(bill: &Bill) {
     check_parts(&bill.idle_by_capacity_provider, bill.waste.idle);
     for line in &bill.lines {
         assert_eq!(line.amount, line.quantity.times(line.rate));
+        assert_eq!(line.launch_type == LaunchType::Fargate, line.usage_type.contains("Fargate"), "{line:?}");
+        assert_eq!(line.purchase_option == PurchaseOption::Spot, line.usage_type.contains("Spot"), "{line:?}");
     }
 }
 

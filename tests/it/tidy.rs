@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each layer of `src` with what it may name. A path allows all below it. The root files (`lib.rs`, `main.rs`) may name all.
 ///
 /// **Source:** style, section 1.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("metering", &["model"]),
     ("control_plane", &["model"]),
@@ -17,7 +17,22 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("driver", &["model", "metering", "control_plane", "agent", "catalog", "config", "data_plane"]),
     ("single_task", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
     ("api", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
-    ("cli", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver", "single_task", "api"]),
+    ("report", &["model", "metering", "control_plane", "driver"]),
+    (
+        "cli",
+        &[
+            "model",
+            "metering",
+            "control_plane",
+            "catalog",
+            "config",
+            "data_plane",
+            "driver",
+            "single_task",
+            "api",
+            "report",
+        ],
+    ),
 ];
 
 /// Layers that see no clock, no thread, no I/O, no engine, no chance but their own, and no order that differs between runs.

@@ -42,6 +42,20 @@ impl DurationHistogram {
         self.max_nanos = self.max_nanos.max(other.max_nanos);
     }
 
+    /// Those of this one that an earlier state of it did not have. Its greatest is known no better than a percentile.
+    pub fn without(&self, earlier: &DurationHistogram) -> DurationHistogram {
+        let before = earlier.counts.iter().chain(std::iter::repeat(&0));
+        let counts: Vec<u64> =
+            self.counts.iter().zip(before).map(|(count, before)| count.saturating_sub(*before)).collect();
+        let greatest = counts.iter().rposition(|count| *count > 0).map_or(0, greatest_of);
+        DurationHistogram {
+            count: self.count.saturating_sub(earlier.count),
+            sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos),
+            max_nanos: greatest.min(self.max_nanos),
+            counts,
+        }
+    }
+
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.count
@@ -101,6 +115,22 @@ mod tests {
             assert!(greatest - nanos <= nanos / 128, "{nanos} counts as {greatest}");
             before = index;
         }
+    }
+
+    /// What was counted between two moments.
+    #[test]
+    fn without_what_was_there_before() {
+        let mut histogram = DurationHistogram::default();
+        (1..=100).for_each(|nanos| histogram.add(Duration::from_nanos(nanos)));
+        let before = histogram.clone();
+        assert_eq!(histogram.without(&before).count(), 0);
+        (11..=20).for_each(|nanos| histogram.add(Duration::from_nanos(nanos)));
+        let since = histogram.without(&before);
+        let of = |permille| since.permille(permille).as_nanos();
+        assert_eq!(
+            (since.count(), of(500), of(1000), since.mean().as_nanos(), since.max().as_nanos()),
+            (10, 15, 20, 15, 20)
+        );
     }
 
     /// Nearest rank.

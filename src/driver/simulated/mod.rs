@@ -36,6 +36,7 @@ use super::hook_tasks::HookTasks;
 use super::journal::JournalOptions;
 use super::kept_journal::KeptJournal;
 use super::plans::{PlannedCluster, Plans, set_up};
+use super::recorder::{Observed, ObservedJobs, Recording, SeriesRecorder};
 use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
@@ -68,6 +69,8 @@ pub struct SimulationOptions {
     pub event_watcher: Option<Sender<ClusterEvent>>,
     /// Where everything that happens is written. The same cluster and seed give the same bytes.
     pub journal: Option<JournalOptions>,
+    /// Whether it is recorded what the cluster is like over time.
+    pub recording: Recording,
 }
 
 /// Whether a digest of all events is kept: it takes several times as long as the events.
@@ -126,6 +129,7 @@ pub struct Simulation {
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     digest: Option<EventDigest>,
+    recorder: Option<SeriesRecorder>,
     journal: KeptJournal,
     /// Events that are yet to be taken in, all of this moment.
     inbox: VecDeque<Event>,
@@ -183,6 +187,7 @@ impl Simulation {
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
+            recorder: options.recording.recorder(run_for),
             journal,
             inbox: VecDeque::new(),
             answers: BTreeMap::new(),
@@ -207,7 +212,9 @@ impl Simulation {
             }
             // What happens in the data plane alone is no concern of anybody else.
             let others = self.next_of_others();
-            let until_others = others.map_or(until, |others| others.min(until));
+            let sample = self.next_sample(others);
+            let next = sample.or(others);
+            let until_others = next.map_or(until, |next| next.min(until));
             while steps > 0 && self.inbox.is_empty() && self.plane.queue.next().is_some_and(|at| at <= until_others) {
                 let Some(at) = self.plane.queue.next() else { break };
                 self.now = at;
@@ -228,10 +235,14 @@ impl Simulation {
             if steps == 0 {
                 break;
             }
-            match others.filter(|at| *at <= until) {
+            match next.filter(|at| *at <= until) {
                 Some(at) => {
                     self.now = at;
-                    self.meet_deadlines();
+                    if sample.is_some() {
+                        self.take_sample();
+                    } else {
+                        self.meet_deadlines();
+                    }
                     steps -= 1;
                 }
                 None => {
@@ -311,6 +322,7 @@ impl Simulation {
     /// The cluster at this moment. Its journal is in the file up to here.
     pub fn snapshot(&mut self) -> Snapshot {
         self.journal.flush(self.now);
+        self.take_sample();
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -324,6 +336,7 @@ impl Simulation {
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
             journal_trouble: self.journal.trouble().cloned(),
+            series: self.recorder.as_ref().map(|recorder| Arc::new(recorder.series().clone())),
         }
     }
 
@@ -338,6 +351,32 @@ impl Simulation {
         let by_faults = [self.faults.next(), self.messages.next()].into_iter().flatten().min();
         let all = [self.plans.next(), by_faults, self.next_usage, self.run_until, by_control_plane];
         all.into_iter().flatten().min()
+    }
+
+    /// When the next sample is to be taken, if that is before anything else but the data plane: when all of a moment has
+    /// happened. Where nothing happens any more there is nothing to look at.
+    fn next_sample(&self, others: Option<Timestamp>) -> Option<Timestamp> {
+        let next = self.recorder.as_ref()?.next();
+        match others {
+            Some(others) => (next < others).then_some(next),
+            None => self.plane.queue.next().is_some().then_some(next),
+        }
+    }
+
+    fn take_sample(&mut self) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let services = &self.plane.services_by_name;
+        let jobs = services.iter().map(|(name, index)| {
+            let jobs = &self.plane.services[*index];
+            (name.clone(), ObservedJobs { stats: jobs.stats(), latencies: Some(&jobs.latencies) })
+        });
+        let observed = Observed {
+            cluster: self.control_plane.name(),
+            state: self.control_plane.state(),
+            meter: &self.meter,
+            jobs: jobs.collect(),
+        };
+        recorder.sample(self.now, &observed);
     }
 
     fn meet_deadlines(&mut self) {
@@ -469,6 +508,9 @@ impl Simulation {
     }
 
     fn tell(&mut self, at: Timestamp, notification: &Notification) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(at, self.control_plane.state(), notification);
+        }
         if let Some(watcher) = &self.event_watcher
             && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, notification)
         {

@@ -11,6 +11,8 @@ use crate::metering::bill::{BillLine, BillUnit};
 use crate::metering::ledger::{Ledger, NANOS_PER_SECOND};
 use crate::metering::quantity::{Quantity, apportion};
 use crate::model::cpu_credits::BurstFamily;
+use crate::model::task_definition::LaunchType;
+use crate::model::usage::PurchaseOption;
 
 /// Surplus of the instances of one family.
 #[derive(Default)]
@@ -40,6 +42,8 @@ impl Billing<'_> {
         self.lines.push(BillLine {
             usage_type: self.book.cpu_credits_usage_type(family),
             description: format!("Surplus CPU credits of {}", family.as_str()),
+            launch_type: LaunchType::Ec2,
+            purchase_option: PurchaseOption::OnDemand,
             quantity,
             unit: BillUnit::VcpuHours,
             rate,
