@@ -25,7 +25,7 @@ use crate::model::units::{Duration, Timestamp};
 const SAMPLES_WANTED: u128 = 1_500;
 /// How many samples are kept; when there are more every second one goes. Reached by runs whose length is not known beforehand.
 const SAMPLES_MAX: usize = 2 * 1_500;
-const _: () = assert!(SAMPLES_MAX % 2 == 0, "the sample that is one too many is the last one, and stays");
+const _: () = assert!(SAMPLES_MAX.is_multiple_of(2), "the sample that is one too many is the last one, and stays");
 /// Intervals in milliseconds: what a clock's face divides into.
 const INTERVALS: [u64; 19] = [
     100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,

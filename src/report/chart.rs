@@ -250,9 +250,9 @@ pub fn figure(chart: &Chart) -> String {
         );
     }
     let description = escaped(&chart.description());
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "</ul><div class=\"box\"><svg class=\"plot\" role=\"img\" aria-label=\"{description}\">{}</svg></div></figure>\n",
+        "</ul><div class=\"box\"><svg class=\"plot\" role=\"img\" aria-label=\"{description}\">{}</svg></div></figure>",
         plot(chart)
     );
     html

@@ -10,6 +10,9 @@ use crate::driver::series::{MarkKind, Sample, Series, ServiceSample, TrackedSamp
 use crate::model::scaling::{PredefinedMetric, TrackedMetric};
 use crate::model::units::{Duration, Timestamp};
 
+/// What a line shows of a sample.
+type Reading<T> = fn(&Sample) -> T;
+
 /// Services and capacity providers that are drawn. *Ours:* those with the most tasks; the CSV files have all of them.
 pub const SERVICES_DRAWN: usize = 12;
 /// Capacity providers that have lines of their own.
@@ -102,7 +105,7 @@ impl Drawing<'_> {
 
     fn cost(&self) -> Chart {
         let mut chart = self.chart("cost".into(), "Cost accumulated, by launch type", Unit::Dollars);
-        let parts: [(&str, fn(&Sample) -> i64); 4] = [
+        let parts: [(&str, Reading<i64>); 4] = [
             ("Fargate", |sample| sample.cost.fargate.0),
             ("Fargate Spot", |sample| sample.cost.fargate_spot.0),
             ("EC2", |sample| sample.cost.ec2.0),
@@ -133,7 +136,7 @@ impl Drawing<'_> {
         let mut chart = self.chart("instances".into(), "Container instances", Unit::Count);
         let count = |count: u32| Some(i64::from(count));
         chart.lines.push(self.line("active", Look::Solid(1), |sample| count(sample.instances.active)));
-        let others: [(&str, u8, fn(&Sample) -> u32); 3] = [
+        let others: [(&str, u8, Reading<u32>); 3] = [
             ("starting", 3, |sample| sample.instances.starting),
             ("draining", 4, |sample| sample.instances.draining),
             ("in warm pools", 6, |sample| sample.instances.warm),
