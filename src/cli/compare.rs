@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::run::{while_images_are_made, write_out};
 use super::signals::StopRequests;
 use super::summary::{section, table};
-use super::{CompareArguments, Failure, Format, Outcome, complain, diagnostics, format};
+use super::{CompareArguments, Failure, Format, Outcome, bad_file, complain, failed, format};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::clock::Clock;
@@ -25,20 +25,14 @@ const REFRESH: Duration = Duration::from_millis(250);
 const LONG: Duration = Duration::from_secs(60);
 
 pub(super) fn compare(arguments: &CompareArguments) -> Outcome {
-    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
-        diagnostics::print(&errors);
-        Failure::BadInput
-    })?;
+    let mut spec = ClusterFile::load(&arguments.file).map_err(bad_file)?;
     if arguments.run_for.is_some() {
         spec.settings.run_for = arguments.run_for;
     }
     if let Some(seed) = arguments.seed {
         spec.settings.seed = seed;
     }
-    let stop_requests = StopRequests::listen().map_err(|error| {
-        complain(error);
-        Failure::Failed
-    })?;
+    let stop_requests = StopRequests::listen().map_err(failed)?;
     let executed = spec.task_definitions.iter().filter(|definition| definition.work == Work::Executed).count();
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let data_plane = DataPlaneOptions { image_observer: Some(image_observer), ..arguments.images.data_plane_options() };

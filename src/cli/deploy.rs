@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::deploy_socket::{self, DeployRequest, Wait};
-use super::{DeployArguments, Failure, Format, Outcome, complain, diagnostics};
+use super::{DeployArguments, Failure, Format, Outcome, bad_file, bad_input, complain};
 use crate::config::{ClusterFile, ClusterFileErrors};
 use crate::driver::apply::{Applied, ApplyError, Change, LoadChange, Outcome as ChangeOutcome};
 use crate::driver::running_cluster::RunningCluster;
@@ -170,15 +170,9 @@ pub(super) fn answer(
 
 pub(super) fn deploy(arguments: &DeployArguments) -> Outcome {
     // Mistakes are shown here, with their lines, before anybody is asked.
-    ClusterFile::load(&arguments.file).map_err(|errors| {
-        diagnostics::print(&errors);
-        Failure::BadInput
-    })?;
+    ClusterFile::load(&arguments.file).map_err(bad_file)?;
     let wait = if arguments.wait { Wait::ForDeployments } else { Wait::No };
-    let mut answers = deploy_socket::ask_to_deploy(&arguments.file, wait).map_err(|error| {
-        complain(error);
-        Failure::BadInput
-    })?;
+    let mut answers = deploy_socket::ask_to_deploy(&arguments.file, wait).map_err(bad_input)?;
     let Some(mut document) = answers.next() else {
         complain("the run has ended before it answered");
         return Err(Failure::Failed);

@@ -20,11 +20,21 @@ pub(super) struct EventsFile {
 }
 
 impl EventsFile {
+    /// Opens the file if one is named: none, and nowhere to send events to, if not.
+    ///
+    /// # Errors
+    /// As [`EventsFile::open`].
+    pub(super) fn open_if_named(
+        path: Option<&Path>,
+    ) -> Result<(Option<EventsFile>, Option<Sender<ClusterEvent>>), String> {
+        path.map(EventsFile::open).transpose().map(Option::unzip)
+    }
+
     /// Opens the file, empty, and returns where its events are to be sent.
     ///
     /// # Errors
     /// When it can't be opened; the text names it.
-    pub(super) fn open(path: &Path) -> Result<(EventsFile, Sender<ClusterEvent>), String> {
+    fn open(path: &Path) -> Result<(EventsFile, Sender<ClusterEvent>), String> {
         let shown = path.display().to_string();
         if shown == "-" {
             return Err("--events - would mix events with what the run prints: name a file".into());

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::deploy_socket::{self, ExplainRequest};
 use super::run::write_out;
-use super::{ExplainArguments, Failure, Format, LaunchTypeArgument, Outcome, complain, diagnostics};
+use super::{ExplainArguments, Failure, Format, LaunchTypeArgument, Outcome, bad_file, bad_input, complain};
 use crate::catalog::Catalog;
 use crate::config::ClusterFile;
 use crate::control_plane::explain::{Explanation, Question};
@@ -49,10 +49,7 @@ pub(super) fn explain(arguments: &ExplainArguments) -> Outcome {
 }
 
 fn ask_run(arguments: &ExplainArguments, subject: &Value) -> Result<Value, Failure> {
-    let mut answers = deploy_socket::ask_to_explain(&arguments.file, subject).map_err(|error| {
-        complain(error);
-        Failure::BadInput
-    })?;
+    let mut answers = deploy_socket::ask_to_explain(&arguments.file, subject).map_err(bad_input)?;
     answers.next().ok_or_else(|| {
         complain("the run has ended before it answered");
         Failure::Failed
@@ -61,16 +58,10 @@ fn ask_run(arguments: &ExplainArguments, subject: &Value) -> Result<Value, Failu
 
 /// Simulates the file up to a moment.
 fn ask_simulation(arguments: &ExplainArguments, subject: &Value, at: Duration) -> Result<Value, Failure> {
-    let mut spec = ClusterFile::load(&arguments.file).map_err(|errors| {
-        diagnostics::print(&errors);
-        Failure::BadInput
-    })?;
+    let mut spec = ClusterFile::load(&arguments.file).map_err(bad_file)?;
     // Its end is beyond the moment, whatever the file says.
     spec.settings.run_for = Some(at.saturating_add(Duration::from_secs(1)));
-    let mut simulation = Simulation::new(&spec, SimulationOptions::default()).map_err(|error| {
-        complain(error);
-        Failure::BadInput
-    })?;
+    let mut simulation = Simulation::new(&spec, SimulationOptions::default()).map_err(bad_input)?;
     let until = Timestamp::ZERO + at;
     while simulation.run_until(until, u64::MAX) == Progress::GoesOn && simulation.now() < until {}
     let ids = IdForm { seed: spec.settings.seed };

@@ -32,7 +32,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::report::ReportArguments;
-use crate::config::parse_duration;
+use crate::config::{ClusterFileErrors, parse_duration};
 use crate::data_plane::DataPlaneOptions;
 use crate::driver::compare::P99_TOLERANCE_PERCENT;
 use crate::driver::journal::{ActionsForm, JournalOptions};
@@ -388,6 +388,25 @@ pub fn main() -> ExitCode {
         Err(Failure::BadInput) => ExitCode::from(2),
         Err(Failure::Guest(code)) => ExitCode::from(code),
     }
+}
+
+/// Complains of what has made a command fail.
+fn failed(error: impl std::fmt::Display) -> Failure {
+    complain(error);
+    Failure::Failed
+}
+
+/// Complains of what a command was given.
+fn bad_input(error: impl std::fmt::Display) -> Failure {
+    complain(error);
+    Failure::BadInput
+}
+
+/// Shows what is wrong with a cluster file.
+#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
+fn bad_file(errors: ClusterFileErrors) -> Failure {
+    diagnostics::print(&errors);
+    Failure::BadInput
 }
 
 /// Says on standard error why something went wrong.

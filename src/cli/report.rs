@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, Outcome, complain};
+use super::{Failure, Outcome, bad_input, failed};
 use crate::driver::recorder::Recording;
 use crate::driver::snapshot::Snapshot;
 use crate::report::{ReportFolder, ReportInput, ReportTime};
@@ -18,10 +18,7 @@ impl ReportArguments {
     /// The folder, if one is asked for, and whether there is something to record.
     pub(super) fn open(&self) -> Result<(Option<ReportFolder>, Recording), Failure> {
         let Some(folder) = &self.report else { return Ok((None, Recording::None)) };
-        let folder = ReportFolder::open(folder).map_err(|error| {
-            complain(error);
-            Failure::BadInput
-        })?;
+        let folder = ReportFolder::open(folder).map_err(bad_input)?;
         Ok((Some(folder), Recording::Kept))
     }
 }
@@ -37,10 +34,7 @@ pub(super) fn write(
     let (Some(folder), Some(series)) = (folder, &snapshot.series) else { return Ok(()) };
     let file_name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let page = folder.finish(&ReportInput { snapshot, series, time, file_name: &file_name, file_text });
-    let page = page.map_err(|error| {
-        complain(error);
-        Failure::Failed
-    })?;
+    let page = page.map_err(failed)?;
     anstream::eprintln!("report: {}", page.display());
     Ok(())
 }

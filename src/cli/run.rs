@@ -13,7 +13,9 @@ use super::explain;
 use super::file_watch::FileWatch;
 use super::live_view::LiveView;
 use super::signals::StopRequests;
-use super::{Failure, Format, Outcome, RunArguments, complain, diagnostics, plain_view, report, summary};
+use super::{
+    Failure, Format, Outcome, RunArguments, bad_file, bad_input, complain, failed, plain_view, report, summary,
+};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
@@ -27,21 +29,12 @@ use crate::report::ReportTime;
 const REFRESH: Duration = Duration::from_millis(125);
 
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
-    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(|errors| {
-        diagnostics::print(&errors);
-        Failure::BadInput
-    })?;
+    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(bad_file)?;
     if arguments.run_for.is_some() {
         spec.settings.run_for = arguments.run_for;
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
-    let (events_file, event_watcher) = match &arguments.events {
-        Some(path) => EventsFile::open(path).map(|(file, sender)| (Some(file), Some(sender))).map_err(|error| {
-            complain(error);
-            Failure::BadInput
-        })?,
-        None => (None, None),
-    };
+    let (events_file, event_watcher) = EventsFile::open_if_named(arguments.events.as_deref()).map_err(bad_input)?;
     let (report_folder, recording) = arguments.report.open()?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let (watcher, notices) = crossbeam_channel::unbounded();
@@ -259,9 +252,4 @@ const DRAINING: &str = "draining: services go to zero, tasks have their stop tim
 pub(super) fn write_out(text: &str) {
     // A reader that has gone (`| head`) is no failure of the run.
     let _ = writeln!(anstream::stdout(), "{text}");
-}
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    complain(error);
-    Failure::Failed
 }

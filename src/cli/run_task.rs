@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::format;
 use super::signals::StopRequests;
-use super::{Failure, LaunchTypeArgument, Outcome, RunTaskArguments, complain};
+use super::{Failure, LaunchTypeArgument, Outcome, RunTaskArguments, bad_input, complain, failed};
 use crate::catalog::Catalog;
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
@@ -236,14 +236,4 @@ fn smallest_instance(arguments: &RunTaskArguments) -> Result<InstanceLaunch, Str
         .min_by_key(|found| (found.vcpus, found.memory))
         .ok_or_else(|| format!("no m7i instance holds {} CPU units and {} MiB", arguments.cpu, arguments.memory))?;
     Ok(InstanceLaunch { instance_type, availability_zone: "us-east-1a".into(), ..InstanceLaunch::default() })
-}
-
-fn bad_input(error: impl std::fmt::Display) -> Failure {
-    complain(error);
-    Failure::BadInput
-}
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    complain(error);
-    Failure::Failed
 }

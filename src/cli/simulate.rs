@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::events_file::EventsFile;
 use super::run::{while_images_are_made, write_out};
 use super::signals::StopRequests;
-use super::{Failure, Format, Outcome, SimulateArguments, complain, diagnostics, format, report, summary};
+use super::{
+    Failure, Format, Outcome, SimulateArguments, bad_file, bad_input, complain, failed, format, report, summary,
+};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::clock::Clock;
@@ -22,10 +24,7 @@ const REFRESH: Duration = Duration::from_millis(250);
 const STEPS: u64 = 20_000;
 
 pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
-    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(|errors| {
-        diagnostics::print(&errors);
-        Failure::BadInput
-    })?;
+    let (mut spec, file_text) = ClusterFile::load_with_text(&arguments.file).map_err(bad_file)?;
     if arguments.run_for.is_some() {
         spec.settings.run_for = arguments.run_for;
     }
@@ -33,13 +32,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         spec.settings.seed = seed;
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
-    let (events_file, event_watcher) = match &arguments.events {
-        Some(path) => EventsFile::open(path).map(|(file, sender)| (Some(file), Some(sender))).map_err(|error| {
-            complain(error);
-            Failure::BadInput
-        })?,
-        None => (None, None),
-    };
+    let (events_file, event_watcher) = EventsFile::open_if_named(arguments.events.as_deref()).map_err(bad_input)?;
     let (report_folder, recording) = arguments.report.open()?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let data_plane = DataPlaneOptions {
@@ -50,10 +43,7 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
     let journal = arguments.journal.options(&arguments.file)?;
     let options = SimulationOptions { event_watcher, data_plane, journal, recording, ..SimulationOptions::default() };
     let started = while_images_are_made(&images, || Simulation::new(&spec, options));
-    let mut simulation = started.map_err(|error| {
-        complain(error);
-        Failure::BadInput
-    })?;
+    let mut simulation = started.map_err(bad_input)?;
     // What images take is not the simulation's.
     let clock = Clock::start_now();
     follow(&mut simulation, &clock, &stop_requests);
@@ -145,9 +135,4 @@ pub(super) fn event_rate(events: u64, wall: Duration) -> String {
         10_000..1_000_000 => format!("{} k events/s", rate / 1000),
         _ => format!("{}.{} M events/s", rate / 1_000_000, rate / 100_000 % 10),
     }
-}
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    complain(error);
-    Failure::Failed
 }

@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::container::Container;
 use super::engine::TABLE_ELEMENTS_MAX;
 use crate::model::units::Timestamp;
+use crate::model::usage::TaskUsage;
 
 /// Bytes that the host keeps for one element of a table: a pointer and, for lazily made functions, a tag beside it.
 const TABLE_ELEMENT_BYTES: u64 = 16;
@@ -42,6 +43,18 @@ pub(super) struct MemoryUse {
     pub(super) bytes: u64,
     pub(super) peak: u64,
     pub(super) mib_millis: u64,
+}
+
+impl MemoryUse {
+    /// The usage of a task of which nothing else is known yet.
+    pub(super) fn as_usage(self) -> TaskUsage {
+        TaskUsage {
+            memory_bytes: self.bytes,
+            memory_bytes_peak: self.peak,
+            memory_mib_millis: self.mib_millis,
+            ..TaskUsage::default()
+        }
+    }
 }
 
 impl TaskMemory {

@@ -440,13 +440,7 @@ impl Task {
 
     /// Everything that the task has used so far.
     pub(super) fn usage(&self, shared: &Shared) -> TaskUsage {
-        let memory = self.memory.used();
-        let mut usage = TaskUsage {
-            memory_bytes: memory.bytes,
-            memory_bytes_peak: memory.peak,
-            memory_mib_millis: memory.mib_millis,
-            ..TaskUsage::default()
-        };
+        let mut usage = self.memory.used().as_usage();
         for meter in self.containers.iter().map(|container| &container.meter) {
             usage.fuel = Fuel(usage.fuel.0.saturating_add(meter.fuel().0));
             usage.host_call_time += meter.host_call_time();

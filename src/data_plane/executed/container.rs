@@ -175,13 +175,7 @@ impl ExecutedTask {
     /// the constant that simulated time puts down for them.
     pub fn usage(&self, now: Timestamp) -> TaskUsage {
         self.work.set_now(now);
-        let memory = self.memory.used();
-        let mut usage = TaskUsage {
-            memory_bytes: memory.bytes,
-            memory_bytes_peak: memory.peak,
-            memory_mib_millis: memory.mib_millis,
-            ..TaskUsage::default()
-        };
+        let mut usage = self.memory.used().as_usage();
         for Place { container, .. } in &self.places {
             usage.fuel = Fuel(usage.fuel.0.saturating_add(container.meter.fuel().0));
             usage.vcpu += container.time.as_ref().map_or_else(Default::default, |time| time.work_of_all());

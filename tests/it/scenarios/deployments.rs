@@ -10,6 +10,11 @@ use crate::harness::{Behaviour, End, World, at, latest, secs, task_definition};
 
 /// A service `web` of four tasks on Fargate with the given keys of its deployment configuration.
 fn web(configuration: &str) -> World {
+    web_beside("", configuration)
+}
+
+/// The same beside other tables.
+pub(super) fn web_beside(tables: &str, configuration: &str) -> World {
     World::of_file(&format!(
         r#"
         [cluster]
@@ -29,6 +34,7 @@ fn web(configuration: &str) -> World {
           [[task_definition.container]]
           name = "main"
           image = "../workloads/limits/spin.wat"
+        {tables}
         [[service]]
         name = "web"
         task_definition = "web"

@@ -14,7 +14,7 @@ use longshore::model::ids::{HookId, TaskId};
 use longshore::model::service::{DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
 
 use super::check;
-use super::deployments::{deploy, never_runs, records, set_alarm, since};
+use super::deployments::{deploy, never_runs, records, set_alarm, since, web_beside};
 use crate::harness::{Behaviour, End, World, secs, service};
 
 const CANARY: &str = r#"strategy = "CANARY"
@@ -23,25 +23,7 @@ const CANARY: &str = r#"strategy = "CANARY"
 
 /// A service `web` of four tasks on Fargate with the given keys of its deployment configuration, and a hook's task definition.
 fn web(configuration: &str) -> World {
-    World::of_file(&format!(
-        r#"
-        [cluster]
-        name = "test"
-        [[alarm]]
-        alarm_name = "errors"
-        namespace = "shop"
-        metric_name = "Errors"
-        evaluation_periods = 1
-        threshold = 1
-        comparison_operator = "GreaterThanThreshold"
-        [[task_definition]]
-        family = "web"
-        cpu = "256"
-        memory = "512"
-        requires_compatibilities = ["FARGATE"]
-          [[task_definition.container]]
-          name = "main"
-          image = "../workloads/limits/spin.wat"
+    let hook = r#"
         [[task_definition]]
         family = "check"
         cpu = "256"
@@ -50,15 +32,8 @@ fn web(configuration: &str) -> World {
           [[task_definition.container]]
           name = "main"
           image = "../workloads/limits/spin.wat"
-        [[service]]
-        name = "web"
-        task_definition = "web"
-        desired_count = 4
-        launch_type = "FARGATE"
-          [service.deployment_configuration]
-          {configuration}
-        "#
-    ))
+    "#;
+    web_beside(hook, configuration)
 }
 
 /// A canary with a hook at some stages.
