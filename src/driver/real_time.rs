@@ -237,7 +237,7 @@ impl ControlLoop {
             taken = Taken::Something;
             match event {
                 // Whoever watches is to see each of a task's states, and not the last one of several.
-                Event::TaskStateChange(change) if self.event_watchers.is_empty() => changes.push(change),
+                Event::TaskStateChange(change) if !self.is_watched() => changes.push(change),
                 event => {
                     self.apply_changes(&mut changes);
                     self.apply(event);
@@ -405,6 +405,10 @@ impl ControlLoop {
             self.answers.insert(request_id, answer);
         }
         self.apply(Event::Request { request_id, request });
+    }
+
+    fn is_watched(&self) -> bool {
+        !self.watchers.is_empty() || !self.event_watchers.is_empty()
     }
 
     /// Gives state changes that came together to the control plane.
