@@ -103,7 +103,8 @@ pub(super) fn plan_replacements(
                     healthy -= 1;
                     steps.push(ReplacementStep::Stop(giving.task));
                 }
-                (ReplacementState::Healthy, Standing::Healthy) => {}
+                // The two are all that the bounds allow, and the lower one needs both.
+                (ReplacementState::Healthy, Standing::Healthy) => is_blocked |= inputs.placed >= upper,
                 (ReplacementState::Healthy, Standing::Starting | Standing::NotHealthy) => {
                     steps.push(ReplacementStep::Stop(giving.task));
                 }
@@ -183,6 +184,19 @@ mod tests {
     fn without_room_one_goes_at_a_time() {
         let both = [giving(1, Standing::NotHealthy, None), giving(2, Standing::NotHealthy, None)];
         assert_eq!(planned(&both, (2, 2), 2, 0).len(), 1);
+    }
+
+    /// ecs-semantics §5.2: a task and its replacement that the bounds, narrowed meanwhile, let neither go nor grow are reported.
+    #[test]
+    fn bounds_that_are_narrowed_meanwhile_are_reported() {
+        let there = giving(1, Standing::Healthy, Some(ReplacementState::Healthy));
+        let blocked = |bounds: Bounds| {
+            let inputs = ReplacementInputs { giving_way: &[there], bounds, placed: 2, healthy: 2, in_flight: 0 };
+            plan_replacements(&inputs, &mut RandomStream::new(1, Stream::Placement)).1
+        };
+        assert_eq!(blocked(Bounds { lower: 2, upper: 2 }), Blocked::ByConfiguration);
+        assert_eq!(blocked(Bounds { lower: 2, upper: 3 }), Blocked::No);
+        assert_eq!(blocked(Bounds { lower: 1, upper: 2 }), Blocked::No);
     }
 
     /// ecs-semantics §5.2, §5.4: above an upper bound that was narrowed, one goes and none comes.

@@ -64,7 +64,9 @@ impl Service {
                         lacking = lacking.saturating_sub(1);
                         is_lacking
                     }
-                    (_, Launching::Primary) => true,
+                    (_, Launching::Primary) if self.traffic_shift().is_some() => true,
+                    // One that only its protection holds goes without another, as its deployment does.
+                    (_, Launching::Primary) => self.primary().healthy_count() < lower,
                 };
                 all.push(GivingWay {
                     task: *task,

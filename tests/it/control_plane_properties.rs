@@ -22,8 +22,8 @@ use longshore::control_plane::explain::{Choice, Explanation, Question, ServiceRe
 use longshore::control_plane::state::{RolloutState, ServiceStatus};
 use longshore::model::alarm::{Comparison, MetricAlarm, MetricId, MissingData, Statistic};
 use longshore::model::auto_scaling_group::{
-    InstanceHealth, InstanceRefreshSpec, LaunchTemplate, ManagedTerminationProtection, ProtectedInstances,
-    RefreshPreferences, ReuseOnScaleIn, ScaleInProtection, WarmPool,
+    InstanceHealth, InstanceRefreshSpec, LaunchTemplate, LifecycleState, ManagedTerminationProtection,
+    ProtectedInstances, RefreshPreferences, ReuseOnScaleIn, ScaleInProtection, WarmPool,
 };
 use longshore::model::capacity::{
     AgentConnection, ContainerInstanceStatus, FARGATE, FARGATE_SPOT, InstanceLaunch, InstanceType, LaunchTarget,
@@ -903,6 +903,17 @@ fn heal(world: &mut World) {
         let instances = vec![instance];
         let status = ContainerInstanceStatus::Active;
         let _ = world.request(Request::UpdateContainerInstancesState { instances, status });
+        // A refresh waits for instances in standby, and would give up when it has waited for an hour.
+        let found = &world.plane.state().container_instances[&instance];
+        if let (LifecycleState::Standby, Some(capacity_provider)) =
+            (found.lifecycle, found.launch.capacity_provider.clone())
+        {
+            let back = world.request(Request::ExitStandby { capacity_provider, instances: vec![instance] });
+            if back.is_err() {
+                // Its group has no place for it any more.
+                let _ = world.request(Request::TerminateInstance(instance));
+            }
+        }
     }
     world.faults = None;
     world.launches_to_fail = 0;

@@ -3,13 +3,13 @@
 use expect_test::expect;
 use longshore::control_plane::action::Response;
 use longshore::control_plane::event::{Deletion, Event, Request, TaskProtection};
-use longshore::model::capacity::FARGATE_SPOT;
+use longshore::model::capacity::{ContainerInstanceStatus, FARGATE_SPOT};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::TaskId;
 use longshore::model::service::ServiceSpec;
 use longshore::model::units::Duration;
 
-use super::{check, deploy, set_count, web, web_within};
+use super::{check, deploy, set_count, web, web_on_ec2, web_within, with_services_later};
 use crate::harness::{World, on_fargate, run, secs, service, strategy};
 
 /// Asks for protection and shows the answer.
@@ -98,6 +98,32 @@ fn scale_in_spares_protected_tasks() {
         60.000s (service web) was unable to reach steady state because task set (ecs-svc/1) was unable to scale in. Reason: The number of protected tasks are more than the desired count of tasks
         660.000s (service web) has stopped 1 running tasks: (task T3).
         660.000s (service web) has reached a steady state.
+    "#]],
+    );
+}
+
+/// ecs-semantics §2.6, §3.3: an old task that lingers only for its protection has no other in its place when its instance drains.
+#[test]
+fn protected_tasks_of_old_deployments_are_not_replaced() {
+    let mut world = with_services_later(web_on_ec2(2, Vec::new()));
+    world.run_until(100);
+    protect(&mut world, &[1], minutes(10));
+    deploy(&mut world);
+    world.run_until(300);
+    let host = world.plane.state().tasks[&TaskId(1)].task.container_instance.expect("it is placed");
+    let status = ContainerInstanceStatus::Draining;
+    world.done(Request::UpdateContainerInstancesState { instances: vec![host], status });
+    world.run_until(1000);
+    let of_drain = world.service_events("web");
+    let later = of_drain.lines().filter(|line| !line.starts_with("20.000s") && !line.starts_with("61.000s"));
+    check(
+        &later.map(|line| format!("{line}\n")).collect::<String>(),
+        &expect![[r#"
+        100.000s (service web) has started 2 tasks: (task T3) (task T4).
+        141.000s (service web) has stopped 1 running tasks: (task T2).
+        700.000s (service web) has stopped 1 running tasks: (task T1).
+        700.000s (service web) (deployment ecs-svc/2) deployment completed.
+        700.000s (service web) has reached a steady state.
     "#]],
     );
 }
