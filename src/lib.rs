@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | `cli` (feature `cli`) | the `longshore` program | |
 //! | `report` (feature `cli`) | a run as a page, charts and tables | how it came about |
-//! | [`driver`] | a running cluster and its loop in real time; snapshots and reports | how anything is decided |
+//! | [`driver`] | a running cluster in real time, the same in simulated time, comparisons of simulations, journals, snapshots | how anything is decided |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |
 //! | [`agent`] | the containers of one task: order, health checks, restarts | the same, and what a container is made of |
 //! | [`control_plane`] | events in, actions out | clocks, threads, files, wasm |
