@@ -158,6 +158,8 @@ impl SeriesRecorder {
                 };
                 (kind, capacity_provider, format!("{from} → {to}: {reason}").into())
             }
+            // What the alarms of target tracking bring about is marked as scaling, with its cause.
+            Notification::Alarm { alarm, .. } if alarm.starts_with("TargetTracking-") => return,
             Notification::Alarm { alarm, to: AlarmState::Alarm, reason, .. } => {
                 (MarkKind::Alarm, alarm, reason.clone())
             }

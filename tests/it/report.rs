@@ -13,8 +13,8 @@ use longshore::driver::snapshot::Snapshot;
 use longshore::model::cluster::ClusterSpec;
 use longshore::report::{ReportFolder, ReportInput, ReportTime};
 
-/// Three hours of a shop: a service on EC2 that is scaled with its instances, one on Fargate and Fargate Spot, a batch, an alarm, a
-/// placement that fails. What it says of itself would be markup if it were let.
+/// Three hours of a shop: a service on EC2 that is scaled with its instances, one on Fargate and Fargate Spot, a batch.
+/// What it says of itself would be markup if it were let.
 const SHOP: &str = r#"
 # </pre><script>alert(1)</script> & "quotes" 'too' https://example.com/?a=1&b=2
 [cluster]
@@ -266,6 +266,7 @@ fn scaling_and_deployments_are_marked() {
         assert!(events.iter().any(|event| event == what), "no {what} in {events:?}");
         assert!(files["index.html"].contains(&format!("<td class=\"t\">{what}</td>")), "{what}");
     }
+    assert!(!events.iter().any(|event| event == "alarm"), "the alarms of target tracking are told as scaling");
     let marks_of = |chart: &str, what: &str| files[chart].matches(&format!(", {what}: ")).count();
     let scaled_out = events.iter().filter(|event| *event == "service scaled out").count();
     assert_eq!(marks_of("charts/service-2-web-tasks.svg", "service scaled out"), scaled_out);
