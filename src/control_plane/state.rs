@@ -19,6 +19,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// The state of a cluster.
@@ -33,7 +34,7 @@ pub struct ClusterState {
     /// Every instance ever launched, those that are gone included.
     pub container_instances: BTreeMap<ContainerInstanceId, ContainerInstance>,
     /// Tasks that are not over, and those that were over lately.
-    pub tasks: BTreeMap<TaskId, Box<TaskRecord>>,
+    pub tasks: TaskTable<Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
     pub tasks_by_instance: BTreeMap<ContainerInstanceId, BTreeSet<TaskId>>,
     /// Services by name, deleted ones included until their name is taken again.

@@ -618,7 +618,7 @@ impl ControlPlane {
             };
             record.task.usage = sample.usage;
             if record.task.last_status == TaskStatus::Running {
-                self.measure_task(sample.task);
+                self.measures.add_sample(&record.task, self.now);
             }
         }
     }

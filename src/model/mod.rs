@@ -26,6 +26,7 @@ pub mod settings;
 pub mod suggest;
 pub mod task;
 pub mod task_definition;
+pub mod task_table;
 pub mod units;
 pub mod usage;
 pub mod work;

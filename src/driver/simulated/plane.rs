@@ -24,6 +24,7 @@ use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
+use crate::model::task_table::TaskTable;
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
 use crate::model::work::Work;
@@ -54,7 +55,7 @@ pub(super) struct SimulatedPlane {
     /// What is to be told to the control plane.
     pub(super) outbox: Vec<Event>,
     pub(super) tasks: Slots<SimulatedTask>,
-    pub(super) slots: BTreeMap<TaskId, u32>,
+    pub(super) slots: TaskTable<u32>,
     pub(super) processors: Slots<SharedProcessor>,
     /// Processors on which somebody has come, gone or gone on.
     pub(super) changed: Vec<usize>,
@@ -142,7 +143,7 @@ impl SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
             tasks: Slots::default(),
-            slots: BTreeMap::new(),
+            slots: TaskTable::default(),
             processors: Slots::default(),
             changed: Vec::new(),
             services: Vec::new(),
@@ -458,7 +459,7 @@ impl SimulatedPlane {
     /// What every live task has used so far.
     pub(super) fn usage(&mut self, now: Timestamp) -> Vec<UsageSample> {
         let mut samples = Vec::with_capacity(self.slots.len());
-        for (task, slot) in &self.slots {
+        for (task, slot) in self.slots.iter() {
             let Some(state) = self.tasks.get_mut(*slot as usize) else { continue };
             if let Some(shared) = self.processors.get_mut(state.processor) {
                 shared.processor.flow(now);
@@ -468,7 +469,7 @@ impl SimulatedPlane {
                     state.computed.add(done);
                 }
             }
-            samples.push(UsageSample { task: *task, usage: state.usage(now) });
+            samples.push(UsageSample { task, usage: state.usage(now) });
         }
         samples
     }
