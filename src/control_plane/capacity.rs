@@ -203,6 +203,7 @@ impl ControlPlane {
         for task in left {
             self.task_over(task);
         }
+        self.last_identities.remove(&Some(id));
         let instance = self.state.container_instances.get_mut(&id).expect("the caller has the instance");
         instance.lifecycle = LifecycleState::Terminated;
         instance.status = ContainerInstanceStatus::Inactive;

@@ -587,18 +587,22 @@ impl ControlPlane {
                 && last.service == task.service
                 && last.tags == *task.tags
         };
-        let identity = match &self.last_identity {
+        let last = self.last_identities.get(&task.container_instance);
+        let identity = match last {
             Some(last) if is_alike(last) => last.clone(),
-            _ => Arc::new(TaskIdentity {
-                service: task.service.clone(),
-                task_definition: definition.clone(),
-                tags: BTreeMap::clone(&task.tags),
-                placement,
-                cpu: task.reservation.cpu,
-                memory: task.reservation.memory,
-            }),
+            _ => {
+                let identity = Arc::new(TaskIdentity {
+                    service: task.service.clone(),
+                    task_definition: definition.clone(),
+                    tags: BTreeMap::clone(&task.tags),
+                    placement,
+                    cpu: task.reservation.cpu,
+                    memory: task.reservation.memory,
+                });
+                self.last_identities.insert(task.container_instance, identity.clone());
+                identity
+            }
         };
-        self.last_identity = Some(identity.clone());
         self.actions.push(Action::Meter(MeteringFact::TaskStarted { task: id, at, identity }));
     }
 

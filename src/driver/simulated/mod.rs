@@ -49,6 +49,7 @@ use crate::model::cluster::ClusterSpec;
 use crate::model::ids::RequestId;
 use crate::model::recent::Percentiles;
 use crate::model::units::{Duration, Timestamp};
+use crate::model::usage::UsageSample;
 
 /// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
 pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -291,6 +292,10 @@ impl Simulation {
     /// The cluster at this moment. Its journal is in the file up to here.
     pub fn snapshot(&mut self) -> Snapshot {
         self.journal.flush(self.now);
+        // The meter hears of what running tasks have used when somebody wants to know.
+        for (task, record) in self.control_plane.state().tasks.iter() {
+            self.meter.note_usage(&UsageSample { task, usage: record.task.usage });
+        }
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -366,9 +371,6 @@ impl Simulation {
 
     fn sample_usage(&mut self) {
         let samples = self.plane.usage(self.now);
-        for sample in &samples {
-            self.meter.note_usage(sample);
-        }
         self.take_in(Event::Usage { samples });
         let known = &self.control_plane.state().services;
         let services = self.plane.services_by_name.iter().filter(|(name, _)| known.contains_key(*name));

@@ -4,9 +4,10 @@
 //! long that takes comes from the processor that it shares; the order of containers, health checks and restarts are the same agent's.
 //! Nothing here knows of services, deployments or money, and nothing waits: what is going to happen is in the queue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::containers::Next;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
@@ -72,6 +73,8 @@ pub(super) struct SimulatedPlane {
     last_token: u64,
     /// Work of tasks that are over.
     past_work: Flow,
+    /// Room for what is to be done for a task, kept for the next time.
+    pub(super) spare_line: VecDeque<Next>,
 }
 
 /// A processor and what is expected of it.
@@ -156,6 +159,7 @@ impl SimulatedPlane {
             cpu_period: settings.cpu_period,
             last_token: 0,
             past_work: Flow::default(),
+            spare_line: VecDeque::new(),
         }
     }
 
