@@ -12,6 +12,8 @@
 //! `day`: 100 services with a recorded trace as load, each with target tracking, on instances under managed scaling, for 24 hours. An
 //! iteration is the day. Jobs arrive, wait and are computed one by one; no control plane hears of most of them.
 
+#![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
