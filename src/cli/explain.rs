@@ -96,8 +96,8 @@ impl Asked<'_> {
 
     fn tasks(&self) -> Result<Vec<TaskId>, AskError> {
         match self {
-            Asked::Run(cluster) => Ok(cluster.snapshot()?.state.tasks.keys().copied().collect()),
-            Asked::Simulation(simulation) => Ok(simulation.state().tasks.keys().copied().collect()),
+            Asked::Run(cluster) => Ok(cluster.snapshot()?.state.tasks.keys().collect()),
+            Asked::Simulation(simulation) => Ok(simulation.state().tasks.keys().collect()),
         }
     }
 }

@@ -211,6 +211,7 @@ impl ControlPlane {
         for task in left {
             self.task_over(task);
         }
+        self.last_identities.remove(&Some(id));
     }
 
     fn instance_gone(&mut self, id: ContainerInstanceId) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::metrics::names::{self, CONTAINER_INSIGHTS};
-use super::metrics::utilisation::TaskMetrics;
+use super::metrics::utilisation::{GroupMetrics, TaskPeriod};
 use super::state::{ClusterState, Service, ServiceStatus};
 use crate::model::alarm::MetricId;
 use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus};
@@ -25,7 +25,14 @@ pub(super) struct InsightMeasures {
     /// Restarts of containers, by service (none: standalone) and family.
     restarts: BTreeMap<(Option<Arc<str>>, Arc<str>), u64>,
     /// Each task, where single tasks are measured.
-    tasks: BTreeMap<TaskId, TaskMetrics>,
+    tasks: BTreeMap<TaskId, SingleTask>,
+}
+
+/// A task that is measured by itself.
+#[derive(Clone, Debug)]
+struct SingleTask {
+    period: TaskPeriod,
+    metrics: GroupMetrics,
 }
 
 impl ControlPlane {
@@ -42,8 +49,10 @@ impl ControlPlane {
     pub(super) fn measure_single_task(&mut self, id: TaskId) {
         if self.settings.container_insights == ContainerInsights::Enhanced {
             let task = &self.state.tasks[&id].task;
-            let metrics = self.measures.insights.tasks.entry(id).or_default();
-            metrics.add_sample(id, self.now, &task.usage, task.reservation.cpu, task.reservation.memory);
+            let begun =
+                SingleTask { period: TaskPeriod::begin(self.now, &task.usage), metrics: GroupMetrics::default() };
+            let single = self.measures.insights.tasks.entry(id).or_insert(begun);
+            single.period.add_sample(self.now, &task.usage, task.reservation.cpu, task.reservation.memory);
         }
     }
 
@@ -60,9 +69,10 @@ impl ControlPlane {
         for instance in state.container_instances.values().filter(|instance| registered.contains(&instance.status)) {
             found.extend(instance_metrics(cluster, instance, self.ids));
         }
-        insights.tasks.retain(|id, metrics| {
+        insights.tasks.retain(|id, single| {
             let Some(record) = state.tasks.get(id) else { return false };
-            let closed = metrics.close_period().datapoints;
+            single.metrics.add_running(&single.period.take());
+            let closed = single.metrics.close_period().datapoints;
             let values = [("TaskCpuUtilization", closed.cpu), ("TaskMemoryUtilization", closed.memory)];
             let values = values.into_iter().filter_map(|(name, samples)| Some((name, samples?)));
             found.extend(values.map(|(name, samples)| (of_task(name, cluster, &record.task, self.ids), samples)));

@@ -18,7 +18,7 @@ use super::request_error::RequestError;
 use super::timers::Wakeup;
 use crate::model::alarm::MetricId;
 use crate::model::cpu_credits::{CPU_CREDIT, CpuCredits, CpuRate, CreditSpecification, LaunchCredits};
-use crate::model::ids::{ContainerInstanceId, TaskId};
+use crate::model::ids::ContainerInstanceId;
 use crate::model::metric::StatisticSet;
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::MeteringFact;
@@ -79,18 +79,12 @@ impl ControlPlane {
         self.timers.cancel(Wakeup::CpuCredits(id));
     }
 
-    /// A task has used so much CPU in all: what is new of it is spent by its instance.
-    pub(super) fn spend_credits_of_task(&mut self, task: TaskId, used: VcpuNanos) {
+    /// A task on an instance has used so much CPU since it was last asked.
+    pub(super) fn spend_credits(&mut self, id: ContainerInstanceId, work: VcpuNanos) {
         // Most clusters have no burstable instance and must not pay for this.
-        if self.credit_accounts.running.is_empty() {
-            return;
+        if self.credit_accounts.running.contains(&id) {
+            self.credits_of(id).expect("an account belongs to an instance").spend(work);
         }
-        let Some(record) = self.state.tasks.get(&task) else { return };
-        let work = used - record.task.usage.vcpu;
-        let Some(id) = record.task.container_instance.filter(|id| self.credit_accounts.running.contains(id)) else {
-            return;
-        };
-        self.credits_of(id).expect("an account belongs to an instance").spend(work);
     }
 
     /// Settles all accounts after a sample of usage, and sees who may run how fast.

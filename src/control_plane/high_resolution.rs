@@ -41,6 +41,8 @@ impl ControlPlane {
         let monitored = services.filter(|(_, service)| service.spec.monitoring != Monitoring::default());
         let monitored: Vec<(Arc<str>, Monitoring)> =
             monitored.map(|(name, service)| (name.clone(), service.spec.monitoring)).collect();
+        let is_ending = |service: &Arc<str>| monitored.iter().any(|(name, _)| name == service);
+        self.measures.add_running_tasks(|service| service.is_some_and(is_ending));
         for (name, monitoring) in monitored {
             let closed = self.measures.close_part(&name);
             for (metric, samples) in

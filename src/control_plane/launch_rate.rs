@@ -12,23 +12,26 @@ pub(super) struct LaunchRate {
     per_minute: u32,
     /// (when, how many), oldest first.
     launches: VecDeque<(Timestamp, u32)>,
+    /// How many tasks those are.
+    launched: u32,
 }
 
 impl LaunchRate {
     pub(super) fn new(per_minute: u32) -> LaunchRate {
-        LaunchRate { per_minute, launches: VecDeque::new() }
+        LaunchRate { per_minute, launches: VecDeque::new(), launched: 0 }
     }
 
     /// How many tasks may be started at this moment.
     pub(super) fn allowance(&mut self, now: Timestamp) -> u32 {
-        while self.launches.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
-            self.launches.pop_front();
+        while let Some((_, count)) = self.launches.pop_front_if(|(at, _)| *at + WINDOW <= now) {
+            self.launched -= count;
         }
-        self.per_minute.saturating_sub(self.launches.iter().map(|(_, count)| count).sum())
+        self.per_minute.saturating_sub(self.launched)
     }
 
     /// Notes tasks that were started.
     pub(super) fn launched(&mut self, now: Timestamp, count: u32) {
+        self.launched += count;
         match self.launches.back_mut() {
             Some((at, known)) if *at == now => *known += count,
             _ if count > 0 => self.launches.push_back((now, count)),

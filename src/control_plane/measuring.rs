@@ -13,7 +13,7 @@ use super::container_insights::InsightMeasures;
 use super::event::PutMetricData;
 use super::metrics::names::{self, AWS_ECS, CONTAINER_INSIGHTS};
 use super::metrics::reservation::{ClusterSums, percent};
-use super::metrics::utilisation::{ClosedPeriod, TaskMetrics};
+use super::metrics::utilisation::{ClosedPeriod, GroupMetrics, TaskPeriod};
 use super::request_error::RequestError;
 use super::state::{ClusterState, Service, ServiceStatus};
 use crate::model::alarm::MetricId;
@@ -23,24 +23,42 @@ use crate::model::metric::{MetricScript, StatisticSet};
 use crate::model::scaling::TrackedMetric;
 use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
-use crate::model::task::TaskStatus;
+use crate::model::task::{Task, TaskStatus};
+use crate::model::task_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// What comes together over a metric period.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measures {
+    /// Every running task.
+    tasks: TaskTable<MeasuredTask>,
     /// The tasks of each service.
-    services: BTreeMap<Arc<str>, TaskMetrics>,
+    services: BTreeMap<Arc<str>, GroupMetrics>,
     /// What the parts of this metric period came to that are over, of services that are measured in parts.
     parts: BTreeMap<Arc<str>, ClosedPeriod>,
     /// Restarts and single tasks.
     pub(super) insights: InsightMeasures,
     /// All tasks on EC2 instances.
-    on_instances: TaskMetrics,
+    on_instances: GroupMetrics,
     /// Jobs that services have done.
     jobs: BTreeMap<Arc<str>, JobCount>,
     /// Metrics whose values are written down beforehand.
     scripts: Vec<MetricScript>,
+}
+
+/// A running task and the groups that it belongs to.
+#[derive(Clone, Debug)]
+struct MeasuredTask {
+    period: TaskPeriod,
+    service: Option<Arc<str>>,
+    host: MeasuredHost,
+}
+
+/// Where a task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MeasuredHost {
+    Fargate,
+    Instance,
 }
 
 /// Jobs of a service that were done in all.
@@ -54,16 +72,53 @@ struct JobCount {
 impl Measures {
     /// A service of this name begins without a past.
     pub(super) fn begin_service(&mut self, name: &Arc<str>) {
-        self.services.insert(name.clone(), TaskMetrics::default());
+        self.services.insert(name.clone(), GroupMetrics::default());
         self.parts.remove(name);
     }
 
-    /// Ends a part of the metric period for a service, and keeps what it came to for the end of the whole.
+    /// Ends a part of the metric period for a service, whose running tasks were added, and keeps what it came to for the end
+    /// of the whole.
     pub(super) fn close_part(&mut self, name: &Arc<str>) -> ClosedPeriod {
         let Some(metrics) = self.services.get_mut(name) else { return ClosedPeriod::default() };
         let closed = metrics.close_period();
         self.parts.entry(name.clone()).or_default().add(&closed);
         closed
+    }
+
+    /// Adds what a RUNNING task has used so far. The first time only begins its first interval.
+    pub(super) fn add_sample(&mut self, task: &Task, at: Timestamp) {
+        let Some(measured) = self.tasks.get_mut(&task.id) else {
+            let period = TaskPeriod::begin(at, &task.usage);
+            let host = if task.container_instance.is_some() { MeasuredHost::Instance } else { MeasuredHost::Fargate };
+            self.tasks.insert(task.id, MeasuredTask { period, service: task.service.clone(), host });
+            return;
+        };
+        measured.period.add_sample(at, &task.usage, task.reservation.cpu, task.reservation.memory);
+    }
+
+    /// A task is over: what it used in this period stays in it.
+    fn task_gone(&mut self, id: TaskId) {
+        let Some(mut gone) = self.tasks.remove(&id) else { return };
+        let sums = gone.period.take();
+        if let Some(service) = gone.service.and_then(|name| self.services.get_mut(&name)) {
+            service.add_gone(&sums);
+        }
+        if gone.host == MeasuredHost::Instance {
+            self.on_instances.add_gone(&sums);
+        }
+    }
+
+    /// Adds what is running of the services that end a period, or a part of one, to its groups.
+    pub(super) fn add_running_tasks(&mut self, is_ending: impl Fn(Option<&Arc<str>>) -> bool) {
+        for task in self.tasks.values_mut().filter(|task| is_ending(task.service.as_ref())) {
+            let sums = task.period.take();
+            if let Some(service) = task.service.as_ref().and_then(|name| self.services.get_mut(name)) {
+                service.add_running(&sums);
+            }
+            if task.host == MeasuredHost::Instance {
+                self.on_instances.add_running(&sums);
+            }
+        }
     }
 }
 
@@ -71,28 +126,18 @@ impl ControlPlane {
     /// Adds what a RUNNING task has used so far. The first time only begins its first interval.
     pub(super) fn measure_task(&mut self, id: TaskId) {
         let Some(record) = self.state.tasks.get(&id) else { return };
-        let task = &record.task;
-        let (cpu, memory) = (task.reservation.cpu, task.reservation.memory);
-        if let Some(metrics) = task.service.as_ref().and_then(|name| self.measures.services.get_mut(name)) {
-            metrics.add_sample(id, self.now, &task.usage, cpu, memory);
-        }
-        if task.container_instance.is_some() {
-            self.measures.on_instances.add_sample(id, self.now, &task.usage, cpu, memory);
-        }
+        self.measures.add_sample(&record.task, self.now);
         self.measure_single_task(id);
     }
 
     /// A task is over. What it used up to its end still counts, if it ran.
     pub(super) fn measured_task_over(&mut self, id: TaskId) {
         let Some(record) = self.state.tasks.get(&id) else { return };
-        let service = record.task.service.clone();
         if record.task.started_at.is_some() {
-            self.measure_task(id);
+            self.measures.add_sample(&record.task, self.now);
+            self.measure_single_task(id);
+            self.measures.task_gone(id);
         }
-        if let Some(metrics) = service.and_then(|name| self.measures.services.get_mut(&name)) {
-            metrics.task_gone(id);
-        }
-        self.measures.on_instances.task_gone(id);
     }
 
     /// Takes in how many jobs a service has done in all. Fewer than before came late. **Source:** ecs-semantics §7.2. *Ours:* jobs
@@ -156,12 +201,18 @@ impl ControlPlane {
         let (cluster, state) = (&self.name, &self.state);
         self.measures.services.retain(|name, _| state.services.contains_key(name));
         self.measures.jobs.retain(|name, _| state.services.contains_key(name));
+        // What is measured in parts has ended its last one.
+        let parts = std::mem::take(&mut self.measures.parts);
+        let ends_whole = |name: &Arc<str>| {
+            !parts.contains_key(name) || state.services[name].spec.monitoring == Monitoring::default()
+        };
+        let of_service = |name: &Arc<str>| state.services.contains_key(name) && !ends_whole(name);
+        self.measures.add_running_tasks(|service| !service.is_some_and(of_service));
         for (name, metrics) in &mut self.measures.services {
             let service = &state.services[name];
             let monitoring = service.spec.monitoring;
-            let parts = self.measures.parts.remove(name);
-            let mut closed = parts.unwrap_or_default();
-            if parts.is_none() || monitoring == Monitoring::default() {
+            let mut closed = parts.get(name).copied().unwrap_or_default();
+            if ends_whole(name) {
                 closed.add(&metrics.close_period());
             }
             found.extend(service_metrics(cluster, name, &closed, |name| !monitoring.of(name).is_high()));

@@ -142,8 +142,8 @@ pub struct ControlPlane {
     actions: Vec<Action>,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
-    /// What the meter was told of the last task that started.
-    last_identity: Option<Arc<TaskIdentity>>,
+    /// What the meter was told of the last task that started: of each instance, and of Fargate.
+    last_identities: BTreeMap<Option<ContainerInstanceId>, Arc<TaskIdentity>>,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
@@ -189,7 +189,7 @@ impl ControlPlane {
             calendar_start,
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
-            last_identity: None,
+            last_identities: BTreeMap::new(),
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,

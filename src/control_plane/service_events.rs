@@ -1,5 +1,6 @@
 //! What a service says: its event list, complaints that are not repeated, tasks as events name them.
 
+use std::fmt::{Arguments, Write as _};
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -47,6 +48,11 @@ impl ControlPlane {
 
     /// Adds a line to a service's events. **Source:** ecs-semantics §5.11.
     pub(super) fn service_event(&mut self, name: &Arc<str>, text: &str) {
+        self.service_event_of(name, format_args!("{text}"));
+    }
+
+    /// The same of a text that is not put together yet.
+    pub(super) fn service_event_of(&mut self, name: &Arc<str>, text: Arguments<'_>) {
         let message: Arc<str> = format!("(service {name}) {text}").into();
         if let Some(service) = self.state.services.get_mut(name) {
             if service.events.len() == EVENTS_KEPT {
@@ -59,12 +65,16 @@ impl ControlPlane {
 
     /// `(task T1) (task T2)`, as ECS lists tasks in events. *Ours:* no more than ten of them, ECS writes one more event for each ten.
     pub(super) fn task_list(&self, tasks: &[TaskId]) -> String {
-        let shown: Vec<String> =
-            tasks.iter().take(TASKS_LISTED).map(|task| format!("(task {})", self.ids.task(*task))).collect();
-        let more = match tasks.len().saturating_sub(TASKS_LISTED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        shown.join(" ") + &more
+        let mut list = String::new();
+        for task in tasks.iter().take(TASKS_LISTED) {
+            let before = if list.is_empty() { "(task " } else { " (task " };
+            list.push_str(before);
+            self.ids.write_task(*task, &mut list);
+            list.push(')');
+        }
+        if let Some(more) = tasks.len().checked_sub(TASKS_LISTED).filter(|more| *more > 0) {
+            let _ = write!(list, " and {more} more");
+        }
+        list
     }
 }

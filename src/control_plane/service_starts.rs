@@ -105,7 +105,8 @@ impl ControlPlane {
         }
         if !started.is_empty() {
             self.disturb(name);
-            self.service_event(name, &format!("has started {} tasks: {}.", started.len(), self.task_list(&started)));
+            let list = self.task_list(&started);
+            self.service_event_of(name, format_args!("has started {} tasks: {list}.", started.len()));
         }
         match no_room {
             None => {

@@ -21,6 +21,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
@@ -38,7 +39,7 @@ pub struct ClusterState {
     /// What instances wait for before they go on to their next lifecycle state.
     pub waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Tasks that are not over, and those that were over lately.
-    pub tasks: BTreeMap<TaskId, Box<TaskRecord>>,
+    pub tasks: TaskTable<Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
     pub tasks_by_instance: BTreeMap<ContainerInstanceId, BTreeSet<TaskId>>,
     /// Services by name, deleted ones included until their name is taken again.

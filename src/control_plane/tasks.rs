@@ -403,7 +403,10 @@ impl ControlPlane {
             TaskStep::Running | TaskStep::Pulling | TaskStep::ContainersChanged => {}
             TaskStep::Stopped { usage, failed_to_start } => {
                 let essential_exited = self.essential_exited.clone();
-                self.spend_credits_of_task(id, usage.vcpu);
+                let known = &self.state.tasks[&id].task;
+                if let Some(host) = known.container_instance {
+                    self.spend_credits(host, usage.vcpu - known.usage.vcpu);
+                }
                 self.change_task(id, |record| {
                     let task = &mut record.task;
                     task.usage = usage;
@@ -593,18 +596,22 @@ impl ControlPlane {
                 && last.service == task.service
                 && last.tags == *task.tags
         };
-        let identity = match &self.last_identity {
+        let last = self.last_identities.get(&task.container_instance);
+        let identity = match last {
             Some(last) if is_alike(last) => last.clone(),
-            _ => Arc::new(TaskIdentity {
-                service: task.service.clone(),
-                task_definition: definition.clone(),
-                tags: BTreeMap::clone(&task.tags),
-                placement,
-                cpu: task.reservation.cpu,
-                memory: task.reservation.memory,
-            }),
+            _ => {
+                let identity = Arc::new(TaskIdentity {
+                    service: task.service.clone(),
+                    task_definition: definition.clone(),
+                    tags: BTreeMap::clone(&task.tags),
+                    placement,
+                    cpu: task.reservation.cpu,
+                    memory: task.reservation.memory,
+                });
+                self.last_identities.insert(task.container_instance, identity.clone());
+                identity
+            }
         };
-        self.last_identity = Some(identity.clone());
         self.actions.push(Action::Meter(MeteringFact::TaskStarted { task: id, at, identity }));
     }
 
@@ -622,11 +629,14 @@ impl ControlPlane {
                 self.state.ignored_events += 1;
                 continue;
             };
-            let is_running = record.task.last_status == TaskStatus::Running;
-            self.spend_credits_of_task(sample.task, sample.usage.vcpu);
-            self.state.tasks.get_mut(&sample.task).expect("it was found above").task.usage = sample.usage;
-            if is_running {
-                self.measure_task(sample.task);
+            let (before, host) = (record.task.usage.vcpu, record.task.container_instance);
+            record.task.usage = sample.usage;
+            if record.task.last_status == TaskStatus::Running {
+                self.measures.add_sample(&record.task, self.now);
+                self.measure_single_task(sample.task);
+            }
+            if let Some(host) = host {
+                self.spend_credits(host, sample.usage.vcpu - before);
             }
         }
         self.settle_credits();

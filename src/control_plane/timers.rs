@@ -3,10 +3,12 @@
 //! A wakeup has at most one deadline: setting it again moves it. Nothing here knows what a wakeup leads to, and no
 //! wakeup carries state: whoever is woken looks at the cluster as it is then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use crate::model::ids::{ContainerInstanceId, TaskId};
+use crate::model::task_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// Why the control plane wants to be woken.
@@ -46,11 +48,25 @@ pub enum Wakeup {
 pub struct Timers {
     by_time: BTreeSet<(Timestamp, Wakeup)>,
     by_wakeup: BTreeMap<Wakeup, Timestamp>,
+    /// Deadlines of tasks, which come and go with each of them and so have a place of their own. One that was moved or forgotten
+    /// stays here until it comes to the top, where it is never found.
+    tasks: BinaryHeap<Reverse<(Timestamp, TaskId)>>,
+    by_task: TaskTable<Timestamp>,
 }
+
+/// So many forgotten deadlines of tasks may be kept beside those that are not.
+const TASKS_FORGOTTEN_MAX: usize = 1_000;
 
 impl Timers {
     /// Sets the deadline of a wakeup, in place of the one that it had.
     pub fn set(&mut self, at: Timestamp, wakeup: Wakeup) {
+        if let Wakeup::TaskHealthy(task) = wakeup {
+            if self.by_task.insert(task, at) != Some(at) {
+                self.tasks.push(Reverse((at, task)));
+                self.clear_top();
+            }
+            return;
+        }
         if let Some(before) = self.by_wakeup.insert(wakeup.clone(), at) {
             self.by_time.remove(&(before, wakeup.clone()));
         }
@@ -59,6 +75,12 @@ impl Timers {
 
     /// Forgets a wakeup. One that has no deadline is ignored.
     pub fn cancel(&mut self, wakeup: Wakeup) {
+        if let Wakeup::TaskHealthy(task) = wakeup {
+            if self.by_task.remove(&task).is_some() {
+                self.clear_top();
+            }
+            return;
+        }
         if let Some(at) = self.by_wakeup.remove(&wakeup) {
             self.by_time.remove(&(at, wakeup));
         }
@@ -68,23 +90,53 @@ impl Timers {
     ///
     /// Ask again until there is none: what is done for one wakeup may set another that is due at once.
     pub fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, Wakeup)> {
-        let (at, _) = self.by_time.first()?;
-        if *at > now {
-            return None;
+        self.next_at().filter(|at| *at <= now)?;
+        let (at, wakeup) = self.next()?;
+        if let Wakeup::TaskHealthy(task) = wakeup {
+            self.by_task.remove(&task);
+            self.clear_top();
+        } else {
+            self.by_time.pop_first();
+            self.by_wakeup.remove(&wakeup);
         }
-        let (at, wakeup) = self.by_time.pop_first()?;
-        self.by_wakeup.remove(&wakeup);
         Some((at, wakeup))
     }
 
     /// The first deadline and what it is for.
     pub fn next(&self) -> Option<(Timestamp, Wakeup)> {
-        self.by_time.first().cloned()
+        let task = self.tasks.peek().map(|Reverse((at, task))| (*at, *task));
+        match (task, self.by_time.first()) {
+            // Of what is due at the same moment tasks come first.
+            (Some((at, task)), other) if other.is_none_or(|(other, _)| at <= *other) => {
+                Some((at, Wakeup::TaskHealthy(task)))
+            }
+            (_, other) => other.cloned(),
+        }
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
+        let task = self.tasks.peek().map(|Reverse((at, _))| *at);
+        self.by_time.first().map(|(at, _)| *at).into_iter().chain(task).min()
     }
 
     /// The deadline of a wakeup.
     pub fn deadline_of(&self, wakeup: &Wakeup) -> Option<Timestamp> {
-        self.by_wakeup.get(wakeup).copied()
+        match wakeup {
+            Wakeup::TaskHealthy(task) => self.by_task.get(task).copied(),
+            other => self.by_wakeup.get(other).copied(),
+        }
+    }
+
+    /// Takes forgotten deadlines of tasks off the top, and all of them where they are too many.
+    fn clear_top(&mut self) {
+        let by_task = &self.by_task;
+        let holds = |(at, task): &(Timestamp, TaskId)| by_task.get(task) == Some(at);
+        while self.tasks.peek().is_some_and(|Reverse(top)| !holds(top)) {
+            self.tasks.pop();
+        }
+        if self.tasks.len() > 2 * by_task.len() + TASKS_FORGOTTEN_MAX {
+            self.tasks.retain(|Reverse(one)| holds(one));
+        }
     }
 }
 
@@ -148,5 +200,27 @@ mod tests {
         timers.cancel(Wakeup::MetricPeriod);
         assert_eq!(timers.next(), None);
         assert_eq!(drain(&mut timers, 100), vec![]);
+    }
+
+    /// Deadlines of tasks move, go and come in order as all others do, however many of them were forgotten.
+    #[test]
+    fn tasks_come_and_go() {
+        let mut timers = Timers::default();
+        let task = |number: u64| Wakeup::TaskHealthy(TaskId(number));
+        for number in 0..10_000 {
+            timers.set(Timestamp(number + 10), task(number));
+            timers.set(Timestamp(20_000 - number), task(number));
+            if number % 100 != 7 {
+                timers.cancel(task(number));
+            }
+            assert!(timers.tasks.len() <= 2 * timers.by_task.len() + TASKS_FORGOTTEN_MAX);
+        }
+        timers.set(Timestamp(10_093), Wakeup::MetricPeriod);
+        assert_eq!(timers.deadline_of(&task(9_907)), Some(Timestamp(10_093)));
+        assert_eq!(timers.next(), Some((Timestamp(10_093), task(9_907))));
+        assert_eq!(timers.next_at(), Some(Timestamp(10_093)));
+        let all: Vec<u64> = drain(&mut timers, 30_000).into_iter().map(|(at, _)| at).collect();
+        assert_eq!((all.len(), all[..3].to_vec()), (101, vec![10_093, 10_093, 10_193]));
+        assert!(all.is_sorted());
     }
 }

@@ -63,7 +63,22 @@ pub struct IdForm {
 impl IdForm {
     /// 32 lower-case hexadecimal digits, as ECS shows a task. **Source:** ecs-semantics §1.2.
     pub fn task(self, id: TaskId) -> String {
-        format!("{:016x}{:016x}", self.mix(1, id.0), self.mix(2, id.0))
+        let mut text = String::with_capacity(32);
+        self.write_task(id, &mut text);
+        text
+    }
+
+    /// Adds [`IdForm::task`] to a text.
+    pub fn write_task(self, id: TaskId, text: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for word in [self.mix(1, id.0), self.mix(2, id.0)] {
+            text.extend(
+                word.to_be_bytes()
+                    .iter()
+                    .flat_map(|byte| [byte >> 4, byte & 15])
+                    .map(|digit| char::from(DIGITS[usize::from(digit)])),
+            );
+        }
     }
 
     /// 32 lower-case hexadecimal digits, as ECS shows a container instance. **Source:** ecs-semantics §1.2.

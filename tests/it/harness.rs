@@ -1013,10 +1013,10 @@ impl Checker {
 
     /// Statuses only go forward, and what runs or ran is metered.
     fn statuses(&mut self, plane: &ControlPlane) {
-        for (id, record) in &plane.state().tasks {
+        for (id, record) in plane.state().tasks.iter() {
             let task = &record.task;
             let is = (task.last_status, task.desired_status, task.version);
-            let before = self.statuses.insert(*id, is);
+            let before = self.statuses.insert(id, is);
             if let (None, Some(name)) = (before, &task.service) {
                 let service = &plane.state().services[name];
                 let bounds = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration);
@@ -1032,7 +1032,7 @@ impl Checker {
                 assert!(is.2 >= was.2, "task {id} has an older version");
                 assert!(was.0 == is.0 || is.2 > was.2, "task {id} changed and its version did not");
             }
-            let metered = self.metered_tasks.get(id);
+            let metered = self.metered_tasks.get(&id);
             if task.started_at.is_some() {
                 assert!(metered.is_some(), "task {id} ran and the meter does not know");
             }

@@ -9,9 +9,6 @@
 //!
 //! **Source:** ecs-semantics §7.6, §10.1.
 
-use std::collections::BTreeMap;
-
-use crate::model::ids::TaskId;
 use crate::model::metric::StatisticSet;
 use crate::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
@@ -50,26 +47,72 @@ pub struct ClosedPeriod {
     pub sums: Sums,
 }
 
+/// What one task has used in a metric period so far.
+///
+/// It begins when the task has become `RUNNING`, at what it had used by then.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskPeriod {
+    /// Where its next interval begins.
+    at: Timestamp,
+    vcpu: VcpuNanos,
+    memory_mib_millis: u64,
+    sums: Sums,
+}
+
+impl TaskPeriod {
+    /// Begins a task's first interval.
+    pub fn begin(at: Timestamp, usage: &TaskUsage) -> TaskPeriod {
+        let (vcpu, memory_mib_millis) = (usage.vcpu, usage.memory_mib_millis);
+        TaskPeriod { at, vcpu, memory_mib_millis, sums: Sums::default() }
+    }
+
+    /// Adds what the task has used in all up to `at`, and what it reserves.
+    ///
+    /// A sample that is not later than the last, or that says less, came late and is ignored. A task that reserves no CPU (EC2 allows
+    /// it) has no CPU utilisation: it adds neither to the used nor to the reserved, so that a service of such tasks alone
+    /// has no CPU datapoints; the same goes for memory.
+    pub fn add_sample(&mut self, at: Timestamp, usage: &TaskUsage, cpu: CpuUnits, memory: MemoryMib) {
+        let (vcpu, memory_mib_millis) = (usage.vcpu, usage.memory_mib_millis);
+        if at <= self.at || vcpu < self.vcpu || memory_mib_millis < self.memory_mib_millis {
+            return;
+        }
+        let nanos = at.since(self.at).as_nanos();
+        let mut sums = self.sums;
+        if cpu.0 > 0 {
+            sums.cpu_used += u128::from((vcpu - self.vcpu).0) * u128::from(CpuUnits::PER_VCPU);
+            sums.cpu_reserved += nanos * u128::from(cpu.0);
+        }
+        if memory.0 > 0 {
+            const NANOS_PER_MILLI: u128 = 1_000_000;
+            sums.memory_used += u128::from(memory_mib_millis - self.memory_mib_millis) * NANOS_PER_MILLI;
+            sums.memory_reserved += nanos * u128::from(memory.0);
+        }
+        *self = TaskPeriod { at, vcpu, memory_mib_millis, sums };
+    }
+
+    /// Takes what it has used in this period: the next begins.
+    pub fn take(&mut self) -> Sums {
+        std::mem::take(&mut self.sums)
+    }
+}
+
 /// The utilisation of a group of tasks: those of a service, or those on the cluster's instances.
-#[derive(Clone, Debug, Default)]
-pub struct TaskMetrics {
-    tasks: BTreeMap<TaskId, TaskPeriod>,
-    /// Of tasks that are not RUNNING any more: what they used in this period, in one, since short tasks end by the million.
-    gone: Gone,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GroupMetrics {
+    /// What its tasks used in the period in all.
+    sums: Sums,
+    /// The utilisations of the single ones.
+    cpu: Option<StatisticSet>,
+    memory: Option<StatisticSet>,
+    /// Whether any of its tasks is running as the period ends.
+    has_running: bool,
     /// The period before, if it came from samples.
     before: Option<ClosedPeriod>,
 }
 
-/// What tasks used in a period in all, and the utilisations of the single ones.
-#[derive(Clone, Copy, Debug, Default)]
-struct Gone {
-    sums: Sums,
-    cpu: Option<StatisticSet>,
-    memory: Option<StatisticSet>,
-}
-
-impl Gone {
-    fn add(&mut self, task: &Sums) {
+impl GroupMetrics {
+    /// Adds a task of the group that is over: what it used in this period stays in it.
+    pub fn add_gone(&mut self, task: &Sums) {
         self.sums.cpu_used += task.cpu_used;
         self.sums.cpu_reserved += task.cpu_reserved;
         self.sums.memory_used += task.memory_used;
@@ -77,75 +120,22 @@ impl Gone {
         add_single(&mut self.cpu, millipercent(task.cpu_used, task.cpu_reserved));
         add_single(&mut self.memory, millipercent(task.memory_used, task.memory_reserved));
     }
-}
 
-fn add_single(set: &mut Option<StatisticSet>, value: Option<i64>) {
-    let Some(value) = value.map(StatisticSet::of) else { return };
-    match set {
-        Some(set) => set.add(&value),
-        None => *set = Some(value),
-    }
-}
-
-/// Where a task's next interval begins, and its sums over the period so far.
-#[derive(Clone, Copy, Debug)]
-struct TaskPeriod {
-    at: Timestamp,
-    vcpu: VcpuNanos,
-    memory_mib_millis: u64,
-    sums: Sums,
-}
-
-impl TaskMetrics {
-    /// Adds what a `RUNNING` task has used in all up to `at`, and what it reserves.
-    ///
-    /// The first call for a task, when it has become `RUNNING`, only begins its first interval. A sample that is not
-    /// later than the last, or that says less, came late and is ignored. A task that reserves no CPU (EC2 allows it)
-    /// has no CPU utilisation: it adds neither to the used nor to the reserved, so that a service of such tasks alone
-    /// has no CPU datapoints; the same goes for memory.
-    pub fn add_sample(&mut self, task: TaskId, at: Timestamp, usage: &TaskUsage, cpu: CpuUnits, memory: MemoryMib) {
-        let (vcpu, memory_mib_millis) = (usage.vcpu, usage.memory_mib_millis);
-        let Some(last) = self.tasks.get_mut(&task) else {
-            self.tasks.insert(task, TaskPeriod { at, vcpu, memory_mib_millis, sums: Sums::default() });
-            return;
-        };
-        if at <= last.at || vcpu < last.vcpu || memory_mib_millis < last.memory_mib_millis {
-            return;
-        }
-        let nanos = at.since(last.at).as_nanos();
-        if cpu.0 > 0 {
-            last.sums.cpu_used += u128::from((vcpu - last.vcpu).0) * u128::from(CpuUnits::PER_VCPU);
-            last.sums.cpu_reserved += nanos * u128::from(cpu.0);
-        }
-        if memory.0 > 0 {
-            const NANOS_PER_MILLI: u128 = 1_000_000;
-            last.sums.memory_used += u128::from(memory_mib_millis - last.memory_mib_millis) * NANOS_PER_MILLI;
-            last.sums.memory_reserved += nanos * u128::from(memory.0);
-        }
-        *last = TaskPeriod { at, vcpu, memory_mib_millis, sums: last.sums };
+    /// Adds a task of the group that is running as the period ends.
+    pub fn add_running(&mut self, task: &Sums) {
+        self.add_gone(task);
+        self.has_running = true;
     }
 
-    /// Notes that a task is not `RUNNING` any more. What it used in this period stays in it.
-    pub fn task_gone(&mut self, task: TaskId) {
-        if let Some(gone) = self.tasks.remove(&task) {
-            self.gone.add(&gone.sums);
-        }
-    }
-
-    /// Ends the metric period and begins the next.
+    /// Ends the metric period, of which all tasks were added, and begins the next.
     ///
     /// Where tasks are running and none of them was sampled, the datapoints of the period before stand once more, so
     /// that a sample that comes a moment late does not look like missing data. *Ours:* ECS samples three times a
     /// period.
     pub fn close_period(&mut self) -> ClosedPeriod {
-        let mut all = std::mem::take(&mut self.gone);
-        for task in self.tasks.values_mut() {
-            all.add(&std::mem::take(&mut task.sums));
-        }
-        let Gone { sums, cpu, memory } = all;
+        let GroupMetrics { sums, cpu, memory, has_running, before } = std::mem::take(self);
         if sums.cpu_reserved == 0 && sums.memory_reserved == 0 {
-            let before = self.before.take();
-            return if self.tasks.is_empty() { ClosedPeriod::default() } else { before.unwrap_or_default() };
+            return if has_running { before.unwrap_or_default() } else { ClosedPeriod::default() };
         }
         let datapoints = Datapoints {
             cpu: statistics(cpu, millipercent(sums.cpu_used, sums.cpu_reserved)),
@@ -154,6 +144,14 @@ impl TaskMetrics {
         let closed = ClosedPeriod { datapoints, sums };
         self.before = Some(closed);
         closed
+    }
+}
+
+fn add_single(set: &mut Option<StatisticSet>, value: Option<i64>) {
+    let Some(value) = value.map(StatisticSet::of) else { return };
+    match set {
+        Some(set) => set.add(&value),
+        None => *set = Some(value),
     }
 }
 
@@ -184,8 +182,38 @@ fn millipercent(used: u128, reserved: u128) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::alarm::Statistic;
+
+    /// A group and its running tasks.
+    #[derive(Default)]
+    struct TaskMetrics {
+        tasks: BTreeMap<u64, TaskPeriod>,
+        group: GroupMetrics,
+    }
+
+    impl TaskMetrics {
+        /// The first sample of a task only begins its first interval.
+        fn add_sample(&mut self, task: u64, at: Timestamp, usage: &TaskUsage, cpu: CpuUnits, memory: MemoryMib) {
+            let period = self.tasks.entry(task).or_insert_with(|| TaskPeriod::begin(at, usage));
+            period.add_sample(at, usage, cpu, memory);
+        }
+
+        fn task_gone(&mut self, task: u64) {
+            if let Some(mut gone) = self.tasks.remove(&task) {
+                self.group.add_gone(&gone.take());
+            }
+        }
+
+        fn close_period(&mut self) -> ClosedPeriod {
+            for task in self.tasks.values_mut() {
+                self.group.add_running(&task.take());
+            }
+            self.group.close_period()
+        }
+    }
 
     fn usage(vcpu_millis: u64, memory_mib_millis: u64) -> TaskUsage {
         TaskUsage { vcpu: VcpuNanos(vcpu_millis * 1_000_000), memory_mib_millis, ..TaskUsage::default() }
@@ -194,7 +222,7 @@ mod tests {
     /// Samples a task of 256 CPU units and 512 MiB.
     fn sample(metrics: &mut TaskMetrics, task: u64, at_secs: u64, vcpu_millis: u64, memory_mib_millis: u64) {
         let at = Timestamp::ZERO + Duration::from_secs(at_secs);
-        metrics.add_sample(TaskId(task), at, &usage(vcpu_millis, memory_mib_millis), CpuUnits(256), MemoryMib(512));
+        metrics.add_sample(task, at, &usage(vcpu_millis, memory_mib_millis), CpuUnits(256), MemoryMib(512));
     }
 
     #[track_caller]
@@ -235,7 +263,7 @@ mod tests {
         check(&mut metrics, None, None);
         sample(&mut metrics, 1, 120, 3_000, 0);
         sample(&mut metrics, 1, 130, 3_500, 0);
-        metrics.task_gone(TaskId(1));
+        metrics.task_gone(1);
         check(&mut metrics, Some(20_000), Some(0));
         check(&mut metrics, None, None);
     }
@@ -273,12 +301,12 @@ mod tests {
     fn leaves_out_tasks_without_cpu_units() {
         let mut metrics = TaskMetrics::default();
         let at = |secs| Timestamp::ZERO + Duration::from_secs(secs);
-        metrics.add_sample(TaskId(9), at(0), &usage(0, 0), CpuUnits(0), MemoryMib(64));
-        metrics.add_sample(TaskId(9), at(60), &usage(60_000, 60_000 * 16), CpuUnits(0), MemoryMib(64));
+        metrics.add_sample(9, at(0), &usage(0, 0), CpuUnits(0), MemoryMib(64));
+        metrics.add_sample(9, at(60), &usage(60_000, 60_000 * 16), CpuUnits(0), MemoryMib(64));
         check(&mut metrics, None, Some(25_000));
         sample(&mut metrics, 1, 60, 0, 0);
         sample(&mut metrics, 1, 120, 1_500, 0);
-        metrics.add_sample(TaskId(9), at(120), &usage(120_000, 60_000 * 16), CpuUnits(0), MemoryMib(64));
+        metrics.add_sample(9, at(120), &usage(120_000, 60_000 * 16), CpuUnits(0), MemoryMib(64));
         check(&mut metrics, Some(10_000), Some(0));
     }
 
@@ -290,7 +318,7 @@ mod tests {
             sample(&mut metrics, task, 0, 0, 0);
             sample(&mut metrics, task, 60, task * 3_000, 0);
         }
-        metrics.task_gone(TaskId(3));
+        metrics.task_gone(3);
         let closed = metrics.close_period();
         let cpu = closed.datapoints.cpu.unwrap();
         let all = [Statistic::Minimum, Statistic::Average, Statistic::Maximum, Statistic::SampleCount];

@@ -24,7 +24,8 @@ const EXIT_KILLED: i32 = 137;
 const STEPS_WITHOUT_TIME: u32 = 10_000;
 
 /// Something to do for a task.
-enum Next {
+#[derive(Debug)]
+pub(super) enum Next {
     Tell(AgentEvent),
     /// A container has started.
     Started {
@@ -43,12 +44,13 @@ impl SimulatedPlane {
     }
 
     fn do_all(&mut self, now: Timestamp, task: TaskId, first: Next) {
-        let mut line = VecDeque::from([first]);
+        let mut line = std::mem::take(&mut self.spare_line);
+        line.push_back(first);
         while let Some(next) = line.pop_front() {
-            let Some(&slot) = self.slots.get(&task) else { return };
+            let Some(&slot) = self.slots.get(&task) else { break };
             match next {
                 Next::Tell(event) => {
-                    let Some(state) = self.tasks.get_mut(slot as usize) else { return };
+                    let Some(state) = self.tasks.get_mut(slot as usize) else { break };
                     for action in state.agent.apply(now, event) {
                         self.do_for_agent(now, task, slot, action, &mut line);
                     }
@@ -60,6 +62,8 @@ impl SimulatedPlane {
                 }
             }
         }
+        line.clear();
+        self.spare_line = line;
         self.arm_agent(task);
     }
 

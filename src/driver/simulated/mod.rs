@@ -54,6 +54,7 @@ use crate::model::ids::RequestId;
 use crate::model::recent::Percentiles;
 use crate::model::task::TaskStatus;
 use crate::model::units::{Duration, Timestamp};
+use crate::model::usage::UsageSample;
 
 /// How long a simulation of a cluster that does not end by itself goes on when nobody says. *Ours.*
 pub const DEFAULT_TIME: Duration = Duration::from_secs(24 * 3600);
@@ -323,6 +324,7 @@ impl Simulation {
     pub fn snapshot(&mut self) -> Snapshot {
         self.journal.flush(self.now);
         self.take_sample();
+        self.note_usage();
         Snapshot {
             at: self.now,
             calendar_start: self.calendar_start,
@@ -363,7 +365,17 @@ impl Simulation {
         }
     }
 
+    /// The meter hears of what running tasks have used when somebody wants to know.
+    fn note_usage(&mut self) {
+        for (task, record) in self.control_plane.state().tasks.iter() {
+            self.meter.note_usage(&UsageSample { task, usage: record.task.usage });
+        }
+    }
+
     fn take_sample(&mut self) {
+        if self.recorder.is_some() {
+            self.note_usage();
+        }
         let Some(recorder) = &mut self.recorder else { return };
         let services = &self.plane.services_by_name;
         let jobs = services.iter().map(|(name, index)| {
@@ -425,9 +437,6 @@ impl Simulation {
 
     fn sample_usage(&mut self) {
         let samples = self.plane.usage(self.now);
-        for sample in &samples {
-            self.meter.note_usage(sample);
-        }
         self.take_in(Event::Usage { samples });
         let known = &self.control_plane.state().services;
         let services = self.plane.services_by_name.iter().filter(|(name, _)| known.contains_key(*name));

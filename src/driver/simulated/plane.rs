@@ -4,9 +4,10 @@
 //! long that takes comes from the processor that it shares; the order of containers, health checks and restarts are the same agent's.
 //! Nothing here knows of services, deployments or money, and nothing waits: what is going to happen is in the queue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::containers::Next;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
@@ -24,6 +25,7 @@ use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
+use crate::model::task_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
@@ -55,7 +57,7 @@ pub(super) struct SimulatedPlane {
     /// What is to be told to the control plane.
     pub(super) outbox: Vec<Event>,
     pub(super) tasks: Slots<SimulatedTask>,
-    pub(super) slots: BTreeMap<TaskId, u32>,
+    pub(super) slots: TaskTable<u32>,
     pub(super) processors: Slots<SharedProcessor>,
     /// Processors on which somebody has come, gone or gone on.
     pub(super) changed: Vec<usize>,
@@ -74,6 +76,8 @@ pub(super) struct SimulatedPlane {
     outputs: BTreeMap<TaskId, (usize, Vec<u8>)>,
     /// Work of tasks that are over.
     past_work: Flow,
+    /// Room for what is to be done for a task, kept for the next time.
+    pub(super) spare_line: VecDeque<Next>,
 }
 
 /// A processor and what is expected of it.
@@ -145,7 +149,7 @@ impl SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
             tasks: Slots::default(),
-            slots: BTreeMap::new(),
+            slots: TaskTable::default(),
             processors: Slots::default(),
             changed: Vec::new(),
             services: Vec::new(),
@@ -159,6 +163,7 @@ impl SimulatedPlane {
             last_token: 0,
             outputs: BTreeMap::new(),
             past_work: Flow::default(),
+            spare_line: VecDeque::new(),
         }
     }
 
@@ -495,7 +500,7 @@ impl SimulatedPlane {
     /// What every live task has used so far.
     pub(super) fn usage(&mut self, now: Timestamp) -> Vec<UsageSample> {
         let mut samples = Vec::with_capacity(self.slots.len());
-        for (task, slot) in &self.slots {
+        for (task, slot) in self.slots.iter() {
             let Some(state) = self.tasks.get_mut(*slot as usize) else { continue };
             if let Some(shared) = self.processors.get_mut(state.processor) {
                 shared.processor.flow(now);
@@ -505,7 +510,7 @@ impl SimulatedPlane {
                     state.computed.add(done);
                 }
             }
-            samples.push(UsageSample { task: *task, usage: state.usage(now) });
+            samples.push(UsageSample { task, usage: state.usage(now) });
         }
         samples
     }

@@ -292,7 +292,7 @@ impl World {
         let mut story = String::new();
         loop {
             story.push_str(&std::mem::take(&mut self.story.orders));
-            for (id, record) in &self.plane.state().tasks {
+            for (id, record) in self.plane.state().tasks.iter() {
                 let task = &record.task;
                 let defined = task.task_definition.containers.iter().zip(&task.containers);
                 let mut lines: Vec<String> =
@@ -302,7 +302,7 @@ impl World {
                 });
                 lines.push(format!("is {}{}", task.last_status, why.unwrap_or_default()));
                 for (index, line) in lines.into_iter().enumerate() {
-                    let before = self.story.shown.insert((*id, index), line.clone());
+                    let before = self.story.shown.insert((id, index), line.clone());
                     if before.as_ref() != Some(&line) && !(before.is_none() && line.ends_with(" PENDING")) {
                         let _ = writeln!(story, "{} T{id} {line}", self.now);
                     }
