@@ -7,7 +7,7 @@
 //! LONGSHORE_CHAOS_SECONDS=3600 cargo test --release --test it chaos
 //! ```
 
-mod draw;
+pub(crate) mod draw;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

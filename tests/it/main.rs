@@ -7,6 +7,7 @@ mod command_line;
 mod containers;
 mod control_plane_properties;
 mod deploy_command;
+mod determinism;
 mod executed;
 mod executed_cluster;
 mod guests;

@@ -225,10 +225,10 @@ fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Ca
     }
     let (minimum, maximum) = chance.pick(&[(100, 200), (50, 100), (0, 100), (50, 150)]);
     let breaker = chance.pick(&["false", "true", "true, rollback = true", "true, rollback = true"]);
-    let _ = write!(
+    let _ = writeln!(
         file,
         "deployment_configuration = {{ minimum_healthy_percent = {minimum}, maximum_percent = {maximum}, \
-         deployment_circuit_breaker = {{ enable = {breaker} }} }}\n",
+         deployment_circuit_breaker = {{ enable = {breaker} }} }}",
     );
     if has_load {
         let rates: Vec<String> = [0, CHAOS_SECONDS / 3, CHAOS_SECONDS * 2 / 3]
