@@ -211,6 +211,12 @@ impl FaultPlan {
         events
     }
 
+    /// Drops what is planned; the events with which what lasts is over.
+    pub fn end_all(&mut self) -> Vec<Event> {
+        let FaultPlan { lasting, .. } = std::mem::take(self);
+        lasting.iter().flat_map(|(_, kind, begun)| end(kind, begun)).collect()
+    }
+
     /// What becomes of a launch while faults last.
     pub fn fate_of(&self, launch: &Arc<InstanceLaunch>) -> LaunchFate {
         let is_meant = |provider: &Option<Arc<str>>| provider.is_none() || launch.capacity_provider == *provider;

@@ -33,7 +33,7 @@ use longshore::model::deployment_hook::HookAnswer;
 use longshore::model::ids::{ContainerInstanceId, HookId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
-use longshore::model::service::ServiceSpec;
+use longshore::model::service::{SchedulingStrategy, ServiceSpec};
 use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
@@ -297,9 +297,8 @@ impl World {
     pub fn apply(&mut self, event: Event) -> Vec<Action> {
         self.journal.push((self.now, event.clone()));
         assert!(self.journal.len() < EVENTS_MAX, "the cluster does not come to rest");
-        self.checker.before(&self.plane);
         let actions = self.plane.apply(self.now, event.clone());
-        self.checker.after(&self.plane, self.now, &event, &actions);
+        self.checker.check(&self.plane, self.now, &event, &actions);
         self.actions.push(actions.clone());
         for action in &actions {
             self.carry_out(action);
@@ -820,13 +819,8 @@ struct Interval {
 }
 
 impl Checker {
-    fn before(&mut self, plane: &ControlPlane) {
-        let services = plane.state().services.values();
-        self.healthy_before =
-            services.flat_map(|service| &service.deployments).flat_map(|found| &found.healthy).copied().collect();
-    }
-
-    fn after(&mut self, plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]) {
+    /// To be called after each event from the very first on.
+    pub fn check(&mut self, plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]) {
         plane.state().check_invariants(plane.ids());
         self.answers(event, actions);
         if let Event::InstanceTerminated { instance, .. } = event {
@@ -893,6 +887,9 @@ impl Checker {
         if let Some((deadline, wakeup)) = plane.next_deadline() {
             assert!(deadline > now, "{wakeup:?} is due at {deadline}, which is not after {now}");
         }
+        let services = plane.state().services.values();
+        self.healthy_before =
+            services.flat_map(|service| &service.deployments).flat_map(|found| &found.healthy).copied().collect();
     }
 
     /// Only burstable instances that take tasks are held to anything, and each is told of changes alone.
@@ -973,8 +970,18 @@ impl Checker {
         if let (Some(name), true) = (&found.service, by_scheduler && was_healthy) {
             let service = &plane.state().services[name];
             let lower = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).lower;
-            let healthy = service.healthy_count();
-            assert!(healthy >= lower, "service {name} stopped a healthy task and has {healthy} of {lower} left");
+            // What an instance took with it in the same call, after the scheduler had decided.
+            let lost = self.healthy_before.iter().filter(|id| {
+                let other = &plane.state().tasks[*id].task;
+                other.service.as_ref() == Some(name)
+                    && other.desired_status == DesiredStatus::Stopped
+                    && other.stop_code != Some(StopCode::ServiceSchedulerInitiated)
+            });
+            let healthy = service.healthy_count() as usize + lost.count();
+            assert!(
+                healthy >= lower as usize,
+                "service {name} stopped a healthy task and has {healthy} of {lower} left"
+            );
         }
     }
 
@@ -1023,8 +1030,18 @@ impl Checker {
                 // ecs-semantics §5.8: where traffic is moved the target stands beside all of the source.
                 let beside = service.traffic_shift().map_or(0, |_| 2 * service.spec.desired_count);
                 let upper = bounds.upper.max(beside);
-                let placed = service.running_count() + service.pending_count();
-                assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
+                if service.spec.scheduling_strategy == SchedulingStrategy::Daemon {
+                    // Its bounds hold for each instance; one that drains has its task to the last.
+                    let beside = plane.state().tasks.values().filter(|other| {
+                        other.task.service.as_ref() == Some(name)
+                            && other.task.container_instance == task.container_instance
+                            && other.task.desired_status == DesiredStatus::Running
+                    });
+                    assert!(beside.count() <= 1, "daemon {name} has a second task on an instance");
+                } else {
+                    let placed = service.running_count() + service.pending_count();
+                    assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
+                }
             }
             if let Some(was) = before {
                 assert!(is.0 >= was.0, "task {id} goes back from {} to {}", was.0, is.0);

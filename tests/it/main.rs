@@ -1,12 +1,14 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
 mod apply;
+mod chaos;
 mod cluster_file;
 mod command_line;
 mod compare;
 mod containers;
 mod control_plane_properties;
 mod deploy_command;
+mod determinism;
 mod executed;
 mod executed_cluster;
 mod explain_command;

@@ -44,6 +44,11 @@ impl Messages {
         None
     }
 
+    /// From here on each comes at once, and once.
+    pub(super) fn heal(&mut self) {
+        self.faults = MessageFaults::default();
+    }
+
     /// When the next one that is under way comes.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.under_way.next()

@@ -14,6 +14,7 @@ pub mod histogram;
 mod hooks;
 mod jobs;
 mod messages;
+pub mod observer;
 mod plane;
 mod processor;
 mod queue;
@@ -30,6 +31,7 @@ use thiserror::Error;
 use self::digest::EventDigest;
 use self::histogram::DurationHistogram;
 use self::messages::Messages;
+use self::observer::Observer;
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::hook_tasks::HookTasks;
@@ -129,6 +131,7 @@ pub struct Simulation {
     messages: Messages,
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
+    observer: Option<Observer>,
     digest: Option<EventDigest>,
     recorder: Option<SeriesRecorder>,
     journal: KeptJournal,
@@ -153,6 +156,18 @@ impl Simulation {
     /// # Errors
     /// When the engine can't be started, the region has no prices, or the control plane refuses something in the spec.
     pub fn new(spec: &ClusterSpec, options: SimulationOptions) -> Result<Simulation, SimulationError> {
+        Simulation::observed(spec, options, None)
+    }
+
+    /// The same, with somebody who looks on from the very first event.
+    ///
+    /// # Errors
+    /// As [`Simulation::new`].
+    pub fn observed(
+        spec: &ClusterSpec,
+        options: SimulationOptions,
+        observer: Option<Observer>,
+    ) -> Result<Simulation, SimulationError> {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| SimulationError::UnknownRegion(spec.region.clone()))?;
@@ -187,6 +202,7 @@ impl Simulation {
             messages: Messages::new(spec.messages.clone(), spec.settings.seed),
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
+            observer,
             digest: (options.digest == Digest::Kept).then(EventDigest::default),
             recorder: options.recording.recorder(run_for),
             journal,
@@ -304,6 +320,23 @@ impl Simulation {
         self.run_until = None;
         // One that drains already goes on with that.
         let _ = self.answer_of(Request::DrainCluster);
+    }
+
+    /// Makes a request at this moment, as the cluster's operator would.
+    ///
+    /// # Errors
+    /// When the control plane refuses it.
+    pub fn request(&mut self, request: Request) -> Result<Response, RequestError> {
+        self.answer_of(request)
+    }
+
+    /// Nothing goes wrong from here on: what lasts is over, what was planned does not come, and messages come as they should; those that
+    /// are under way still arrive when they do.
+    pub fn heal(&mut self) {
+        self.messages.heal();
+        for event in self.faults.end_all() {
+            self.take_in(event);
+        }
     }
 
     /// How long jobs of a service took from arrival to done, and waited before; `None` for one without load.
@@ -465,8 +498,12 @@ impl Simulation {
                 digest.add(self.now, &event);
             }
             self.journal.event(self.now, &event);
+            let seen = self.observer.is_some().then(|| event.clone());
             let actions = self.control_plane.apply(self.now, event);
             self.journal.actions(&actions);
+            if let (Some(observer), Some(event)) = (&mut self.observer, seen) {
+                observer.see(&self.control_plane, self.now, &event, &actions);
+            }
             for action in actions {
                 self.carry_out(action);
             }

@@ -1,0 +1,417 @@
+//! Chaos: each seed draws a cluster, its load, its faults and what its operator does; it runs in simulated time while the checker holds
+//! the invariants against every event; then everything heals, and the cluster has to come to what it should be, and to rest.
+//!
+//! What fails says its seed, the deeds and the cluster file. One seed again, and an hour of seeds:
+//! ```text
+//! LONGSHORE_CHAOS_SEED=17 cargo test --test it chaos
+//! LONGSHORE_CHAOS_SECONDS=3600 cargo test --release --test it chaos
+//! ```
+
+pub(crate) mod draw;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use longshore::catalog::Catalog;
+use longshore::config::ClusterFile;
+use longshore::control_plane::ControlPlane;
+use longshore::control_plane::action::Action;
+use longshore::control_plane::event::{Deletion, Event, NewDeployment, Request, UpdateAutoScalingGroup, UpdateService};
+use longshore::control_plane::state::{ClusterState, RolloutState, Service, ServiceStatus};
+use longshore::driver::simulated::observer::Observer;
+use longshore::driver::simulated::{Simulation, SimulationOptions};
+use longshore::model::capacity::{ContainerInstanceStatus, LaunchTarget};
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
+use longshore::model::distribution::Distribution;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::service::DeploymentConfiguration;
+use longshore::model::task::TaskStatus;
+use longshore::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use longshore::model::units::Timestamp;
+use longshore::model::work::{Crash, Work};
+
+use self::draw::{CHAOS_SECONDS, Deed, Drawn, draw};
+use crate::harness::Checker;
+
+/// How many seeds are tried when nobody says.
+const SEEDS: u64 = 1_000;
+/// Nothing is started, stopped, launched or terminated for so long once a cluster is at rest, in seconds.
+const REST: u64 = 1_800;
+/// When a cluster has to be at rest, in seconds after the faults. Scale-in, back-off and breakers take their time.
+const REST_LATEST: u64 = 6 * 3_600;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::ZERO + Duration::from_secs(seconds)
+}
+
+/// What the observer keeps of a run.
+#[derive(Default)]
+struct Seen {
+    /// When the control plane last asked for something to be done.
+    last_effect: Timestamp,
+    /// What the data plane said last of the tasks that it has.
+    live_tasks: BTreeSet<TaskId>,
+}
+
+struct Run {
+    simulation: Simulation,
+    spec: ClusterSpec,
+    seen: Arc<Mutex<Seen>>,
+    /// Services that were ever given a revision which fails only once it counts as healthy.
+    spoiled: BTreeSet<Arc<str>>,
+}
+
+impl Run {
+    fn new(file: &str) -> Run {
+        let spec = ClusterFile::parse(file, "chaos.toml", &Catalog::embedded());
+        let spec = spec.unwrap_or_else(|errors| panic!("{errors}"));
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let noted = seen.clone();
+        let mut checker = Checker::default();
+        let observer = Observer::new(move |plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]| {
+            let checked = catch_unwind(AssertUnwindSafe(|| checker.check(plane, now, event, actions)));
+            if let Err(panic) = checked {
+                panic!(
+                    "{}
+at {now} after {event:?}
+which was answered with {actions:?}
+{}",
+                    message_of(&*panic),
+                    shown(plane.state())
+                );
+            }
+            let mut noted = noted.lock().expect("nobody panics while holding it");
+            if let Event::Usage { samples } = event {
+                noted.live_tasks = samples.iter().map(|sample| sample.task).collect();
+            }
+            let is_effect = |action: &Action| {
+                matches!(
+                    action,
+                    Action::StartTask(_)
+                        | Action::StopTask { .. }
+                        | Action::LaunchInstance { .. }
+                        | Action::TerminateInstance { .. }
+                )
+            };
+            if actions.iter().any(is_effect) {
+                noted.last_effect = now;
+            }
+        });
+        let simulation = Simulation::observed(&spec, SimulationOptions::default(), Some(observer));
+        let simulation = simulation.unwrap_or_else(|error| panic!("{error}"));
+        Run { simulation, spec, seen, spoiled: BTreeSet::new() }
+    }
+
+    /// Asks for something; being refused is an answer too.
+    fn ask(&mut self, request: Request) {
+        let _ = self.simulation.request(request);
+    }
+
+    fn definition(&self, family: &str) -> TaskDefinition {
+        let found = self.spec.task_definitions.iter().find(|definition| definition.family == family);
+        found.expect("each service has a family of its name").clone()
+    }
+
+    /// Registers a revision and moves the service to it.
+    fn deploy(&mut self, name: &Arc<str>, crash: Option<Crash>) {
+        let mut definition = self.definition(name);
+        if let Work::Modelled(work) = &mut definition.work {
+            Arc::make_mut(work).crash = crash;
+        }
+        self.ask(Request::RegisterTaskDefinition(Box::new(definition)));
+        let latest = TaskDefinitionRef { family: name.to_string(), revision: None };
+        self.update(UpdateService { service: name.clone(), task_definition: Some(latest), ..UpdateService::default() });
+    }
+
+    fn update(&mut self, update: UpdateService) {
+        self.ask(Request::UpdateService(Box::new(update)));
+    }
+
+    fn instance(&self, which: u64) -> Option<ContainerInstanceId> {
+        let all: Vec<_> = self.simulation.state().live_instances().map(|instance| instance.id).collect();
+        nth(&all, which)
+    }
+
+    fn take(&mut self, service: u64, deed: Deed) {
+        let name: Arc<str> = format!("s{service}").into();
+        let update = UpdateService { service: name.clone(), ..UpdateService::default() };
+        match deed {
+            Deed::Scale { count } => self.update(UpdateService { desired_count: Some(count), ..update }),
+            Deed::DeployGood => self.deploy(&name, None),
+            Deed::DeployBad { after_seconds } => {
+                // A task counts as healthy after 40 s.
+                if after_seconds > 30 {
+                    self.spoiled.insert(name.clone());
+                }
+                let after = Distribution::Constant(after_seconds * 1_000_000_000);
+                self.deploy(&name, Some(Crash { probability_ppm: 1_000_000, after, exit_code: 1 }));
+            }
+            Deed::ForceDeployment => self.update(UpdateService { new_deployment: NewDeployment::Forced, ..update }),
+            Deed::SetBounds { minimum, maximum } => {
+                let Some(found) = self.simulation.state().services.get(&name) else { return };
+                let configuration = DeploymentConfiguration {
+                    minimum_healthy_percent: minimum,
+                    maximum_percent: maximum,
+                    ..found.spec.deployment_configuration.clone()
+                };
+                self.update(UpdateService { deployment_configuration: Some(configuration), ..update });
+            }
+            Deed::StopTask { which } => {
+                let state = self.simulation.state();
+                let live = state.tasks.values().filter(|record| record.task.last_status != TaskStatus::Stopped);
+                let live: Vec<TaskId> = live.map(|record| record.task.id).collect();
+                if let Some(task) = nth(&live, which) {
+                    self.ask(Request::StopTask { task, reason: None });
+                }
+            }
+            Deed::Replace => {
+                self.ask(Request::DeleteService { service: name.clone(), deletion: Deletion::Forced });
+                let spec = self.spec.services.iter().find(|spec| spec.name == name).cloned();
+                // It is refused while tasks of the one before are there: then it stays deleted.
+                self.ask(Request::CreateService(Box::new(spec.expect("it is in the file"))));
+            }
+            Deed::RunBatch { count } => {
+                let task_definition = TaskDefinitionRef { family: "batch".to_owned(), revision: None };
+                let launch_target = LaunchTarget::LaunchType(LaunchType::Fargate);
+                let spec = RunTaskSpec { task_definition, count, launch_target, ..RunTaskSpec::default() };
+                self.ask(Request::RunTask(Box::new(spec)));
+            }
+            Deed::Drain { which } => {
+                if let Some(instance) = self.instance(which) {
+                    let (instances, status) = (vec![instance], ContainerInstanceStatus::Draining);
+                    self.ask(Request::UpdateContainerInstancesState { instances, status });
+                }
+            }
+            Deed::Terminate { which } => {
+                if let Some(instance) = self.instance(which) {
+                    self.ask(Request::TerminateInstance(instance));
+                }
+            }
+            Deed::ResizeGroup { size } => self.ask(Request::UpdateAutoScalingGroup(Box::new(UpdateAutoScalingGroup {
+                capacity_provider: "asg".into(),
+                desired_capacity: Some(size),
+                ..UpdateAutoScalingGroup::default()
+            }))),
+        }
+    }
+
+    /// Ends all faults, and does what an operator would: instances take tasks again, and a service whose revision nothing saves gets one
+    /// that works.
+    fn heal(&mut self) {
+        self.simulation.heal();
+        let instances: Vec<_> = self.simulation.state().container_instances.keys().copied().collect();
+        for instance in instances {
+            let (instances, status) = (vec![instance], ContainerInstanceStatus::Active);
+            self.ask(Request::UpdateContainerInstancesState { instances, status });
+        }
+        let is_lost = |service: &Service| {
+            let primary = &service.deployments[0];
+            let is_bad = matches!(&primary.task_definition.work, Work::Modelled(work)
+                if work.crash.as_ref().is_some_and(|crash| crash.probability_ppm == 1_000_000));
+            let has_breaker = service.spec.deployment_configuration.circuit_breaker.is_some();
+            let in_progress = primary.rollout_state == RolloutState::InProgress;
+            self.spoiled.contains(&service.spec.name) || is_bad && !(has_breaker && in_progress)
+        };
+        let services = self.simulation.state().services.values();
+        let active = services.filter(|service| service.status == ServiceStatus::Active);
+        let lost: Vec<Arc<str>> =
+            active.filter(|service| is_lost(service)).map(|service| service.spec.name.clone()).collect();
+        for name in lost {
+            self.deploy(&name, None);
+        }
+    }
+
+    /// Runs until nothing is asked of the data plane for a while.
+    fn come_to_rest(&mut self) {
+        let latest = CHAOS_SECONDS + REST_LATEST;
+        let mut now = CHAOS_SECONDS;
+        while now < latest {
+            now += 300;
+            self.simulation.run_until(at(now), u64::MAX);
+            let rests_since = self.seen.lock().expect("the run did not panic").last_effect.max(at(CHAOS_SECONDS));
+            if at(now).since(rests_since) >= Duration::from_secs(REST) {
+                return;
+            }
+        }
+        panic!("the cluster is not at rest six hours after the last fault\n{}", shown(self.simulation.state()));
+    }
+}
+
+fn nth<T: Copy>(all: &[T], which: u64) -> Option<T> {
+    let index = which.checked_rem(all.len() as u64)?;
+    all.get(usize::try_from(index).ok()?).copied()
+}
+
+/// Why a service does not have what it wants, if it has not and does not say why not.
+fn trouble_of(state: &ClusterState, service: &Service) -> Option<&'static str> {
+    if service.status != ServiceStatus::Active {
+        return (service.status != ServiceStatus::Inactive).then_some("it never ends");
+    }
+    let has_all = service.deployments.len() == 1
+        && service.healthy_count() == service.spec.desired_count
+        && service.pending_count() == 0;
+    let waits_for_capacity = service
+        .deployments
+        .iter()
+        .flat_map(|deployment| &deployment.starting)
+        .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
+    let has_failed = service.deployments[0].rollout_state == RolloutState::Failed;
+    let since_steady =
+        service.events.iter().rev().take_while(|event| !event.message.contains("has reached a steady state"));
+    let complains = since_steady.into_iter().any(|event| event.message.contains("was unable to"));
+    let is_explained = has_all || waits_for_capacity || has_failed || complains;
+    (!is_explained).then_some("it is stuck without a reason")
+}
+
+fn shown(state: &ClusterState) -> String {
+    let mut lines = String::new();
+    for service in state.services.values() {
+        lines += &format!(
+            "service {} {:?} desired {} running {} pending {} healthy {}\n",
+            service.spec.name,
+            service.status,
+            service.spec.desired_count,
+            service.running_count(),
+            service.pending_count(),
+            service.healthy_count(),
+        );
+        for deployment in &service.deployments {
+            lines += &format!(
+                "  {} {:?} {:?} {}\n",
+                deployment.task_definition,
+                deployment.status,
+                deployment.rollout_state,
+                deployment.rollout_state_reason
+            );
+        }
+        for event in service.events.iter().rev().take(12) {
+            lines += &format!("  {} {}\n", event.at, event.message);
+        }
+    }
+    for (name, provider) in &state.capacity_providers {
+        lines += &format!(
+            "provider {name} desired {} instances {:?} waiting {:?}\n",
+            provider.desired_capacity, provider.instances, provider.provisioning
+        );
+    }
+    for instance in state.container_instances.values() {
+        lines += &format!(
+            "instance {} {} {} in {} tasks {}\n",
+            instance.id,
+            instance.lifecycle.as_str(),
+            instance.status.as_str(),
+            instance.launch.availability_zone,
+            instance.running_tasks_count
+        );
+    }
+    for record in state.tasks.values() {
+        let task = &record.task;
+        lines += &format!(
+            "task {} {} {} desired {} on {:?} {:?}\n",
+            task.id,
+            task.task_definition,
+            task.last_status,
+            task.desired_status.as_str(),
+            task.container_instance,
+            task.stopped_reason
+        );
+    }
+    lines
+}
+
+/// Runs one seed to its rest, or panics.
+fn survive(drawn: &Drawn) {
+    let mut run = Run::new(&drawn.file);
+    let mut deeds: Vec<_> = drawn.deeds.clone();
+    deeds.sort_by_key(|(second, ..)| *second);
+    for (second, service, deed) in deeds {
+        run.simulation.run_until(at(second), u64::MAX);
+        run.take(service, deed);
+    }
+    run.simulation.run_until(at(CHAOS_SECONDS), u64::MAX);
+    run.heal();
+    run.come_to_rest();
+    let state = run.simulation.state();
+    for service in state.services.values() {
+        if let Some(trouble) = trouble_of(state, service) {
+            panic!("service {}: {trouble}\n{}", service.spec.name, shown(state));
+        }
+    }
+    // Both sides know the same tasks: nothing runs that nobody knows of, and nothing is known that does not run.
+    let known = state.tasks.values().map(|record| &record.task);
+    let known: BTreeSet<TaskId> = known
+        .filter(|task| !matches!(task.last_status, TaskStatus::Provisioning | TaskStatus::Stopped))
+        .map(|task| task.id)
+        .collect();
+    let live = &run.seen.lock().expect("the run did not panic").live_tasks;
+    assert!(
+        *live == known,
+        "the data plane has tasks {live:?}, the control plane knows of {known:?}\n{}",
+        shown(state)
+    );
+}
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// Tries the seeds that a counter gives out while `goes_on`; what failed, by seed.
+fn try_seeds(next: &AtomicU64, goes_on: impl Fn(u64) -> bool) -> BTreeMap<u64, String> {
+    let mut failures = BTreeMap::new();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if !goes_on(seed) || failures.len() >= 3 {
+            return failures;
+        }
+        let drawn = draw(seed);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| survive(&drawn))) {
+            let message = message_of(&*panic);
+            failures.insert(seed, format!("{message}\n--- deeds\n{:?}\n--- cluster file\n{}", drawn.deeds, drawn.file));
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long to go on is a matter of real time")]
+fn real_time() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is {value:?}, which is no number")))
+}
+
+/// Claim: whatever happens to a cluster, what must hold does at every event; and when nothing goes wrong any more it comes to what it
+/// should be, or says why not, and then to rest. Method: above.
+#[test]
+fn clusters_survive_chaos() {
+    let (only, seconds) = (number("LONGSHORE_CHAOS_SEED"), number("LONGSHORE_CHAOS_SECONDS"));
+    let start = real_time();
+    let first = only.unwrap_or(0);
+    let goes_on = |seed: u64| match (only, seconds) {
+        (Some(only), _) => seed == only,
+        (None, Some(seconds)) => start.elapsed() < Duration::from_secs(seconds),
+        (None, None) => seed < SEEDS,
+    };
+    let next = AtomicU64::new(first);
+    let failures = std::thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(|| try_seeds(&next, goes_on)));
+        let mut failures = BTreeMap::new();
+        for thread in threads {
+            failures.extend(thread.join().expect("panics of a seed are caught"));
+        }
+        failures
+    });
+    let tried = next.load(Ordering::Relaxed) - first;
+    println!("{tried} seeds in {:?}", start.elapsed());
+    if let Some((seed, failure)) = failures.first_key_value() {
+        panic!(
+            "seeds {:?} of {tried} failed. Again: LONGSHORE_CHAOS_SEED={seed} cargo test --test it chaos\n{failure}",
+            failures.keys().collect::<Vec<_>>()
+        );
+    }
+}
