@@ -17,6 +17,7 @@ mod harness;
 mod journal;
 mod metering;
 mod plane;
+mod reads;
 mod replay_command;
 mod report;
 mod run_task;
