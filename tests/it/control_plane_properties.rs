@@ -708,7 +708,7 @@ fn run_as_explained(world: &mut World, spec: RunTaskSpec) {
 /// Asks about everything that is there; no question may be without an answer.
 fn explain_everything(world: &World) {
     let state = world.plane.state();
-    let tasks = state.tasks.keys().map(|task| Question::Task(task));
+    let tasks = state.tasks.keys().map(Question::Task);
     let services = state.services.keys().map(|name| Question::Service(name.clone()));
     for question in tasks.chain(services).chain([Question::Waiting]) {
         world.plane.explain(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
