@@ -43,6 +43,7 @@ fn read_run_task<'a>(at: Table<'a>, context: &Context<'_>) -> Asked<'a, Schedule
             placement_constraints: read_placement_constraints(&at),
             tags: read_tags(&at),
             propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
+            ..RunTaskSpec::default()
         },
     });
     Asked { read: Read { item, at, soundness }, strategy: launch.items }

@@ -53,7 +53,6 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
     let architecture = platform.and_then(|platform| platform.word("cpu_architecture", &ARCHITECTURES));
     let task_definition = TaskDefinition {
         family: family.to_owned(),
-        revision: 0,
         cpu: read_cpu(at, &requires_compatibilities),
         memory: read_memory(at),
         network_mode,
@@ -62,10 +61,10 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
         placement_constraints: read_definition_constraints(at),
         ephemeral_storage_gib: storage.and_then(|storage| storage.need("size_in_gib")?.u32(21..=200)),
         volumes: read_volumes(&volumes, context),
-        containers: Vec::new(),
         tags: read_tags(at),
         work: read_work(at, context),
         requires_compatibilities,
+        ..TaskDefinition::default()
     };
     let (containers, tables) = read_containers(at, &task_definition, context);
     let task_definition = TaskDefinition { containers, ..task_definition };

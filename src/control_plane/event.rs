@@ -14,6 +14,7 @@ use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::deployment_hook::{ContinueAction, HookAnswer};
+use crate::model::document::Document;
 use crate::model::ids::{ContainerInstanceId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
@@ -494,7 +495,10 @@ pub struct UpdateService {
     pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
-    /// `forceNewDeployment`.
+    /// All of what else the caller says of the service, in place of what was said before. *Ours.*
+    #[serde(skip_serializing_if = "is_default")]
+    pub document: Option<Document>,
+    /// `forceNewDeployment`, or that the document calls for one.
     pub new_deployment: NewDeployment,
 }
 
@@ -541,6 +545,9 @@ pub enum NewDeployment {
     /// Only when the change calls for one.
     #[default]
     WhenChanged,
+    /// The document changes in a member that ECS starts a deployment for, as `networkConfiguration`. Who knows its members says so.
+    /// **Source:** ecs-semantics §5.5.
+    DocumentChanged,
     /// `forceNewDeployment`.
     Forced,
 }

@@ -281,6 +281,7 @@ impl ControlPlane {
             service: None,
             deployment: None,
             tags: Arc::new(tags),
+            document: spec.document.clone(),
             placement: Arc::new(placement),
             replaces: None,
         };

@@ -68,7 +68,7 @@ impl ControlPlane {
         Ok(Response::Service { deployment: id })
     }
 
-    /// A changed task definition and force start a deployment; nothing else that can be changed does.
+    /// A changed task definition, a document that calls for it and force start a deployment; nothing else that can be changed does.
     /// **Source:** ecs-semantics §5.5.
     pub(super) fn update_service(&mut self, update: UpdateService) -> Answer {
         let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
@@ -91,7 +91,7 @@ impl ControlPlane {
         });
         let next = match (changed, update.new_deployment) {
             (Some(registered), _) => Some(registered),
-            (None, NewDeployment::Forced) => {
+            (None, NewDeployment::Forced | NewDeployment::DocumentChanged) => {
                 let revision = Some(current.revision);
                 Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
             }
@@ -139,6 +139,9 @@ impl ControlPlane {
         }
         if let Some(monitoring) = update.monitoring {
             spec.monitoring = monitoring;
+        }
+        if let Some(document) = update.document {
+            spec.document = document;
         }
         before
     }

@@ -36,6 +36,11 @@ impl Service {
                 PropagateTags::TaskDefinition => definition.tags.clone(),
                 PropagateTags::Service => self.spec.tags.clone(),
             }),
+            // What is said of the service without a deployment is said of its primary one.
+            document: match deployment_index {
+                0 => self.spec.document.clone(),
+                _ => launching.revision.document.clone(),
+            },
             placement: Arc::new(self.spec.placement_rules(&definition)),
             replaces: None,
             registered: Registered { definition, reservation: launching.reservation.clone() },

@@ -44,6 +44,7 @@ impl ControlPlane {
             replaces: None,
             deployment: None,
             tags: standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition),
+            document: spec.document.clone(),
             placement: Arc::new(PlacementRules::of(&registered.definition, &[], &[])),
             registered,
         };

@@ -14,6 +14,7 @@ pub mod cpu_credits;
 pub mod deployment;
 pub mod deployment_hook;
 pub mod distribution;
+pub mod document;
 pub mod fault;
 pub mod health_command;
 pub mod ids;

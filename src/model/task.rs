@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::document::Document;
 use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use super::task_definition::{LaunchType, Reservation, TaskDefinition};
 use super::units::{Timestamp, VcpuNanos};
@@ -272,6 +273,8 @@ pub struct Task {
     pub containers: Vec<Container>,
     /// Its tags.
     pub tags: Arc<BTreeMap<String, String>>,
+    /// What else was said by who asked for it: RunTask's or StartTask's, or its service's at its start. *Ours.*
+    pub document: Document,
     /// What it has used, as last reported.
     pub usage: TaskUsage,
     /// Until when it is protected from scale-in. **Source:** ecs-semantics §2.6.

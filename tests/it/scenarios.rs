@@ -1120,6 +1120,7 @@ mod container_health;
 mod containers;
 mod cpu_credits;
 mod deployments;
+mod documents;
 mod event_shapes;
 mod events;
 mod explain;
