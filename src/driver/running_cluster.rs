@@ -44,6 +44,9 @@ pub struct HostOptions {
     pub end: End,
     /// When its images are built and compiled.
     pub images: ImagePull,
+    /// An engine with images that the cluster shares with others; `None` is one of its own. What of the data plane's settings concerns
+    /// images is then the store's.
+    pub image_store: Option<ImageStore>,
     /// Lifecycle hooks of deployments that are callbacks.
     pub hooks: HookCallbacks,
     /// Is told everything from the very start, as by [`RunningCluster::watch`].
@@ -182,7 +185,10 @@ impl RunningCluster {
             id_form: IdForm { seed: settings.seed },
             ..options.data_plane
         };
-        let images = ImageStore::open(&data_plane_options)?;
+        let images = match options.image_store {
+            Some(store) => store,
+            None => ImageStore::open(&data_plane_options)?,
+        };
         if options.images == ImagePull::BeforeStart {
             prepare_images(&images, &spec);
         }

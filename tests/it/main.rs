@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
+mod api;
 mod apply;
 mod chaos;
 mod cluster_file;

@@ -1,0 +1,125 @@
+//! What a region of the account has beside its clusters' states: the names of its clusters, task definitions, capacity providers, groups,
+//! settings. A table each, and each row a document that is stored as a whole.
+//!
+//! Clusters know nothing of each other, and their control planes nothing of a region; what they share is here. Every change of a row is
+//! also a [`Change`]: who keeps a registry on disk writes these, and puts them in again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub mod clusters;
+
+use self::clusters::ClusterRow;
+
+/// A change of a row: its new form, or none where it is gone.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The table.
+    pub table: Arc<str>,
+    /// The row.
+    pub key: Arc<str>,
+    /// What it is from here on.
+    pub row: Option<Value>,
+}
+
+/// The rows of one kind, in the order of their keys.
+#[derive(Debug)]
+pub struct Table<T> {
+    name: &'static str,
+    rows: BTreeMap<Arc<str>, T>,
+    changes: Vec<Change>,
+}
+
+impl<T: Serialize + DeserializeOwned> Table<T> {
+    fn new(name: &'static str) -> Table<T> {
+        Table { name, rows: BTreeMap::new(), changes: Vec::new() }
+    }
+
+    /// A row.
+    pub fn get(&self, key: &str) -> Option<&T> {
+        self.rows.get(key)
+    }
+
+    /// All rows, in the order of their keys.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Arc<str>, &T)> {
+        self.rows.iter()
+    }
+
+    /// Puts a row there, whatever was there before.
+    ///
+    /// # Panics
+    /// When the row can't be written as JSON: rows are plain data.
+    pub fn put(&mut self, key: &str, row: T) {
+        let written = serde_json::to_value(&row).expect("rows are plain data");
+        self.changes.push(Change { table: self.name.into(), key: key.into(), row: Some(written) });
+        self.rows.insert(key.into(), row);
+    }
+
+    /// Changes a row, if it is there.
+    ///
+    /// # Panics
+    /// When the row can't be written as JSON: rows are plain data.
+    pub fn update<R>(&mut self, key: &str, update: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let row = self.rows.get_mut(key)?;
+        let result = update(row);
+        let written = serde_json::to_value(&*row).expect("rows are plain data");
+        self.changes.push(Change { table: self.name.into(), key: key.into(), row: Some(written) });
+        Some(result)
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, key: &str) -> Option<T> {
+        let removed = self.rows.remove(key)?;
+        self.changes.push(Change { table: self.name.into(), key: key.into(), row: None });
+        Some(removed)
+    }
+
+    fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
+        match &change.row {
+            Some(row) => {
+                self.rows.insert(change.key.clone(), serde_json::from_value(row.clone())?);
+            }
+            None => {
+                self.rows.remove(&change.key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a region.
+#[derive(Debug)]
+pub struct Registry {
+    /// Clusters by name, those that were deleted lately included.
+    pub clusters: Table<ClusterRow>,
+}
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry { clusters: Table::new("clusters") }
+    }
+}
+
+impl Registry {
+    /// What was changed since this was last asked, in no order between tables.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let Registry { clusters } = self;
+        std::mem::take(&mut clusters.changes)
+    }
+
+    /// Puts in what was kept of a change, without keeping it again.
+    ///
+    /// # Errors
+    /// When the row has not the form that its table has.
+    pub fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
+        match &*change.table {
+            "clusters" => self.clusters.restore(change),
+            _ => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),
+        }
+    }
+}

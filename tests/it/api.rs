@@ -1,0 +1,41 @@
+//! The ECS API without a socket: operations as JSON in, answers and exceptions out.
+
+mod clusters;
+
+use longshore::api::error::ApiError;
+use longshore::api::shape::Service;
+use longshore::api::{Api, ApiOptions};
+use longshore::data_plane::DataPlaneOptions;
+use serde_json::Value;
+
+/// An account of its own.
+struct Account {
+    api: Api,
+}
+
+impl Account {
+    fn new() -> Account {
+        let options = DataPlaneOptions { pooled_instances: 64, worker_threads: Some(1), ..DataPlaneOptions::default() };
+        Account { api: Api::new(ApiOptions::new(options).expect("the engine starts")) }
+    }
+
+    /// Calls an operation of ECS.
+    fn ecs(&self, operation: &str, input: Value) -> Result<Value, ApiError> {
+        self.api.call(Service::Ecs, operation, "us-east-1", input)
+    }
+
+    /// Calls one that has to be granted.
+    #[track_caller]
+    fn granted(&self, operation: &str, input: Value) -> Value {
+        self.ecs(operation, input).unwrap_or_else(|error| panic!("{operation}: {error:?}"))
+    }
+
+    /// Calls one that has to be refused: the exception and its message.
+    #[track_caller]
+    fn refused(&self, operation: &str, input: Value) -> (&'static str, String) {
+        match self.ecs(operation, input) {
+            Ok(answer) => panic!("{operation} is granted: {answer}"),
+            Err(error) => (error.exception, error.message),
+        }
+    }
+}
