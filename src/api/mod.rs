@@ -15,6 +15,7 @@ pub mod accept;
 pub mod answer;
 mod clusters;
 pub mod error;
+mod launch;
 pub mod members;
 pub mod names;
 mod operations;
@@ -23,6 +24,10 @@ pub mod protocol;
 pub mod region;
 pub mod registry;
 pub mod shape;
+mod task_answer;
+mod task_definition_document;
+mod task_definitions;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,9 +41,14 @@ use self::members::Members;
 use self::operations::Handler;
 use self::region::Region;
 use self::shape::{Service, ServiceModel};
+use crate::catalog::Catalog;
+use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
+
+/// Who everybody is. *Ours:* one process has one owner.
+pub(crate) const PRINCIPAL_ARN: &str = "arn:aws:iam::123456789012:user/longshore";
 
 /// Regions that one server has at most. *Ours:* bounds what requests with made-up regions can take.
 const REGIONS_MAX: usize = 64;
@@ -73,6 +83,8 @@ pub struct Api {
     options: Arc<ApiOptions>,
     models: BTreeMap<Service, ServiceModel>,
     patterns: Patterns,
+    clock: Clock,
+    catalog: Arc<Catalog>,
     regions: Mutex<BTreeMap<Arc<str>, Arc<Region>>>,
 }
 
@@ -93,6 +105,8 @@ impl Api {
             options: Arc::new(options),
             models: models.into(),
             patterns: Patterns::default(),
+            clock: Clock::start_now(),
+            catalog: Catalog::embedded(),
             regions: Mutex::default(),
         }
     }
@@ -117,7 +131,8 @@ impl Api {
             return Err(ApiError::client(format!("'{name}' is not a region that is served")));
         }
         let name: Arc<str> = name.into();
-        let region = Arc::new(Region::new(name.clone(), self.options.clone()));
+        let region = Region::new(name.clone(), self.options.clone(), self.clock.clone(), self.catalog.clone());
+        let region = Arc::new(region);
         regions.insert(name, region.clone());
         Ok(region)
     }
