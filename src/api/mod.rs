@@ -14,6 +14,7 @@
 pub mod accept;
 pub mod answer;
 mod clusters;
+mod deployment_configuration;
 pub mod error;
 mod launch;
 pub mod members;
@@ -23,6 +24,9 @@ mod page;
 pub mod protocol;
 pub mod region;
 pub mod registry;
+mod service_answer;
+mod service_deployments;
+mod services;
 pub mod shape;
 mod task_answer;
 mod task_definition_document;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::error::ApiError;
-use super::{clusters, task_definitions, tasks};
+use super::{clusters, service_deployments, services, task_definitions, tasks};
 
 /// What answers an operation.
 pub(super) type Handler = for<'a> fn(&Call<'a>) -> Result<Value, ApiError>;
@@ -32,6 +32,17 @@ pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
         "DescribeTasks" => tasks::describe,
         "ListTasks" => tasks::list,
         "ExecuteCommand" => tasks::execute_command,
+        "CreateService" => services::create,
+        "UpdateService" => services::update,
+        "DeleteService" => services::delete,
+        "DescribeServices" => services::describe,
+        "ListServices" => services::list,
+        "ListServicesByNamespace" => services::list_by_namespace,
+        "DescribeServiceDeployments" => service_deployments::describe,
+        "ListServiceDeployments" => service_deployments::list,
+        "StopServiceDeployment" => service_deployments::stop,
+        "ContinueServiceDeployment" => service_deployments::continue_at,
+        "DescribeServiceRevisions" => service_deployments::describe_revisions,
         _ => return None,
     })
 }
