@@ -16,6 +16,7 @@ mod adopt;
 pub mod answer;
 mod clusters;
 pub mod error;
+mod launch;
 pub mod members;
 pub mod names;
 mod operations;
@@ -25,6 +26,10 @@ pub mod region;
 pub mod registry;
 pub mod server;
 pub mod shape;
+mod task_answer;
+mod task_definition_document;
+mod task_definitions;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,10 +43,15 @@ use self::members::Members;
 use self::operations::Handler;
 use self::region::{LiveCluster, Region};
 use self::shape::{Service, ServiceModel};
+use crate::catalog::Catalog;
+use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::driver::snapshot::Snapshot;
 use crate::model::settings::Settings;
 use crate::model::units::{Duration, Timestamp};
+
+/// Who everybody is. *Ours:* one process has one owner.
+pub(crate) const PRINCIPAL_ARN: &str = "arn:aws:iam::123456789012:user/longshore";
 
 /// Regions that one server has at most. *Ours:* bounds what requests with made-up regions can take.
 const REGIONS_MAX: usize = 64;
@@ -78,6 +88,8 @@ pub struct Api {
     options: Arc<ApiOptions>,
     models: BTreeMap<Service, ServiceModel>,
     patterns: Patterns,
+    clock: Clock,
+    catalog: Arc<Catalog>,
     regions: Mutex<BTreeMap<Arc<str>, Arc<Region>>>,
 }
 
@@ -98,6 +110,8 @@ impl Api {
             options: Arc::new(options),
             models: models.into(),
             patterns: Patterns::default(),
+            clock: Clock::start_now(),
+            catalog: Catalog::embedded(),
             regions: Mutex::default(),
         }
     }
@@ -122,7 +136,8 @@ impl Api {
             return Err(ApiError::client(format!("'{name}' is not a region that is served")));
         }
         let name: Arc<str> = name.into();
-        let region = Arc::new(Region::new(name.clone(), self.options.clone()));
+        let region = Region::new(name.clone(), self.options.clone(), self.clock.clone(), self.catalog.clone());
+        let region = Arc::new(region);
         regions.insert(name, region.clone());
         Ok(region)
     }

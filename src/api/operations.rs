@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use super::Call;
-use super::clusters;
 use super::error::ApiError;
+use super::{clusters, task_definitions, tasks};
 
 /// What answers an operation.
 pub(super) type Handler = for<'a> fn(&Call<'a>) -> Result<Value, ApiError>;
@@ -20,6 +20,18 @@ pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
         "UpdateCluster" => clusters::update,
         "UpdateClusterSettings" => clusters::update_settings,
         "DeleteCluster" => clusters::delete,
+        "RegisterTaskDefinition" => task_definitions::register,
+        "DescribeTaskDefinition" => task_definitions::describe,
+        "DeregisterTaskDefinition" => task_definitions::deregister,
+        "DeleteTaskDefinitions" => task_definitions::delete,
+        "ListTaskDefinitions" => task_definitions::list,
+        "ListTaskDefinitionFamilies" => task_definitions::list_families,
+        "RunTask" => tasks::run,
+        "StartTask" => tasks::start,
+        "StopTask" => tasks::stop,
+        "DescribeTasks" => tasks::describe,
+        "ListTasks" => tasks::list,
+        "ExecuteCommand" => tasks::execute_command,
         _ => return None,
     })
 }

@@ -5,6 +5,7 @@
 //! also a [`Change`]: who keeps a registry on disk writes these, and puts them in again.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod clusters;
+pub mod task_definitions;
 
 use self::clusters::ClusterRow;
+use self::task_definitions::{FamilyRow, TaskDefinitionRow};
 
 /// A change of a row: its new form, or none where it is gone.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -48,6 +51,15 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// All rows, in the order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Arc<str>, &T)> {
         self.rows.iter()
+    }
+
+    /// The rows from one key to another, both included.
+    pub fn range<'a>(
+        &'a self,
+        first: &str,
+        last: &str,
+    ) -> impl DoubleEndedIterator<Item = (&'a Arc<str>, &'a T)> + use<'a, T> {
+        self.rows.range::<str, _>((Bound::Included(first), Bound::Included(last)))
     }
 
     /// Puts a row there, whatever was there before.
@@ -97,19 +109,30 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
 pub struct Registry {
     /// Clusters by name, those that were deleted lately included.
     pub clusters: Table<ClusterRow>,
+    /// Families of task definitions by name.
+    pub families: Table<FamilyRow>,
+    /// Revisions of task definitions, by family and number.
+    pub task_definitions: Table<TaskDefinitionRow>,
 }
 
 impl Default for Registry {
     fn default() -> Registry {
-        Registry { clusters: Table::new("clusters") }
+        Registry {
+            clusters: Table::new("clusters"),
+            families: Table::new("families"),
+            task_definitions: Table::new("task_definitions"),
+        }
     }
 }
 
 impl Registry {
     /// What was changed since this was last asked, in no order between tables.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let Registry { clusters } = self;
-        std::mem::take(&mut clusters.changes)
+        let Registry { clusters, families, task_definitions } = self;
+        let mut all = std::mem::take(&mut clusters.changes);
+        all.append(&mut families.changes);
+        all.append(&mut task_definitions.changes);
+        all
     }
 
     /// Puts in what was kept of a change, without keeping it again.
@@ -119,6 +142,8 @@ impl Registry {
     pub fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
         match &*change.table {
             "clusters" => self.clusters.restore(change),
+            "families" => self.families.restore(change),
+            "task_definitions" => self.task_definitions.restore(change),
             _ => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),
         }
     }

@@ -200,6 +200,16 @@ pub struct ContainerStateChange {
 pub enum Request {
     /// RegisterTaskDefinition. Its revision is assigned.
     RegisterTaskDefinition(Box<TaskDefinition>),
+    /// Makes a task definition known under the revision that it has: several clusters share the definitions of a region. Known already,
+    /// it stays. *Ours.*
+    PutTaskDefinition(Box<TaskDefinition>),
+    /// DeregisterTaskDefinition: INACTIVE from here on. **Source:** ecs-semantics §1.4.
+    DeregisterTaskDefinition {
+        /// Its family.
+        family: String,
+        /// Its revision.
+        revision: u32,
+    },
     /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
     CreateCapacityProvider(Box<CapacityProvider>),
     /// UpdateCapacityProvider with its Auto Scaling group: the whole of it as it is to be.

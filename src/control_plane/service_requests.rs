@@ -10,11 +10,10 @@ use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
 use super::requests::Answer;
 use super::services::ServiceController;
-use super::state::{Service, ServiceStatus, Steadiness};
+use super::state::{Registered, Service, ServiceStatus, Steadiness};
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::BreakerThreshold;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
-use crate::model::task_definition::TaskDefinitionRef;
 
 impl ControlPlane {
     /// **Source:** ecs-semantics §5.5.
@@ -92,8 +91,9 @@ impl ControlPlane {
         let next = match (changed, update.new_deployment) {
             (Some(registered), _) => Some(registered),
             (None, NewDeployment::Forced | NewDeployment::DocumentChanged) => {
-                let revision = Some(current.revision);
-                Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
+                // What it runs may have become INACTIVE since. Ours: it was not asked to go anywhere else.
+                let reservation = service.primary().reservation.clone();
+                Some(Registered { definition: current, reservation })
             }
             (None, NewDeployment::WhenChanged) => None,
         };

@@ -1,6 +1,10 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
 mod clusters;
+mod task_definitions;
+mod tasks;
+
+use std::time::Duration;
 
 use longshore::api::error::ApiError;
 use longshore::api::shape::Service;
@@ -38,4 +42,27 @@ impl Account {
             Err(error) => (error.exception, error.message),
         }
     }
+
+    /// Asks again until it is so.
+    #[track_caller]
+    fn until(&self, operation: &str, input: Value, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut answer = Value::Null;
+        for _ in 0..PATIENCE_TRIES {
+            answer = self.granted(operation, input.clone());
+            if is_so(&answer) {
+                return answer;
+            }
+            std::thread::sleep(PATIENCE / PATIENCE_TRIES);
+        }
+        panic!("{operation} still answers {answer}");
+    }
+}
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_TRIES: u32 = 1_200;
+
+/// The path of a workload.
+fn workload(name: &str) -> String {
+    format!("{}/workloads/{name}", env!("CARGO_MANIFEST_DIR"))
 }

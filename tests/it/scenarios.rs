@@ -1132,6 +1132,7 @@ mod reservations;
 mod rule_tables;
 mod scaling;
 mod service_event_texts;
+mod task_definitions;
 mod task_lifecycle;
 mod task_protection;
 mod traffic;
