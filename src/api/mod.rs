@@ -12,9 +12,13 @@
 //! **Source:** ecs-semantics §11.
 
 pub mod accept;
+mod account_settings;
 mod adopt;
 pub mod answer;
+mod attributes;
+mod capacity_providers;
 mod clusters;
+mod container_instances;
 mod deployment_configuration;
 pub mod error;
 mod launch;
@@ -33,6 +37,7 @@ pub mod shape;
 mod task_answer;
 mod task_definition_document;
 mod task_definitions;
+mod task_protection;
 mod tasks;
 
 use std::collections::BTreeMap;

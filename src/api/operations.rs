@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::Call;
 use super::error::ApiError;
-use super::{clusters, service_deployments, services, task_definitions, tasks};
+use super::{
+    account_settings, attributes, capacity_providers, clusters, container_instances, service_deployments, services,
+    task_definitions, task_protection, tasks,
+};
 
 /// What answers an operation.
 pub(super) type Handler = for<'a> fn(&Call<'a>) -> Result<Value, ApiError>;
@@ -43,6 +46,24 @@ pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
         "StopServiceDeployment" => service_deployments::stop,
         "ContinueServiceDeployment" => service_deployments::continue_at,
         "DescribeServiceRevisions" => service_deployments::describe_revisions,
+        "GetTaskProtection" => task_protection::get,
+        "UpdateTaskProtection" => task_protection::update,
+        "CreateCapacityProvider" => capacity_providers::create,
+        "UpdateCapacityProvider" => capacity_providers::update,
+        "DeleteCapacityProvider" => capacity_providers::delete,
+        "DescribeCapacityProviders" => capacity_providers::describe,
+        "PutClusterCapacityProviders" => capacity_providers::put_of_cluster,
+        "DescribeContainerInstances" => container_instances::describe,
+        "ListContainerInstances" => container_instances::list,
+        "UpdateContainerInstancesState" => container_instances::update_state,
+        "DeregisterContainerInstance" => container_instances::deregister,
+        "PutAttributes" => attributes::put,
+        "DeleteAttributes" => attributes::delete,
+        "ListAttributes" => attributes::list,
+        "PutAccountSetting" => account_settings::put,
+        "PutAccountSettingDefault" => account_settings::put_default,
+        "DeleteAccountSetting" => account_settings::delete,
+        "ListAccountSettings" => account_settings::list,
         _ => return None,
     })
 }

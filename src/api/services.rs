@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::{launch_target, placement_strategy, propagate_tags, strategy_of};
+use super::launch::{cluster_strategy, launch_target, placement_strategy, propagate_tags};
 use super::members::Members;
 use super::names::{cluster_in, is_name, last_part};
 use super::page::{SHORT_PAGES, page};
@@ -82,7 +82,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         name: name.into(),
         task_definition,
         desired_count: desired_count.unwrap_or(0),
-        launch_target: launch_target(input)?,
+        launch_target: launch_target(region, &live, input)?,
         deployment_configuration,
         placement_strategy: placement_strategy(input)?,
         placement_constraints: placement_constraints(input.structures("placementConstraints"))?,
@@ -154,7 +154,8 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             .transpose()?,
         capacity_provider_strategy: input
             .has("capacityProviderStrategy")
-            .then(|| strategy_of(input, "capacityProviderStrategy")),
+            .then(|| cluster_strategy(region, &live, input))
+            .transpose()?,
         health_check_grace_period: grace_period(input),
         propagate_tags: input.has("propagateTags").then(|| propagate_tags(input)),
         monitoring: input.structure("monitoring").map(deployment_configuration::read_monitoring).transpose()?,
