@@ -27,9 +27,9 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
 fn asked(call: &Call<'_>, request: impl Fn(Vec<InstanceAttribute>) -> Request) -> Result<Value, ApiError> {
     let live = call.region.cluster(call.input.text("cluster"))?;
     let attributes = call.input.structures("attributes").map(|attribute| {
-        let target = attribute.text("targetId").ok_or_else(|| {
-            ApiError::invalid_parameter("An attribute needs the id of its target.")
-        })?;
+        let target = attribute
+            .text("targetId")
+            .ok_or_else(|| ApiError::invalid_parameter("An attribute needs the id of its target."))?;
         let not_found = |_| ApiError::new("TargetNotFoundException", "The specified target wasn't found.");
         Ok(InstanceAttribute {
             instance: id_of(call, target).map_err(not_found)?,
@@ -74,7 +74,8 @@ pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
             })
         });
         let meant = attributes.filter(|found| {
-            name.is_none_or(|name| found.name == name) && value.is_none_or(|value| found.value.as_deref() == Some(value))
+            name.is_none_or(|name| found.name == name)
+                && value.is_none_or(|value| found.value.as_deref() == Some(value))
         });
         let items = meant.map(|found| (format!("{:020} {}", found.instance.0, found.name), found));
         page(input, LONG_PAGES, "attributes", items, |found| show(&found, context.arns.ids))

@@ -20,9 +20,7 @@ use super::{Call, clusters, missing, show_tags, tags_of};
 use crate::control_plane::event::Request;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
-use crate::model::capacity::{
-    AutoScalingGroup, CapacityProvider, FARGATE, FARGATE_SPOT, LaunchTarget, ManagedScaling,
-};
+use crate::model::capacity::{AutoScalingGroup, CapacityProvider, FARGATE, FARGATE_SPOT, LaunchTarget, ManagedScaling};
 
 /// Providers that one description names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 100;
@@ -54,11 +52,14 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::client(format!("A capacity provider with the name {name} already exists.")));
     }
     let group = group_named(provider.required_text("autoScalingGroupArn"));
-    let known = registry.groups.get(group).ok_or_else(|| {
-        ApiError::client("The Auto Scaling group that the capacity provider names was not found.")
-    })?;
+    let known = registry
+        .groups
+        .get(group)
+        .ok_or_else(|| ApiError::client("The Auto Scaling group that the capacity provider names was not found."))?;
     if registry.capacity_providers.iter().any(|(_, row)| &*row.group == group) {
-        return Err(ApiError::client("The specified Auto Scaling group ARN is already being used by another capacity provider."));
+        return Err(ApiError::client(
+            "The specified Auto Scaling group ARN is already being used by another capacity provider.",
+        ));
     }
     let mut row = CapacityProviderRow {
         group: group.into(),
@@ -314,13 +315,15 @@ fn check_association(
 
 /// Whether tasks or services of a cluster use a provider.
 fn is_used(state: &ClusterState, name: &str) -> bool {
-    let by_tasks = state.tasks.values().any(|record| {
-        record.task.stopped_at.is_none() && record.task.capacity_provider.as_deref() == Some(name)
-    });
-    let by_services = state.services.values().filter(|service| service.status == ServiceStatus::Active).any(|service| {
-        let LaunchTarget::Strategy(items) = &service.spec.launch_target else { return false };
-        items.iter().any(|item| &*item.capacity_provider == name)
-    });
+    let by_tasks = state
+        .tasks
+        .values()
+        .any(|record| record.task.stopped_at.is_none() && record.task.capacity_provider.as_deref() == Some(name));
+    let by_services =
+        state.services.values().filter(|service| service.status == ServiceStatus::Active).any(|service| {
+            let LaunchTarget::Strategy(items) = &service.spec.launch_target else { return false };
+            items.iter().any(|item| &*item.capacity_provider == name)
+        });
     by_tasks || by_services
 }
 
@@ -377,18 +380,21 @@ fn show(region: &Region, name: &str, row: &CapacityProviderRow, update: Option<&
     put("type", json!("EC2_AUTOSCALING"));
     put("updateStatus", json!(update));
     put("tags", if with_tags { show_tags(&row.tags) } else { json!([]) });
-    put("autoScalingGroupProvider", json!({
-        "autoScalingGroupArn": group_arn,
-        "managedScaling": {
-            "status": enabled(row.managed_scaling.is_some()),
-            "targetCapacity": scaling.target_capacity,
-            "minimumScalingStepSize": scaling.minimum_scaling_step_size,
-            "maximumScalingStepSize": scaling.maximum_scaling_step_size,
-            "instanceWarmupPeriod": scaling.instance_warmup_period.as_secs(),
-        },
-        "managedTerminationProtection":
-            enabled(row.managed_termination_protection == ManagedTerminationProtection::Enabled),
-        "managedDraining": enabled(row.managed_draining == ManagedDraining::Enabled),
-    }));
+    put(
+        "autoScalingGroupProvider",
+        json!({
+            "autoScalingGroupArn": group_arn,
+            "managedScaling": {
+                "status": enabled(row.managed_scaling.is_some()),
+                "targetCapacity": scaling.target_capacity,
+                "minimumScalingStepSize": scaling.minimum_scaling_step_size,
+                "maximumScalingStepSize": scaling.maximum_scaling_step_size,
+                "instanceWarmupPeriod": scaling.instance_warmup_period.as_secs(),
+            },
+            "managedTerminationProtection":
+                enabled(row.managed_termination_protection == ManagedTerminationProtection::Enabled),
+            "managedDraining": enabled(row.managed_draining == ManagedDraining::Enabled),
+        }),
+    );
     Value::Object(shown)
 }

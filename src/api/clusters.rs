@@ -51,7 +51,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             seed: seed_of(region, name),
         };
         start(region, name, &row)?;
-        let (providers, strategy) = (std::mem::take(&mut row.capacity_providers), std::mem::take(&mut row.default_strategy));
+        let (providers, strategy) =
+            (std::mem::take(&mut row.capacity_providers), std::mem::take(&mut row.default_strategy));
         region.registry().clusters.put(name, row);
         if !providers.is_empty() {
             associate(region, &name.into(), &providers, strategy, input)?;

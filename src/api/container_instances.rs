@@ -92,10 +92,11 @@ pub(super) fn show(instance: &ContainerInstance, state: &ClusterState, context: 
     };
     // Of an event, and of nothing that is described.
     shown.remove("updatedAt");
+    shown.remove("clusterArn");
     shown.entry("tags").or_insert_with(|| json!([]));
-    shown.entry("versionInfo").or_insert_with(|| {
-        json!({"agentVersion": AGENT_VERSION, "agentHash": "longshore", "dockerVersion": "wasmtime"})
-    });
+    shown.entry("versionInfo").or_insert_with(
+        || json!({"agentVersion": AGENT_VERSION, "agentHash": "longshore", "dockerVersion": "wasmtime"}),
+    );
     for list in ["registeredResources", "remainingResources"] {
         let resources = shown.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         for resource in resources.filter_map(Value::as_object_mut) {
@@ -116,12 +117,13 @@ fn health_of(instance: &ContainerInstance) -> Value {
 /// ListContainerInstances. **Source:** ecs-semantics §4.4, §11.3.
 pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
     let live = call.region.cluster(call.input.text("cluster"))?;
-    let filter = match call.input.text("filter").filter(|filter| !filter.is_empty()) {
-        None => None,
-        Some(text) => Some(ClusterQuery::parse(text).map_err(|error| {
-            ApiError::invalid_parameter(format!("Invalid expression in filter '{text}': {error}"))
-        })?),
-    };
+    let filter =
+        match call.input.text("filter").filter(|filter| !filter.is_empty()) {
+            None => None,
+            Some(text) => Some(ClusterQuery::parse(text).map_err(|error| {
+                ApiError::invalid_parameter(format!("Invalid expression in filter '{text}': {error}"))
+            })?),
+        };
     let input: Map<String, Value> = call.input.0.clone();
     let listed = live.cluster.read(move |state, context| {
         let input = Members(&input);
@@ -141,7 +143,12 @@ pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 /// Whether an instance is what a query asks for. **Source:** ecs-semantics §4.4.
-fn is_meant(query: &ClusterQuery, instance: &ContainerInstance, state: &ClusterState, context: &ReadContext<'_>) -> bool {
+fn is_meant(
+    query: &ClusterQuery,
+    instance: &ContainerInstance,
+    state: &ClusterState,
+    context: &ReadContext<'_>,
+) -> bool {
     let tasks = state.tasks_by_instance.get(&instance.id).into_iter().flatten();
     let groups: Vec<&str> = tasks.filter_map(|id| Some(&*state.tasks.get(id)?.task.group)).collect();
     query.is_true_of(&InstanceView {

@@ -16,11 +16,14 @@ mod account_settings;
 mod adopt;
 pub mod answer;
 mod attributes;
+mod auto_scaling;
 mod capacity_providers;
 mod clusters;
 mod container_instances;
 mod deployment_configuration;
+mod ec2;
 pub mod error;
+mod ids;
 mod launch;
 pub mod members;
 pub mod names;
@@ -29,11 +32,12 @@ mod page;
 pub mod protocol;
 pub mod region;
 pub mod registry;
+pub mod server;
 mod service_answer;
 mod service_deployments;
 mod services;
-pub mod server;
 pub mod shape;
+mod tags;
 mod task_answer;
 mod task_definition_document;
 mod task_definitions;
@@ -209,7 +213,9 @@ impl Api {
 fn handler_of(service: Service, operation: &str) -> Option<Handler> {
     match service {
         Service::Ecs => operations::of_ecs(operation),
-        Service::ApplicationAutoScaling | Service::AutoScaling | Service::Ec2 | Service::Sts => None,
+        Service::AutoScaling => operations::of_auto_scaling(operation),
+        Service::Ec2 => operations::of_ec2(operation),
+        Service::ApplicationAutoScaling | Service::Sts => None,
     }
 }
 

@@ -16,7 +16,7 @@ pub mod capacity;
 pub mod clusters;
 pub mod task_definitions;
 
-use self::capacity::{CapacityProviderRow, GroupRow};
+use self::capacity::{CapacityProviderRow, GroupRow, LaunchTemplateRow};
 use self::clusters::ClusterRow;
 use self::task_definitions::{FamilyRow, TaskDefinitionRow};
 
@@ -115,6 +115,10 @@ pub struct Registry {
     pub capacity_providers: Table<CapacityProviderRow>,
     /// Auto Scaling groups, by name.
     pub groups: Table<GroupRow>,
+    /// Launch templates, by name.
+    pub launch_templates: Table<LaunchTemplateRow>,
+    /// Launch configurations, by name.
+    pub launch_configurations: Table<LaunchTemplateRow>,
     /// Clusters by name, those that were deleted lately included.
     pub clusters: Table<ClusterRow>,
     /// Families of task definitions by name.
@@ -129,6 +133,8 @@ impl Default for Registry {
             account_settings: Table::new("account_settings"),
             capacity_providers: Table::new("capacity_providers"),
             groups: Table::new("groups"),
+            launch_templates: Table::new("launch_templates"),
+            launch_configurations: Table::new("launch_configurations"),
             clusters: Table::new("clusters"),
             families: Table::new("families"),
             task_definitions: Table::new("task_definitions"),
@@ -139,11 +145,22 @@ impl Default for Registry {
 impl Registry {
     /// What was changed since this was last asked, in no order between tables.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let Registry { account_settings, capacity_providers, groups, clusters, families, task_definitions } = self;
+        let Registry {
+            account_settings,
+            capacity_providers,
+            groups,
+            launch_templates,
+            launch_configurations,
+            clusters,
+            families,
+            task_definitions,
+        } = self;
         let tables = [
             &mut account_settings.changes,
             &mut capacity_providers.changes,
             &mut groups.changes,
+            &mut launch_templates.changes,
+            &mut launch_configurations.changes,
             &mut clusters.changes,
             &mut families.changes,
             &mut task_definitions.changes,
@@ -160,6 +177,8 @@ impl Registry {
             "account_settings" => self.account_settings.restore(change),
             "capacity_providers" => self.capacity_providers.restore(change),
             "groups" => self.groups.restore(change),
+            "launch_templates" => self.launch_templates.restore(change),
+            "launch_configurations" => self.launch_configurations.restore(change),
             "clusters" => self.clusters.restore(change),
             "families" => self.families.restore(change),
             "task_definitions" => self.task_definitions.restore(change),

@@ -39,7 +39,8 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::invalid_parameter(format!("tasks must have 1 to {UPDATED_MAX} items.")));
     }
     let expires_in = input.integer("expiresInMinutes").map(|minutes| {
-        let minutes = u64::try_from(minutes).map_err(|_| ApiError::invalid_parameter("expiresInMinutes must be positive."))?;
+        let minutes =
+            u64::try_from(minutes).map_err(|_| ApiError::invalid_parameter("expiresInMinutes must be positive."))?;
         Ok::<Duration, ApiError>(Duration::from_secs(minutes * 60))
     });
     let expires_in = expires_in.transpose()?;

@@ -1,5 +1,6 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
+mod capacity;
 mod clusters;
 mod services;
 mod task_definitions;

@@ -76,3 +76,24 @@ impl GroupRow {
         format!("arn:aws:autoscaling:{region}:{account}:autoScalingGroup:{}:autoScalingGroupName/{name}", self.id)
     }
 }
+
+/// What instances are launched from: a launch template, or the older launch configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchTemplateRow {
+    /// Its id.
+    pub id: String,
+    /// What it says, as it was sent.
+    pub data: serde_json::Map<String, serde_json::Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was created.
+    pub created_at: jiff::Timestamp,
+}
+
+impl LaunchTemplateRow {
+    /// The type of the instances, if it says one.
+    pub fn instance_type(&self) -> Option<&str> {
+        self.data.get("InstanceType")?.as_str()
+    }
+}
