@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::application_auto_scaling::adopt::scalable_target_rows;
 use super::region::{LiveCluster, Region};
 use super::registry::clusters::{ClusterRow, ClusterStatus};
+use super::task_definitions;
 use crate::driver::running_cluster::StartError;
 use crate::model::cluster::ClusterSpec;
 use crate::model::settings::ContainerInsights;
@@ -21,8 +23,18 @@ impl Region {
     pub fn adopt(&self, mut spec: ClusterSpec) -> Result<Arc<LiveCluster>, StartError> {
         self.name.as_ref().clone_into(&mut spec.region);
         let (name, row) = (spec.name.clone(), cluster_row(&spec));
+        let targets = scalable_target_rows(self, &spec);
         let live = self.start_cluster(spec)?;
-        self.registry().clusters.put(&name, row);
+        let mut registry = self.registry();
+        registry.clusters.put(&name, row);
+        targets.into_iter().for_each(|(resource, row)| registry.scalable_targets.put(&resource, row));
+        drop(registry);
+        // As the cluster has numbered them.
+        let definitions = live.cluster.read(|state, _| {
+            let registered = state.task_definitions.values().flat_map(|revisions| revisions.values());
+            registered.map(|one| one.definition.clone()).collect::<Vec<_>>()
+        });
+        definitions.unwrap_or_default().iter().for_each(|definition| task_definitions::adopt(self, definition));
         Ok(live)
     }
 }

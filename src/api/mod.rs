@@ -14,6 +14,7 @@
 pub mod accept;
 mod adopt;
 pub mod answer;
+mod application_auto_scaling;
 mod clusters;
 pub mod error;
 mod launch;
@@ -22,14 +23,18 @@ pub mod names;
 mod operations;
 mod page;
 pub mod protocol;
+pub mod query;
 pub mod region;
 pub mod registry;
 pub mod server;
 pub mod shape;
+pub mod sigv4;
+mod sts;
 mod task_answer;
 mod task_definition_document;
 mod task_definitions;
 mod tasks;
+pub mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -200,7 +205,9 @@ impl Api {
 fn handler_of(service: Service, operation: &str) -> Option<Handler> {
     match service {
         Service::Ecs => operations::of_ecs(operation),
-        Service::ApplicationAutoScaling | Service::AutoScaling | Service::Ec2 | Service::Sts => None,
+        Service::ApplicationAutoScaling => operations::of_application_auto_scaling(operation),
+        Service::Sts => operations::of_sts(operation),
+        Service::AutoScaling | Service::Ec2 => None,
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::Call;
 use super::error::ApiError;
-use super::{clusters, task_definitions, tasks};
+use super::{application_auto_scaling as scaling, clusters, sts};
+use super::{task_definitions, tasks};
 
 /// What answers an operation.
 pub(super) type Handler = for<'a> fn(&Call<'a>) -> Result<Value, ApiError>;
@@ -34,4 +35,33 @@ pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
         "ExecuteCommand" => tasks::execute_command,
         _ => return None,
     })
+}
+
+/// The handler of an operation of Application Auto Scaling.
+pub(super) fn of_application_auto_scaling(operation: &str) -> Option<Handler> {
+    Some(match operation {
+        "RegisterScalableTarget" => scaling::targets::register,
+        "DescribeScalableTargets" => scaling::targets::describe,
+        "DeregisterScalableTarget" => scaling::targets::deregister,
+        "PutScalingPolicy" => scaling::policies::put,
+        "DescribeScalingPolicies" => scaling::policies::describe,
+        "DeleteScalingPolicy" => scaling::policies::delete,
+        "GetPredictiveScalingForecast" => scaling::policies::forecast,
+        "PutScheduledAction" => scaling::scheduled_actions::put,
+        "DescribeScheduledActions" => scaling::scheduled_actions::describe,
+        "DeleteScheduledAction" => scaling::scheduled_actions::delete,
+        "DescribeScalingActivities" => scaling::activities::describe,
+        "ListTagsForResource" => scaling::tags::list,
+        "TagResource" => scaling::tags::tag,
+        "UntagResource" => scaling::tags::untag,
+        _ => return None,
+    })
+}
+
+/// The handler of an operation of STS.
+pub(super) fn of_sts(operation: &str) -> Option<Handler> {
+    match operation {
+        "GetCallerIdentity" => Some(sts::caller_identity),
+        _ => None,
+    }
 }

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod clusters;
+pub mod scaling;
 pub mod task_definitions;
 
 use self::clusters::ClusterRow;
+use self::scaling::ScalableTargetRow;
 use self::task_definitions::{FamilyRow, TaskDefinitionRow};
 
 /// A change of a row: its new form, or none where it is gone.
@@ -109,6 +111,8 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
 pub struct Registry {
     /// Clusters by name, those that were deleted lately included.
     pub clusters: Table<ClusterRow>,
+    /// Scalable targets of services by resource id, those of services that are gone included.
+    pub scalable_targets: Table<ScalableTargetRow>,
     /// Families of task definitions by name.
     pub families: Table<FamilyRow>,
     /// Revisions of task definitions, by family and number.
@@ -119,6 +123,7 @@ impl Default for Registry {
     fn default() -> Registry {
         Registry {
             clusters: Table::new("clusters"),
+            scalable_targets: Table::new("scalable_targets"),
             families: Table::new("families"),
             task_definitions: Table::new("task_definitions"),
         }
@@ -128,8 +133,9 @@ impl Default for Registry {
 impl Registry {
     /// What was changed since this was last asked, in no order between tables.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let Registry { clusters, families, task_definitions } = self;
+        let Registry { clusters, scalable_targets, families, task_definitions } = self;
         let mut all = std::mem::take(&mut clusters.changes);
+        all.append(&mut scalable_targets.changes);
         all.append(&mut families.changes);
         all.append(&mut task_definitions.changes);
         all
@@ -142,6 +148,7 @@ impl Registry {
     pub fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
         match &*change.table {
             "clusters" => self.clusters.restore(change),
+            "scalable_targets" => self.scalable_targets.restore(change),
             "families" => self.families.restore(change),
             "task_definitions" => self.task_definitions.restore(change),
             _ => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),
