@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::application_auto_scaling::adopt::scalable_target_rows;
 use super::region::{LiveCluster, Region};
 use super::registry::capacity::{CapacityProviderRow, GroupHome, GroupRow};
 use super::registry::clusters::{ClusterRow, ClusterStatus};
@@ -24,19 +25,20 @@ impl Region {
     pub fn adopt(&self, mut spec: ClusterSpec) -> Result<Arc<LiveCluster>, StartError> {
         self.name.as_ref().clone_into(&mut spec.region);
         let (name, row) = (spec.name.clone(), cluster_row(&spec));
+        let targets = scalable_target_rows(self, &spec);
         let providers = spec.capacity_providers.clone();
         let live = self.start_cluster(spec)?;
+        // As the cluster has numbered them.
         let definitions = live.cluster.read(|state, _| {
-            let revisions = state.task_definitions.values().flat_map(|revisions| revisions.values());
-            revisions.map(|registered| registered.definition.clone()).collect::<Vec<_>>()
+            let registered = state.task_definitions.values().flat_map(|revisions| revisions.values());
+            registered.map(|one| one.definition.clone()).collect::<Vec<_>>()
         });
-        for definition in definitions.unwrap_or_default() {
-            task_definitions::adopt(self, &definition);
-        }
-        for provider in &providers {
-            self.adopt_provider(&live.arns.cluster, provider);
-        }
-        self.registry().clusters.put(&name, row);
+        definitions.unwrap_or_default().iter().for_each(|definition| task_definitions::adopt(self, definition));
+        providers.iter().for_each(|provider| self.adopt_provider(&live.arns.cluster, provider));
+        let mut registry = self.registry();
+        registry.clusters.put(&name, row);
+        targets.into_iter().for_each(|(resource, row)| registry.scalable_targets.put(&resource, row));
+        drop(registry);
         Ok(live)
     }
 

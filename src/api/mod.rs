@@ -15,6 +15,7 @@ pub mod accept;
 mod account_settings;
 mod adopt;
 pub mod answer;
+mod application_auto_scaling;
 mod attributes;
 mod auto_scaling;
 mod capacity_providers;
@@ -30,6 +31,7 @@ pub mod names;
 mod operations;
 mod page;
 pub mod protocol;
+pub mod query;
 pub mod region;
 pub mod registry;
 pub mod server;
@@ -37,12 +39,15 @@ mod service_answer;
 mod service_deployments;
 mod services;
 pub mod shape;
+pub mod sigv4;
+mod sts;
 mod tags;
 mod task_answer;
 mod task_definition_document;
 mod task_definitions;
 mod task_protection;
 mod tasks;
+pub mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,9 +218,10 @@ impl Api {
 fn handler_of(service: Service, operation: &str) -> Option<Handler> {
     match service {
         Service::Ecs => operations::of_ecs(operation),
+        Service::ApplicationAutoScaling => operations::of_application_auto_scaling(operation),
         Service::AutoScaling => operations::of_auto_scaling(operation),
         Service::Ec2 => operations::of_ec2(operation),
-        Service::ApplicationAutoScaling | Service::Sts => None,
+        Service::Sts => operations::of_sts(operation),
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Call;
 use super::error::ApiError;
 use super::{
-    account_settings, attributes, auto_scaling, capacity_providers, clusters, container_instances, ec2,
-    service_deployments, services, tags, task_definitions, task_protection, tasks,
+    account_settings, application_auto_scaling as scaling, attributes, auto_scaling, capacity_providers, clusters,
+    container_instances, ec2, service_deployments, services, sts, tags, task_definitions, task_protection, tasks,
 };
 
 /// What answers an operation.
@@ -102,4 +102,33 @@ pub(super) fn of_ec2(operation: &str) -> Option<Handler> {
         "DeleteLaunchTemplate" => ec2::delete_launch_template,
         _ => return None,
     })
+}
+
+/// The handler of an operation of Application Auto Scaling.
+pub(super) fn of_application_auto_scaling(operation: &str) -> Option<Handler> {
+    Some(match operation {
+        "RegisterScalableTarget" => scaling::targets::register,
+        "DescribeScalableTargets" => scaling::targets::describe,
+        "DeregisterScalableTarget" => scaling::targets::deregister,
+        "PutScalingPolicy" => scaling::policies::put,
+        "DescribeScalingPolicies" => scaling::policies::describe,
+        "DeleteScalingPolicy" => scaling::policies::delete,
+        "GetPredictiveScalingForecast" => scaling::policies::forecast,
+        "PutScheduledAction" => scaling::scheduled_actions::put,
+        "DescribeScheduledActions" => scaling::scheduled_actions::describe,
+        "DeleteScheduledAction" => scaling::scheduled_actions::delete,
+        "DescribeScalingActivities" => scaling::activities::describe,
+        "ListTagsForResource" => scaling::tags::list,
+        "TagResource" => scaling::tags::tag,
+        "UntagResource" => scaling::tags::untag,
+        _ => return None,
+    })
+}
+
+/// The handler of an operation of STS.
+pub(super) fn of_sts(operation: &str) -> Option<Handler> {
+    match operation {
+        "GetCallerIdentity" => Some(sts::caller_identity),
+        _ => None,
+    }
 }

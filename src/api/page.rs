@@ -24,8 +24,31 @@ pub const LONG_PAGES: PageSizes = PageSizes { default: 100, most: 100 };
 /// Those that begin with ten.
 pub const SHORT_PAGES: PageSizes = PageSizes { default: 10, most: 100 };
 
-/// One page of a list, which is put under `name`, with `nextToken` if there is more. Items come with their keys in ascending order of
-/// these, by which a token finds its place also when items came and went meanwhile.
+/// What the members of a service's pages are called, and what it says of wrong ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageForm {
+    /// The member that says how long a page is to be.
+    pub limit: &'static str,
+    /// The member of a request that says where a page begins.
+    pub token: &'static str,
+    /// The member of an answer that says where the next one does.
+    pub next_token: &'static str,
+    /// The exception of a limit that is out of range.
+    pub wrong_limit: &'static str,
+    /// The exception of a token that was never given out.
+    pub wrong_token: &'static str,
+}
+
+/// ECS'.
+const ECS_PAGES: PageForm = PageForm {
+    limit: "maxResults",
+    token: "nextToken",
+    next_token: "nextToken",
+    wrong_limit: "InvalidParameterException",
+    wrong_token: "InvalidParameterException",
+};
+
+/// One page of a list of ECS, see [`page_of`].
 ///
 /// # Errors
 /// When `maxResults` is out of range or `nextToken` was never given out.
@@ -36,14 +59,33 @@ pub fn page<T>(
     items: impl IntoIterator<Item = (String, T)>,
     show: impl Fn(T) -> Value,
 ) -> Result<Map<String, Value>, ApiError> {
-    let size = match input.integer("maxResults") {
+    page_of(ECS_PAGES, input, sizes, name, items, show)
+}
+
+/// One page of a list, which is put under `name`, with `nextToken` if there is more. Items come with their keys in ascending order of
+/// these, by which a token finds its place also when items came and went meanwhile.
+///
+/// # Errors
+/// When the limit is out of range or the token was never given out.
+pub fn page_of<T>(
+    form: PageForm,
+    input: Members<'_>,
+    sizes: PageSizes,
+    name: &str,
+    items: impl IntoIterator<Item = (String, T)>,
+    show: impl Fn(T) -> Value,
+) -> Result<Map<String, Value>, ApiError> {
+    let size = match input.integer(form.limit) {
         None => sizes.default,
-        Some(wanted) => usize::try_from(wanted)
-            .ok()
-            .filter(|wanted| (1..=sizes.most).contains(wanted))
-            .ok_or_else(|| ApiError::invalid_parameter(format!("maxResults must be between 1 and {}", sizes.most)))?,
+        Some(wanted) => {
+            usize::try_from(wanted).ok().filter(|wanted| (1..=sizes.most).contains(wanted)).ok_or_else(|| {
+                let message = format!("{} must be between 1 and {}", form.limit, sizes.most);
+                ApiError::new(form.wrong_limit, message)
+            })?
+        }
     };
-    let after = input.text("nextToken").map(read_token).transpose()?;
+    let wrong_token = || ApiError::new(form.wrong_token, "Invalid token");
+    let after = input.text(form.token).map(|token| read_token(token).ok_or_else(wrong_token)).transpose()?;
     let mut left = items.into_iter().skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
     let mut shown = Vec::new();
     let mut last = String::new();
@@ -54,7 +96,7 @@ pub fn page<T>(
     let mut answer = Map::new();
     answer.insert(name.to_owned(), Value::Array(shown));
     if left.next().is_some() {
-        answer.insert("nextToken".to_owned(), json!(token(&last)));
+        answer.insert(form.next_token.to_owned(), json!(token(&last)));
     }
     Ok(answer)
 }
@@ -63,14 +105,13 @@ fn token(key: &str) -> String {
     format!("{MARK}{key}").bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read_token(token: &str) -> Result<String, ApiError> {
+fn read_token(token: &str) -> Option<String> {
     let digits = token.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         u8::from_str_radix(pair, 16).ok()
     });
     let text = digits.collect::<Option<Vec<u8>>>().and_then(|bytes| String::from_utf8(bytes).ok());
-    let key = text.as_deref().and_then(|text| text.strip_prefix(MARK)).map(str::to_owned);
-    key.ok_or_else(|| ApiError::invalid_parameter("Invalid token"))
+    text?.strip_prefix(MARK).map(str::to_owned)
 }
 
 #[cfg(test)]

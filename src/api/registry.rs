@@ -14,10 +14,12 @@ use serde_json::Value;
 
 pub mod capacity;
 pub mod clusters;
+pub mod scaling;
 pub mod task_definitions;
 
 use self::capacity::{CapacityProviderRow, GroupRow, LaunchTemplateRow};
 use self::clusters::ClusterRow;
+use self::scaling::ScalableTargetRow;
 use self::task_definitions::{FamilyRow, TaskDefinitionRow};
 
 /// A change of a row: its new form, or none where it is gone.
@@ -121,6 +123,8 @@ pub struct Registry {
     pub launch_configurations: Table<LaunchTemplateRow>,
     /// Clusters by name, those that were deleted lately included.
     pub clusters: Table<ClusterRow>,
+    /// Scalable targets of services by resource id, those of services that are gone included.
+    pub scalable_targets: Table<ScalableTargetRow>,
     /// Families of task definitions by name.
     pub families: Table<FamilyRow>,
     /// Revisions of task definitions, by family and number.
@@ -136,6 +140,7 @@ impl Default for Registry {
             launch_templates: Table::new("launch_templates"),
             launch_configurations: Table::new("launch_configurations"),
             clusters: Table::new("clusters"),
+            scalable_targets: Table::new("scalable_targets"),
             families: Table::new("families"),
             task_definitions: Table::new("task_definitions"),
         }
@@ -152,6 +157,7 @@ impl Registry {
             launch_templates,
             launch_configurations,
             clusters,
+            scalable_targets,
             families,
             task_definitions,
         } = self;
@@ -162,6 +168,7 @@ impl Registry {
             &mut launch_templates.changes,
             &mut launch_configurations.changes,
             &mut clusters.changes,
+            &mut scalable_targets.changes,
             &mut families.changes,
             &mut task_definitions.changes,
         ];
@@ -180,6 +187,7 @@ impl Registry {
             "launch_templates" => self.launch_templates.restore(change),
             "launch_configurations" => self.launch_configurations.restore(change),
             "clusters" => self.clusters.restore(change),
+            "scalable_targets" => self.scalable_targets.restore(change),
             "families" => self.families.restore(change),
             "task_definitions" => self.task_definitions.restore(change),
             _ => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),

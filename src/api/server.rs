@@ -34,6 +34,7 @@ pub use self::request_log::RequestRecord;
 use self::requests::Desk;
 use self::stalled_writes::StalledWrites;
 use super::Api;
+use super::sigv4::credentials::Credentials;
 use crate::model::units::Duration;
 
 /// Threads that read requests and write answers. *Ours:* each carries tens of thousands of requests a second.
@@ -53,6 +54,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// Whether a request can empty the state.
     pub reset: ResetRequests,
+    /// The keys that requests have to be signed with; `None` takes every request, which is for loopback only.
+    pub credentials: Option<Credentials>,
     /// Is told of every request once it is answered. When it is full, requests go unrecorded rather than wait.
     pub log: Option<Sender<RequestRecord>>,
 }
@@ -63,6 +66,7 @@ impl Default for ServerOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             limits: Limits::default(),
             reset: ResetRequests::Refused,
+            credentials: None,
             log: None,
         }
     }
@@ -92,6 +96,12 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// Others than this machine's programs could reach it, and nobody would have to say who he is.
+    #[error(
+        "{0} can be reached from other machines, and so signatures are verified there: name keys with --credentials FILE, or in \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    NoCredentials(SocketAddr),
     /// Its threads can't be started.
     #[error("can't start the server's threads: {0}")]
     Threads(#[source] io::Error),
@@ -119,8 +129,11 @@ impl Server {
     /// Listens, and answers from here on.
     ///
     /// # Errors
-    /// When the address is taken or can't be had, or there are no threads.
+    /// When the address is taken or can't be had, when it can be reached from elsewhere and there are no keys, or when there are no threads.
     pub fn start(api: Arc<Api>, options: ServerOptions) -> Result<Server, ServeError> {
+        if !options.listen.ip().is_loopback() && options.credentials.is_none() {
+            return Err(ServeError::NoCredentials(options.listen));
+        }
         let cannot = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => ServeError::AddressTaken(options.listen),
             _ => ServeError::Listen { address: options.listen, source },

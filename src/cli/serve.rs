@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::run::write_out;
 use super::signals::StopRequests;
-use super::{Format, HostArguments, Outcome, bad_file, bad_input, failed, format, summary};
+use super::{Failure, Format, HostArguments, Outcome, bad_file, bad_input, failed, format, summary};
 use crate::api::server::{RequestRecord, ResetRequests, Server, ServerOptions};
+use crate::api::sigv4::credentials::Credentials;
 use crate::api::{Api, ApiOptions};
 use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
@@ -43,6 +44,13 @@ pub(super) struct ServeArguments {
     /// Let POST /_longshore/reset empty the state at once, for test suites
     #[arg(long)]
     allow_reset: bool,
+    /// Verify signatures on loopback, too; everywhere else they always are
+    #[arg(long)]
+    verify_signatures: bool,
+    /// The keys that requests are to be signed with: a TOML file with a [[credentials]] for each, with access_key_id,
+    /// secret_access_key and, where it has one, session_token [default: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY]
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
     /// What the output and the log look like
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -59,6 +67,24 @@ pub(super) struct ServeArguments {
 impl ServeArguments {
     fn address(&self) -> SocketAddr {
         SocketAddr::new(self.listen.ip(), self.port.unwrap_or(self.listen.port()))
+    }
+
+    /// The keys that requests are to be signed with, where they are.
+    fn keys(&self) -> Result<Option<Credentials>, Failure> {
+        if let Some(file) = &self.credentials {
+            return Credentials::load(file).map(Some).map_err(bad_input);
+        }
+        if !self.verify_signatures && self.listen.ip().is_loopback() {
+            return Ok(None);
+        }
+        let keys = Credentials::from_environment();
+        if keys.is_none() && self.verify_signatures {
+            return Err(bad_input(
+                "--verify-signatures needs keys: name them with --credentials FILE, or in AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY",
+            ));
+        }
+        Ok(keys)
     }
 }
 
@@ -78,10 +104,16 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     let api = Arc::new(Api::new(options));
     // A region of its own is made by the first request; the server's is to be a good one.
     api.region(&region).map_err(|error| bad_input(format!("--region: {}", error.message)))?;
+    let credentials = arguments.keys()?;
+    let who = match &credentials {
+        Some(keys) => format!("requests are to be signed with {}", keys.ids().collect::<Vec<_>>().join(" or ")),
+        None => "any credentials will do".to_owned(),
+    };
     let (log, requests) = crossbeam_channel::bounded(LOG_LINES_WAITING);
     let options = ServerOptions {
         listen: arguments.address(),
         reset: if arguments.allow_reset { ResetRequests::Allowed } else { ResetRequests::Refused },
+        credentials,
         log: Some(log),
         ..ServerOptions::default()
     };
@@ -91,7 +123,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
         let region = api.region(&spec.region).map_err(|error| bad_input(error.message))?;
         region.adopt(spec).map_err(failed)?;
     }
-    announce(arguments.format, server.address(), &region);
+    announce(arguments.format, server.address(), &region, &who);
     loop {
         match requests.recv_timeout(REFRESH) {
             Ok(record) => log_request(arguments, &record),
@@ -123,14 +155,14 @@ const STOPPING: &str =
     "stopping: requests are answered, services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
 
 /// Says where the server is, and how clients are led to it.
-fn announce(format: Format, address: SocketAddr, region: &str) {
+fn announce(format: Format, address: SocketAddr, region: &str, who: &str) {
     let endpoint = format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port()));
     match format {
         Format::Text => write_out(&format!(
             "longshore {version} answers the ECS API on {address}, region {region}. Lead clients to it with\n\n  \
              export AWS_ENDPOINT_URL_ECS={endpoint}\n\n\
-             or with AWS_ENDPOINT_URL={endpoint} for Application Auto Scaling, EC2 and the others that it has, too; any credentials\n\
-             will do. Ctrl-C drains and ends.",
+             or with AWS_ENDPOINT_URL={endpoint} for Application Auto Scaling and STS, too;\n\
+             {who}. Ctrl-C drains and ends.",
             version = env!("CARGO_PKG_VERSION"),
         )),
         Format::Json => write_out(

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
@@ -19,6 +20,8 @@ use super::{RequestRecord, ResetRequests, ServerOptions};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::protocol::{HttpAnswer, HttpRequest};
+use crate::api::shape::Protocol;
+use crate::api::sigv4::{SignedRequest, Verifier};
 use crate::data_plane::clock::Clock;
 
 /// Where the state is emptied.
@@ -33,6 +36,8 @@ pub(super) struct Desk {
     options: ServerOptions,
     clock: Clock,
     ids: RequestIds,
+    /// Verifies signatures, where that is asked for.
+    verifier: Option<Verifier>,
     /// A permit for each request that waits for its answer.
     requests: Arc<Semaphore>,
     /// A permit for each KiB of bodies that are held.
@@ -41,7 +46,7 @@ pub(super) struct Desk {
 
 /// What of a request an answer is made from.
 struct Received {
-    headers: HeaderMap,
+    head: Parts,
     body: Bytes,
     /// Given back when the body is no longer held.
     _memory: Option<OwnedSemaphorePermit>,
@@ -49,7 +54,7 @@ struct Received {
 
 impl Received {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        self.head.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -66,10 +71,11 @@ impl From<HttpAnswer> for Answered {
 }
 
 impl Desk {
-    pub(super) fn new(api: Arc<Api>, options: ServerOptions) -> Desk {
+    pub(super) fn new(api: Arc<Api>, mut options: ServerOptions) -> Desk {
         let limits = options.limits;
         Desk {
             api,
+            verifier: options.credentials.take().map(Verifier::new),
             clock: Clock::start_now(),
             ids: RequestIds::new(),
             requests: Arc::new(Semaphore::new(limits.requests)),
@@ -102,11 +108,11 @@ impl Desk {
         let response = if is_api {
             let answered = self.clone().answer_api(request, &request_id, &mut record.request_bytes).await;
             record.operation.clone_from(&answered.answer.operation);
-            record.exception = answered.answer.error_type.map(str::to_owned);
+            record.exception.clone_from(&answered.answer.error_type);
             record.trouble = answered.trouble;
             response_of(answered.answer)
         } else {
-            self.clone().answer_other(&request).await
+            self.clone().answer_other(request, &request_id).await
         };
         let mut response = response;
         if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -124,31 +130,56 @@ impl Desk {
     }
 
     async fn answer_api(self: Arc<Self>, request: Request<Incoming>, request_id: &str, size: &mut usize) -> Answered {
-        let (parts, body) = request.into_parts();
-        let mut received = Received { headers: parts.headers, body: Bytes::new(), _memory: None };
-        match self.read_body(body).await {
-            Ok((body, memory)) => (received.body, received._memory) = (body, memory),
-            Err(error) => return self.refuse(&received, request_id, &error).into(),
-        }
+        let (received, read) = self.receive(request).await;
         *size = received.body.len();
-        if received.headers.contains_key(ORIGIN) {
-            // Any page that a browser shows may send a form to a server on loopback; no SDK but those in pages sends this header.
-            let error = ApiError::new("AccessDeniedException", "requests of web pages are not answered");
-            return self.refuse(&received, request_id, &error).into();
-        }
-        let Ok(place) = self.requests.clone().try_acquire_owned() else {
-            return self.refuse(&received, request_id, &throttled()).into();
+        let place = match read.and_then(|()| self.admit(&received, request_id)).and_then(|()| self.place()) {
+            Ok(place) => place,
+            Err(error) => return self.refuse(&received, request_id, &error).into(),
         };
         let received = Arc::new(received);
         let (desk, asked, id) = (self.clone(), received.clone(), request_id.to_owned());
-        let answered = self.carry_out(place, move || desk.api.answer(&http_request(&asked, &id))).await;
-        match answered {
+        match self.carry_out(place, move || desk.api.answer(&http_request(&asked, &id))).await {
             Ok(answer) => answer.into(),
             Err(trouble) => {
                 let error = ApiError::new("ServerException", trouble.told());
                 Answered { answer: self.refuse(&received, request_id, &error), trouble: Some(trouble.logged()) }
             }
         }
+    }
+
+    /// Reads a request; where its body can't be read, it has none.
+    async fn receive(&self, request: Request<Incoming>) -> (Received, Result<(), ApiError>) {
+        let (head, body) = request.into_parts();
+        match self.read_body(body).await {
+            Ok((body, memory)) => (Received { head, body, _memory: memory }, Ok(())),
+            Err(error) => (Received { head, body: Bytes::new(), _memory: None }, Err(error)),
+        }
+    }
+
+    /// Whether who sends a request may do so.
+    fn admit(&self, received: &Received, request_id: &str) -> Result<(), ApiError> {
+        if received.head.headers.contains_key(ORIGIN) {
+            // Any page that a browser shows may send a form to a server on loopback; no SDK but those in pages sends this header.
+            return Err(ApiError::new("AccessDeniedException", "requests of web pages are not answered"));
+        }
+        let Some(verifier) = &self.verifier else { return Ok(()) };
+        let asked = (received.head.uri.path() == "/").then(|| self.api.service_of(&http_request(received, request_id)));
+        let service = asked.flatten();
+        let signed = SignedRequest {
+            method: received.head.method.as_str(),
+            path: received.head.uri.path(),
+            query: received.head.uri.query().unwrap_or_default(),
+            headers: &received.head.headers,
+            body: &received.body,
+        };
+        let verified = verifier.verify(&signed, service, self.clock.calendar(self.clock.now()));
+        let protocol = service.map_or(Protocol::Json, |service| self.api.model(service).protocol);
+        verified.map_err(|problem| problem.error(protocol))
+    }
+
+    /// A place among the requests that are under way.
+    fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.requests.clone().try_acquire_owned().map_err(|_| throttled())
     }
 
     /// Does something that waits for clusters, beside the threads that serve connections.
@@ -230,15 +261,11 @@ impl Desk {
     }
 
     /// Everything that is not the API.
-    async fn answer_other(self: Arc<Self>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let is_page = request.headers().contains_key(ORIGIN);
+    async fn answer_other(self: Arc<Self>, request: Request<Incoming>, request_id: &str) -> Response<Full<Bytes>> {
         match (request.uri().path(), request.method()) {
             ("/health", &Method::GET | &Method::HEAD) => json_response(StatusCode::OK, &self.health()),
             ("/health", _) => wrong_method("GET, HEAD"),
-            (RESET_PATH, &Method::POST) if is_page => {
-                message(StatusCode::FORBIDDEN, "requests of web pages are not answered")
-            }
-            (RESET_PATH, &Method::POST) => self.reset().await,
+            (RESET_PATH, &Method::POST) => self.reset(request, request_id).await,
             (RESET_PATH, _) => wrong_method("POST"),
             ("/", _) => wrong_method("POST"),
             (path, _) => message(
@@ -257,15 +284,17 @@ impl Desk {
         })
     }
 
-    async fn reset(&self) -> Response<Full<Bytes>> {
+    async fn reset(&self, request: Request<Incoming>, request_id: &str) -> Response<Full<Bytes>> {
         if self.options.reset == ResetRequests::Refused {
             return message(
                 StatusCode::FORBIDDEN,
                 "this server was not started with --allow-reset, and keeps its state",
             );
         }
-        let Ok(place) = self.requests.clone().try_acquire_owned() else {
-            return message(StatusCode::SERVICE_UNAVAILABLE, &throttled().message);
+        let (received, read) = self.receive(request).await;
+        let place = match read.and_then(|()| self.admit(&received, request_id)).and_then(|()| self.place()) {
+            Ok(place) => place,
+            Err(error) => return response_of(self.refuse(&received, request_id, &error)),
         };
         let api = self.api.clone();
         match self.carry_out(place, move || api.reset()).await {
@@ -330,8 +359,8 @@ fn response_of(answer: HttpAnswer) -> Response<Full<Bytes>> {
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    if let Some(exception) = answer.error_type {
-        headers.insert("x-amzn-errortype", HeaderValue::from_static(exception));
+    if let Some(exception) = answer.error_type.and_then(|exception| HeaderValue::from_str(&exception).ok()) {
+        headers.insert("x-amzn-errortype", exception);
     }
     match answer.status {
         503 => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),

@@ -79,7 +79,7 @@ fn lists_have_filters_and_pages() {
 #[test]
 fn rules_between_members() {
     let account = Account::new();
-    let mut check = |change: fn(&mut Value), expected: &str| {
+    let check = |change: fn(&mut Value), expected: &str| {
         let mut definition = web();
         change(&mut definition);
         let (exception, message) = account.refused("RegisterTaskDefinition", definition);
