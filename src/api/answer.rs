@@ -1,6 +1,6 @@
 //! What an operation answers, held against its shape.
 //!
-//! An answer has no null, no member that the model lacks, and no text that an enumeration does not have: clients with types fail on
+//! Moments are numbers of seconds, also where what is shown has them as texts, as events do. An answer has no null, no member that the model lacks, and no text that an enumeration does not have: clients with types fail on
 //! these. What breaks a rule is taken out, and named, since it is our mistake.
 
 use serde_json::{Map, Value};
@@ -66,6 +66,13 @@ fn fit_value(
             Some(Value::Number(number))
         }
         (Kind::Double | Kind::Float | Kind::Timestamp, Value::Number(number)) => Some(Value::Number(number)),
+        (Kind::Timestamp, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
+            Ok(moment) => Some(super::epoch_seconds(moment)),
+            Err(_) => {
+                mistakes.push(format!("{path}: '{text}' is no moment"));
+                None
+            }
+        },
         (Kind::Boolean, Value::Bool(value)) => Some(Value::Bool(value)),
         (kind, value) => {
             mistakes.push(format!("{path}: {value} is no {kind:?}"));

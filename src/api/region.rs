@@ -12,6 +12,8 @@ use super::error::ApiError;
 use super::names::{DEFAULT_CLUSTER, last_part};
 use super::registry::Registry;
 use super::registry::clusters::ClusterStatus;
+use crate::catalog::Catalog;
+use crate::data_plane::clock::Clock;
 use crate::driver::running_cluster::{HostOptions, RunningCluster, StartError};
 use crate::model::arn::{ACCOUNT, ArnForm};
 use crate::model::cluster::ClusterSpec;
@@ -24,6 +26,8 @@ pub struct Region {
     pub name: Arc<str>,
     /// What its clusters are started with.
     options: Arc<ApiOptions>,
+    clock: Clock,
+    catalog: Arc<Catalog>,
     registry: Mutex<Registry>,
     clusters: Mutex<BTreeMap<Arc<str>, Arc<LiveCluster>>>,
 }
@@ -38,8 +42,18 @@ pub struct LiveCluster {
 }
 
 impl Region {
-    pub(super) fn new(name: Arc<str>, options: Arc<ApiOptions>) -> Region {
-        Region { name, options, registry: Mutex::default(), clusters: Mutex::default() }
+    pub(super) fn new(name: Arc<str>, options: Arc<ApiOptions>, clock: Clock, catalog: Arc<Catalog>) -> Region {
+        Region { name, options, clock, catalog, registry: Mutex::default(), clusters: Mutex::default() }
+    }
+
+    /// The calendar time.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.calendar(self.clock.now())
+    }
+
+    /// Instance types, Fargate sizes and prices.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// The region's registry. Let go of it before a cluster is asked for anything: others wait for it.
@@ -91,6 +105,11 @@ impl Region {
     /// Takes a cluster out; who still has it may go on to ask it. It ends when nobody has it any more.
     pub fn end_cluster(&self, name: &str) -> Option<Arc<LiveCluster>> {
         self.clusters.lock().remove(name)
+    }
+
+    /// Takes all clusters out.
+    pub(super) fn end_all_clusters(&self) -> Vec<Arc<LiveCluster>> {
+        std::mem::take(&mut *self.clusters.lock()).into_values().collect()
     }
 
     /// Whether the registry has an ACTIVE cluster of that name.

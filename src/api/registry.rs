@@ -5,15 +5,20 @@
 //! also a [`Change`]: who keeps a registry on disk writes these, and puts them in again.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub mod capacity;
 pub mod clusters;
+pub mod task_definitions;
 
+use self::capacity::{CapacityProviderRow, GroupRow};
 use self::clusters::ClusterRow;
+use self::task_definitions::{FamilyRow, TaskDefinitionRow};
 
 /// A change of a row: its new form, or none where it is gone.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -48,6 +53,15 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// All rows, in the order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Arc<str>, &T)> {
         self.rows.iter()
+    }
+
+    /// The rows from one key to another, both included.
+    pub fn range<'a>(
+        &'a self,
+        first: &str,
+        last: &str,
+    ) -> impl DoubleEndedIterator<Item = (&'a Arc<str>, &'a T)> + use<'a, T> {
+        self.rows.range::<str, _>((Bound::Included(first), Bound::Included(last)))
     }
 
     /// Puts a row there, whatever was there before.
@@ -95,21 +109,46 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
 /// The tables of a region.
 #[derive(Debug)]
 pub struct Registry {
+    /// Account settings, by name and principal.
+    pub account_settings: Table<String>,
+    /// Capacity providers over Auto Scaling groups, by name.
+    pub capacity_providers: Table<CapacityProviderRow>,
+    /// Auto Scaling groups, by name.
+    pub groups: Table<GroupRow>,
     /// Clusters by name, those that were deleted lately included.
     pub clusters: Table<ClusterRow>,
+    /// Families of task definitions by name.
+    pub families: Table<FamilyRow>,
+    /// Revisions of task definitions, by family and number.
+    pub task_definitions: Table<TaskDefinitionRow>,
 }
 
 impl Default for Registry {
     fn default() -> Registry {
-        Registry { clusters: Table::new("clusters") }
+        Registry {
+            account_settings: Table::new("account_settings"),
+            capacity_providers: Table::new("capacity_providers"),
+            groups: Table::new("groups"),
+            clusters: Table::new("clusters"),
+            families: Table::new("families"),
+            task_definitions: Table::new("task_definitions"),
+        }
     }
 }
 
 impl Registry {
     /// What was changed since this was last asked, in no order between tables.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let Registry { clusters } = self;
-        std::mem::take(&mut clusters.changes)
+        let Registry { account_settings, capacity_providers, groups, clusters, families, task_definitions } = self;
+        let tables = [
+            &mut account_settings.changes,
+            &mut capacity_providers.changes,
+            &mut groups.changes,
+            &mut clusters.changes,
+            &mut families.changes,
+            &mut task_definitions.changes,
+        ];
+        tables.into_iter().flat_map(std::mem::take).collect()
     }
 
     /// Puts in what was kept of a change, without keeping it again.
@@ -118,7 +157,12 @@ impl Registry {
     /// When the row has not the form that its table has.
     pub fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
         match &*change.table {
+            "account_settings" => self.account_settings.restore(change),
+            "capacity_providers" => self.capacity_providers.restore(change),
+            "groups" => self.groups.restore(change),
             "clusters" => self.clusters.restore(change),
+            "families" => self.families.restore(change),
+            "task_definitions" => self.task_definitions.restore(change),
             _ => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),
         }
     }

@@ -235,9 +235,9 @@ pub struct DeploymentDetail {
     pub updated_at: String,
 }
 
-/// What details are made from.
+/// The state of a cluster at a moment, of which ECS' objects are made.
 #[derive(Debug)]
-pub(super) struct Facts<'a> {
+pub struct Facts<'a> {
     pub(super) arns: &'a ArnForm,
     pub(super) started_at: jiff::Timestamp,
     pub(super) state: &'a ClusterState,
@@ -256,7 +256,7 @@ impl Facts<'_> {
     }
 
     /// A task at the status that it has in `task`: moments and reasons of later statuses are left out.
-    pub(super) fn task(&self, task: &Task) -> TaskDetail {
+    pub fn task(&self, task: &Task) -> TaskDetail {
         let definition = &task.task_definition;
         let on_fargate = task.launch_type == LaunchType::Fargate;
         let shown = |at: Option<Timestamp>| at.map(|at| self.iso(at));
@@ -333,7 +333,8 @@ impl Facts<'_> {
             .collect()
     }
 
-    pub(super) fn container_instance(&self, instance: &ContainerInstance) -> ContainerInstanceDetail {
+    /// A container instance.
+    pub fn container_instance(&self, instance: &ContainerInstance) -> ContainerInstanceDetail {
         let launch = &instance.launch;
         let built_in = ["ecs.availability-zone", "ecs.cpu-architecture", "ecs.instance-type", "ecs.os-type"];
         let built_in =

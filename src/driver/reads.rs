@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::event_detail::Facts;
 use super::running_cluster::ClusterOver;
 use crate::control_plane::action::Response;
 use crate::control_plane::request_error::RequestError;
@@ -32,6 +33,11 @@ pub struct ReadContext<'a> {
 }
 
 impl ReadContext<'_> {
+    /// The state as ECS' own objects.
+    pub fn facts<'b>(&'b self, state: &'b ClusterState) -> Facts<'b> {
+        Facts { arns: self.arns, started_at: self.calendar_start, state, at: self.now }
+    }
+
     /// A moment of the state as calendar time.
     pub fn calendar(&self, at: Timestamp) -> jiff::Timestamp {
         at.calendar(self.calendar_start)

@@ -1,6 +1,11 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
 mod clusters;
+mod services;
+mod task_definitions;
+mod tasks;
+
+use std::time::Duration;
 
 use longshore::api::error::ApiError;
 use longshore::api::shape::Service;
@@ -16,7 +21,12 @@ struct Account {
 impl Account {
     fn new() -> Account {
         let options = DataPlaneOptions { pooled_instances: 64, worker_threads: Some(1), ..DataPlaneOptions::default() };
-        Account { api: Api::new(ApiOptions::new(options).expect("the engine starts")) }
+        let mut options = ApiOptions::new(options).expect("the engine starts");
+        // As ECS does it, and sooner.
+        options.settings.restart_delay_first = Duration::from_millis(50);
+        options.settings.healthy_after = Duration::from_millis(500);
+        options.settings.boot_time = Duration::from_millis(200);
+        Account { api: Api::new(options) }
     }
 
     /// Calls an operation of ECS.
@@ -38,4 +48,27 @@ impl Account {
             Err(error) => (error.exception, error.message),
         }
     }
+
+    /// Asks again until it is so.
+    #[track_caller]
+    fn until(&self, operation: &str, input: Value, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut answer = Value::Null;
+        for _ in 0..PATIENCE_TRIES {
+            answer = self.granted(operation, input.clone());
+            if is_so(&answer) {
+                return answer;
+            }
+            std::thread::sleep(PATIENCE / PATIENCE_TRIES);
+        }
+        panic!("{operation} still answers {answer}");
+    }
+}
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_TRIES: u32 = 1_200;
+
+/// The path of a workload.
+fn workload(name: &str) -> String {
+    format!("{}/workloads/{name}", env!("CARGO_MANIFEST_DIR"))
 }
