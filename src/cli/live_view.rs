@@ -360,7 +360,7 @@ impl Screen<'_> {
         live.map(|instance| {
             let (registered, remaining) = (&instance.registered, &instance.remaining);
             Row::new([
-                self.snapshot.ids.ec2_instance(instance.id),
+                instance.ec2_instance_id(self.snapshot.ids),
                 instance.launch.instance_type.name.clone(),
                 instance.launch.availability_zone.to_string(),
                 capacity_view::status(instance),

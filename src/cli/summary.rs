@@ -293,7 +293,7 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
             .registered_at
             .map(|from| format::duration(instance.terminated_at.unwrap_or(snapshot.at).since(from)));
         table.add_row([
-            snapshot.ids.ec2_instance(instance.id),
+            instance.ec2_instance_id(snapshot.ids),
             instance.launch.instance_type.name.clone(),
             instance.launch.availability_zone.to_string(),
             instance.launch.capacity_provider.as_deref().unwrap_or("-").to_string(),

@@ -129,9 +129,8 @@ impl ControlPlane {
     /// the instance; the rule book leaves open when ECS would notice.
     pub(super) fn terminate_instance(&mut self, id: ContainerInstanceId) {
         let found = self.state.container_instances.get(&id);
-        let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else {
-            return;
-        };
+        let ours = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating && !instance.is_external());
+        let Some(instance) = ours else { return };
         let provider = instance.launch.capacity_provider.clone();
         // What waits in the warm pool has never been started elsewhere.
         let in_pool = instance.lifecycle.is_warmed();
@@ -160,7 +159,10 @@ impl ControlPlane {
 
     /// **Source:** ecs-semantics §9.1: a state other than running is acted on at once.
     pub(super) fn instance_failed(&mut self, id: ContainerInstanceId, reason: &str) {
-        if self.live_instance(id).is_some() {
+        let Some(instance) = self.live_instance(id) else { return };
+        if instance.is_external() {
+            self.state.ignored_events += 1;
+        } else {
             self.lose_instance(id, reason);
         }
     }
@@ -180,7 +182,9 @@ impl ControlPlane {
         let found = self.state.container_instances.get(&id);
         let Some(instance) = found.filter(|instance| {
             // The data plane knows nothing of what waits in the warm pool.
-            instance.lifecycle != LifecycleState::Terminated && !instance.lifecycle.is_warmed()
+            instance.lifecycle != LifecycleState::Terminated
+                && !instance.lifecycle.is_warmed()
+                && !instance.is_external()
         }) else {
             self.state.ignored_events += 1;
             return;
@@ -306,7 +310,7 @@ impl ControlPlane {
                 let lost: Vec<ContainerInstanceId> = self
                     .state
                     .live_instances()
-                    .filter(|instance| instance.launch.availability_zone == *zone)
+                    .filter(|instance| instance.launch.availability_zone == *zone && !instance.is_external())
                     .map(|instance| instance.id)
                     .collect();
                 for id in lost {

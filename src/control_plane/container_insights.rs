@@ -131,7 +131,7 @@ fn storage_metric(cluster: &str, service: &Service) -> Option<(MetricId, Statist
 
 /// What an instance has and how much of it is taken, in percent.
 fn instance_metrics(cluster: &str, instance: &ContainerInstance, ids: IdForm) -> Vec<(MetricId, StatisticSet)> {
-    let (container_instance, ec2_instance) = (ids.container_instance(instance.id), ids.ec2_instance(instance.id));
+    let (container_instance, ec2_instance) = (ids.container_instance(instance.id), instance.ec2_instance_id(ids));
     let taken = |registered: u32, remaining: u32| {
         let taken = u64::from(registered.saturating_sub(remaining)) * 100_000;
         let percent = taken.checked_div(u64::from(registered)).unwrap_or_default();

@@ -15,6 +15,7 @@ use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::deployment_hook::{ContinueAction, HookAnswer};
 use crate::model::document::Document;
+use crate::model::external_instance::{ContainerInstanceRegistration, SubmittedStateChange};
 use crate::model::ids::{ContainerInstanceId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
@@ -227,6 +228,12 @@ pub enum Request {
         /// ACTIVE or DRAINING.
         status: ContainerInstanceStatus,
     },
+    /// RegisterContainerInstance: an instance that Longshore does not run, and whose agent is a client. **Source:** ecs-semantics §3.1.
+    RegisterContainerInstance(Box<ContainerInstanceRegistration>),
+    /// UpdateContainerAgent. **Source:** ecs-semantics §11.4.
+    UpdateContainerAgent(ContainerInstanceId),
+    /// SubmitTaskStateChange and SubmitContainerStateChange of such an agent. **Source:** ecs-semantics §2.1, §11.6.
+    SubmitStateChange(Box<SubmittedStateChange>),
     /// DeregisterContainerInstance. **Source:** ecs-semantics §3.2.
     DeregisterContainerInstance {
         /// The instance. EC2 runs it, and bills it, until it is terminated.

@@ -29,6 +29,7 @@ pub mod deployment_records;
 mod draining;
 pub mod event;
 pub mod explain;
+mod external_instances;
 pub mod faults;
 mod high_resolution;
 pub mod instance_refresh;

@@ -39,6 +39,15 @@ pub enum RequestError {
     /// `TargetNotFoundException`.
     #[error("The specified target wasn't found.")]
     TargetNotFound,
+    /// `MissingVersionException`.
+    #[error("The version of the container agent is not known.")]
+    MissingVersion,
+    /// `NoUpdateAvailableException`.
+    #[error("There is no update available for this container agent.")]
+    NoUpdateAvailable,
+    /// `UpdateInProgressException`.
+    #[error("An update of this container agent is in progress.")]
+    UpdateInProgress,
     /// The cluster is draining and takes nothing new.
     #[error("the cluster is draining")]
     Draining,
@@ -57,6 +66,9 @@ impl RequestError {
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
             RequestError::TargetNotFound => "TargetNotFoundException",
+            RequestError::MissingVersion => "MissingVersionException",
+            RequestError::NoUpdateAvailable => "NoUpdateAvailableException",
+            RequestError::UpdateInProgress => "UpdateInProgressException",
             RequestError::Draining => "ClientException",
         }
     }

@@ -30,6 +30,7 @@ impl ControlPlane {
                 | Request::TerminateInstance(_)
                 | Request::DeleteService { .. }
                 | Request::DeregisterTaskDefinition { .. }
+                | Request::SubmitStateChange(_)
         );
         if self.state.draining && !ends_something {
             return Err(RequestError::Draining);
@@ -54,6 +55,9 @@ impl ControlPlane {
             Request::DeregisterContainerInstance { instance, deregistration } => {
                 self.deregister_container_instance(instance, deregistration)
             }
+            Request::RegisterContainerInstance(registration) => self.register_container_instance(*registration),
+            Request::UpdateContainerAgent(instance) => self.update_container_agent(instance),
+            Request::SubmitStateChange(submitted) => self.submit_state_change(*submitted),
             Request::UpdateAutoScalingGroup(update) => self.update_auto_scaling_group(&update),
             Request::SetInstanceProtection { instances, protection } => {
                 self.set_instance_protection(&instances, protection)
@@ -140,6 +144,9 @@ impl ControlPlane {
     }
 
     fn request_launch(&mut self, launch: Arc<InstanceLaunch>) -> Answer {
+        if launch.external.is_some() {
+            return Err(RequestError::Client("what is registered from outside is not launched".into()));
+        }
         if self.state.zones_out.contains(&launch.availability_zone) {
             let zone = &launch.availability_zone;
             return Err(RequestError::Client(format!(
@@ -151,6 +158,9 @@ impl ControlPlane {
 
     fn request_termination(&mut self, instance: ContainerInstanceId) -> Answer {
         match self.state.container_instances.get(&instance) {
+            Some(found) if found.is_external() => {
+                Err(RequestError::InvalidParameter("Longshore does not run the referenced container instance".into()))
+            }
             Some(found) if found.lifecycle != LifecycleState::Terminated => {
                 self.returning.remove(&instance);
                 self.terminate_instance(instance);
@@ -317,6 +327,7 @@ impl ControlPlane {
         for task in standalone {
             self.stop_task(task, StopCode::UserInitiated, &"The cluster is draining".into());
         }
+        self.forget_external_instances();
         Response::Done
     }
 }

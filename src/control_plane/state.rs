@@ -693,7 +693,7 @@ impl ContainerInstance {
         let is_paid = self.running_since.is_some();
         assert_eq!(
             self.cpu_credits.is_some(),
-            self.launch.instance_type.burst.is_some(),
+            self.launch.instance_type.burst.is_some() && !self.is_external(),
             "instance {shown} is confused"
         );
         if let Some(credits) = &self.cpu_credits {
@@ -712,6 +712,9 @@ impl ContainerInstance {
             LifecycleState::PendingWait | LifecycleState::WarmedRunning => {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
                 assert_eq!(self.status, ContainerInstanceStatus::Registering, "instance {shown} registered too early");
+            }
+            LifecycleState::InService if self.is_external() => {
+                assert!(!is_paid, "instance {shown} is another's and paid for");
             }
             LifecycleState::InService | LifecycleState::Standby | LifecycleState::TerminatingWait => {
                 assert!(is_paid, "instance {shown} runs and is not paid for");

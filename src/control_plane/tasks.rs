@@ -273,7 +273,10 @@ impl ControlPlane {
                 record.task.container_instance = Some(instance);
             }
         });
-        self.actions.push(Action::StartTask(start));
+        // Who plays the agent of another's instance sees the task there and says what becomes of it.
+        if !self.is_run_elsewhere(&self.state.tasks[&id].task) {
+            self.actions.push(Action::StartTask(start));
+        }
         if let TaskHost::Ec2(_) = host {
             self.task_came();
         }
@@ -330,7 +333,9 @@ impl ControlPlane {
                 record.task.last_status = TaskStatus::Stopping;
                 record.task.stopping_at = Some(now);
             });
-            self.actions.push(Action::StopTask { task: id });
+            if !self.is_run_elsewhere(&self.state.tasks[&id].task) {
+                self.actions.push(Action::StopTask { task: id });
+            }
         }
     }
 
@@ -368,7 +373,8 @@ impl ControlPlane {
         let created_at = record.task.created_at;
         let within = |at: Timestamp| at.clamp(created_at, now);
         let runs = matches!(change.step, TaskStep::Running);
-        if metered == Metered::No && (change.pull_started_at.is_some() || runs) {
+        let is_ours = !self.is_run_elsewhere(&record.task);
+        if is_ours && metered == Metered::No && (change.pull_started_at.is_some() || runs) {
             self.meter_start(id, change.pull_started_at.map_or(now, within));
         }
         let mut restarts = 0;

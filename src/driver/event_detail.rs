@@ -349,7 +349,7 @@ impl Facts<'_> {
             capacity_provider_name: launch.capacity_provider.as_deref().map(str::to_owned),
             cluster_arn: self.arns.cluster(),
             container_instance_arn: self.arns.container_instance(instance.id),
-            ec2_instance_id: self.arns.ids.ec2_instance(instance.id),
+            ec2_instance_id: instance.ec2_instance_id(self.arns.ids),
             pending_tasks_count: instance.pending_tasks_count,
             registered_at: instance.registered_at.map(|at| self.iso(at)),
             registered_resources: resources(&instance.registered),

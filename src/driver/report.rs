@@ -433,7 +433,7 @@ fn deployment_report(deployment: &Deployment) -> DeploymentReport {
 fn instance_report(snapshot: &Snapshot, instance: &ContainerInstance) -> ContainerInstanceReport {
     ContainerInstanceReport {
         id: snapshot.ids.container_instance(instance.id),
-        ec2_instance_id: snapshot.ids.ec2_instance(instance.id),
+        ec2_instance_id: instance.ec2_instance_id(snapshot.ids),
         instance_type: instance.launch.instance_type.name.clone(),
         availability_zone: instance.launch.availability_zone.to_string(),
         capacity_provider: instance.launch.capacity_provider.as_deref().map(str::to_string),

@@ -15,6 +15,7 @@ pub mod deployment;
 pub mod deployment_hook;
 pub mod distribution;
 pub mod document;
+pub mod external_instance;
 pub mod fargate_size;
 pub mod fault;
 pub mod health_command;

@@ -195,6 +195,8 @@ pub struct Container {
     pub health: HealthStatus,
     /// How many times its restart policy has started it again.
     pub restart_count: u32,
+    /// What else the agent of another's instance says of it. *Ours.*
+    pub document: Document,
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.

@@ -148,7 +148,8 @@ pub struct Reservation {
 }
 
 /// A host port and its protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct HostPort {
     /// The port, never zero.
     pub port: u16,

@@ -6,6 +6,7 @@
 //! what comes on top: convergence, and that the same events always lead to the same actions.
 
 mod containers;
+mod external;
 
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
 use self::containers::{SHAPES, shaped};
+use self::external::{AgentDeed, agent_deed};
 use crate::harness::{
     World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service, strategy,
     task_definition,
@@ -104,6 +106,7 @@ pub(crate) enum Step {
     DeletePolicy { service: usize, policy: usize },
     PutAction { service: usize, minutes: u32, min: Option<u32>, max: Option<u32> },
     JobsDone { service: usize, done: u64 },
+    PlayAgent(AgentDeed),
     Drain,
     Hostile(Hostile),
 }
@@ -227,6 +230,7 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         1 => (1u32..3).prop_map(|count| Step::FailLaunches { count }),
         4 => capacity_step(),
         4 => scaling_step(),
+        3 => agent_deed().prop_map(Step::PlayAgent),
     ]
 }
 
@@ -683,6 +687,11 @@ fn take(world: &mut World, step: &Step) {
         Step::JobsDone { service, done } => {
             world.apply(Event::JobsDone { service: SERVICES[*service].into(), done: *done });
         }
+        Step::PlayAgent(deed) => {
+            if let Some(request) = external::request_of(world, deed) {
+                put(world, request);
+            }
+        }
         Step::Drain => put(world, Request::DrainCluster),
         Step::Hostile(hostile) => {
             if let Some(event) = made_up(world, hostile) {
@@ -936,6 +945,7 @@ fn heal(world: &mut World) {
             }
         }
     }
+    external::take_out(world);
     world.faults = None;
     world.launches_to_fail = 0;
     let events = world.journal.len();

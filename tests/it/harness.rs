@@ -1050,7 +1050,10 @@ impl Checker {
                 assert!(was.0 == is.0 || is.2 > was.2, "task {id} changed and its version did not");
             }
             let metered = self.metered_tasks.get(&id);
-            if task.started_at.is_some() {
+            let host = task.container_instance.map(|host| &plane.state().container_instances[&host]);
+            if host.is_some_and(|host| host.is_external()) {
+                assert!(metered.is_none(), "task {id} runs elsewhere and is metered");
+            } else if task.started_at.is_some() {
                 assert!(metered.is_some(), "task {id} ran and the meter does not know");
             }
             let closed = metered.is_none_or(|interval| interval.to.is_some());
@@ -1093,7 +1096,8 @@ impl Checker {
             let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
             let has_contact = instance.agent == AgentConnection::Connected;
-            assert!(!(registered && has_contact) || is_running == 1, "instance {id} takes tasks and does not run");
+            let takes_tasks = registered && has_contact && !instance.is_external();
+            assert!(!takes_tasks || is_running == 1, "instance {id} takes tasks and does not run");
             let charged = self.surplus.get(id).map(|(_, charged)| *charged).unwrap_or_default();
             let known = instance.cpu_credits.as_ref().map(|credits| credits.charged).unwrap_or_default();
             assert_eq!(known, charged, "instance {id} was charged for other surplus than the meter knows of");

@@ -1124,6 +1124,7 @@ mod documents;
 mod event_shapes;
 mod events;
 mod explain;
+pub(crate) mod external_instances;
 mod high_resolution;
 mod launch_targets;
 mod managed_scaling;
