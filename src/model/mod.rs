@@ -30,6 +30,7 @@ pub mod settings;
 pub mod suggest;
 pub mod task;
 pub mod task_definition;
+pub mod task_set;
 pub mod task_table;
 pub mod traffic;
 pub mod units;

@@ -1133,4 +1133,5 @@ mod scaling;
 mod service_event_texts;
 mod task_lifecycle;
 mod task_protection;
+mod task_sets;
 mod traffic;
