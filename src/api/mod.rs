@@ -46,6 +46,7 @@ mod task_answer;
 mod task_definition_document;
 mod task_definitions;
 mod task_protection;
+mod task_sets;
 mod tasks;
 pub mod xml;
 

@@ -8,7 +8,8 @@ use super::Call;
 use super::error::ApiError;
 use super::{
     account_settings, application_auto_scaling as scaling, attributes, auto_scaling, capacity_providers, clusters,
-    container_instances, ec2, service_deployments, services, sts, tags, task_definitions, task_protection, tasks,
+    container_instances, ec2, service_deployments, services, sts, tags, task_definitions, task_protection, task_sets,
+    tasks,
 };
 
 /// What answers an operation.
@@ -49,6 +50,11 @@ pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
         "TagResource" => tags::tag,
         "UntagResource" => tags::untag,
         "ListTagsForResource" => tags::list,
+        "CreateTaskSet" => task_sets::create,
+        "UpdateTaskSet" => task_sets::update,
+        "DeleteTaskSet" => task_sets::delete,
+        "DescribeTaskSets" => task_sets::describe,
+        "UpdateServicePrimaryTaskSet" => task_sets::make_primary,
         "GetTaskProtection" => task_protection::get,
         "UpdateTaskProtection" => task_protection::update,
         "CreateCapacityProvider" => capacity_providers::create,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::launch::{show_placement_strategy, show_strategy};
 use super::task_answer::{PLATFORM_VERSION, TagsShown};
+use super::task_sets::show as show_task_set;
 use super::{deployment_configuration, seconds, show_tags};
 use crate::control_plane::state::{Deployment, DeploymentStatus, Service, ServiceEvent};
 use crate::driver::reads::ReadContext;
@@ -34,7 +35,6 @@ pub(super) fn service_revision_arn(context: &ReadContext<'_>, service: &str, id:
 pub(super) fn show_service(service: &Service, context: &ReadContext<'_>, tags: TagsShown) -> Value {
     let (spec, arns) = (&service.spec, context.arns);
     let document = &spec.document;
-    let primary = service.primary();
     let mut shown = Map::new();
     let mut put = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
     put("serviceArn", json!(arns.service(&spec.name)));
@@ -44,9 +44,13 @@ pub(super) fn show_service(service: &Service, context: &ReadContext<'_>, tags: T
     put("desiredCount", json!(spec.desired_count));
     put("runningCount", json!(service.running_count()));
     put("pendingCount", json!(service.pending_count()));
-    put("taskDefinition", json!(arns.task_definition(&primary.task_definition)));
+    let primary = service.primary_if_any();
+    put("taskDefinition", json!(primary.map(|primary| arns.task_definition(&primary.task_definition))));
     put("deploymentConfiguration", deployment_configuration::show(&spec.deployment_configuration));
-    put("deployments", service.deployments.iter().map(|found| show_deployment(service, found, context)).collect());
+    // Task sets are deployments that are not rolled out: they are shown as what they are.
+    let rolled_out = || service.deployments.iter().filter(|deployment| deployment.task_set.is_none());
+    put("deployments", rolled_out().map(|found| show_deployment(service, found, context)).collect());
+    put("taskSets", service.task_sets().iter().map(|set| show_task_set(set, context, tags)).collect());
     put("events", service.events.iter().rev().map(|event| show_event(event, context)).collect());
     put("createdAt", seconds(context.calendar_start, service.created_at));
     put("createdBy", json!(super::PRINCIPAL_ARN));
@@ -54,7 +58,7 @@ pub(super) fn show_service(service: &Service, context: &ReadContext<'_>, tags: T
     put("placementConstraints", spec.placement_constraints.iter().map(show_constraint).collect());
     put("placementStrategy", show_placement_strategy(&spec.placement_strategy));
     put("schedulingStrategy", json!(spec.scheduling_strategy.as_str()));
-    put("deploymentController", document.member("deploymentController").cloned().unwrap_or(json!({"type": "ECS"})));
+    put("deploymentController", json!({"type": spec.deployment_controller.as_str()}));
     put("enableECSManagedTags", document.member("enableECSManagedTags").cloned().unwrap_or(json!(false)));
     put("enableExecuteCommand", document.member("enableExecuteCommand").cloned().unwrap_or(json!(false)));
     let propagated = match spec.propagate_tags {
@@ -86,10 +90,7 @@ pub(super) fn show_service(service: &Service, context: &ReadContext<'_>, tags: T
         let id = arns.ids.service_deployment(last.id);
         put("currentServiceDeployment", json!(service_deployment_arn(context, &spec.name, &id)));
     }
-    put(
-        "currentServiceRevisions",
-        service.deployments.iter().map(|found| show_revision(service, found, context)).collect(),
-    );
+    put("currentServiceRevisions", rolled_out().map(|found| show_revision(service, found, context)).collect());
     show_target(&mut shown, &spec.launch_target, document);
     Value::Object(shown)
 }

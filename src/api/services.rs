@@ -21,11 +21,13 @@ use crate::control_plane::event::{Deletion, NewDeployment, Request, UpdateServic
 use crate::control_plane::state::ServiceStatus;
 use crate::model::document::Document;
 use crate::model::service::{AvailabilityZoneRebalancing, SchedulingStrategy, ServiceSpec};
+use crate::model::task_definition::TaskDefinitionRef;
+use crate::model::task_set::DeploymentController;
 
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
 /// Members that mean nothing here and are given back.
-const STORED: [&str; 12] = [
+const STORED: [&str; 11] = [
     "networkConfiguration",
     "loadBalancers",
     "serviceRegistries",
@@ -37,7 +39,6 @@ const STORED: [&str; 12] = [
     "role",
     "enableECSManagedTags",
     "enableExecuteCommand",
-    "deploymentController",
 ];
 /// Those among them that start a deployment when they change. **Source:** ecs-semantics §5.5.
 const DEPLOYED: [&str; 7] = [
@@ -70,9 +71,13 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             "The desired count of a service with the REPLICA strategy is required.",
         ));
     }
-    let named =
-        input.text("taskDefinition").ok_or_else(|| ApiError::invalid_parameter("TaskDefinition is required."))?;
-    let task_definition = task_definitions::hand_over(region, &live, named)?;
+    let deployment_controller = controller(input);
+    let task_definition = match input.text("taskDefinition") {
+        Some(named) => task_definitions::hand_over(region, &live, named)?,
+        // Its task sets have theirs.
+        None if deployment_controller == DeploymentController::External => TaskDefinitionRef::default(),
+        None => return Err(ApiError::invalid_parameter("TaskDefinition is required.")),
+    };
     let before = deployment_configuration::default_of(scheduling_strategy);
     let deployment_configuration = match input.structure("deploymentConfiguration") {
         Some(sent) => deployment_configuration::read(sent, &before, &region.registry())?,
@@ -87,6 +92,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         placement_strategy: placement_strategy(input)?,
         placement_constraints: placement_constraints(input.structures("placementConstraints"))?,
         scheduling_strategy,
+        deployment_controller,
         availability_zone_rebalancing: rebalancing(input).unwrap_or_default(),
         auto_scaling: None,
         tags: tags_of(input.list("tags")),
@@ -177,6 +183,14 @@ fn asked(live: &LiveCluster, name: &str, request: Request) -> Result<Value, ApiE
         state.services.get(&name).map(|service| show_service(service, context, TagsShown::Yes))
     })?;
     Ok(json!({"service": service.ok_or_else(ApiError::service_not_found)?}))
+}
+
+fn controller(input: Members<'_>) -> DeploymentController {
+    match input.structure("deploymentController").and_then(|found| found.text("type")) {
+        Some("CODE_DEPLOY") => DeploymentController::CodeDeploy,
+        Some("EXTERNAL") => DeploymentController::External,
+        _ => DeploymentController::Ecs,
+    }
 }
 
 fn desired_count(input: Members<'_>) -> Result<Option<u32>, ApiError> {

@@ -89,8 +89,7 @@ impl ControlPlane {
                 continue;
             }
             if record.task.last_status < TaskStatus::Running {
-                let shown = self.state.services.get(&service).map(|service| service.primary().shown_id.clone());
-                let by = shown.unwrap_or_default();
+                let by = record.task.started_by.as_deref().unwrap_or_default();
                 let reason: Arc<str> = format!("Scaling activity initiated by (deployment {by})").into();
                 self.stop_task(task, StopCode::ServiceSchedulerInitiated, &reason);
             } else {

@@ -22,6 +22,7 @@ use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, Suspend
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
+use crate::model::task_set::{Scale, TaskSetName, TaskSetSpec};
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{TaskUsage, UsageSample};
 use crate::model::written_form::is_default;
@@ -312,6 +313,33 @@ pub enum Request {
         /// `force`.
         deletion: Deletion,
     },
+    /// CreateTaskSet. **Source:** ecs-semantics §5.8.
+    CreateTaskSet(Box<TaskSetSpec>),
+    /// UpdateTaskSet. **Source:** ecs-semantics §5.8.
+    UpdateTaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// Its task set.
+        task_set: TaskSetName,
+        /// Its share of the service's desired count from here on.
+        scale: Scale,
+    },
+    /// DeleteTaskSet. **Source:** ecs-semantics §5.8.
+    DeleteTaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// Its task set.
+        task_set: TaskSetName,
+        /// `force`: whatever its scale.
+        deletion: Deletion,
+    },
+    /// UpdateServicePrimaryTaskSet. **Source:** ecs-semantics §5.8.
+    UpdateServicePrimaryTaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// The task set that is to be PRIMARY.
+        task_set: TaskSetName,
+    },
     /// StopServiceDeployment.
     StopServiceDeployment {
         /// The service deployment.
@@ -531,7 +559,7 @@ pub struct InstanceAttribute {
     pub value: Option<String>,
 }
 
-/// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.
+/// Whether a service or a task set with tasks may be deleted. **Source:** ecs-semantics §5.5, §5.8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deletion {

@@ -5,7 +5,7 @@
 //! events is the whole truth about a cluster.
 //!
 //! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for) with `task_definitions`, `tasks`
-//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in` and `rollout` (desired against observed), `capacity` with [`placement`] and
+//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in`, `rollout` and `task_sets` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
@@ -66,6 +66,8 @@ mod task_definitions;
 mod task_health;
 mod task_overrides;
 mod task_protection;
+mod task_set_requests;
+mod task_sets;
 mod tasks;
 pub mod termination_policy;
 pub mod timers;

@@ -19,6 +19,9 @@ pub enum RequestError {
     /// `ServiceDeploymentNotFoundException`.
     #[error("Service deployment not found.")]
     ServiceDeploymentNotFound,
+    /// `TaskSetNotFoundException`.
+    #[error("The specified task set was not found.")]
+    TaskSetNotFound,
     /// `ServiceNotActiveException`.
     #[error("Service was not ACTIVE.")]
     ServiceNotActive,
@@ -61,6 +64,7 @@ impl RequestError {
             RequestError::InvalidParameter(_) => "InvalidParameterException",
             RequestError::ServiceNotFound => "ServiceNotFoundException",
             RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
+            RequestError::TaskSetNotFound => "TaskSetNotFoundException",
             RequestError::ServiceNotActive => "ServiceNotActiveException",
             RequestError::Validation(_) => "ValidationException",
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",

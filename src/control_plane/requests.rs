@@ -31,6 +31,7 @@ impl ControlPlane {
                 | Request::DeleteService { .. }
                 | Request::DeregisterTaskDefinition { .. }
                 | Request::SubmitStateChange(_)
+                | Request::DeleteTaskSet { .. }
         );
         if self.state.draining && !ends_something {
             return Err(RequestError::Draining);
@@ -82,6 +83,14 @@ impl ControlPlane {
             Request::CreateService(spec) => self.create_service(*spec),
             Request::UpdateService(update) => self.update_service(*update),
             Request::DeleteService { service, deletion } => self.delete_service(&service, deletion),
+            Request::CreateTaskSet(spec) => self.create_task_set(*spec),
+            Request::UpdateTaskSet { service, task_set, scale } => self.update_task_set(&service, &task_set, scale),
+            Request::DeleteTaskSet { service, task_set, deletion } => {
+                self.delete_task_set(&service, &task_set, deletion)
+            }
+            Request::UpdateServicePrimaryTaskSet { service, task_set } => {
+                self.update_primary_task_set(&service, &task_set)
+            }
             Request::StopServiceDeployment { service_deployment, stop_type } => {
                 self.stop_service_deployment(service_deployment, stop_type)
             }

@@ -10,10 +10,11 @@ use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
 use super::requests::Answer;
 use super::services::ServiceController;
-use super::state::{Registered, Service, ServiceStatus, Steadiness};
+use super::state::{Deployment, Registered, Service, ServiceStatus, Steadiness};
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::BreakerThreshold;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
+use crate::model::task_set::DeploymentController;
 
 impl ControlPlane {
     /// **Source:** ecs-semantics §5.5.
@@ -30,13 +31,12 @@ impl ControlPlane {
         }
         check_configuration(&spec.deployment_configuration)?;
         spec.auto_scaling.as_ref().map_or(Ok(()), check_settings)?;
-        let registered = self.resolve(&spec.task_definition)?;
+        super::task_set_requests::check_controller(&spec)?;
         spec.launch_target = self.target_of_service(&spec);
         super::daemon::check_scheduling(&mut spec)?;
-        spec.placement_rules(&registered.definition).check()?;
-        self.check_target(&spec.launch_target, &registered.definition)?;
-        let deployment = self.new_deployment(&spec, registered);
-        let id = deployment.id;
+        let first = self.first_deployment(&spec)?;
+        let id = first.as_ref().map(|first| first.id);
+        let is_rolled_out = !spec.deployment_controller.has_task_sets();
         let controller = ServiceController::new(&self.settings);
         let auto_scaling = spec.auto_scaling.clone();
         self.controllers.insert(name.clone(), controller);
@@ -47,7 +47,7 @@ impl ControlPlane {
                 group: format!("service:{name}").into(),
                 spec,
                 status: ServiceStatus::Active,
-                deployments: vec![deployment],
+                deployments: first.into_iter().collect(),
                 created_at: self.now,
                 events: Default::default(),
                 steadiness: Steadiness::Changing,
@@ -62,9 +62,25 @@ impl ControlPlane {
         if auto_scaling.is_some() {
             self.set_auto_scaling(&name, auto_scaling)?;
         }
-        self.begin_rollout(&name);
+        if is_rolled_out {
+            self.begin_rollout(&name);
+        }
         self.dirty.insert(name);
-        Ok(Response::Service { deployment: id })
+        Ok(id.map_or(Response::Done, |deployment| Response::Service { deployment }))
+    }
+
+    /// What a service begins with, which may be nothing.
+    fn first_deployment(&mut self, spec: &ServiceSpec) -> Result<Option<Deployment>, RequestError> {
+        if spec.deployment_controller == DeploymentController::External {
+            return Ok(None);
+        }
+        let registered = self.resolve(&spec.task_definition)?;
+        spec.placement_rules(&registered.definition).check()?;
+        self.check_target(&spec.launch_target, &registered.definition)?;
+        Ok(Some(match spec.deployment_controller {
+            DeploymentController::CodeDeploy => self.first_task_set(spec, registered),
+            DeploymentController::Ecs | DeploymentController::External => self.new_deployment(spec, registered),
+        }))
     }
 
     /// A changed task definition, a document that calls for it and force start a deployment; nothing else that can be changed does.
@@ -75,6 +91,9 @@ impl ControlPlane {
             return Err(RequestError::ServiceNotActive);
         }
         update.deployment_configuration.as_ref().map_or(Ok(()), check_configuration)?;
+        if service.has_task_sets() {
+            return self.update_service_of_task_sets(update);
+        }
         let current = service.primary().task_definition.clone();
         let target = match &update.capacity_provider_strategy {
             Some(items) if items.is_empty() => LaunchTarget::LaunchType(service.launch_type()),
@@ -113,7 +132,7 @@ impl ControlPlane {
     }
 
     /// Takes over what an update changes and returns the desired count of before.
-    fn change_spec(&mut self, update: UpdateService, target: LaunchTarget) -> u32 {
+    pub(super) fn change_spec(&mut self, update: UpdateService, target: LaunchTarget) -> u32 {
         let service = self.state.services.get_mut(&update.service).expect("the caller has the service");
         let spec = &mut service.spec;
         let before = spec.desired_count;
@@ -177,6 +196,9 @@ impl ControlPlane {
                 }
             }
             self.end_shift(name, Default::default());
+            if self.state.services[name].has_task_sets() {
+                self.drain_task_sets(name);
+            }
             self.forget_target(name);
             self.dirty.insert(name.clone());
         }

@@ -7,6 +7,7 @@ use super::action::{ServiceActionEvent, ServiceActionSubjects};
 use super::requests::launch_type_of;
 use super::service_events::{Complaint, Said};
 use super::state::{Registered, Service};
+use super::task_sets::Limits;
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
@@ -49,8 +50,9 @@ impl Service {
 
     /// Where the next task of a deployment goes: the launch type, and the capacity provider if a strategy chooses one.
     fn next_host(&self, deployment_index: usize) -> (LaunchType, Option<Arc<str>>) {
-        let counts = &self.deployments[deployment_index].tasks_by_provider;
-        host_of(&self.spec.launch_target, |provider| counts.get(provider).copied().unwrap_or(0))
+        let deployment = &self.deployments[deployment_index];
+        let counts = &deployment.tasks_by_provider;
+        host_of(self.launch_target_of(deployment), |provider| counts.get(provider).copied().unwrap_or(0))
     }
 }
 
@@ -82,8 +84,7 @@ impl ControlPlane {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();
         }
-        let bounds = service.bounds();
-        let placed = service.running_count() + service.pending_count();
+        let Limits { bounds, placed, .. } = service.limits_of(deployment_index);
         assert!(placed + wanted <= bounds.upper, "service {name} is about to start more tasks than its bounds allow");
         let controller = self.controllers.get_mut(name);
         let allowed = controller.map_or(wanted, |controller| controller.rate.allowance(self.now).min(wanted));

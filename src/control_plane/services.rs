@@ -56,6 +56,17 @@ impl Service {
     /// *Ours:* the latter, so that a deployment that failed takes nothing from the service that was there before it.
     /// **Source:** ecs-semantics §5.7.
     pub(super) fn launching(&self) -> Launching {
+        if self.has_task_sets() {
+            // Whichever set lacks tasks; failing that, whichever is not going.
+            let desired = self.spec.desired_count;
+            let lacks = |set: &Deployment| set.placed_count() < set.computed_desired_count(desired);
+            let stays = |set: &Deployment| set.computed_desired_count(desired) > 0;
+            let found = self.deployments.iter().position(lacks).or_else(|| self.deployments.iter().position(stays));
+            return found.map_or(Launching::Nobody, |index| match index.checked_sub(1) {
+                None => Launching::Primary,
+                Some(older) => Launching::Older(older),
+            });
+        }
         let stalled = self.status == ServiceStatus::Active && self.primary().rollout_state == RolloutState::Failed;
         if !stalled {
             return Launching::Primary;
@@ -152,6 +163,10 @@ impl ControlPlane {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        if service.has_task_sets() {
+            self.reconcile_task_sets(name);
+            return;
+        }
         let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         self.judge_deployment(name);
         if is_daemon {
@@ -184,7 +199,7 @@ impl ControlPlane {
         if let Some(index) = launching.deployment_index().filter(|_| plan.start > 0) {
             self.start_some(name, index, plan.start, None);
         }
-        self.say_what_blocks(name, plan.blocked);
+        self.say_what_blocks(name, 0, plan.blocked);
         self.replace_some(name);
         let stopped_any =
             plan.stop_primary > 0 || plan.stop_older.iter().any(|stop| stop.not_healthy + stop.healthy > 0);
@@ -196,7 +211,7 @@ impl ControlPlane {
     }
 
     /// **Source:** ecs-semantics §2.6, §5.2, §5.11. *Ours:* the reason on EventBridge.
-    pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, blocked: Blocked) {
+    pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, deployment_index: usize, blocked: Blocked) {
         match blocked {
             Blocked::No => {}
             Blocked::ByConfiguration => {
@@ -212,10 +227,11 @@ impl ControlPlane {
                 }
             }
             Blocked::ByProtection => {
+                let blocked = self.state.services[name].deployments.get(deployment_index);
                 let text = format!(
                     "was unable to reach steady state because task set ({}) was unable to scale in. Reason: The number \
                      of protected tasks are more than the desired count of tasks",
-                    self.state.services[name].primary().shown_id
+                    blocked.map(|blocked| &*blocked.shown_id).unwrap_or_default()
                 );
                 self.complain(name, Complaint::BlockedByProtection, &text);
             }

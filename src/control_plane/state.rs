@@ -21,6 +21,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
+use crate::model::task_set::{Scale, StabilityStatus, TaskSetStatus};
 use crate::model::task_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
@@ -318,7 +319,8 @@ pub struct Service {
     pub group: Arc<str>,
     /// Its status.
     pub status: ServiceStatus,
-    /// Its deployments: the primary first, then older ones that still have tasks, newest first.
+    /// Its deployments: the primary first, then older ones that still have tasks, newest first. Those of a service that consists of
+    /// task sets are the task sets, oldest first; there may be none.
     pub deployments: Vec<Deployment>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -416,7 +418,30 @@ pub enum BreakerStage {
     Running,
 }
 
-/// A deployment of a service: a task definition and the tasks that run it.
+/// What a task set has beside what every deployment has. **Source:** ecs-semantics §5.8, §11.6.
+#[derive(Clone, Debug)]
+pub struct TaskSetState {
+    /// Its status.
+    pub status: TaskSetStatus,
+    /// Its share of the service's desired count.
+    pub scale: Scale,
+    /// Whether it has what it wants.
+    pub stability_status: StabilityStatus,
+    /// Since when that is so.
+    pub stability_status_at: Timestamp,
+    /// Who created it, if that was not the client.
+    pub started_by: Option<&'static str>,
+    /// What it is called elsewhere.
+    pub external_id: Option<Arc<str>>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// What makes the request for it idempotent.
+    pub client_token: Option<Arc<str>>,
+    /// What its creator wrote that has no meaning here.
+    pub opaque: Option<Arc<str>>,
+}
+
+/// A deployment of a service, or a task set: a task definition and the tasks that run it.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// Its identity.
@@ -431,6 +456,8 @@ pub struct Deployment {
     pub reservation: Arc<Reservation>,
     /// The snapshot of the service that it runs.
     pub revision: Arc<ServiceRevision>,
+    /// What makes it a task set, if it is one: then it is not rolled out.
+    pub task_set: Option<Box<TaskSetState>>,
     /// How far it is.
     pub rollout_state: RolloutState,
     /// Why it is that far.
@@ -482,6 +509,7 @@ impl Deployment {
             task_definition: registered.definition,
             reservation: registered.reservation,
             revision,
+            task_set: None,
             rollout_state: RolloutState::InProgress,
             rollout_state_reason: "".into(),
             breaker_stage: BreakerStage::Starting,
@@ -524,8 +552,19 @@ impl Deployment {
 
 impl Service {
     /// The primary deployment.
+    ///
+    /// # Panics
+    /// When the service consists of task sets: [`Service::primary_if_any`] is for any service.
     pub fn primary(&self) -> &Deployment {
         self.deployments.first().expect("a service has a primary deployment from its creation on")
+    }
+
+    /// The primary deployment, or the task set that is PRIMARY.
+    pub fn primary_if_any(&self) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| match &deployment.task_set {
+            Some(task_set) => task_set.status == TaskSetStatus::Primary,
+            None => deployment.status == DeploymentStatus::Primary,
+        })
     }
 
     /// The launch type that it was created with; that of its strategy's providers, if it was with one.

@@ -19,6 +19,7 @@ use crate::metering::meter::UsageRecord;
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::{AgentConnection, ContainerInstance};
 use crate::model::ids::TaskId;
+use crate::model::task_set::TaskSetDescription;
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
 /// A decimal number of any precision, written as it is.
@@ -131,7 +132,10 @@ pub struct ServiceReport {
     pub desired_count: u32,
     pub running_count: u32,
     pub pending_count: u32,
+    pub deployment_controller: &'static str,
     pub deployments: Vec<DeploymentReport>,
+    /// Of a service whose deployments are not its own.
+    pub task_sets: Vec<TaskSetReport>,
     /// What it was to become and how that went, oldest first.
     pub service_deployments: Vec<ServiceDeploymentReport>,
     pub events: Vec<ServiceEventReport>,
@@ -150,6 +154,24 @@ pub struct DeploymentReport {
     pub running_count: u32,
     pub pending_count: u32,
     pub failed_tasks: u32,
+}
+
+/// A task set of a service.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are ECS' names")]
+pub struct TaskSetReport {
+    pub id: String,
+    pub external_id: Option<String>,
+    pub status: &'static str,
+    pub task_definition: String,
+    /// In percent.
+    pub scale: String,
+    pub computed_desired_count: u32,
+    pub running_count: u32,
+    pub pending_count: u32,
+    pub stability_status: &'static str,
+    pub stability_status_at: String,
+    pub created_at: String,
 }
 
 /// A service event.
@@ -399,7 +421,12 @@ fn service_report(snapshot: &Snapshot, service: &Service) -> ServiceReport {
         desired_count: service.spec.desired_count,
         running_count: service.running_count(),
         pending_count: service.pending_count(),
-        deployments: service.deployments.iter().map(deployment_report).collect(),
+        deployment_controller: service.spec.deployment_controller.as_str(),
+        deployments: match service.has_task_sets() {
+            true => Vec::new(),
+            false => service.deployments.iter().map(deployment_report).collect(),
+        },
+        task_sets: service.task_sets().iter().map(|set| task_set_report(snapshot, set)).collect(),
         service_deployments: service_deployment_reports(snapshot, service),
         events: service
             .events
@@ -427,6 +454,22 @@ fn deployment_report(deployment: &Deployment) -> DeploymentReport {
         running_count: deployment.running_count(),
         pending_count: deployment.pending_count(),
         failed_tasks: deployment.failed_tasks,
+    }
+}
+
+fn task_set_report(snapshot: &Snapshot, set: &TaskSetDescription) -> TaskSetReport {
+    TaskSetReport {
+        id: set.shown_id.to_string(),
+        external_id: set.external_id.as_deref().map(str::to_owned),
+        status: set.status.as_str(),
+        task_definition: set.task_definition.to_string(),
+        scale: set.scale.to_string(),
+        computed_desired_count: set.computed_desired_count,
+        running_count: set.running_count,
+        pending_count: set.pending_count,
+        stability_status: set.stability_status.as_str(),
+        stability_status_at: iso(snapshot, set.stability_status_at),
+        created_at: iso(snapshot, set.created_at),
     }
 }
 

@@ -16,6 +16,7 @@ use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, Serv
 use super::settings::Settings;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::task_set::TaskSetSpec;
 use super::traffic::TrafficKind;
 use super::units::{Duration, Timestamp};
 
@@ -38,6 +39,10 @@ pub struct ClusterSpec {
     pub task_definitions: Vec<TaskDefinition>,
     /// Services.
     pub services: Vec<ServiceSpec>,
+    /// Task sets of EXTERNAL services, each with an external id that is its own in its service.
+    pub task_sets: Vec<TaskSetSpec>,
+    /// The external id of the task set that is PRIMARY, by service.
+    pub primary_task_sets: BTreeMap<Arc<str>, Arc<str>>,
     /// CloudWatch alarms.
     pub alarms: Vec<MetricAlarm>,
     /// Metrics whose values are written down beforehand.

@@ -34,6 +34,7 @@ pub mod suggest;
 pub mod task;
 pub mod task_definition;
 pub mod task_overrides;
+pub mod task_set;
 pub mod task_table;
 pub mod traffic;
 pub mod units;

@@ -13,7 +13,9 @@ use super::document::Document;
 use super::metric::MetricResolution;
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
+use super::task_set::DeploymentController;
 use super::units::Duration;
+use super::written_form::is_default;
 
 /// What a service is created from. **Source:** ecs-semantics §5.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -21,7 +23,10 @@ use super::units::Duration;
 pub struct ServiceSpec {
     /// Its name, unique in the cluster.
     pub name: Arc<str>,
-    /// What its tasks run.
+    /// Who brings it from one revision to the next.
+    #[serde(skip_serializing_if = "is_default")]
+    pub deployment_controller: DeploymentController,
+    /// What its tasks run. That of an EXTERNAL service has no family until a task set of it is PRIMARY, and is then that set's.
     pub task_definition: TaskDefinitionRef,
     /// How many tasks to keep.
     pub desired_count: u32,

@@ -1137,4 +1137,5 @@ mod task_definitions;
 mod task_lifecycle;
 mod task_overrides;
 mod task_protection;
+mod task_sets;
 mod traffic;
