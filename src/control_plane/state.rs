@@ -457,6 +457,8 @@ pub struct Deployment {
     pub giving_way: BTreeSet<TaskId>,
     /// Which task takes whose place while both are there: by the one that gives way.
     pub replacements: BTreeMap<TaskId, TaskId>,
+    /// Those of its tasks that run or are to run and were started to take another's place.
+    pub standing_in: BTreeSet<TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
@@ -494,6 +496,7 @@ impl Deployment {
             healthy: BTreeSet::new(),
             giving_way: BTreeSet::new(),
             replacements: BTreeMap::new(),
+            standing_in: BTreeSet::new(),
             stopping: BTreeSet::new(),
             tasks_by_provider: BTreeMap::new(),
         }
@@ -769,6 +772,11 @@ impl Service {
             assert!(
                 gives_way.copied().collect::<BTreeSet<TaskId>>() == deployment.giving_way,
                 "service {name} miscounts what gives way"
+            );
+            let stands_in = placed().filter(|task| state.tasks[task].replaces.is_some());
+            assert!(
+                stands_in.copied().collect::<BTreeSet<TaskId>>() == deployment.standing_in,
+                "service {name} miscounts what takes another's place"
             );
             for (leaver, replacement) in &deployment.replacements {
                 assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");

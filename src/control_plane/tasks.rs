@@ -132,6 +132,11 @@ impl Deployment {
             self.giving_way.remove(&id);
             self.replacements.remove(&id);
         }
+        if record.replaces.is_some() && is_placed {
+            self.standing_in.insert(id);
+        } else {
+            self.standing_in.remove(&id);
+        }
         match record.replaces {
             Some(leaver) if is_placed && record.task.version == 0 && self.giving_way.contains(&leaver) => {
                 self.replacements.insert(leaver, id);
