@@ -24,7 +24,7 @@ use crate::model::scaling::TrackedMetric;
 use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
 use crate::model::task::{Task, TaskStatus};
-use crate::model::task_table::TaskTable;
+use crate::model::id_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// What comes together over a metric period.

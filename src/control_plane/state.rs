@@ -21,7 +21,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
-use crate::model::task_table::TaskTable;
+use crate::model::id_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 

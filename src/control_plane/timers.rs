@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::task_table::TaskTable;
+use crate::model::id_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// Why the control plane wants to be woken.
