@@ -12,6 +12,7 @@ use super::service_stops::Victims;
 use super::state::{
     ClusterState, Deployment, DeploymentStatus, Registered, RolloutState, Service, ServiceStatus, Steadiness,
 };
+use super::tasks::NewTask;
 
 use super::timers::Wakeup;
 use crate::model::ids::TaskId;
@@ -28,6 +29,8 @@ pub(super) struct ServiceController {
     pub complaint: Option<(Complaint, Timestamp)>,
     /// When it was last worked out why no instance takes a task.
     pub explained_at: Option<Timestamp>,
+    /// The last task that was started: the next one is most often alike in much.
+    pub draft: Option<NewTask>,
 }
 
 impl ServiceController {
@@ -37,6 +40,7 @@ impl ServiceController {
             rate: LaunchRate::new(settings.service_launches_per_minute),
             complaint: None,
             explained_at: None,
+            draft: None,
         }
     }
 }

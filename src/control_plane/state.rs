@@ -17,11 +17,11 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
     LaunchTarget, RequiredAttribute,
 };
+use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
-use crate::model::id_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
@@ -41,7 +41,7 @@ pub struct ClusterState {
     /// Tasks that are not over, and those that were over lately.
     pub tasks: TaskTable<Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
-    pub tasks_by_instance: BTreeMap<ContainerInstanceId, BTreeSet<TaskId>>,
+    pub tasks_by_instance: InstanceTable<BTreeSet<TaskId>>,
     /// Services by name, deleted ones included until their name is taken again.
     pub services: BTreeMap<Arc<str>, Service>,
     /// Tasks that are over, oldest first: (when, which).

@@ -506,14 +506,15 @@ impl Simulation {
             }
             self.journal.event(self.now, &event);
             let seen = self.observer.is_some().then(|| event.clone());
-            let actions = self.control_plane.apply(self.now, event);
+            let mut actions = self.control_plane.apply(self.now, event);
             self.journal.actions(&actions);
             if let (Some(observer), Some(event)) = (&mut self.observer, seen) {
                 observer.see(&self.control_plane, self.now, &event, &actions);
             }
-            for action in actions {
+            for action in actions.drain(..) {
                 self.carry_out(action);
             }
+            self.control_plane.reuse(actions);
             self.plane.settle(self.now);
             self.hear_of_plane();
         }
