@@ -45,12 +45,12 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             placement_strategy: read_placement_strategy(&at),
             placement_constraints: read_placement_constraints(&at),
             scheduling_strategy,
-            availability_zone_rebalancing: Default::default(),
             auto_scaling: read_auto_scaling(&at),
             tags: read_tags(&at),
             health_check_grace_period: read_grace_period(&at),
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
             monitoring: read_monitoring(&at),
+            ..ServiceSpec::default()
         };
         apply_scheduling(&at, &mut spec);
         check_resolutions(&at, spec.monitoring, spec.auto_scaling.as_ref());

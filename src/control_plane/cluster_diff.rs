@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::event::{Deletion, Request, UpdateService};
 use crate::model::alarm::{MetricAlarm, MetricId};
-use crate::model::capacity::{FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget};
+use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{
     ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
 };
@@ -476,7 +476,7 @@ impl ClusterDiff {
         };
         match target {
             LaunchTarget::Strategy(items) => return Some(items),
-            LaunchTarget::LaunchType(launch_type) if launch_type_of(&was.launch_target) == Some(launch_type) => {
+            LaunchTarget::LaunchType(launch_type) if was.launch_target.launch_type() == Some(launch_type) => {
                 return Some(Vec::new());
             }
             LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => {}
@@ -487,19 +487,6 @@ impl ClusterDiff {
 }
 
 const RECREATE: &str = "cannot be changed: give the service another name, so that it is created anew";
-
-/// The launch type of a target that says one.
-fn launch_type_of(target: &LaunchTarget) -> Option<LaunchType> {
-    match target {
-        LaunchTarget::LaunchType(launch_type) => Some(*launch_type),
-        LaunchTarget::Strategy(items) => {
-            let is_fargate = |provider: &str| provider == FARGATE || provider == FARGATE_SPOT;
-            let on_fargate = items.iter().any(|item| is_fargate(&item.capacity_provider));
-            Some(if on_fargate { LaunchType::Fargate } else { LaunchType::Ec2 })
-        }
-        LaunchTarget::ClusterDefault => None,
-    }
-}
 
 /// The items of `these` that `those` do not have, each as often as there are too few of it.
 fn beyond<T: Clone + PartialEq>(these: &[T], those: &[T]) -> Vec<T> {

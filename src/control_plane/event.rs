@@ -14,6 +14,7 @@ use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::deployment_hook::{ContinueAction, HookAnswer};
+use crate::model::document::Document;
 use crate::model::ids::{ContainerInstanceId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
@@ -199,6 +200,16 @@ pub struct ContainerStateChange {
 pub enum Request {
     /// RegisterTaskDefinition. Its revision is assigned.
     RegisterTaskDefinition(Box<TaskDefinition>),
+    /// Makes a task definition known under the revision that it has: several clusters share the definitions of a region. Known already,
+    /// it stays. *Ours.*
+    PutTaskDefinition(Box<TaskDefinition>),
+    /// DeregisterTaskDefinition: INACTIVE from here on. **Source:** ecs-semantics §1.4.
+    DeregisterTaskDefinition {
+        /// Its family.
+        family: String,
+        /// Its revision.
+        revision: u32,
+    },
     /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
     CreateCapacityProvider(Box<CapacityProvider>),
     /// UpdateCapacityProvider with its Auto Scaling group: the whole of it as it is to be.
@@ -494,7 +505,10 @@ pub struct UpdateService {
     pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
-    /// `forceNewDeployment`.
+    /// All of what else the caller says of the service, in place of what was said before. *Ours.*
+    #[serde(skip_serializing_if = "is_default")]
+    pub document: Option<Document>,
+    /// `forceNewDeployment`, or that the document calls for one.
     pub new_deployment: NewDeployment,
 }
 
@@ -541,6 +555,9 @@ pub enum NewDeployment {
     /// Only when the change calls for one.
     #[default]
     WhenChanged,
+    /// The document changes in a member that ECS starts a deployment for, as `networkConfiguration`. Who knows its members says so.
+    /// **Source:** ecs-semantics §5.5.
+    DocumentChanged,
     /// `forceNewDeployment`.
     Forced,
 }

@@ -4,7 +4,7 @@
 //! `now` never goes back. In return the same sequence of (now, event) always yields the same actions, so a journal of
 //! events is the whole truth about a cluster.
 //!
-//! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
+//! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for) with `task_definitions`, `tasks`
 //! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in` and `rollout` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
@@ -61,7 +61,9 @@ mod services;
 mod standby;
 mod start_task;
 pub mod state;
+mod task_definitions;
 mod task_health;
+mod task_overrides;
 mod task_protection;
 mod tasks;
 pub mod termination_policy;

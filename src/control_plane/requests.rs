@@ -7,19 +7,17 @@ use super::action::{Failure, Response};
 use super::event::{Deletion, Request};
 use super::request_error::RequestError;
 use super::service_starts::host_of;
-use super::state::{PlacementRules, ProviderState, Registered};
+use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget,
 };
 use crate::model::cluster::RunTaskSpec;
-use crate::model::container_order::dependency_problems;
-use crate::model::health_command::HealthCommand;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
-use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_definition::{LaunchType, TaskDefinition};
 
 pub(super) type Answer = Result<Response, RequestError>;
 
@@ -31,14 +29,16 @@ impl ControlPlane {
                 | Request::StopTask { .. }
                 | Request::TerminateInstance(_)
                 | Request::DeleteService { .. }
+                | Request::DeregisterTaskDefinition { .. }
         );
         if self.state.draining && !ends_something {
             return Err(RequestError::Draining);
         }
         match request {
-            Request::RegisterTaskDefinition(definition) => {
-                super::constraints::check_definition(&definition)?;
-                self.register_task_definition(*definition)
+            Request::RegisterTaskDefinition(definition) => self.register_task_definition(*definition),
+            Request::PutTaskDefinition(definition) => self.put_task_definition(*definition),
+            Request::DeregisterTaskDefinition { family, revision } => {
+                self.deregister_task_definition(&family, revision)
             }
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
@@ -111,23 +111,6 @@ impl ControlPlane {
         }
     }
 
-    /// Numbers are never used again within a family. **Source:** ecs-semantics §1.4; §2.3 for what is refused.
-    fn register_task_definition(&mut self, mut definition: TaskDefinition) -> Answer {
-        if let Some(problem) = dependency_problems(&definition.containers).into_iter().next() {
-            return Err(RequestError::Client(problem.message));
-        }
-        let checks = definition.containers.iter().filter_map(|container| container.health_check.as_ref());
-        for check in checks {
-            HealthCommand::parse(&check.command).map_err(|error| RequestError::Client(error.to_string()))?;
-        }
-        let revisions = self.state.task_definitions.entry(definition.family.clone()).or_default();
-        definition.revision = revisions.keys().next_back().map_or(1, |last| last + 1);
-        let reservation = Arc::new(definition.reservation());
-        let definition = Arc::new(definition);
-        revisions.insert(definition.revision, Registered { definition: definition.clone(), reservation });
-        Ok(Response::TaskDefinition(definition))
-    }
-
     /// **Source:** ecs-semantics §1.3 for its name.
     fn create_capacity_provider(&mut self, provider: CapacityProvider) -> Answer {
         let name = provider.name.clone();
@@ -184,11 +167,6 @@ impl ControlPlane {
         let reason = reason.unwrap_or_else(|| "Task stopped by user".into());
         self.stop_task(task, StopCode::UserInitiated, &reason.into());
         Ok(Response::Done)
-    }
-
-    pub(super) fn resolve(&self, reference: &TaskDefinitionRef) -> Result<Registered, RequestError> {
-        let found = self.state.resolve(reference).cloned();
-        found.ok_or_else(|| RequestError::Client(format!("TaskDefinition not found: {reference}")))
     }
 
     /// A service's launch target with the cluster's default filled in. **Source:** ecs-semantics §4.5.
@@ -258,8 +236,9 @@ impl ControlPlane {
 
     /// The first task of a RunTask call, and where all of them go.
     pub(super) fn standalone_task(&self, spec: &RunTaskSpec) -> Result<(NewTask, LaunchTarget), RequestError> {
-        let registered = self.resolve(&spec.task_definition)?;
         let target = self.effective_target(&spec.launch_target);
+        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
+        let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
         let mut tags = match spec.propagate_tags {
@@ -270,7 +249,6 @@ impl ControlPlane {
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
-        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
             overrides: spec.overrides.clone(),
@@ -281,6 +259,7 @@ impl ControlPlane {
             service: None,
             deployment: None,
             tags: Arc::new(tags),
+            document: spec.document.clone(),
             placement: Arc::new(placement),
             replaces: None,
         };

@@ -285,6 +285,8 @@ impl ControlPlane {
         deployment.created_at = now;
         deployment.updated_at = now;
         service.deployments.insert(0, deployment);
+        // Ours: the service is what it goes back to, in all that was said of it.
+        service.spec.document = target.revision.document.clone();
         if let Some(record) = service.current_service_deployment_mut() {
             record.rollback = Some(super::deployment_records::RollbackRecord {
                 reason: why,

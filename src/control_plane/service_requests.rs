@@ -10,11 +10,10 @@ use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
 use super::requests::Answer;
 use super::services::ServiceController;
-use super::state::{Service, ServiceStatus, Steadiness};
+use super::state::{Registered, Service, ServiceStatus, Steadiness};
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::BreakerThreshold;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
-use crate::model::task_definition::TaskDefinitionRef;
 
 impl ControlPlane {
     /// **Source:** ecs-semantics §5.5.
@@ -68,7 +67,7 @@ impl ControlPlane {
         Ok(Response::Service { deployment: id })
     }
 
-    /// A changed task definition and force start a deployment; nothing else that can be changed does.
+    /// A changed task definition, a document that calls for it and force start a deployment; nothing else that can be changed does.
     /// **Source:** ecs-semantics §5.5.
     pub(super) fn update_service(&mut self, update: UpdateService) -> Answer {
         let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
@@ -91,9 +90,10 @@ impl ControlPlane {
         });
         let next = match (changed, update.new_deployment) {
             (Some(registered), _) => Some(registered),
-            (None, NewDeployment::Forced) => {
-                let revision = Some(current.revision);
-                Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
+            (None, NewDeployment::Forced | NewDeployment::DocumentChanged) => {
+                // What it runs may have become INACTIVE since. Ours: it was not asked to go anywhere else.
+                let reservation = service.primary().reservation.clone();
+                Some(Registered { definition: current, reservation })
             }
             (None, NewDeployment::WhenChanged) => None,
         };
@@ -139,6 +139,9 @@ impl ControlPlane {
         }
         if let Some(monitoring) = update.monitoring {
             spec.monitoring = monitoring;
+        }
+        if let Some(document) = update.document {
+            spec.document = document;
         }
         before
     }

@@ -49,6 +49,11 @@ impl Service {
             service: Some(self.spec.name.clone()),
             deployment: Some(launching.id),
             tags: same_tags.cloned().unwrap_or_else(|| Arc::new(tags.clone())),
+            // What is said of the service without a deployment is said of its primary one.
+            document: match deployment_index {
+                0 => self.spec.document.clone(),
+                _ => launching.revision.document.clone(),
+            },
             placement: same_placement
                 .map_or_else(|| Arc::new(self.spec.placement_rules(&definition)), |earlier| earlier.placement.clone()),
             replaces: None,

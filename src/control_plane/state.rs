@@ -21,7 +21,7 @@ use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
-use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
@@ -30,6 +30,8 @@ use crate::model::units::Timestamp;
 pub struct ClusterState {
     /// Registered task definitions by family, then revision.
     pub task_definitions: BTreeMap<String, BTreeMap<u32, Registered>>,
+    /// Those among them that are INACTIVE: the revisions by family. **Source:** ecs-semantics §1.4.
+    pub inactive_revisions: BTreeMap<String, BTreeSet<u32>>,
     /// Providers over Auto Scaling groups, by name.
     pub capacity_providers: BTreeMap<Arc<str>, ProviderState>,
     /// The cluster's default strategy; may be empty.
@@ -565,15 +567,6 @@ pub(super) fn count(length: usize) -> u32 {
 }
 
 impl ClusterState {
-    /// The task definition that a reference means: the revision named, or the latest. **Source:** ecs-semantics §1.4.
-    pub fn resolve(&self, reference: &TaskDefinitionRef) -> Option<&Registered> {
-        let revisions = self.task_definitions.get(&reference.family)?;
-        match reference.revision {
-            Some(revision) => revisions.get(&revision),
-            None => revisions.values().next_back(),
-        }
-    }
-
     /// Instances that are neither gone nor going, those in warm pools included.
     pub fn live_instances(&self) -> impl Iterator<Item = &ContainerInstance> {
         self.container_instances.values().filter(|instance| instance.lifecycle < LifecycleState::Terminating)

@@ -16,6 +16,7 @@ use super::state::{
 use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
+use crate::model::document::Document;
 use crate::model::id_table::InstanceTable;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use crate::model::task::{
@@ -43,6 +44,7 @@ pub(super) struct NewTask {
     pub service: Option<Arc<str>>,
     pub deployment: Option<DeploymentId>,
     pub tags: Arc<BTreeMap<String, String>>,
+    pub document: Document,
     pub placement: Arc<PlacementRules>,
     pub replaces: Option<TaskId>,
 }
@@ -216,6 +218,7 @@ impl ControlPlane {
             created_at: self.now,
             containers: vec![Container::default(); definition.containers.len()],
             tags: new.tags.clone(),
+            document: new.document.clone(),
             ..Task::default()
         };
         self.state.live_count += 1;

@@ -11,7 +11,7 @@ use super::auto_scaling_group::{
 };
 use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
 use super::ids::ContainerInstanceId;
-use super::task_definition::{CpuArchitecture, HostPort, Protocol};
+use super::task_definition::{CpuArchitecture, HostPort, LaunchType, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 use super::usage::PurchaseOption;
 
@@ -477,7 +477,22 @@ pub enum LaunchTarget {
     #[default]
     ClusterDefault,
     /// A launch type.
-    LaunchType(super::task_definition::LaunchType),
+    LaunchType(LaunchType),
     /// A strategy over providers of one family. Never empty.
     Strategy(Vec<CapacityProviderStrategyItem>),
+}
+
+impl LaunchTarget {
+    /// The launch type that it comes to; `None` where it is left to the cluster.
+    pub fn launch_type(&self) -> Option<LaunchType> {
+        match self {
+            LaunchTarget::LaunchType(launch_type) => Some(*launch_type),
+            LaunchTarget::Strategy(items) => {
+                let is_fargate = |provider: &str| provider == FARGATE || provider == FARGATE_SPOT;
+                let on_fargate = items.iter().any(|item| is_fargate(&item.capacity_provider));
+                Some(if on_fargate { LaunchType::Fargate } else { LaunchType::Ec2 })
+            }
+            LaunchTarget::ClusterDefault => None,
+        }
+    }
 }

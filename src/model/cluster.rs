@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
+use super::document::Document;
 use super::fault::{Fault, MessageFaults};
 use super::ids::ContainerInstanceId;
 use super::metric::MetricScript;
@@ -124,6 +125,9 @@ pub struct StartTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 /// The parameters of RunTask. **Source:** ecs-semantics §4.5, §11.6.
@@ -150,6 +154,9 @@ pub struct RunTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 impl Default for RunTaskSpec {
@@ -166,6 +173,7 @@ impl Default for RunTaskSpec {
             placement_constraints: Vec::new(),
             tags: BTreeMap::new(),
             propagate_tags: PropagateTags::None,
+            document: Document::default(),
         }
     }
 }

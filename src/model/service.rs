@@ -9,6 +9,7 @@ use super::capacity::LaunchTarget;
 use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
 use super::deployment_hook::DeploymentHook;
+use super::document::Document;
 use super::metric::MetricResolution;
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
@@ -46,6 +47,9 @@ pub struct ServiceSpec {
     pub health_check_grace_period: Duration,
     /// How fine its utilisation is measured.
     pub monitoring: Monitoring,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 /// `monitoring`: how fine a service's utilisation is measured, by metric. **Source:** ecs-semantics §10.1.

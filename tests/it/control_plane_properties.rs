@@ -45,9 +45,9 @@ use longshore::model::service::{
     BinpackField, DeploymentConfiguration, Monitoring, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
-use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
-use longshore::model::task_definition::Reservation;
-use longshore::model::units::{Duration, Timestamp, VcpuNanos};
+use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides, TaskStatus};
+use longshore::model::task_definition::{Reservation, TaskDefinition};
+use longshore::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
@@ -63,6 +63,8 @@ pub(crate) enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
     Deploy { service: usize, shape: usize },
+    HandOver { service: usize, revision: u32 },
+    Disown { service: usize, revision: u32 },
     ForceDeployment { service: usize },
     SetGracePeriod { service: usize, seconds: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
@@ -203,6 +205,8 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
         2 => (service.clone(), 0u32..9).prop_map(|(service, count)| Step::SetCount { service, count }),
         2 => (service.clone(), 0..SHAPES).prop_map(|(service, shape)| Step::Deploy { service, shape }),
+        1 => (service.clone(), 1u32..9).prop_map(|(service, revision)| Step::HandOver { service, revision }),
+        1 => (service.clone(), 1u32..9).prop_map(|(service, revision)| Step::Disown { service, revision }),
         1 => (service.clone(), 0u64..120).prop_map(|(service, seconds)| Step::SetGracePeriod { service, seconds }),
         1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
         1 => (service.clone(), 0u32..=100, 100u32..=250)
@@ -449,8 +453,21 @@ fn take(world: &mut World, step: &Step) {
             let update = UpdateService { task_definition: Some(latest(family)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
+        Step::HandOver { service, revision } => {
+            let definition = TaskDefinition { revision: *revision, ..task_definition(SERVICES[*service], 512, 512) };
+            put(world, Request::PutTaskDefinition(Box::new(definition)));
+        }
+        Step::Disown { service, revision } => {
+            let family = SERVICES[*service].to_owned();
+            put(world, Request::DeregisterTaskDefinition { family, revision: *revision });
+        }
         Step::ForceDeployment { service } => {
-            let update = UpdateService { new_deployment: NewDeployment::Forced, ..update(service) };
+            let new_deployment = match world.journal.len().is_multiple_of(2) {
+                true => NewDeployment::Forced,
+                false => NewDeployment::DocumentChanged,
+            };
+            let document = serde_json::from_str(&format!("{{\"n\": {}}}", world.journal.len())).ok();
+            let update = UpdateService { new_deployment, document, ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetGracePeriod { service, seconds } => {
@@ -501,6 +518,10 @@ fn take(world: &mut World, step: &Step) {
                 spec.placement_constraints.push(PlacementConstraint::DistinctInstance);
             }
             spec.placement_strategy = placement_of(world.journal.len());
+            if world.journal.len().is_multiple_of(3) {
+                let (cpu, memory) = (Some(CpuUnits(512)), Some(MemoryMib(1024)));
+                spec.overrides = Arc::new(TaskOverrides { cpu, memory, ..TaskOverrides::default() });
+            }
             run_as_explained(world, spec);
         }
         Step::StopTask { task } => {
@@ -691,7 +712,7 @@ fn run_as_explained(world: &mut World, spec: RunTaskSpec) {
 /// Asks about everything that is there; no question may be without an answer.
 fn explain_everything(world: &World) {
     let state = world.plane.state();
-    let tasks = state.tasks.keys().map(|task| Question::Task(task));
+    let tasks = state.tasks.keys().map(Question::Task);
     let services = state.services.keys().map(|name| Question::Service(name.clone()));
     for question in tasks.chain(services).chain([Question::Waiting]) {
         world.plane.explain(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));

@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
+mod api;
 mod apply;
 mod chaos;
 mod cluster_file;
@@ -17,6 +18,7 @@ mod harness;
 mod journal;
 mod metering;
 mod plane;
+mod reads;
 mod replay_command;
 mod report;
 mod run_task;

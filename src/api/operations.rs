@@ -1,0 +1,69 @@
+//! The operations, each with the function that answers it: the one place where a name becomes an act.
+//!
+//! Families stand together: a family's functions are in the file of its name.
+
+use serde_json::Value;
+
+use super::Call;
+use super::error::ApiError;
+use super::{
+    account_settings, attributes, capacity_providers, clusters, container_instances, service_deployments, services,
+    task_definitions, task_protection, tasks,
+};
+
+/// What answers an operation.
+pub(super) type Handler = for<'a> fn(&Call<'a>) -> Result<Value, ApiError>;
+
+/// The handler of an operation of ECS.
+pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
+    Some(match operation {
+        "CreateCluster" => clusters::create,
+        "DescribeClusters" => clusters::describe,
+        "ListClusters" => clusters::list,
+        "UpdateCluster" => clusters::update,
+        "UpdateClusterSettings" => clusters::update_settings,
+        "DeleteCluster" => clusters::delete,
+        "RegisterTaskDefinition" => task_definitions::register,
+        "DescribeTaskDefinition" => task_definitions::describe,
+        "DeregisterTaskDefinition" => task_definitions::deregister,
+        "DeleteTaskDefinitions" => task_definitions::delete,
+        "ListTaskDefinitions" => task_definitions::list,
+        "ListTaskDefinitionFamilies" => task_definitions::list_families,
+        "RunTask" => tasks::run,
+        "StartTask" => tasks::start,
+        "StopTask" => tasks::stop,
+        "DescribeTasks" => tasks::describe,
+        "ListTasks" => tasks::list,
+        "ExecuteCommand" => tasks::execute_command,
+        "CreateService" => services::create,
+        "UpdateService" => services::update,
+        "DeleteService" => services::delete,
+        "DescribeServices" => services::describe,
+        "ListServices" => services::list,
+        "ListServicesByNamespace" => services::list_by_namespace,
+        "DescribeServiceDeployments" => service_deployments::describe,
+        "ListServiceDeployments" => service_deployments::list,
+        "StopServiceDeployment" => service_deployments::stop,
+        "ContinueServiceDeployment" => service_deployments::continue_at,
+        "DescribeServiceRevisions" => service_deployments::describe_revisions,
+        "GetTaskProtection" => task_protection::get,
+        "UpdateTaskProtection" => task_protection::update,
+        "CreateCapacityProvider" => capacity_providers::create,
+        "UpdateCapacityProvider" => capacity_providers::update,
+        "DeleteCapacityProvider" => capacity_providers::delete,
+        "DescribeCapacityProviders" => capacity_providers::describe,
+        "PutClusterCapacityProviders" => capacity_providers::put_of_cluster,
+        "DescribeContainerInstances" => container_instances::describe,
+        "ListContainerInstances" => container_instances::list,
+        "UpdateContainerInstancesState" => container_instances::update_state,
+        "DeregisterContainerInstance" => container_instances::deregister,
+        "PutAttributes" => attributes::put,
+        "DeleteAttributes" => attributes::delete,
+        "ListAttributes" => attributes::list,
+        "PutAccountSetting" => account_settings::put,
+        "PutAccountSettingDefault" => account_settings::put_default,
+        "DeleteAccountSetting" => account_settings::delete,
+        "ListAccountSettings" => account_settings::list,
+        _ => return None,
+    })
+}
