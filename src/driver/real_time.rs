@@ -432,11 +432,12 @@ impl ControlLoop {
         while let Some(event) = self.outbox.pop_front() {
             let now = self.clock.now();
             self.journal.event(now, &event);
-            let actions = self.control_plane.apply(now, event);
+            let mut actions = self.control_plane.apply(now, event);
             self.journal.actions(&actions);
-            for action in actions {
+            for action in actions.drain(..) {
                 self.carry_out(now, action);
             }
+            self.control_plane.reuse(actions);
         }
     }
 

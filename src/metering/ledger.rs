@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::price::billed_seconds;
 use crate::model::capacity::InstanceType;
+use crate::model::id_table::InstanceTable;
 use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
@@ -24,7 +25,7 @@ pub(super) struct Ledger {
     index_by_whom: BTreeMap<Whom, usize>,
     /// In the order in which they were first seen, which no amount may depend on.
     groups: Vec<Group>,
-    instances: BTreeMap<ContainerInstanceId, Instance>,
+    instances: InstanceTable<Instance>,
 }
 
 /// Whom a group's use and cost are put down to, ordered by what a bill is broken down by.
@@ -121,7 +122,7 @@ impl Ledger {
             BilledPlacement::Ec2 { instance } => {
                 group.used_on_ec2.add(usage);
                 let nanos = interval.as_nanos();
-                let reserved = self.instances.entry(instance).or_default().reserved.entry(group_index).or_default();
+                let reserved = self.instances.get_or_default(instance).reserved.entry(group_index).or_default();
                 reserved.unit_nanos += cpu * nanos;
                 reserved.mib_nanos += memory * nanos;
             }
@@ -130,7 +131,7 @@ impl Ledger {
 
     /// The instance, known from here on.
     pub fn instance_mut(&mut self, id: ContainerInstanceId) -> &mut Instance {
-        self.instances.entry(id).or_default()
+        self.instances.get_or_default(id)
     }
 
     /// The instance, when a fact has named it.
