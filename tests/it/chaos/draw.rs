@@ -42,22 +42,31 @@ pub struct Drawn {
     pub deeds: Vec<(u64, u64, Deed)>,
 }
 
-struct Chance(RandomStream);
+/// What a seed is asked.
+pub struct Chance(RandomStream);
 
 impl Chance {
+    /// The chance of a seed.
+    pub fn new(seed: u64) -> Chance {
+        Chance(RandomStream::new(seed, Stream::Faults))
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0.below(bound)
     }
 
-    fn between(&mut self, least: u64, most: u64) -> u64 {
+    /// A number from `least` to `most`.
+    pub fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.0.below(most - least + 1)
     }
 
-    fn of(&mut self, percent: u64) -> bool {
+    /// Whether something of such a probability is so.
+    pub fn of(&mut self, percent: u64) -> bool {
         self.0.below(100) < percent
     }
 
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    /// One of them.
+    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.0.below(all.len() as u64)).expect("it is below a length")]
     }
 }
@@ -76,7 +85,7 @@ enum Capacity {
 
 /// Draws a cluster and what happens to it.
 pub fn draw(seed: u64) -> Drawn {
-    let mut chance = Chance(RandomStream::new(seed, Stream::Faults));
+    let mut chance = Chance::new(seed);
     let mut file = String::new();
     let boot = chance.between(5, 90);
     let _ = write!(
@@ -302,7 +311,7 @@ fn draw_faults(chance: &mut Chance, file: &mut String, capacities: &[Capacity]) 
 }
 
 /// What goes astray on the way from the data plane (`messages`), or to it (`actions`).
-fn draw_messages(chance: &mut Chance, file: &mut String, table: &str) {
+pub fn draw_messages(chance: &mut Chance, file: &mut String, table: &str) {
     if chance.of(60) {
         let _ = write!(
             file,
