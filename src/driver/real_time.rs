@@ -22,7 +22,7 @@ use super::snapshot::Snapshot;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
 use crate::control_plane::event::{Event, Request, TaskStateChange};
-use crate::control_plane::faults::{FaultPlan, LaunchFate};
+use crate::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::data_plane::DataPlane;
@@ -312,10 +312,11 @@ impl ControlLoop {
             self.plans = plans;
         }
         if self.faults.next().is_some_and(|at| at <= now) {
-            for event in self.faults.take_due(now, self.control_plane.state()) {
-                match event {
-                    Event::Request { request, .. } => self.ask(request, None),
-                    event => self.apply(event),
+            for effect in self.faults.take_due(now, self.control_plane.state()) {
+                match effect {
+                    FaultEffect::Event(event) => self.apply(event),
+                    FaultEffect::Request(request) => self.ask(request, None),
+                    FaultEffect::Crash { task, exit_code } => self.data_plane.crash_task(task, exit_code),
                 }
             }
         }

@@ -8,6 +8,7 @@ mod command_line;
 mod compare;
 mod containers;
 mod control_plane_properties;
+mod crashes;
 mod deploy_command;
 mod determinism;
 mod executed;

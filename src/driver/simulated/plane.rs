@@ -376,6 +376,19 @@ impl SimulatedPlane {
         self.tell(now, task, AgentEvent::StopRequested);
     }
 
+    /// Lets a running task's first essential container end with an exit code: what a fault does.
+    pub(super) fn crash_task(&mut self, now: Timestamp, task: TaskId, exit_code: i32) {
+        let Some(state) = self.slots.get(&task).and_then(|slot| self.tasks.get_mut(*slot as usize)) else { return };
+        let Some(index) = state.start.task_definition.job_container(None) else { return };
+        let attempt = state.containers[index].attempt;
+        self.crash(now, task, u32::try_from(index).unwrap_or(u32::MAX), attempt, exit_code);
+    }
+
+    /// The instances that have been launched and not terminated.
+    pub(super) fn instance_ids(&self) -> impl Iterator<Item = ContainerInstanceId> {
+        self.instances.keys().copied()
+    }
+
     /// Something happens whose time has come.
     pub(super) fn happen(&mut self, now: Timestamp, happening: Happening) {
         match happening {
