@@ -103,6 +103,7 @@ fn instance_started(instance: u64, at: u64, name: &str, provider: Option<&str>) 
         purchase_option: PurchaseOption::OnDemand,
         at: Timestamp(at),
         instance_type: Catalog::embedded().instance_type(name).expect("a type of the catalog"),
+        availability_zone: "us-east-1a".into(),
         capacity_provider: provider.map(Arc::from),
     }
 }
