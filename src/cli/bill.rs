@@ -140,15 +140,15 @@ fn heading(bill: &LedgerBill) -> String {
     let known = bill.clusters.iter().filter_map(|cluster| cluster.reading.known);
     let from = known.clone().map(|known| known.from).min();
     let to = known.map(|known| known.to).max();
-    let Span { from: wanted_from, to: wanted_to } = bill.range;
-    let bound = |wanted: UnixNanos, open: UnixNanos, known: Option<UnixNanos>| match known {
-        Some(known) if wanted == open => known.to_string(),
-        None if wanted == open => "ever".to_owned(),
-        _ => wanted.to_string(),
+    // Where no bound is asked for, the use itself is one.
+    let from = Some(bill.range.from).filter(|from| *from > Span::EVER.from).or(from);
+    let to = Some(bill.range.to).filter(|to| *to < Span::EVER.to).or(to);
+    let _ = match (from, to) {
+        (Some(from), Some(to)) => writeln!(text, "from {from} up to {to}"),
+        (Some(from), None) => writeln!(text, "from {from} on"),
+        (None, Some(to)) => writeln!(text, "up to {to}"),
+        (None, None) => Ok(()),
     };
-    let from = bound(wanted_from, Span::EVER.from, from);
-    let to = bound(wanted_to, Span::EVER.to, to);
-    let _ = writeln!(text, "from {from} up to {to}");
     for cluster in &bill.clusters {
         if let Some(until) = cluster.reading.open_until {
             let _ = writeln!(text, "what runs in {} is billed up to its last checkpoint, {until}", cluster.name);
@@ -159,12 +159,16 @@ fn heading(bill: &LedgerBill) -> String {
 
 fn lines_table(lines: &[SummedLine], bill: &LedgerBill) -> comfy_table::Table {
     let mut table = summary::table(&["Usage type", "Quantity", "Unit", "Rate", "Amount"], &[1, 3, 4]);
-    for line in lines {
+    let rates: Vec<String> = lines.iter().map(|line| format::rate(line.rate)).collect();
+    let decimals_of = |rate: &String| rate.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let decimals = rates.iter().map(decimals_of).max().unwrap_or_default();
+    for (line, rate) in lines.iter().zip(&rates) {
         table.add_row([
             line.usage_type.clone(),
             format!("{:.6}", line.quantity),
             line.unit.as_str().into(),
-            format!("${}", format::rate(line.rate)),
+            // All with as many decimals as the longest, so that they line up.
+            format!("${rate}{}", "0".repeat(decimals - decimals_of(rate))),
             format::dollars(line.amount),
         ]);
     }

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
 mod apply;
+mod bill;
 mod chaos;
 mod cluster_file;
 mod command_line;
