@@ -85,6 +85,7 @@ impl ControlPlane {
             purchase_option: launch.purchase_option,
             at: now,
             instance_type: launch.instance_type.clone(),
+            availability_zone: launch.availability_zone.clone(),
             capacity_provider: launch.capacity_provider.clone(),
         }));
         self.open_credit_account(id);

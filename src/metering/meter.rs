@@ -4,14 +4,17 @@
 //! known. What has finished is folded into sums and a bounded number of records, so that memory follows what runs and what is
 //! asked for, while the bill stays exact.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use super::bill::Bill;
 use super::billing;
-use super::ledger::{InstanceStart, Ledger, NANOS_PER_SECOND};
+use super::ledger::{Ledger, NANOS_PER_SECOND, Slot};
 use super::price::{PriceBook, billed_seconds};
 use super::quantity::{Quantity, multiply_divide_half_up, nano_usd};
+use super::record_keeping::RecordKeeping;
+use super::stretch::Host;
 use crate::model::id_table::TaskTable;
 use crate::model::ids::TaskId;
 use crate::model::units::{CpuUnits, Duration, NanoUsd, Timestamp};
@@ -21,23 +24,25 @@ use crate::model::usage::{BilledPlacement, MeteringFact, TaskIdentity, TaskUsage
 #[derive(Clone, Debug)]
 pub struct Meter {
     book: PriceBook,
-    running: TaskTable<RunningTask>,
+    pub(super) running: TaskTable<RunningTask>,
     /// Stops whose start is not known yet.
     early_stops: BTreeMap<TaskId, (Timestamp, TaskUsage)>,
     finished: TaskIdSet,
     /// What has finished. Running tasks are not in it.
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// The latest to finish, oldest first.
     records: VecDeque<UsageRecord>,
     retain_records: usize,
     records_dropped: u64,
+    /// What a ledger is to hold, if one is kept.
+    pub(super) keeping: Option<Box<RecordKeeping>>,
 }
 
 #[derive(Clone, Debug)]
-struct RunningTask {
-    started_at: Timestamp,
-    identity: Arc<TaskIdentity>,
-    usage: TaskUsage,
+pub(super) struct RunningTask {
+    pub started_at: Timestamp,
+    pub identity: Arc<TaskIdentity>,
+    pub usage: TaskUsage,
 }
 
 /// Who used how much, when: one task.
@@ -119,6 +124,7 @@ impl Meter {
             records: VecDeque::new(),
             retain_records: Meter::DEFAULT_RETAIN_RECORDS,
             records_dropped: 0,
+            keeping: None,
         }
     }
 
@@ -145,22 +151,32 @@ impl Meter {
                 purchase_option,
                 at,
                 instance_type,
+                availability_zone,
                 capacity_provider,
             } => {
-                let known = self.ledger.instance_mut(*instance);
-                known.started.get_or_insert_with(|| InstanceStart {
-                    instance_type: Arc::clone(instance_type),
-                    purchase_option: *purchase_option,
-                    capacity_provider: capacity_provider.clone(),
+                let known = self.ledger.instance_mut((*instance, Slot::default()));
+                known.host.get_or_insert_with(|| {
+                    Arc::new(Host {
+                        instance_type: Arc::clone(instance_type),
+                        purchase_option: *purchase_option,
+                        availability_zone: Arc::clone(availability_zone),
+                        capacity_provider: capacity_provider.clone(),
+                    })
                 });
                 known.runs.entry(*start).or_default().started_at.get_or_insert(*at);
+                self.keep_run(*instance, *start);
             }
-            MeteringFact::SurplusCreditsCharged { instance, charge, surplus, .. } => {
-                self.ledger.instance_mut(*instance).surplus.entry(*charge).or_insert(*surplus);
+            MeteringFact::SurplusCreditsCharged { instance, charge, at, surplus } => {
+                let known = self.ledger.instance_mut((*instance, Slot::default()));
+                if let Entry::Vacant(vacant) = known.surplus.entry(*charge) {
+                    vacant.insert(*surplus);
+                    self.keep_charge(*instance, *charge, *at, *surplus);
+                }
             }
             MeteringFact::InstanceStopped { instance, start, at } => {
-                let known = self.ledger.instance_mut(*instance);
+                let known = self.ledger.instance_mut((*instance, Slot::default()));
                 known.runs.entry(*start).or_default().stopped_at.get_or_insert(*at);
+                self.keep_run(*instance, *start);
             }
         }
     }
@@ -213,7 +229,7 @@ impl Meter {
                 Some(nano_usd(multiply_divide_half_up(hourly, seconds, 1024 * billing::SECONDS_PER_HOUR)))
             }
             BilledPlacement::Ec2 { instance } => {
-                let start = self.ledger.instance(instance)?.started.as_ref()?;
+                let start = self.ledger.instance(instance)?.host.as_ref()?;
                 let rate = wide(self.book.instance_rate(start.purchase_option, &start.instance_type.name)?);
                 let share = billing::InstanceShare::of(&start.instance_type);
                 let weight = share.weight(cpu, memory) * record.interval().as_nanos();
@@ -252,6 +268,7 @@ impl Meter {
             Some((stopped_at, usage)) => self.finish_task(task, started, stopped_at, &usage),
             None => {
                 self.running.insert(task, started);
+                self.keep_task(task);
             }
         }
     }
@@ -268,6 +285,7 @@ impl Meter {
 
     fn finish_task(&mut self, task: TaskId, started: RunningTask, stopped_at: Timestamp, usage: &TaskUsage) {
         self.finished.insert(task);
+        self.keep_end_of_task(task, &started, stopped_at, usage);
         self.ledger.add_task(&started.identity, stopped_at.since(started.started_at), usage);
         self.records.push_back(UsageRecord {
             task,

@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod arn;
 pub mod auto_scaling_group;
+pub mod calendar;
 pub mod capacity;
 pub mod cluster;
 pub mod cluster_query;

@@ -2,6 +2,7 @@
 
 mod api;
 mod apply;
+mod bill;
 mod chaos;
 mod cluster_file;
 mod command_line;

@@ -386,7 +386,7 @@ impl SimulatedPlane {
 
     /// The instances that have been launched and not terminated.
     pub(super) fn instance_ids(&self) -> impl Iterator<Item = ContainerInstanceId> {
-        self.instances.keys().copied()
+        self.instances.keys()
     }
 
     /// Something happens whose time has come.
