@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::bill::Bill;
 use super::billing;
 use super::ledger::{Ledger, NANOS_PER_SECOND, Slot};
@@ -25,19 +27,20 @@ pub struct Meter {
     book: PriceBook,
     pub(super) running: BTreeMap<TaskId, RunningTask>,
     /// Stops whose start is not known yet.
-    early_stops: BTreeMap<TaskId, (Timestamp, TaskUsage)>,
-    finished: TaskIdSet,
+    pub(super) early_stops: BTreeMap<TaskId, (Timestamp, TaskUsage)>,
+    pub(super) finished: TaskIdSet,
     /// What has finished. Running tasks are not in it.
     pub(super) ledger: Ledger,
     /// The latest to finish, oldest first.
-    records: VecDeque<UsageRecord>,
+    pub(super) records: VecDeque<UsageRecord>,
     retain_records: usize,
-    records_dropped: u64,
+    pub(super) records_dropped: u64,
     /// What a ledger is to hold, if one is kept.
     pub(super) keeping: Option<Box<RecordKeeping>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RunningTask {
     pub started_at: Timestamp,
     pub identity: Arc<TaskIdentity>,
@@ -310,8 +313,8 @@ fn wide(rate: NanoUsd) -> u128 {
 }
 
 /// A set of task ids as ranges: ids are dense counters, so that millions of finished tasks are a few ranges.
-#[derive(Clone, Debug, Default)]
-struct TaskIdSet {
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct TaskIdSet {
     /// First to last, both in the set. No two ranges touch.
     last_by_first: BTreeMap<u64, u64>,
 }
