@@ -9,6 +9,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::price::billed_seconds;
 use super::stretch::{Host, StretchUsage};
 use crate::model::ids::ContainerInstanceId;
@@ -60,7 +62,8 @@ pub(super) struct Group {
 }
 
 /// What was used, measured.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Used {
     /// By how many tasks.
     pub tasks: u64,
@@ -88,7 +91,8 @@ pub(super) struct TaskPart {
 pub(super) type FargateKind = (CpuArchitecture, PurchaseOption);
 
 /// Configured sizes times billed seconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct FargateSum {
     pub unit_seconds: u128,
     pub mib_seconds: u128,
@@ -111,7 +115,8 @@ pub(super) struct Instance {
 }
 
 /// One of an instance's starts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Run {
     pub started_at: Option<Timestamp>,
     pub stopped_at: Option<Timestamp>,
@@ -120,7 +125,8 @@ pub(super) struct Run {
 }
 
 /// Reservations times the time they were held.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReservedSum {
     pub unit_nanos: u128,
     pub mib_nanos: u128,
@@ -172,6 +178,17 @@ impl Ledger {
         }
     }
 
+    /// All groups, in the order in which they were first seen.
+    pub fn groups_as_seen(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Puts back a group. Its index is the number of those that were put back before.
+    pub fn put_back(&mut self, group: Group) {
+        self.index_by_whom.insert(Whom(Arc::clone(&group.identity), group.slot), self.groups.len());
+        self.groups.push(group);
+    }
+
     /// The instance, known from here on.
     pub fn instance_mut(&mut self, key: InstanceKey) -> &mut Instance {
         self.instances.entry(key).or_default()
@@ -185,6 +202,11 @@ impl Ledger {
     /// All instances, by id and slot.
     pub fn instances(&self) -> impl Iterator<Item = (Slot, &Instance)> {
         self.instances.iter().map(|((_, slot), instance)| (*slot, instance))
+    }
+
+    /// All instances of a ledger without slots, by id.
+    pub fn instances_by_id(&self) -> impl Iterator<Item = (ContainerInstanceId, &Instance)> {
+        self.instances.iter().map(|((id, _), instance)| (*id, instance))
     }
 
     /// All groups with their indices, ordered by service, task definition, tags and slot: not by when they were first seen.

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::bill::Bill;
 use super::billing;
 use super::ledger::{Ledger, NANOS_PER_SECOND, Slot};
@@ -26,19 +28,20 @@ pub struct Meter {
     book: PriceBook,
     pub(super) running: TaskTable<RunningTask>,
     /// Stops whose start is not known yet.
-    early_stops: BTreeMap<TaskId, (Timestamp, TaskUsage)>,
-    finished: TaskIdSet,
+    pub(super) early_stops: BTreeMap<TaskId, (Timestamp, TaskUsage)>,
+    pub(super) finished: TaskIdSet,
     /// What has finished. Running tasks are not in it.
     pub(super) ledger: Ledger,
     /// The latest to finish, oldest first.
-    records: VecDeque<UsageRecord>,
+    pub(super) records: VecDeque<UsageRecord>,
     retain_records: usize,
-    records_dropped: u64,
+    pub(super) records_dropped: u64,
     /// What a ledger is to hold, if one is kept.
     pub(super) keeping: Option<Box<RecordKeeping>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RunningTask {
     pub started_at: Timestamp,
     pub identity: Arc<TaskIdentity>,
@@ -313,8 +316,8 @@ fn wide(rate: NanoUsd) -> u128 {
 /// A set of task ids: which are dense counters, so that millions of finished tasks are a few ranges.
 ///
 /// Ids are kept by words of 64. Those of which some are missing are few, about as many as tasks run; the others make ranges.
-#[derive(Clone, Debug, Default)]
-struct TaskIdSet {
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct TaskIdSet {
     /// First to last word of which all ids are in the set. No two ranges touch.
     last_full_by_first: BTreeMap<u64, u64>,
     /// The ids of words of which some are in the set, one a bit. Never none and never all.

@@ -14,3 +14,4 @@ pub mod price;
 pub mod quantity;
 mod record_keeping;
 pub mod stretch;
+pub mod written_meter;

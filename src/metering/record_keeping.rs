@@ -6,16 +6,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ledger::Slot;
 use super::meter::{Meter, RunningTask};
 use super::stretch::{Host, LedgerRecord, Span, Stretch, StretchUsage};
+use super::written_meter::pairs;
 use crate::model::calendar::UnixNanos;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::{Timestamp, VcpuNanos};
 use crate::model::usage::{BilledPlacement, TaskUsage};
 
 /// What is kept for a ledger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RecordKeeping {
     /// The calendar time of the cluster's start.
     start: UnixNanos,
@@ -25,13 +29,15 @@ pub(super) struct RecordKeeping {
     closed: Vec<LedgerRecord>,
     tasks: BTreeMap<TaskId, OpenTask>,
     /// Where the open stretch of an instance's start begins, and when that start was.
+    #[serde(with = "pairs")]
     runs: BTreeMap<(ContainerInstanceId, u32), OpenRun>,
     /// Charges for surplus credits of instances whose start is not known yet.
     early_charges: Vec<(ContainerInstanceId, u32, Timestamp, VcpuNanos)>,
 }
 
 /// The open stretch of a task.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 struct OpenTask {
     from: UnixNanos,
     /// What it had used then.
@@ -39,7 +45,8 @@ struct OpenTask {
 }
 
 /// The open stretch of one start of an instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 struct OpenRun {
     since: UnixNanos,
     from: UnixNanos,

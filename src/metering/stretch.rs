@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::price::billed_seconds;
 use crate::model::calendar::{Day, UnixNanos};
 use crate::model::capacity::InstanceType;
@@ -14,7 +16,8 @@ use crate::model::units::{Fuel, VcpuNanos};
 use crate::model::usage::{PurchaseOption, TaskIdentity, TaskUsage};
 
 /// A closed stretch of use. It is in one day.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct LedgerRecord {
     /// Its number among those of its cluster, from 1. The same facts give the same records with the same numbers, however often.
     pub seq: u64,
@@ -34,7 +37,8 @@ impl LedgerRecord {
 }
 
 /// What was used in a stretch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub enum Stretch {
     /// A task ran.
     Task {
@@ -74,7 +78,8 @@ pub enum Stretch {
 }
 
 /// What an EC2 instance is, for its price and for whom it is put down to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Host {
     /// Its type.
     pub instance_type: Arc<InstanceType>,
@@ -87,7 +92,8 @@ pub struct Host {
 }
 
 /// What a task used in a stretch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct StretchUsage {
     /// CPU work in the cluster's basis.
     pub vcpu: VcpuNanos,

@@ -4,12 +4,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::units::{Duration, Timestamp};
 
 const NANOS_PER_DAY: u64 = 24 * 3600 * 1_000_000_000;
 
 /// A moment by the calendar, in nanoseconds since 1970-01-01T00:00:00Z. The last is in the year 2554.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct UnixNanos(pub u64);
 
 impl UnixNanos {

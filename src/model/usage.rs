@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::capacity::InstanceType;
 use super::ids::{ContainerInstanceId, TaskId};
@@ -132,12 +133,13 @@ pub enum MeteringFact {
 }
 
 /// Whom a task's use and cost are put down to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct TaskIdentity {
     /// The service, for a service's task.
     pub service: Option<Arc<str>>,
     /// The task definition.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "by_name", deserialize_with = "definition_by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// The tags that the task was given.
     pub tags: BTreeMap<String, String>,
@@ -149,8 +151,18 @@ pub struct TaskIdentity {
     pub memory: MemoryMib,
 }
 
+/// Reads a task definition's name: what it is besides is not known then.
+fn definition_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TaskDefinition>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let named = name.rsplit_once(':').and_then(|(family, revision)| {
+        let (family, revision) = (family.to_owned(), revision.parse().ok()?);
+        Some(TaskDefinition { family, revision, ..TaskDefinition::default() })
+    });
+    named.map(Arc::new).ok_or_else(|| D::Error::custom(format!("{name:?} is no task definition")))
+}
+
 /// Where a task runs, for its price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BilledPlacement {
     /// Fargate bills the task's configured size.

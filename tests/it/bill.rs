@@ -271,6 +271,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    /// A meter that was written down and goes on makes the same records with the same numbers, and the same bill, as one that was never
+    /// interrupted: what is appended to a ledger twice is the same.
+    #[test]
+    fn a_meter_that_goes_on_bills_nothing_twice(facts in script(), cut in 0..60_usize) {
+        let mut facts = facts;
+        facts.sort_by_key(moment_of);
+        let (before, after) = facts.split_at(cut.min(facts.len()));
+        // Midnight comes after ten minutes of twenty.
+        let begin = jiff::Timestamp::from_nanosecond(start().as_nanosecond() + i128::from(2 * HOUR - 600 * SECOND)).unwrap();
+        let tell = |meter: &mut Meter, facts: &[MeteringFact]| {
+            for fact in facts {
+                meter.close_days(Timestamp(moment_of(fact)));
+                meter.record(fact);
+            }
+            meter.take_records()
+        };
+        let mut whole = meter().keep_records(begin);
+        let records_before = tell(&mut whole, before);
+        let text = serde_json::to_string(&whole.written()).unwrap();
+        let mut resumed = Meter::of_written(whole.price_book().clone(), serde_json::from_str(&text).unwrap());
+        let (expected, found) = (tell(&mut whole, after), tell(&mut resumed, after));
+        let numbers = |records: &[LedgerRecord]| records.iter().map(|record| (record.seq, record.from, record.to)).collect::<Vec<_>>();
+        prop_assert_eq!(numbers(&expected), numbers(&found));
+        let now = Timestamp(1_500 * SECOND);
+        prop_assert_eq!(whole.bill(now), resumed.bill(now));
+        let records: Vec<LedgerRecord> = records_before.into_iter().chain(found).chain(resumed.open_records(now)).collect();
+        let mut history = History::new(Span::EVER, Detail::Whole);
+        records.iter().for_each(|record| history.add(UnixNanos::of(begin), record));
+        prop_assert_eq!(history.bill(whole.price_book()).bill.lines, whole.bill(now).lines);
+    }
+}
+
 /// A cluster of both launch types that scales, over two midnights.
 const TWO_DAYS: &str = r#"
     [cluster]
