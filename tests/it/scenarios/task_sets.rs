@@ -110,16 +110,22 @@ fn refusal(world: &mut World, request: Request) -> String {
 fn sets_have_their_shares() {
     let mut world = World::of_file(FILE);
     world.run_until(100);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 71.000s
         green ecs-svc/2 ACTIVE shop:1 0 %: 0+0 of 0, STEADY_STATE 0.000s
-    "#]]);
+    "#]],
+    );
     scale(&mut world, "green", 50);
     world.run_until(200);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 71.000s
         green ecs-svc/2 ACTIVE shop:1 50 %: 2+0 of 2, STEADY_STATE 141.000s
-    "#]]);
+    "#]],
+    );
     let started_by: Vec<String> = world
         .plane
         .state()
@@ -137,22 +143,33 @@ fn sets_have_their_shares() {
     make_primary(&mut world, "green");
     assert_eq!(serving(&world), [Some(TrafficWeight::NONE), Some(TrafficWeight::ALL)]);
     world.run_until(300);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 ACTIVE shop:1 100 %: 4+0 of 4, STEADY_STATE 71.000s
         green ecs-svc/2 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 241.000s
-    "#]]);
+    "#]],
+    );
     // It is deleted when its last task is over, and only then.
     let deleted = described(delete(&mut world, "blue", Deletion::Forced).expect("it may be"));
     assert_eq!((deleted.status.as_str(), deleted.computed_desired_count, deleted.running_count), ("DRAINING", 0, 4));
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 DRAINING shop:1 100 %: 0+0 of 0, STABILIZING 300.000s
         green ecs-svc/2 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 241.000s
-    "#]]);
+    "#]],
+    );
     world.run_until(400);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         green ecs-svc/2 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 241.000s
-    "#]]);
-    check(&world.service_events("shop"), &expect![[r#"
+    "#]],
+    );
+    check(
+        &world.service_events("shop"),
+        &expect![[r#"
         0.000s (service shop) was unable to place a task because no container instance met all of its requirements. Reason: No Container Instances were found in your cluster.
         0.000s (service shop) (taskSet ecs-svc/1) is the primary task set.
         30.000s (service shop) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
@@ -164,7 +181,8 @@ fn sets_have_their_shares() {
         241.000s (service shop) has reached a steady state.
         300.000s (service shop) has stopped 4 running tasks: (task T1) (task T2) (task T3) (task T4).
         300.000s (service shop) has reached a steady state.
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.8: a share of a count rounds up, and all sets follow the count.
@@ -208,10 +226,13 @@ fn auto_scaling_scales_all_sets() {
     };
     world.done(Request::PutScheduledAction { service: "shop".into(), action: Box::new(action) });
     world.run_until(900);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 100 %: 6+0 of 6, STEADY_STATE 541.000s
         green ecs-svc/2 ACTIVE shop:1 50 %: 3+0 of 3, STEADY_STATE 541.000s
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §3.3, §5.4: tasks on an instance that drains, and unhealthy ones, are replaced within their own set.
@@ -223,18 +244,26 @@ fn sets_replace_their_tasks() {
     let instances = vec![ContainerInstanceId(1)];
     let status = ContainerInstanceStatus::Draining;
     world.done(Request::UpdateContainerInstancesState { instances, status });
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 100 %: 4+4 of 4, STABILIZING 200.000s
         green ecs-svc/2 ACTIVE shop:1 50 %: 2+2 of 2, STABILIZING 200.000s
-    "#]]);
+    "#]],
+    );
     world.run_until(400);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 241.000s
         green ecs-svc/2 ACTIVE shop:1 50 %: 2+0 of 2, STEADY_STATE 241.000s
-    "#]]);
+    "#]],
+    );
     let left = world.plane.state().tasks_by_instance.get(&ContainerInstanceId(1)).map_or(0, |tasks| tasks.len());
     assert_eq!(left, 0, "the instance is empty");
-    check(&world.service_events("shop"), &expect![[r#"
+    check(
+        &world.service_events("shop"),
+        &expect![[r#"
         0.000s (service shop) was unable to place a task because no container instance met all of its requirements. Reason: No Container Instances were found in your cluster.
         0.000s (service shop) (taskSet ecs-svc/1) is the primary task set.
         30.000s (service shop) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
@@ -253,13 +282,15 @@ fn sets_replace_their_tasks() {
         241.000s (service shop) has stopped 1 running tasks: (task T5).
         241.000s (service shop) has stopped 1 running tasks: (task T6).
         241.000s (service shop) has reached a steady state.
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.4: a task whose health checks fail is replaced from its own set's task definition.
 #[test]
 fn sets_replace_unhealthy_tasks() {
-    let checked = FILE.replace("  cpu = 128", "  health_check = { command = [\"CMD\", \"check\"], retries = 1 }\n  cpu = 128");
+    let checked =
+        FILE.replace("  cpu = 128", "  health_check = { command = [\"CMD\", \"check\"], retries = 1 }\n  cpu = 128");
     let mut world = World::of_file(&checked);
     world.behave("shop", Behaviour::default());
     world.run_until(100);
@@ -275,12 +306,20 @@ fn sets_replace_unhealthy_tasks() {
         world.report_health(*task, HealthStatus::Healthy);
     }
     world.run_for(60);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 100 %: 4+0 of 4, STEADY_STATE 142.000s
         green ecs-svc/2 ACTIVE shop:1 0 %: 0+0 of 0, STEADY_STATE 0.000s
-    "#]]);
+    "#]],
+    );
     let line = world.tasks().lines().next().expect("there are tasks").to_owned();
-    check(&line, &expect!["T1 shop:1 STOPPED I1 created 30.000s started 31.000s stopping 142.000s stopped 143.000s ServiceSchedulerInitiated: Task failed container health checks"]);
+    check(
+        &line,
+        &expect![
+            "T1 shop:1 STOPPED I1 created 30.000s started 31.000s stopping 142.000s stopped 143.000s ServiceSchedulerInitiated: Task failed container health checks"
+        ],
+    );
 }
 
 /// ecs-semantics §2.6: protected tasks outlast a scale-in of their set; its deletion ends their protection.
@@ -292,16 +331,24 @@ fn protection_holds_within_a_set() {
     world.done(Request::UpdateTaskProtection { tasks, protection: TaskProtection::Enabled { expires_in: None } });
     scale(&mut world, "blue", 0);
     world.run_until(200);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 PRIMARY shop:1 0 %: 2+0 of 0, STABILIZING 100.000s
         green ecs-svc/2 ACTIVE shop:1 0 %: 0+0 of 0, STEADY_STATE 0.000s
-    "#]]);
+    "#]],
+    );
     delete(&mut world, "blue", Deletion::Forced).expect("it may be");
     world.run_until(300);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         green ecs-svc/2 ACTIVE shop:1 0 %: 0+0 of 0, STEADY_STATE 0.000s
-    "#]]);
-    check(&world.service_events("shop"), &expect![[r#"
+    "#]],
+    );
+    check(
+        &world.service_events("shop"),
+        &expect![[r#"
         0.000s (service shop) was unable to place a task because no container instance met all of its requirements. Reason: No Container Instances were found in your cluster.
         0.000s (service shop) (taskSet ecs-svc/1) is the primary task set.
         30.000s (service shop) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
@@ -310,7 +357,8 @@ fn protection_holds_within_a_set() {
         100.000s (service shop) was unable to reach steady state because task set (ecs-svc/1) was unable to scale in. Reason: The number of protected tasks are more than the desired count of tasks
         200.000s (service shop) has stopped 2 running tasks: (task T1) (task T2).
         200.000s (service shop) has reached a steady state.
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.5, §5.8: a service that is deleted takes its task sets with it.
@@ -319,27 +367,39 @@ fn a_deleted_service_takes_its_sets_along() {
     let mut world = World::of_file(FILE);
     world.run_until(100);
     let delete = |deletion| Request::DeleteService { service: "shop".into(), deletion };
-    check(&refusal(&mut world, delete(Deletion::WhenScaledToZero)), &expect![[r#"
+    check(
+        &refusal(&mut world, delete(Deletion::WhenScaledToZero)),
+        &expect![[r#"
         InvalidParameterException: The service cannot be stopped while it is scaled above 0.
-    "#]]);
+    "#]],
+    );
     world.done(delete(Deletion::Forced));
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         blue ecs-svc/1 DRAINING shop:1 100 %: 0+0 of 0, STABILIZING 100.000s
-    "#]]);
+    "#]],
+    );
     let create = Request::CreateTaskSet(Box::new(TaskSetSpec {
         service: "shop".into(),
         task_definition: latest("shop"),
         ..TaskSetSpec::default()
     }));
-    check(&refusal(&mut world, create.clone()), &expect![[r#"
+    check(
+        &refusal(&mut world, create.clone()),
+        &expect![[r#"
         ServiceNotActiveException: Service was not ACTIVE.
-    "#]]);
+    "#]],
+    );
     world.run_until(200);
     assert_eq!(sets(&world), "");
     assert_eq!(world.plane.state().services["shop"].status.as_str(), "INACTIVE");
-    check(&refusal(&mut world, create), &expect![[r#"
+    check(
+        &refusal(&mut world, create),
+        &expect![[r#"
         ServiceNotFoundException: Service not found.
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.1, §5.5, §5.8: what services of either controller cannot be, and cannot become.
@@ -415,7 +475,9 @@ fn what_is_refused() {
     refused += &refusal(&mut world, Request::DeleteTaskSet { service, task_set, deletion: when_empty });
     let (service, task_set) = ("shop".into(), TaskSetName::Id(DeploymentId(99)));
     refused += &refusal(&mut world, Request::UpdateServicePrimaryTaskSet { service, task_set });
-    check(&refused, &expect![[r#"
+    check(
+        &refused,
+        &expect![[r#"
         InvalidParameterException: TaskDefinition must be blank.
         InvalidParameterException: the DAEMON scheduling strategy is not supported with the deployment controller EXTERNAL
         InvalidParameterException: the deployment circuit breaker can't be used with the deployment controller EXTERNAL
@@ -433,7 +495,8 @@ fn what_is_refused() {
         InvalidParameterException: 5 deployments exist on the service. Unable to create new TaskSet since this exceeds the maximum limit.
         InvalidParameterException: The task set cannot be deleted while it is scaled above 0.
         TaskSetNotFoundException: The specified task set was not found.
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.8: a service of CodeDeploy has one task set of all its tasks, which is PRIMARY.
@@ -444,15 +507,21 @@ fn code_deploy_has_one_set() {
     let spec = ServiceSpec { deployment_controller: DeploymentController::CodeDeploy, ..service("shop", 2) };
     world.done(Request::CreateService(Box::new(spec)));
     world.run_until(100);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         - ecs-svc/2 PRIMARY shop:1 100 %: 2+0 of 2, STEADY_STATE 41.000s
-    "#]]);
+    "#]],
+    );
     assert_eq!(world.plane.state().services["shop"].task_sets()[0].started_by, Some("CODE_DEPLOY"));
     set_count(&mut world, 1);
     world.run_until(200);
-    check(&sets(&world), &expect![[r#"
+    check(
+        &sets(&world),
+        &expect![[r#"
         - ecs-svc/2 PRIMARY shop:1 100 %: 1+0 of 1, STEADY_STATE 41.000s
-    "#]]);
+    "#]],
+    );
 }
 
 /// ecs-semantics §5.11: a service without a task set, and one whose set finds no room, say what they lack.
@@ -477,14 +546,20 @@ fn sets_explain_themselves() {
         ..TaskSetSpec::default()
     })));
     world.run_for(60);
-    check(&reasons(&world), &expect![[r#"
+    check(
+        &reasons(&world),
+        &expect![[r#"
         3 tasks not started: no container instance met all requirements (RESOURCE:CPU)
-    "#]]);
+    "#]],
+    );
     for set in ["blue", "green", "red"] {
         delete(&mut world, set, Deletion::Forced).expect("it may be");
     }
     world.run_for(60);
-    check(&reasons(&world), &expect![[r#"
+    check(
+        &reasons(&world),
+        &expect![[r#"
         it has no task set: create one
-    "#]]);
+    "#]],
+    );
 }
