@@ -187,8 +187,11 @@ impl ControlPlane {
             if token.chars().count() > CLIENT_TOKEN_MAX {
                 return invalid(format!("clientToken has at most {CLIENT_TOKEN_MAX} characters"));
             }
-            let token_of = |set: &Deployment| set.task_set.as_ref().and_then(|set| set.client_token.clone());
-            if let Some(known) = service.deployments.iter().find(|set| token_of(set).as_ref() == Some(token)) {
+            let has_token = |set: &&Deployment| {
+                let state = set.task_set.as_ref().filter(|state| state.status != TaskSetStatus::Draining);
+                state.is_some_and(|state| state.client_token.as_ref() == Some(token))
+            };
+            if let Some(known) = service.deployments.iter().find(has_token) {
                 return self.task_set_response(&name, known.id);
             }
         }

@@ -527,3 +527,95 @@ fn an_edited_group_goes_on_counting_and_empties_its_pool() {
         900.000s fleet 1 -> 1: instance i-1 goes: the group has more instances than it desires
     "#]].assert_eq(&world.group_activities());
 }
+
+/// Claim: an edit of `monitoring` is an update that starts no deployment. Method: the file with it and without it.
+#[test]
+fn monitoring_is_updated() {
+    let fine = "desired_count = 2\n    monitoring = { metric_configurations = [{ metric_names = [\"CPUUtilization\"], \
+                resolution_seconds = 20 }] }";
+    check(
+        &edited("desired_count = 2", fine),
+        &expect![[r#"
+        service web: UpdateService { service: "web", monitoring: Some(Monitoring { cpu: High, memory: Standard }), new_deployment: WhenChanged }
+    "#]],
+    );
+    let mut world = World::of_file(FILE);
+    world.run_until(100);
+    let diff = ClusterDiff::between(
+        &parse(FILE),
+        &parse(&edited("desired_count = 2", fine)),
+        &Revisions::of_start(&parse(FILE)),
+    );
+    let before = world.plane.state().services["web"].primary().id;
+    for step in diff.steps {
+        world.done(step.request);
+    }
+    let service = &world.plane.state().services["web"];
+    assert_eq!(service.spec.monitoring.cpu, longshore::model::metric::MetricResolution::High);
+    assert_eq!((service.primary().id, service.deployments.len()), (before, 1));
+}
+
+const SETS: &str = r#"
+    [[task_definition]]
+    family = "web"
+    cpu = 256
+    memory = 512
+    requires_compatibilities = ["FARGATE"]
+      [[task_definition.container]]
+      name = "main"
+      image = "../workloads/limits/spin.wat"
+    [[service]]
+    name = "web"
+    deployment_controller = "EXTERNAL"
+    desired_count = 2
+      [[service.task_set]]
+      external_id = "blue"
+      task_definition = "web"
+      launch_type = "FARGATE"
+      scale = 100
+      primary = true
+"#;
+
+/// ecs-semantics §5.8: an edited file is how an EXTERNAL service is deployed. Method: from blue to green and back to one set, and what
+/// of a set can't be changed.
+#[test]
+fn task_sets_are_created_scaled_switched_and_deleted() {
+    let green =
+        "  [[service.task_set]]\n external_id = \"green\"\n task_definition = \"web\"\n launch_type = \"FARGATE\"\n";
+    let both = format!("{}{green} scale = 50\n primary = true\n", SETS.replace("primary = true", "primary = false"));
+    let alone = {
+        let blue = SETS.find("      [[service.task_set]]").expect("it has one");
+        format!("{}{green} scale = 100\n primary = true\n", &SETS[..blue])
+    };
+    let changed = SETS.replace(
+        "launch_type = \"FARGATE\"",
+        "capacity_provider_strategy = [{ capacity_provider = \"FARGATE_SPOT\", weight = 1 }]",
+    );
+    let mut text = String::new();
+    let mut world = World::of_file(SETS);
+    world.run_until(100);
+    for (from, to) in [(SETS, &*both), (&*both, &*alone), (SETS, &*changed)] {
+        let (before, after) = (parse(from), parse(to));
+        let diff = ClusterDiff::between(&before, &after, &Revisions::of_start(&before));
+        text += &shown(&diff);
+        for step in diff.steps {
+            world.done(step.request);
+        }
+        world.run_for(100);
+        let counts = world.counts("web");
+        text += &format!("{counts}\n\n");
+    }
+    expect![[r#"
+        task set green of service web: CreateTaskSet(TaskSetSpec { service: "web", task_definition: TaskDefinitionRef { family: "web", revision: None }, launch_target: LaunchType(Fargate), scale: Scale(50000), external_id: Some("green"), tags: {}, client_token: None, opaque: None })
+        primary task set of service web: UpdateServicePrimaryTaskSet { service: "web", task_set: External("green") }
+        desired 2 running 3 pending 0 healthy 3
+
+        task set green of service web: UpdateTaskSet { service: "web", task_set: External("green"), scale: Scale(100000) }
+        task set blue of service web: DeleteTaskSet { service: "web", task_set: External("blue"), deletion: Forced }
+        desired 2 running 2 pending 0 healthy 2
+
+        refused: service web: task_set "blue": cannot be changed but for its scale and primary: give the task set another external_id
+        desired 2 running 2 pending 0 healthy 2
+
+    "#]].assert_eq(&text);
+}

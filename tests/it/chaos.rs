@@ -31,6 +31,7 @@ use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::service::DeploymentConfiguration;
 use longshore::model::task::TaskStatus;
 use longshore::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use longshore::model::task_set::{Scale, StabilityStatus, TaskSetName, TaskSetSpec};
 use longshore::model::units::Timestamp;
 use longshore::model::work::{Crash, Work};
 
@@ -124,7 +125,30 @@ which was answered with {actions:?}
         }
         self.ask(Request::RegisterTaskDefinition(Box::new(definition)));
         let latest = TaskDefinitionRef { family: name.to_string(), revision: None };
+        if self.simulation.state().services.get(name).is_some_and(Service::has_task_sets) {
+            self.switch(name, latest);
+            return;
+        }
         self.update(UpdateService { service: name.clone(), task_definition: Some(latest), ..UpdateService::default() });
+    }
+
+    /// What stands in for a deployment where the operator deploys: a task set beside those that are there, which takes their place.
+    fn switch(&mut self, name: &Arc<str>, task_definition: TaskDefinitionRef) {
+        let before = self.simulation.state().services[name].task_sets();
+        let of_file = self.spec.task_sets.iter().find(|set| set.service == *name).expect("it is in the file").clone();
+        // A service has five at most.
+        if before.len() >= 4 {
+            let (service, task_set) = (name.clone(), TaskSetName::Id(before[0].id));
+            self.ask(Request::DeleteTaskSet { service, task_set, deletion: Deletion::Forced });
+        }
+        let created = TaskSetSpec { task_definition, scale: Scale::ALL, external_id: Some("next".into()), ..of_file };
+        self.ask(Request::CreateTaskSet(Box::new(created)));
+        let (service, task_set) = (name.clone(), TaskSetName::External("next".into()));
+        self.ask(Request::UpdateServicePrimaryTaskSet { service, task_set });
+        for set in before {
+            let (service, task_set) = (name.clone(), TaskSetName::Id(set.id));
+            self.ask(Request::DeleteTaskSet { service, task_set, deletion: Deletion::Forced });
+        }
     }
 
     fn update(&mut self, update: UpdateService) {
@@ -209,9 +233,15 @@ which was answered with {actions:?}
             self.ask(Request::UpdateContainerInstancesState { instances, status });
         }
         let is_lost = |service: &Service| {
-            let primary = &service.deployments[0];
-            let is_bad = matches!(&primary.task_definition.work, Work::Modelled(work)
-                if work.crash.as_ref().is_some_and(|crash| crash.probability_ppm == 1_000_000));
+            let is_bad = |definition: &TaskDefinition| {
+                matches!(&definition.work, Work::Modelled(work)
+                    if work.crash.as_ref().is_some_and(|crash| crash.probability_ppm == 1_000_000))
+            };
+            if service.has_task_sets() {
+                return service.deployments.iter().any(|set| is_bad(&set.task_definition));
+            }
+            let primary = service.primary();
+            let is_bad = is_bad(&primary.task_definition);
             let has_breaker = service.spec.deployment_configuration.circuit_breaker.is_some();
             let in_progress = primary.rollout_state == RolloutState::InProgress;
             self.spoiled.contains(&service.spec.name) || is_bad && !(has_breaker && in_progress)
@@ -251,15 +281,20 @@ fn trouble_of(state: &ClusterState, service: &Service) -> Option<&'static str> {
     if service.status != ServiceStatus::Active {
         return (service.status != ServiceStatus::Inactive).then_some("it never ends");
     }
-    let has_all = service.deployments.len() == 1
-        && service.healthy_count() == service.spec.desired_count
-        && service.pending_count() == 0;
+    let has_all = match service.has_task_sets() {
+        true => service.task_sets().iter().all(|set| set.stability_status == StabilityStatus::SteadyState),
+        false => {
+            service.deployments.len() == 1
+                && service.healthy_count() == service.spec.desired_count
+                && service.pending_count() == 0
+        }
+    };
     let waits_for_capacity = service
         .deployments
         .iter()
         .flat_map(|deployment| &deployment.starting)
         .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
-    let has_failed = service.deployments[0].rollout_state == RolloutState::Failed;
+    let has_failed = service.primary_if_any().is_some_and(|primary| primary.rollout_state == RolloutState::Failed);
     let since_steady =
         service.events.iter().rev().take_while(|event| !event.message.contains("has reached a steady state"));
     let complains = since_steady.into_iter().any(|event| event.message.contains("was unable to"));

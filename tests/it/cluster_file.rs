@@ -267,6 +267,7 @@ fn every_key_is_read() {
              [[service.auto_scaling.target_tracking.customized_metric_specification.metrics]]\n\
              [service.auto_scaling.target_tracking.customized_metric_specification.metrics.metric_stat.metric]\n",
         ),
+        ("service.task_set", "[[service]]\n[[service.task_set]]\n"),
         ("service.monitoring", "[[service]]\n[service.monitoring]\n"),
         ("service.monitoring.metric_configurations", "[[service]]\n[[service.monitoring.metric_configurations]]\n"),
         ("service.auto_scaling.step_scaling", "[[service]]\n[[service.auto_scaling.step_scaling]]\n"),

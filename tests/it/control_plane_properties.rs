@@ -8,6 +8,7 @@
 mod containers;
 mod external;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore::catalog::Catalog;
@@ -34,7 +35,7 @@ use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::cpu_credits::CreditSpecification;
 use longshore::model::deployment::{DeploymentStrategy, LifecycleStage, StopType};
 use longshore::model::deployment_hook::{ContinueAction, DeploymentHook, HookAnswer, HookTarget, HookTimeoutAction};
-use longshore::model::ids::{ContainerInstanceId, HookId, ServiceDeploymentId, TaskId};
+use longshore::model::ids::{ContainerInstanceId, DeploymentId, HookId, ServiceDeploymentId, TaskId};
 use longshore::model::metric::MetricResolution;
 use longshore::model::rng::{RandomStream, Stream};
 use longshore::model::scaling::{
@@ -47,7 +48,8 @@ use longshore::model::service::{
 };
 use longshore::model::settings::Settings;
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides, TaskStatus};
-use longshore::model::task_definition::{Reservation, TaskDefinition};
+use longshore::model::task_definition::{Reservation, TaskDefinition, TaskDefinitionRef};
+use longshore::model::task_set::{DeploymentController, Scale, StabilityStatus, TaskSetName, TaskSetSpec};
 use longshore::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
@@ -76,6 +78,7 @@ pub(crate) enum Step {
     Continue { deployment: u64, hook: u64, action: ContinueAction },
     DeleteService { service: usize },
     CreateService { service: usize, count: u32 },
+    TaskSet { set: usize, way: usize, percent: u32 },
     RunTask { target: usize, count: u32, size: usize, distinct: bool },
     StopTask { task: u64 },
     ProtectTask { task: u64, minutes: u64 },
@@ -125,7 +128,7 @@ pub(crate) enum Hostile {
     UnknownNames,
 }
 
-const SERVICES: [&str; 5] = ["web", "api", "batch", "spot", "distinct"];
+const SERVICES: [&str; 6] = ["web", "api", "batch", "spot", "distinct", "sets"];
 const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
 const PROVIDERS: [&str; 2] = ["asg", "fixed"];
 const FAMILIES: [&str; 3] = ["small", "large", "huge"];
@@ -134,7 +137,7 @@ fn service_of(index: usize, count: u32) -> ServiceSpec {
     let name = SERVICES[index % SERVICES.len()];
     let launch_target = match name {
         "web" => on_fargate(),
-        "api" | "distinct" => on_ec2(),
+        "api" | "distinct" | "sets" => on_ec2(),
         "batch" => strategy(&[("asg", 0, 1), ("fixed", 1, 1)]),
         _ => strategy(&[(FARGATE, 1, 1), (FARGATE_SPOT, 0, 3)]),
     };
@@ -143,7 +146,15 @@ fn service_of(index: usize, count: u32) -> ServiceSpec {
     // Some are measured several times a metric period.
     let cpu = if name == "web" { MetricResolution::High } else { MetricResolution::Standard };
     let monitoring = Monitoring { cpu, ..Monitoring::default() };
-    ServiceSpec { launch_target, placement_constraints, monitoring, ..service(name, count) }
+    let spec = ServiceSpec { launch_target, placement_constraints, monitoring, ..service(name, count) };
+    match name {
+        "sets" => ServiceSpec {
+            deployment_controller: DeploymentController::External,
+            task_definition: TaskDefinitionRef::default(),
+            ..spec
+        },
+        _ => spec,
+    }
 }
 
 fn target_of(index: usize) -> LaunchTarget {
@@ -197,7 +208,7 @@ fn cluster(seed: u64) -> ClusterSpec {
             instance_launch("us-east-1b"),
         ],
         task_definitions,
-        services: vec![service_of(0, 3), service_of(1, 2), service_of(2, 4)],
+        services: vec![service_of(0, 3), service_of(1, 2), service_of(2, 4), service_of(5, 3)],
         ..empty_cluster()
     }
 }
@@ -216,6 +227,8 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
             .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
         1 => (service.clone(), 0usize..4).prop_map(|(service, strategy)| Step::SetStrategy { service, strategy }),
         3 => traffic_step(),
+        4 => (0usize..5, 0usize..6, 0u32..=100)
+            .prop_map(|(set, way, percent)| Step::TaskSet { set, way, percent }),
         1 => service.clone().prop_map(|service| Step::DeleteService { service }),
         2 => (service, 0u32..6).prop_map(|(service, count)| Step::CreateService { service, count }),
         2 => (0usize..5, 1u32..11, 0usize..3, any::<bool>())
@@ -515,6 +528,31 @@ fn take(world: &mut World, step: &Step) {
         }
         Step::CreateService { service, count } => {
             put(world, Request::CreateService(Box::new(service_of(*service, *count))));
+        }
+        Step::TaskSet { set, way, percent } => {
+            let service: Arc<str> = "sets".into();
+            let known = world.plane.state().services.get(&service).map(|found| found.task_sets()).unwrap_or_default();
+            let id = known.get(*set).map_or(DeploymentId(u64::from(*percent)), |found| found.id);
+            let (task_set, scale) = (TaskSetName::Id(id), Scale(percent * 1000));
+            let deletion = if *percent < 50 { Deletion::Forced } else { Deletion::WhenScaledToZero };
+            let launch_target = target_of(world.journal.len());
+            let family = if *percent < 10 { "large" } else { "sets" };
+            let create = TaskSetSpec {
+                service: service.clone(),
+                task_definition: latest(family),
+                launch_target,
+                scale,
+                ..TaskSetSpec::default()
+            };
+            put(
+                world,
+                match way {
+                    0..=2 => Request::CreateTaskSet(Box::new(create)),
+                    3 => Request::UpdateTaskSet { service, task_set, scale },
+                    4 => Request::DeleteTaskSet { service, task_set, deletion },
+                    _ => Request::UpdateServicePrimaryTaskSet { service, task_set },
+                },
+            );
         }
         Step::RunTask { target, count, size, distinct } => {
             let mut spec = run(FAMILIES[*size], *count, target_of(*target));
@@ -832,9 +870,16 @@ fn assert_converged(world: &World) {
             assert_eq!(service.status, ServiceStatus::Inactive, "service {name} never ends: {counts}");
             continue;
         }
-        let converged = service.deployments.len() == 1
-            && service.healthy_count() == service.spec.desired_count
-            && service.pending_count() == 0;
+        let sets = service.task_sets();
+        let has_no_set = service.has_task_sets() && sets.is_empty();
+        let converged = match service.has_task_sets() {
+            true => !has_no_set && sets.iter().all(|set| set.stability_status == StabilityStatus::SteadyState),
+            false => {
+                service.deployments.len() == 1
+                    && service.healthy_count() == service.spec.desired_count
+                    && service.pending_count() == 0
+            }
+        };
         let waits = service
             .deployments
             .iter()
@@ -848,10 +893,11 @@ fn assert_converged(world: &World) {
             .collect();
         let complains = since_steady.iter().any(|event| event.message.contains("was unable to"));
         // A deployment that failed and could not go back says what to change.
-        let failed = service.primary().rollout_state == RolloutState::Failed
-            && service.primary().rollout_state_reason.contains("Update the service");
+        let failed = service.primary_if_any().is_some_and(|primary| {
+            primary.rollout_state == RolloutState::Failed && primary.rollout_state_reason.contains("Update the service")
+        });
         assert!(
-            converged || waits || complains || failed,
+            has_no_set || converged || waits || complains || failed,
             "service {name} is stuck without a reason: {counts}, {} deployments\n{}",
             service.deployments.len(),
             world.service_events(name)
@@ -966,7 +1012,26 @@ fn assert_still(world: &mut World) {
         .filter(|(_, actions)| actions.iter().any(|action| !matches!(action, Action::SetInstanceCpuRate { .. })))
         .map(|((now, event), actions)| format!("{now} {event:?}: {actions:?}\n"))
         .collect();
+    assert_rates_are_slow(world, before);
     assert!(restless.is_empty(), "it does not come to rest, {} times:\n{}", restless.len(), restless[0]);
+}
+
+/// An instance is held to its baseline and let go again no faster than its credits come: by the minute, so that in any minute it is let
+/// go once at most.
+fn assert_rates_are_slow(world: &World, since: usize) {
+    let mut let_go: BTreeMap<ContainerInstanceId, Timestamp> = BTreeMap::new();
+    let mut held: BTreeMap<ContainerInstanceId, VcpuNanos> = BTreeMap::new();
+    for ((now, event), actions) in world.journal.iter().zip(&world.actions).skip(since) {
+        for action in actions {
+            let Action::SetInstanceCpuRate { instance, work_per_second } = action else { continue };
+            let before = held.insert(*instance, *work_per_second);
+            if before.is_some_and(|before| before < *work_per_second) {
+                let last = let_go.insert(*instance, *now);
+                let is_slow = last.is_none_or(|last| now.since(last) >= secs(60));
+                assert!(is_slow, "instance {instance} is let go again at {now} after {event:?}");
+            }
+        }
+    }
 }
 
 proptest! {

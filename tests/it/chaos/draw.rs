@@ -83,6 +83,14 @@ enum Capacity {
     ByHand,
 }
 
+/// Who deploys a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Controller {
+    Ecs,
+    /// The operator, by task sets. A service with load or that is a DAEMON is ECS' all the same.
+    External,
+}
+
 /// Draws a cluster and what happens to it.
 pub fn draw(seed: u64) -> Drawn {
     let mut chance = Chance::new(seed);
@@ -98,7 +106,10 @@ pub fn draw(seed: u64) -> Drawn {
     let services = chance.between(1, 3);
     for index in 0..services {
         let capacity = chance.pick(&capacities);
-        draw_service(&mut chance, &mut file, index, capacity);
+        // By other draws, so that the rest of a seed's cluster is what it is without.
+        let mut apart = Chance(RandomStream::new(seed.wrapping_mul(31).wrapping_add(index), Stream::Placement));
+        let controller = if apart.of(15) { Controller::External } else { Controller::Ecs };
+        draw_service(&mut chance, &mut file, index, capacity, controller);
     }
     draw_batch(&mut chance, &mut file);
     draw_faults(&mut chance, &mut file, &capacities);
@@ -167,7 +178,7 @@ fn draw_capacity(chance: &mut Chance, file: &mut String) -> Vec<Capacity> {
     capacities
 }
 
-fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Capacity) {
+fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Capacity, controller: Controller) {
     let is_daemon = capacity == Capacity::ByHand && chance.of(40);
     let has_load = !is_daemon && chance.of(50);
     let on_fargate = matches!(capacity, Capacity::Fargate | Capacity::FargateSpot);
@@ -200,21 +211,24 @@ fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Ca
     if chance.of(20) {
         file.push_str("restart_policy = { enabled = true, restart_attempt_period = \"60s\" }\n");
     }
-    let _ = write!(file, "[[service]]\nname = \"s{index}\"\ntask_definition = \"s{index}\"\n");
+    let is_external = controller == Controller::External && !is_daemon && !has_load;
+    let _ = write!(file, "[[service]]\nname = \"s{index}\"\n");
     let desired = chance.below(6);
-    match capacity {
-        _ if is_daemon => file.push_str("launch_type = \"EC2\"\nscheduling_strategy = \"DAEMON\"\n"),
-        Capacity::Fargate => file.push_str("launch_type = \"FARGATE\"\n"),
-        Capacity::ByHand => file.push_str("launch_type = \"EC2\"\n"),
-        Capacity::FargateSpot => file.push_str(
+    let target = match capacity {
+        _ if is_daemon => "launch_type = \"EC2\"\nscheduling_strategy = \"DAEMON\"\n",
+        Capacity::Fargate => "launch_type = \"FARGATE\"\n",
+        Capacity::ByHand => "launch_type = \"EC2\"\n",
+        Capacity::FargateSpot => {
             "capacity_provider_strategy = [{ capacity_provider = \"FARGATE\", base = 1 }, \
-             { capacity_provider = \"FARGATE_SPOT\", weight = 1 }]\n",
-        ),
-        Capacity::Group => {
-            file.push_str("capacity_provider_strategy = [{ capacity_provider = \"asg\", weight = 1 }]\n");
+             { capacity_provider = \"FARGATE_SPOT\", weight = 1 }]\n"
         }
-        Capacity::Spot => {
-            file.push_str("capacity_provider_strategy = [{ capacity_provider = \"spot\", weight = 1 }]\n");
+        Capacity::Group => "capacity_provider_strategy = [{ capacity_provider = \"asg\", weight = 1 }]\n",
+        Capacity::Spot => "capacity_provider_strategy = [{ capacity_provider = \"spot\", weight = 1 }]\n",
+    };
+    match is_external {
+        true => file.push_str("deployment_controller = \"EXTERNAL\"\n"),
+        false => {
+            let _ = write!(file, "task_definition = \"s{index}\"\n{target}");
         }
     }
     if is_daemon {
@@ -235,11 +249,23 @@ fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Ca
     }
     let (minimum, maximum) = chance.pick(&[(100, 200), (50, 100), (0, 100), (50, 150)]);
     let breaker = chance.pick(&["false", "true", "true, rollback = true", "true, rollback = true"]);
+    let breaker = match is_external {
+        true => String::new(),
+        false => format!("deployment_circuit_breaker = {{ enable = {breaker} }}"),
+    };
     let _ = writeln!(
         file,
         "deployment_configuration = {{ minimum_healthy_percent = {minimum}, maximum_percent = {maximum}, \
-         deployment_circuit_breaker = {{ enable = {breaker} }} }}",
+         {breaker} }}",
     );
+    if is_external {
+        for (name, scale) in [("first", 100), ("second", 40)] {
+            let _ = write!(
+                file,
+                "[[service.task_set]]\nexternal_id = \"{name}\"\ntask_definition = \"s{index}\"\nscale = {scale}\n{target}"
+            );
+        }
+    }
     if has_load {
         let rates: Vec<String> = [0, CHAOS_SECONDS / 3, CHAOS_SECONDS * 2 / 3]
             .map(|at| format!("{{ at = \"{at}s\", jobs_per_second = 0.{} }}", chance.between(1, 9)))

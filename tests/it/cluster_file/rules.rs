@@ -339,6 +339,71 @@ container = [{ name = "a", image = "app.wasm", port_mappings = [{ container_port
     );
 }
 
+/// Claim: task sets are of EXTERNAL services, which have nothing of their own that is theirs. Method: each rule broken.
+#[test]
+fn task_sets() {
+    check(
+        r#"
+[[task_definition]]
+family = "app"
+memory = 64
+container = [{ name = "main", image = "app.wasm" }]
+[[service]]
+name = "own"
+task_definition = "app"
+desired_count = 1
+launch_type = "EC2"
+task_set = [{ external_id = "a", task_definition = "app", scale = 100 }]
+[[service]]
+name = "outer"
+deployment_controller = "EXTERNAL"
+task_definition = "app"
+launch_type = "EC2"
+desired_count = 1
+scheduling_strategy = "REPLICA"
+deployment_configuration = { deployment_circuit_breaker = { enable = true } }
+task_set = [
+  { external_id = "a", task_definition = "app", scale = 100.5, primary = true },
+  { external_id = "a", task_definition = "apps", scale = 0, primary = true },
+  { task_definition = "app", launch_type = "FARGATE", scale = 1, scal = 2 },
+]
+[[service]]
+name = "code"
+deployment_controller = "CODE_DEPLOYS"
+task_definition = "app"
+desired_count = 1
+[[update_service]]
+service = "outer"
+task_definition = "app"
+[[load]]
+service = "outer"
+job = "x"
+container = "mains"
+jobs_per_second = 1
+"#,
+        expect![[r#"
+            11:12: service[0].task_set: task sets need deployment_controller = "EXTERNAL"
+            15:19: service[1].task_definition: task_definition is each task set's where the deployment_controller is "EXTERNAL"
+            16:15: service[1].launch_type: launch_type is each task set's where the deployment_controller is "EXTERNAL"
+            19:59: service[1].deployment_configuration.deployment_circuit_breaker: deployment_circuit_breaker is of the deployment_controller "ECS", not of "EXTERNAL"
+            21:57: service[1].task_set[0].scale: scale is a percentage of the service's desired_count: from 0 to 100
+            22:19: service[1].task_set[1].external_id: task set "a" is defined twice in service "outer"
+            22:42: service[1].task_set[1].task_definition: task definition "apps" is not defined in this file
+              help: did you mean "app"?
+            22:71: service[1].task_set[1].primary: service "outer" has another primary task set
+            23:3: service[1].task_set[2].external_id: `external_id` is missing
+            23:23: service[1].task_set[2].task_definition: task definition "app" does not support launch type FARGATE: Fargate supports network mode "awsvpc" only
+              help: add requires_compatibilities = ["FARGATE"] to the task definition to have all of it checked
+            23:66: service[1].task_set[2].scal: unknown key `scal`
+              help: did you mean `scale`?
+            27:25: service[2].deployment_controller: "CODE_DEPLOYS" is not valid here: "ECS", "CODE_DEPLOY" or "EXTERNAL"
+              help: did you mean "CODE_DEPLOY"?
+            32:19: update_service[0].task_definition: the deployment_controller "EXTERNAL" changes it, not the service
+            36:13: load[0].container: task definition "app" has no container "mains"
+              help: did you mean "main"?"#]],
+    );
+}
+
 /// Claim: `monitoring` names two metrics once each, at 20 or 60 seconds, and a policy of high resolution needs its metric so. Method:
 /// each rule broken.
 #[test]
