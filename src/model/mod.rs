@@ -18,6 +18,8 @@ pub mod document;
 pub mod fault;
 pub mod health_command;
 pub mod ids;
+pub mod image_map;
+pub mod image_reference;
 pub mod job;
 pub(crate) mod lanes;
 pub mod metric;
