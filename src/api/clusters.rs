@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::capacity_providers::associate;
 use super::error::ApiError;
 use super::members::Members;
 use super::names::{DEFAULT_CLUSTER, is_name, last_part};
 use super::page::{LONG_PAGES, page};
 use super::region::Region;
 use super::registry::clusters::{ClusterRow, ClusterStatus};
-use super::{Call, missing, show_tags, tags_of};
+use super::{Call, account_settings, missing, show_tags, tags_of};
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::cluster::ClusterSpec;
@@ -37,17 +38,25 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         ));
     }
     if !region.has_cluster(name) {
-        let row = ClusterRow {
+        let mut settings = settings_of(input)?;
+        let insights = || account_settings::effective(&region.registry(), "containerInsights");
+        settings.entry("containerInsights".to_owned()).or_insert_with(insights);
+        let mut row = ClusterRow {
             status: ClusterStatus::Active,
             document: input.only(&STORED),
-            settings: settings_of(input)?,
+            settings,
             tags: tags_of(input.list("tags")),
             capacity_providers: input.texts("capacityProviders").map(Arc::from).collect(),
             default_strategy: input.list("defaultCapacityProviderStrategy").to_vec(),
             seed: seed_of(region, name),
         };
         start(region, name, &row)?;
+        let (providers, strategy) =
+            (std::mem::take(&mut row.capacity_providers), std::mem::take(&mut row.default_strategy));
         region.registry().clusters.put(name, row);
+        if !providers.is_empty() {
+            associate(region, &name.into(), &providers, strategy, input)?;
+        }
     }
     let everything = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "TAGS"];
     Ok(json!({"cluster": show(region, name, |what| everything.contains(&what))?}))
@@ -179,7 +188,7 @@ fn settings_of(input: Members<'_>) -> Result<BTreeMap<String, String>, ApiError>
 ///
 /// # Errors
 /// When the registry does not have it.
-fn show(region: &Region, name: &str, includes: impl Fn(&str) -> bool) -> Result<Value, ApiError> {
+pub(super) fn show(region: &Region, name: &str, includes: impl Fn(&str) -> bool) -> Result<Value, ApiError> {
     let row = region.registry().clusters.get(name).cloned().ok_or_else(ApiError::cluster_not_found)?;
     let counts = match region.cluster(Some(name)) {
         Ok(live) => live.cluster.read(|state, _| Counts::of(state)).unwrap_or_default(),

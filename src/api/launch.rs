@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::members::Members;
+use super::region::{LiveCluster, Region};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
 use crate::model::service::{BinpackField, PlacementStrategy, PropagateTags, SpreadField};
 use crate::model::task_definition::LaunchType;
@@ -13,9 +14,9 @@ use crate::model::task_definition::LaunchType;
 /// The launch type or the strategy of a request.
 ///
 /// # Errors
-/// When it names both.
-pub(super) fn launch_target(input: Members<'_>) -> Result<LaunchTarget, ApiError> {
-    let strategy = strategy_of(input, "capacityProviderStrategy");
+/// When it names both, or a provider that is not the cluster's.
+pub(super) fn launch_target(region: &Region, live: &LiveCluster, input: Members<'_>) -> Result<LaunchTarget, ApiError> {
+    let strategy = cluster_strategy(region, live, input)?;
     let launch_type = match input.text("launchType") {
         None => None,
         Some("FARGATE") => Some(LaunchType::Fargate),
@@ -35,6 +36,27 @@ pub(super) fn launch_target(input: Members<'_>) -> Result<LaunchTarget, ApiError
         (Some(launch_type), true) => Ok(LaunchTarget::LaunchType(launch_type)),
         (None, false) => Ok(LaunchTarget::Strategy(strategy)),
         (None, true) => Ok(LaunchTarget::ClusterDefault),
+    }
+}
+
+/// The strategy of a request, over providers of the cluster. **Source:** ecs-semantics §6.1.
+///
+/// # Errors
+/// When one of them is not associated with it.
+pub(super) fn cluster_strategy(
+    region: &Region,
+    live: &LiveCluster,
+    input: Members<'_>,
+) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
+    let strategy = strategy_of(input, "capacityProviderStrategy");
+    let registry = region.registry();
+    let associated = registry.clusters.get(&live.arns.cluster).map_or(&[] as &[_], |row| &row.capacity_providers);
+    match strategy.iter().find(|item| !associated.contains(&item.capacity_provider)) {
+        None => Ok(strategy),
+        Some(_) => Err(ApiError::invalid_parameter(
+            "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. \
+             Associate the capacity provider with the cluster and try again.",
+        )),
     }
 }
 

@@ -3,18 +3,27 @@
 //! A request goes through these steps, each in a file of its own: [`protocol`] tells service and operation apart and reads the members,
 //! [`accept`] holds them against the [`shape`] that AWS' model gives them, [`operations`] finds the function that answers, which asks the
 //! [`registry`] of the [`region`] and the clusters that run there; [`answer`] holds what it says against its shape, and the protocol
-//! writes it.
+//! writes it. The [`server`] is what clients reach it by.
 //!
 //! What a member means is decided by the control planes; here it is translated. Members that mean nothing in one process (networks,
-//! roles, volumes of other services) are stored and given back. This layer knows nothing of sockets: who serves it hands over a
-//! [`protocol::HttpRequest`].
+//! roles, volumes of other services) are stored and given back. Of sockets only the [`server`] knows: it hands over a
+//! [`protocol::HttpRequest`], and so may who has a server of his own.
 //!
 //! **Source:** ecs-semantics §11.
 
 pub mod accept;
+mod account_settings;
+mod adopt;
 pub mod answer;
+mod attributes;
+mod auto_scaling;
+mod capacity_providers;
 mod clusters;
+mod container_instances;
+mod deployment_configuration;
+mod ec2;
 pub mod error;
+mod ids;
 mod launch;
 pub mod members;
 pub mod names;
@@ -23,10 +32,16 @@ mod page;
 pub mod protocol;
 pub mod region;
 pub mod registry;
+pub mod server;
+mod service_answer;
+mod service_deployments;
+mod services;
 pub mod shape;
+mod tags;
 mod task_answer;
 mod task_definition_document;
 mod task_definitions;
+mod task_protection;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -39,19 +54,22 @@ use self::accept::{Patterns, accept};
 use self::error::ApiError;
 use self::members::Members;
 use self::operations::Handler;
-use self::region::Region;
+use self::region::{LiveCluster, Region};
 use self::shape::{Service, ServiceModel};
 use crate::catalog::Catalog;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlaneError, DataPlaneOptions, ImageStore};
+use crate::driver::snapshot::Snapshot;
 use crate::model::settings::Settings;
-use crate::model::units::Timestamp;
+use crate::model::units::{Duration, Timestamp};
 
 /// Who everybody is. *Ours:* one process has one owner.
 pub(crate) const PRINCIPAL_ARN: &str = "arn:aws:iam::123456789012:user/longshore";
 
 /// Regions that one server has at most. *Ours:* bounds what requests with made-up regions can take.
 const REGIONS_MAX: usize = 64;
+/// How often it is looked whether a cluster has drained. *Ours.*
+const DRAIN_CHECKS: Duration = Duration::from_millis(20);
 
 /// What the API is served with.
 #[derive(Clone, Debug)]
@@ -160,6 +178,31 @@ impl Api {
         Ok(answer)
     }
 
+    /// How many clusters run, in all regions.
+    pub fn cluster_count(&self) -> usize {
+        self.all_regions().iter().map(|region| region.clusters().len()).sum()
+    }
+
+    /// Ends all clusters in good order, as ECS drains: services go to zero, standalone tasks have their stop timeout. Returns each
+    /// as it was at its end, by region and name. Requests find no clusters from here on.
+    pub fn drain(&self) -> Vec<Snapshot> {
+        let regions = std::mem::take(&mut *self.regions.lock());
+        let live: Vec<Arc<LiveCluster>> = regions.into_values().flat_map(|region| region.end_all_clusters()).collect();
+        live.iter().for_each(|live| live.cluster.drain());
+        let ended = live.into_iter().filter_map(|live| {
+            while !live.cluster.is_over() {
+                std::thread::sleep(DRAIN_CHECKS);
+            }
+            // A request that is still being carried out has it too, and lets go of it without anybody having to wait.
+            Arc::into_inner(live).map(|live| live.cluster.wait())
+        });
+        ended.collect()
+    }
+
+    fn all_regions(&self) -> Vec<Arc<Region>> {
+        self.regions.lock().values().cloned().collect()
+    }
+
     /// Forgets everything: clusters end at once, registries are empty. For test suites.
     pub fn reset(&self) {
         let regions = std::mem::take(&mut *self.regions.lock());
@@ -170,7 +213,9 @@ impl Api {
 fn handler_of(service: Service, operation: &str) -> Option<Handler> {
     match service {
         Service::Ecs => operations::of_ecs(operation),
-        Service::ApplicationAutoScaling | Service::AutoScaling | Service::Ec2 | Service::Sts => None,
+        Service::AutoScaling => operations::of_auto_scaling(operation),
+        Service::Ec2 => operations::of_ec2(operation),
+        Service::ApplicationAutoScaling | Service::Sts => None,
     }
 }
 

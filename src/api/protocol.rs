@@ -70,6 +70,11 @@ impl Api {
         }
     }
 
+    /// Answers a request that was refused before its operation was looked at, in the form that its client reads.
+    pub fn refuse(&self, request: &HttpRequest<'_>, error: &ApiError) -> HttpAnswer {
+        json_error(request.target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation), error)
+    }
+
     fn answer_json(&self, target: &str, region: &str, request: &HttpRequest<'_>) -> HttpAnswer {
         let (prefix, operation) = target.split_once('.').unwrap_or(("", target));
         let speaks_json = |service: &Service| {
@@ -118,7 +123,7 @@ pub fn json_error(operation: Option<&str>, error: &ApiError) -> HttpAnswer {
 fn status_of(exception: &str) -> u16 {
     match exception {
         "ServerException" | "InternalFailure" => 500,
-        "ServiceUnavailable" => 503,
+        "ServiceUnavailable" | "ThrottlingException" => 503,
         "AccessDeniedException"
         | "ExpiredTokenException"
         | "IncompleteSignatureException"

@@ -107,6 +107,11 @@ impl Region {
         self.clusters.lock().remove(name)
     }
 
+    /// Takes all clusters out.
+    pub(super) fn end_all_clusters(&self) -> Vec<Arc<LiveCluster>> {
+        std::mem::take(&mut *self.clusters.lock()).into_values().collect()
+    }
+
     /// Whether the registry has an ACTIVE cluster of that name.
     pub fn has_cluster(&self, name: &str) -> bool {
         let registry = self.registry.lock();

@@ -12,9 +12,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub mod capacity;
 pub mod clusters;
 pub mod task_definitions;
 
+use self::capacity::{CapacityProviderRow, GroupRow, LaunchTemplateRow};
 use self::clusters::ClusterRow;
 use self::task_definitions::{FamilyRow, TaskDefinitionRow};
 
@@ -107,6 +109,16 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
 /// The tables of a region.
 #[derive(Debug)]
 pub struct Registry {
+    /// Account settings, by name and principal.
+    pub account_settings: Table<String>,
+    /// Capacity providers over Auto Scaling groups, by name.
+    pub capacity_providers: Table<CapacityProviderRow>,
+    /// Auto Scaling groups, by name.
+    pub groups: Table<GroupRow>,
+    /// Launch templates, by name.
+    pub launch_templates: Table<LaunchTemplateRow>,
+    /// Launch configurations, by name.
+    pub launch_configurations: Table<LaunchTemplateRow>,
     /// Clusters by name, those that were deleted lately included.
     pub clusters: Table<ClusterRow>,
     /// Families of task definitions by name.
@@ -118,6 +130,11 @@ pub struct Registry {
 impl Default for Registry {
     fn default() -> Registry {
         Registry {
+            account_settings: Table::new("account_settings"),
+            capacity_providers: Table::new("capacity_providers"),
+            groups: Table::new("groups"),
+            launch_templates: Table::new("launch_templates"),
+            launch_configurations: Table::new("launch_configurations"),
             clusters: Table::new("clusters"),
             families: Table::new("families"),
             task_definitions: Table::new("task_definitions"),
@@ -128,11 +145,27 @@ impl Default for Registry {
 impl Registry {
     /// What was changed since this was last asked, in no order between tables.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let Registry { clusters, families, task_definitions } = self;
-        let mut all = std::mem::take(&mut clusters.changes);
-        all.append(&mut families.changes);
-        all.append(&mut task_definitions.changes);
-        all
+        let Registry {
+            account_settings,
+            capacity_providers,
+            groups,
+            launch_templates,
+            launch_configurations,
+            clusters,
+            families,
+            task_definitions,
+        } = self;
+        let tables = [
+            &mut account_settings.changes,
+            &mut capacity_providers.changes,
+            &mut groups.changes,
+            &mut launch_templates.changes,
+            &mut launch_configurations.changes,
+            &mut clusters.changes,
+            &mut families.changes,
+            &mut task_definitions.changes,
+        ];
+        tables.into_iter().flat_map(std::mem::take).collect()
     }
 
     /// Puts in what was kept of a change, without keeping it again.
@@ -141,6 +174,11 @@ impl Registry {
     /// When the row has not the form that its table has.
     pub fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
         match &*change.table {
+            "account_settings" => self.account_settings.restore(change),
+            "capacity_providers" => self.capacity_providers.restore(change),
+            "groups" => self.groups.restore(change),
+            "launch_templates" => self.launch_templates.restore(change),
+            "launch_configurations" => self.launch_configurations.restore(change),
             "clusters" => self.clusters.restore(change),
             "families" => self.families.restore(change),
             "task_definitions" => self.task_definitions.restore(change),

@@ -16,6 +16,7 @@ use super::region::LiveCluster;
 use super::task_answer::{TagsShown, show_failure, show_task};
 use super::task_definition_document::{environment, placement_constraints};
 use super::{Call, missing, tags_of, task_definitions};
+use crate::config::{SizeError, parse_task_cpu, parse_task_memory};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::control_plane::state::ClusterState;
@@ -24,6 +25,7 @@ use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::document::Document;
 use crate::model::ids::TaskId;
 use crate::model::task::{ContainerOverride, Task, TaskOverrides, TaskStatus};
+use crate::model::units::{CpuUnits, MemoryMib};
 
 /// Tasks that one DescribeTasks names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 100;
@@ -53,7 +55,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, ApiError> {
     let spec = RunTaskSpec {
         task_definition,
         count: u32::try_from(count).unwrap_or(1),
-        launch_target: launch_target(input)?,
+        launch_target: launch_target(region, &live, input)?,
         group: input.text("group").map(Arc::from),
         started_by: input.text("startedBy").map(Arc::from),
         overrides: Arc::new(overrides(input)?),
@@ -119,11 +121,25 @@ fn overrides(input: Members<'_>) -> Result<TaskOverrides, ApiError> {
         return Err(ApiError::invalid_parameter(format!("Overrides can have at most {OVERRIDES_MAX} characters.")));
     }
     let containers = overrides.structures("containerOverrides").map(|found| {
-        let command = found.has("command").then(|| found.texts("command").map(str::to_owned).collect());
-        let change = ContainerOverride { command, environment: environment(found), ..ContainerOverride::default() };
+        let change = ContainerOverride {
+            command: found.has("command").then(|| found.texts("command").map(str::to_owned).collect()),
+            environment: environment(found),
+            cpu: found.count("cpu").map(CpuUnits),
+            memory: found.count("memory").map(MemoryMib),
+            memory_reservation: found.count("memoryReservation").map(MemoryMib),
+            ..ContainerOverride::default()
+        };
         (found.required_text("name").to_owned(), change)
     });
-    Ok(TaskOverrides { containers: containers.collect::<BTreeMap<_, _>>(), ..TaskOverrides::default() })
+    let invalid = |error: SizeError| ApiError::invalid_parameter(error.to_string());
+    let storage = overrides.structure("ephemeralStorage");
+    Ok(TaskOverrides {
+        containers: containers.collect::<BTreeMap<_, _>>(),
+        cpu: overrides.text("cpu").map(parse_task_cpu).transpose().map_err(invalid)?,
+        memory: overrides.text("memory").map(parse_task_memory).transpose().map_err(invalid)?,
+        ephemeral_storage_gib: storage.and_then(|storage| storage.count("sizeInGiB")),
+        ..TaskOverrides::default()
+    })
 }
 
 /// StopTask.

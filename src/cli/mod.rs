@@ -20,6 +20,8 @@ mod report;
 mod run;
 mod run_task;
 mod scaling_view;
+#[cfg(feature = "server")]
+mod serve;
 mod signals;
 mod simulate;
 mod summary;
@@ -61,6 +63,9 @@ enum Command {
     Explain(ExplainArguments),
     /// Lead a cluster through its journal again and show it at any moment; fail where it does something else than was recorded
     Replay(ReplayArguments),
+    /// Serve the ECS API, so that the AWS CLI, SDKs and tools of ECS work against this machine
+    #[cfg(feature = "server")]
+    Serve(serve::ServeArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
 }
@@ -380,6 +385,8 @@ pub fn main() -> ExitCode {
         Command::Deploy(arguments) => deploy::deploy(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        #[cfg(feature = "server")]
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
     };
     match outcome {

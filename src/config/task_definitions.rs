@@ -11,7 +11,7 @@ use super::reader::{Table, Words};
 use super::sizes::{fargate_size_problem, parse_task_cpu, parse_task_memory};
 use super::tags::read_tags;
 use super::work::read_work;
-use crate::catalog::FargateSize;
+use crate::model::fargate_size::FargateSize;
 use crate::model::task_definition::{CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, Volume};
 use crate::model::units::{CpuUnits, Duration, MemoryMib};
 

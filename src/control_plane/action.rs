@@ -82,10 +82,10 @@ pub enum Action {
 pub struct TaskStart {
     /// The task.
     pub task: TaskId,
-    /// What it runs.
+    /// What it runs, of the sizes that it has.
     #[serde(serialize_with = "by_name")]
     pub task_definition: Arc<TaskDefinition>,
-    /// Changes to the task definition.
+    /// Changes to the task definition; those of sizes are in it.
     #[serde(skip_serializing_if = "is_default")]
     pub overrides: Arc<TaskOverrides>,
     /// Where it runs.

@@ -63,6 +63,7 @@ mod start_task;
 pub mod state;
 mod task_definitions;
 mod task_health;
+mod task_overrides;
 mod task_protection;
 mod tasks;
 pub mod termination_policy;

@@ -236,8 +236,9 @@ impl ControlPlane {
 
     /// The first task of a RunTask call, and where all of them go.
     pub(super) fn standalone_task(&self, spec: &RunTaskSpec) -> Result<(NewTask, LaunchTarget), RequestError> {
-        let registered = self.resolve(&spec.task_definition)?;
         let target = self.effective_target(&spec.launch_target);
+        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
+        let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
         let mut tags = match spec.propagate_tags {
@@ -248,7 +249,6 @@ impl ControlPlane {
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
-        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
             overrides: spec.overrides.clone(),

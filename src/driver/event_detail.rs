@@ -118,13 +118,20 @@ pub struct EphemeralStorageDetail {
 /// What a request changed of the task definition. Every container is listed, as ECS does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the field is ECS' name")]
+#[expect(missing_docs, reason = "the fields are ECS' names")]
 pub struct OverridesDetail {
     pub container_overrides: Vec<ContainerOverrideDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage: Option<EphemeralStorageDetail>,
 }
 
 /// Changes to one container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are ECS' names")]
 pub struct ContainerOverrideDetail {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,6 +139,12 @@ pub struct ContainerOverrideDetail {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<NameValue>,
     pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_reservation: Option<u32>,
 }
 
 /// A name with its value, as attributes and variables have.
@@ -399,9 +412,18 @@ fn overrides(task: &Task) -> OverridesDetail {
             command: changes.and_then(|changes| changes.command.clone()),
             environment: environment.into_iter().map(|(name, value)| NameValue { name, value }).collect(),
             name: definition.name.clone(),
+            cpu: changes.and_then(|changes| changes.cpu).map(|cpu| cpu.0),
+            memory: changes.and_then(|changes| changes.memory).map(|memory| memory.0),
+            memory_reservation: changes.and_then(|changes| changes.memory_reservation).map(|memory| memory.0),
         }
     });
-    OverridesDetail { container_overrides: containers.collect() }
+    let size_in_gib = task.overrides.ephemeral_storage_gib;
+    OverridesDetail {
+        container_overrides: containers.collect(),
+        cpu: task.overrides.cpu.map(|cpu| cpu.to_string()),
+        memory: task.overrides.memory.map(|memory| memory.to_string()),
+        ephemeral_storage: size_in_gib.map(|size_in_gib| EphemeralStorageDetail { size_in_gib }),
+    }
 }
 
 fn tags(tags: &BTreeMap<String, String>) -> Vec<KeyValue> {

@@ -10,7 +10,7 @@ use super::document::Document;
 use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use super::image_reference::ImageDigest;
 use super::task_definition::{LaunchType, Reservation, TaskDefinition};
-use super::units::{Timestamp, VcpuNanos};
+use super::units::{CpuUnits, MemoryMib, Timestamp, VcpuNanos};
 use super::usage::TaskUsage;
 use super::written_form::is_default;
 
@@ -206,6 +206,15 @@ pub struct Container {
 pub struct TaskOverrides {
     /// By container name.
     pub containers: BTreeMap<String, ContainerOverride>,
+    /// Replaces the task-level CPU.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cpu: Option<CpuUnits>,
+    /// Replaces the task-level memory.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory: Option<MemoryMib>,
+    /// Replaces the ephemeral storage, in GiB: 21 to 200. Fargate only.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ephemeral_storage_gib: Option<u32>,
     /// A limit on the CPU work of one task: beyond it the task is ended with exit code 137. Ours, not ECS': a budget
     /// for code that is not trusted.
     pub vcpu_budget: Option<VcpuNanos>,
@@ -221,6 +230,15 @@ pub struct ContainerOverride {
     pub environment: BTreeMap<String, String>,
     /// Replaces the files of variables.
     pub environment_files: Option<Vec<String>>,
+    /// Replaces the CPU units.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cpu: Option<CpuUnits>,
+    /// Replaces the hard memory limit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory: Option<MemoryMib>,
+    /// Replaces the soft limit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory_reservation: Option<MemoryMib>,
 }
 
 /// A task. **Source:** ecs-semantics §2.
@@ -228,7 +246,7 @@ pub struct ContainerOverride {
 pub struct Task {
     /// Its identity.
     pub id: TaskId,
-    /// What it runs.
+    /// What it runs: what was registered, with the sizes that its overrides give in place of those.
     pub task_definition: Arc<TaskDefinition>,
     /// What it reserves of its instance.
     pub reservation: Arc<Reservation>,

@@ -1,6 +1,8 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
+mod capacity;
 mod clusters;
+mod services;
 mod task_definitions;
 mod tasks;
 
@@ -20,7 +22,12 @@ struct Account {
 impl Account {
     fn new() -> Account {
         let options = DataPlaneOptions { pooled_instances: 64, worker_threads: Some(1), ..DataPlaneOptions::default() };
-        Account { api: Api::new(ApiOptions::new(options).expect("the engine starts")) }
+        let mut options = ApiOptions::new(options).expect("the engine starts");
+        // As ECS does it, and sooner.
+        options.settings.restart_delay_first = Duration::from_millis(50);
+        options.settings.healthy_after = Duration::from_millis(500);
+        options.settings.boot_time = Duration::from_millis(200);
+        Account { api: Api::new(options) }
     }
 
     /// Calls an operation of ECS.

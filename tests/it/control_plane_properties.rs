@@ -45,9 +45,9 @@ use longshore::model::service::{
     BinpackField, DeploymentConfiguration, Monitoring, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
-use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
+use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides, TaskStatus};
 use longshore::model::task_definition::{Reservation, TaskDefinition};
-use longshore::model::units::{Duration, Timestamp, VcpuNanos};
+use longshore::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
@@ -518,6 +518,10 @@ fn take(world: &mut World, step: &Step) {
                 spec.placement_constraints.push(PlacementConstraint::DistinctInstance);
             }
             spec.placement_strategy = placement_of(world.journal.len());
+            if world.journal.len().is_multiple_of(3) {
+                let (cpu, memory) = (Some(CpuUnits(512)), Some(MemoryMib(1024)));
+                spec.overrides = Arc::new(TaskOverrides { cpu, memory, ..TaskOverrides::default() });
+            }
             run_as_explained(world, spec);
         }
         Step::StopTask { task } => {

@@ -1134,5 +1134,6 @@ mod scaling;
 mod service_event_texts;
 mod task_definitions;
 mod task_lifecycle;
+mod task_overrides;
 mod task_protection;
 mod traffic;

@@ -16,15 +16,13 @@ OTHER_FAMILIES = ("Daemon", "Gateway", "ExpressGateway")
 
 AUTO_SCALING = """
 CreateAutoScalingGroup UpdateAutoScalingGroup DescribeAutoScalingGroups SetDesiredCapacity DeleteAutoScalingGroup
-DescribeAutoScalingInstances TerminateInstanceInAutoScalingGroup SetInstanceProtection EnterStandby ExitStandby
-StartInstanceRefresh CancelInstanceRefresh RollbackInstanceRefresh DescribeInstanceRefreshes DescribeScalingActivities
-CreateLaunchConfiguration DescribeLaunchConfigurations DeleteLaunchConfiguration CreateOrUpdateTags DeleteTags DescribeTags
-PutLifecycleHook DescribeLifecycleHooks DeleteLifecycleHook CompleteLifecycleAction RecordLifecycleActionHeartbeat
+DescribeAutoScalingInstances TerminateInstanceInAutoScalingGroup SetInstanceProtection
+CreateLaunchConfiguration DescribeLaunchConfigurations DeleteLaunchConfiguration
 """.split()
 
 EC2 = """
 RunInstances DescribeInstances TerminateInstances DescribeInstanceTypes DescribeAvailabilityZones
-CreateLaunchTemplate DescribeLaunchTemplates DescribeLaunchTemplateVersions DeleteLaunchTemplate
+CreateLaunchTemplate DescribeLaunchTemplates DeleteLaunchTemplate
 """.split()
 
 WANTED = {
