@@ -94,7 +94,7 @@ impl ImageMap {
             ),
             None => format!(
                 "invalid reference format: {image} (images by path are not allowed here: name the module in [images], \
-                 or allow paths)"
+                 or let the server --allow-paths)"
             ),
         })
     }

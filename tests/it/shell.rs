@@ -2,6 +2,7 @@
 
 mod scripts;
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use longshore::control_plane::action::TaskHost;
@@ -235,4 +236,26 @@ fn environments_are_seen() {
     let mut defined = shell("echo \"$GREETING\"; env | grep ^GREET; sh -c 'echo inner $GREETING'");
     defined.containers[0].environment = [("GREETING".to_owned(), "hi there".to_owned())].into();
     assert_eq!(outcome(&plane, defined).0, "hi there\nGREETING=hi there\ninner hi there\n");
+}
+
+/// Claim: an input that had ended before the shell began is no request to stop, and one that is piped is the script's. Method: run the
+/// program with each.
+#[test]
+fn the_end_of_a_pipe_is_no_signal() {
+    let run = |script: &str, input: &str| {
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"))
+            .args(["run-task", "--no-cache", &guests::wasip1("shell").display().to_string(), "--", "sh", "-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut stdin = process.stdin.take().expect("it is piped");
+        stdin.write_all(input.as_bytes()).expect("there is room");
+        drop(stdin);
+        let output = process.wait_with_output().expect("it ends");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+    };
+    assert_eq!(run("sleep 0.05; echo after", ""), ("after\n".to_owned(), Some(0)));
+    assert_eq!(run("cat; sleep 0.05; echo after", "piped\n"), ("piped\nafter\n".to_owned(), Some(0)));
+    assert_eq!(run("sleep 0.05; while read x; do echo \"<$x>\"; done", "a\nb\n"), ("<a>\n<b>\n".to_owned(), Some(0)));
 }
