@@ -460,6 +460,8 @@ impl TaskAgent {
                 exit: container.exit.clone(),
                 health: is_health_changed.then_some(health),
                 restart_count: container.restart_count,
+                // What a container is made of is known to whoever runs it.
+                image_digest: None,
             });
         }
         let all = |least| self.containers.iter().all(|container| container.status() >= least);

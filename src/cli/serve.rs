@@ -17,9 +17,11 @@ use super::{Failure, Format, HostArguments, Outcome, bad_file, bad_input, failed
 use crate::api::server::{RequestRecord, ResetRequests, Server, ServerOptions};
 use crate::api::sigv4::credentials::Credentials;
 use crate::api::{Api, ApiOptions};
-use crate::config::ClusterFile;
+use crate::config::{ClusterFile, load_images};
 use crate::data_plane::DataPlaneOptions;
 use crate::driver::report::Report;
+use crate::model::cluster::ClusterSpec;
+use crate::model::image_map::{ImageMap, ImagePaths, MappedImage};
 
 /// How often a stop request is looked for.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -41,6 +43,12 @@ pub(super) struct ServeArguments {
     /// The region of requests that are not signed [default: the file's, or us-east-1]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
+    /// A folder of modules, or a file with [images], that says what stands for images; repeated, the first that knows an image decides
+    #[arg(long, value_name = "DIR|FILE")]
+    images: Vec<PathBuf>,
+    /// Let clients name modules and Cargo packages of this machine by their paths
+    #[arg(long)]
+    allow_paths: bool,
     /// Let POST /_longshore/reset empty the state at once, for test suites
     #[arg(long)]
     allow_reset: bool,
@@ -91,7 +99,11 @@ impl ServeArguments {
 pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     let spec = arguments.file.as_deref().map(ClusterFile::load).transpose().map_err(bad_file)?;
     let stop_requests = StopRequests::listen().map_err(failed)?;
-    let data_plane = DataPlaneOptions { log_dir: arguments.log_dir.clone(), ..arguments.host.data_plane_options() };
+    let data_plane = DataPlaneOptions {
+        log_dir: arguments.log_dir.clone(),
+        images: images(arguments, spec.as_ref())?,
+        ..arguments.host.data_plane_options()
+    };
     let mut options = ApiOptions::new(data_plane).map_err(failed)?;
     if let Some(spec) = &spec {
         options.settings = spec.settings.clone();
@@ -149,6 +161,22 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// What stands for images: what the file says, then what the command line does. Paths are for the file, whose own are known by name.
+fn images(arguments: &ServeArguments, spec: Option<&ClusterSpec>) -> Result<ImageMap, Failure> {
+    let mut images = spec.map(|spec| spec.images.clone()).unwrap_or_default();
+    for path in &arguments.images {
+        images = images.before(load_images(path).map_err(bad_file)?);
+    }
+    if !arguments.allow_paths {
+        images.paths = ImagePaths::Refused;
+        let containers = spec.iter().flat_map(|spec| &spec.task_definitions).flat_map(|one| &one.containers);
+        for path in containers.map(|container| &container.image).filter(|image| image.starts_with('/')) {
+            images.names.insert(path.clone(), MappedImage::of(path));
+        }
+    }
+    Ok(images)
 }
 
 const STOPPING: &str =

@@ -80,7 +80,7 @@ fn read_container(
     };
     ContainerDefinition {
         secrets: read_secrets(table, &environment, context.folder),
-        image: image.and_then(|value| resolve_image(&value, context.folder)).unwrap_or_default(),
+        image: image.and_then(|value| resolve_image(&value, context.folder, &context.images)).unwrap_or_default(),
         entry_point: table.strings("entry_point").filter(|arguments| !arguments.is_empty()),
         command: table.strings("command").unwrap_or_default(),
         environment,

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use super::alarms::{read_alarms, read_metric_scripts};
 use super::capacity::{read_instances, read_providers};
 use super::faults::{read_faults, read_instance_refreshes};
+use super::images::read_images;
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
 use super::loads::{read_loads, read_run_tasks};
@@ -30,6 +31,7 @@ use crate::model::cluster::{
     ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
 };
 use crate::model::fault::Fault;
+use crate::model::image_map::ImageMap;
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
@@ -65,6 +67,8 @@ pub(super) struct Context<'c> {
     pub(super) region: Option<String>,
     /// The boot time of instances that name none.
     pub(super) boot_time: Duration,
+    /// Which modules stand for images.
+    pub(super) images: ImageMap,
     /// Which periods containers may have.
     pub(super) period_limits: PeriodLimits,
 }
@@ -122,7 +126,9 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     settings.container_insights = cluster.at.as_ref().map(read_container_insights).unwrap_or_default();
     let metric_scripts = read_metric_scripts(root);
     let period_limits = read_period_limits(root);
-    let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time, period_limits };
+    let images = read_images(root, folder);
+    let context =
+        Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time, images, period_limits };
     let messages = read_messages(root, &context);
     let actions = read_actions(root, &context);
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
@@ -154,6 +160,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         name: cluster.name,
         region: context.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         settings,
+        images: context.images,
         default_strategy: strategy_items(&draft.default_strategy),
         capacity_providers: items(draft.capacity_providers),
         container_instances: items(draft.container_instances).into_iter().flatten().collect(),

@@ -17,6 +17,8 @@ pub const TABLES: &[&TableKeys] = &[
     &CLUSTER,
     &CLUSTER_SETTING,
     &SETTINGS,
+    &IMAGES,
+    &MAPPED_IMAGE,
     &STRATEGY_ITEM,
     &CAPACITY_PROVIDER,
     &AUTO_SCALING_GROUP,
@@ -96,6 +98,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
     keys: &[
         "cluster",
         "settings",
+        "images",
         "capacity_provider",
         "container_instance",
         "task_definition",
@@ -121,6 +124,12 @@ pub(super) const CLUSTER: TableKeys = TableKeys {
 
 pub(super) const CLUSTER_SETTING: TableKeys =
     TableKeys { table: "cluster.settings", keys: &["name", "value"], planned: &[] };
+
+/// Beside these, its keys are names of images.
+pub(super) const IMAGES: TableKeys = TableKeys { table: "images", keys: &["from", "default"], planned: &[] };
+
+pub(super) const MAPPED_IMAGE: TableKeys =
+    TableKeys { table: "images.NAME", keys: &["module", "entry_point", "command"], planned: &[] };
 
 pub(super) const SETTINGS: TableKeys = TableKeys {
     table: "settings",

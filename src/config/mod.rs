@@ -27,6 +27,7 @@ mod distributions;
 mod document;
 mod duration;
 mod faults;
+mod images;
 mod keys;
 mod launch;
 mod load_shapes;
@@ -50,6 +51,7 @@ mod traffic;
 mod work;
 
 pub use duration::{DurationError, format_duration, parse_duration};
+pub use images::load_images;
 pub use keys::{TABLES, TableKeys};
 pub use sizes::{SizeError, check_fargate_size, parse_task_cpu, parse_task_memory};
 pub use suggest::nearest;
@@ -78,15 +80,7 @@ impl ClusterFile {
             Err(error) => Err(ClusterFileErrors {
                 file: path.to_owned(),
                 source: Arc::from(""),
-                errors: vec![ClusterFileError {
-                    span: 0..0,
-                    line: 0,
-                    column: 0,
-                    path: String::new(),
-                    text: String::new(),
-                    message: format!("cannot be read: {}", in_our_style(&error.to_string())),
-                    help: None,
-                }],
+                errors: vec![ClusterFileError::unreadable(&error)],
             }),
         }
     }
@@ -133,6 +127,21 @@ pub struct ClusterFileError {
     pub message: String,
     /// What to write instead, where that can be guessed.
     pub help: Option<String>,
+}
+
+impl ClusterFileError {
+    /// That a file can't be read.
+    fn unreadable(error: &std::io::Error) -> ClusterFileError {
+        ClusterFileError {
+            span: 0..0,
+            line: 0,
+            column: 0,
+            path: String::new(),
+            text: String::new(),
+            message: format!("cannot be read: {}", in_our_style(&error.to_string())),
+            help: None,
+        }
+    }
 }
 
 impl fmt::Display for ClusterFileErrors {

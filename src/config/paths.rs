@@ -4,28 +4,79 @@ use std::path::{Component, Path, PathBuf};
 
 use super::reader::{Value, did_you_mean, quoted};
 use super::suggest::nearest;
+use crate::model::image_map::{AtPath, ImageMap};
+use crate::model::image_reference::ImageReference;
 
-/// The absolute path of a container's image: a `.wasm` or `.wat` file, or the folder of a Cargo package.
-pub(super) fn resolve_image(value: &Value<'_>, folder: &Path) -> Option<String> {
+/// A container's image: a name that is known, as it is written, or the absolute path of a module.
+pub(super) fn resolve_image(value: &Value<'_>, folder: &Path, images: &ImageMap) -> Option<String> {
+    let written = value.string()?;
+    if images.by_name(written, &at_path).is_some() {
+        return Some(written.to_owned());
+    }
+    let could_be_a_name = ImageReference::parse(written).is_some() && !has_ending_of_module(Path::new(written));
+    if could_be_a_name && images.default.is_some() && !resolve(folder, written).exists() {
+        return Some(written.to_owned());
+    }
+    let help = could_be_a_name.then(|| {
+        format!(
+            "to run the image of this name, name the module that stands for it: [images] {} = \"...\"",
+            quoted(written)
+        )
+    });
+    resolve_as(value, folder, "image", help)
+}
+
+/// The absolute path of a module: a `.wasm` or `.wat` file, or the folder of a Cargo package.
+pub(super) fn resolve_module(value: &Value<'_>, folder: &Path) -> Option<String> {
+    resolve_as(value, folder, "module", None)
+}
+
+fn resolve_as(value: &Value<'_>, folder: &Path, what: &str, help: Option<String>) -> Option<String> {
     let written = value.string()?;
     let path = resolve(folder, written);
     if path.is_dir() {
         if path.join("Cargo.toml").is_file() {
             return text_of(value, &path);
         }
-        value.reject(format!("image {} is a folder without a Cargo.toml", quoted(written)));
+        value.reject(format!("{what} {} is a folder without a Cargo.toml", quoted(written)));
     } else if path.is_file() {
-        if path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat") {
+        if has_ending_of_module(&path) {
             return text_of(value, &path);
         }
         value.reject(format!(
-            "image {} is neither a .wasm file, a .wat file nor the folder of a Cargo package",
+            "{what} {} is neither a .wasm file, a .wat file nor the folder of a Cargo package",
             quoted(written)
         ));
     } else {
-        reject_missing(value, "image", written, &path);
+        reject_missing(value, what, written, &path, help);
     }
     None
+}
+
+/// What is at a path, as far as images go.
+pub(super) fn at_path(path: &Path) -> AtPath {
+    let is_module =
+        if path.is_dir() { path.join("Cargo.toml").is_file() } else { path.is_file() && has_ending_of_module(path) };
+    match (is_module, path.exists()) {
+        (true, _) => AtPath::Module,
+        (false, true) => AtPath::Other,
+        (false, false) => AtPath::Nothing,
+    }
+}
+
+fn has_ending_of_module(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "wasm" || ending == "wat")
+}
+
+/// The absolute path of a file or folder that must be there.
+pub(super) fn resolve_place(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
+    let written = value.string()?;
+    let path = resolve(folder, written);
+    if !path.exists() {
+        reject_missing(value, "file or folder", written, &path, None);
+        return None;
+    }
+    Some(path)
 }
 
 /// The absolute path of a volume's folder on the host.
@@ -38,7 +89,7 @@ pub(super) fn resolve_folder(value: &Value<'_>, folder: &Path) -> Option<String>
     if path.exists() {
         value.reject(format!("{} is not a folder", quoted(written)));
     } else {
-        reject_missing(value, "folder", written, &path);
+        reject_missing(value, "folder", written, &path, None);
     }
     None
 }
@@ -53,13 +104,17 @@ pub(super) fn resolve_file(value: &Value<'_>, folder: &Path) -> Option<String> {
     text_of(value, &resolve(folder, written))
 }
 
-fn reject_missing(value: &Value<'_>, what: &str, written: &str, path: &Path) {
+/// `otherwise` is the help where nothing beside the path has nearly its name.
+fn reject_missing(value: &Value<'_>, what: &str, written: &str, path: &Path, otherwise: Option<String>) {
     let help = sibling(path).map(|name| {
         let beginning = written.trim_end_matches('/').rsplit_once('/').map_or("", |(beginning, _)| beginning);
         let separator = if beginning.is_empty() { "" } else { "/" };
         did_you_mean(&format!("{beginning}{separator}{name}"))
     });
-    value.reject_with_help(format!("{what} {} not found: looked for {}", quoted(written), path.display()), help);
+    value.reject_with_help(
+        format!("{what} {} not found: looked for {}", quoted(written), path.display()),
+        help.or(otherwise),
+    );
 }
 
 /// What lies beside a path that is not there and has nearly its name.

@@ -258,11 +258,15 @@ impl ClusterDiff {
         if before.region != after.region {
             self.refuse("cluster.region", RESTART);
         }
+        if before.images != after.images {
+            self.refuse("images", RESTART);
+        }
         // Whatever is compared nowhere here.
         let mut rest = after.clone();
         rest.name = before.name.clone();
         rest.region = before.region.clone();
         rest.settings = before.settings.clone();
+        rest.images = before.images.clone();
         rest.default_strategy = before.default_strategy.clone();
         rest.capacity_providers = before.capacity_providers.clone();
         rest.container_instances = before.container_instances.clone();

@@ -17,6 +17,7 @@ use crate::model::deployment_hook::{ContinueAction, HookAnswer};
 use crate::model::document::Document;
 use crate::model::external_instance::{ContainerInstanceRegistration, SubmittedStateChange};
 use crate::model::ids::{ContainerInstanceId, HookId, RequestId, ServiceDeploymentId, TaskId};
+use crate::model::image_reference::ImageDigest;
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
@@ -194,6 +195,9 @@ pub struct ContainerStateChange {
     /// How many times it was started again so far.
     #[serde(skip_serializing_if = "is_default")]
     pub restart_count: u32,
+    /// The digest of its image, once that is there.
+    #[serde(skip_serializing_if = "is_default")]
+    pub image_digest: Option<ImageDigest>,
 }
 
 /// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.

@@ -399,6 +399,7 @@ impl ControlPlane {
                     known.exit = container.exit.clone();
                 }
                 known.health = container.health.unwrap_or(known.health);
+                known.image_digest = known.image_digest.or(container.image_digest);
                 restarts += container.restart_count.saturating_sub(known.restart_count);
                 known.restart_count = known.restart_count.max(container.restart_count);
             }

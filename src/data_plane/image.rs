@@ -2,13 +2,14 @@
 //!
 //! An image is a `.wasm` or `.wat` file or the folder of a Cargo package. The first task that names one sends it to a
 //! thread of low priority; the others wait for the same result, and later ones find it at once. The same bytes under two
-//! names are compiled once. An image that failed is tried anew by the next task that wants it.
+//! names are compiled once. An image that failed is tried anew by the next task that wants it. Which module stands for a name is for
+//! [`ImageMap`] to say.
 
 mod cache;
 mod cargo_package;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -25,6 +26,8 @@ use super::clock::Clock;
 use super::engine::{ComponentGuest, Engines, Host, ModuleGuest};
 use super::options::{DataPlaneError, DataPlaneOptions};
 use super::pool::lower_priority;
+use crate::model::image_map::{AtPath, ImageMap};
+use crate::model::image_reference::ImageDigest;
 use crate::model::units::Duration;
 
 /// Compilation gives way to guests, as those do to the control loop.
@@ -72,8 +75,12 @@ pub enum ImageError {
 
 /// An image that can run.
 pub(super) struct Image {
-    /// The first argument of its guests: the file's name without its extension.
-    pub(super) stem: String,
+    /// The first arguments of containers that name none: the image's own, or the module's file name without its extension.
+    pub(super) entry_point: Vec<String>,
+    /// The arguments of containers that name neither entry point nor command.
+    pub(super) command: Vec<String>,
+    /// The SHA-256 of the module. **Source:** ecs-semantics §5.9, §12.3.
+    pub(super) digest: ImageDigest,
     pub(super) code: Arc<Code>,
 }
 
@@ -169,6 +176,7 @@ pub(super) struct Images {
 }
 
 struct Shared {
+    map: ImageMap,
     engines: Arc<Engines>,
     cache: Option<CodeCache>,
     clock: Clock,
@@ -186,6 +194,7 @@ impl Images {
     ) -> Result<Images, DataPlaneError> {
         let cache = options.cache_dir.as_deref().map(|folder| CodeCache::open(folder, &engines)).transpose()?;
         let shared = Arc::new(Shared {
+            map: options.images.clone(),
             engines,
             cache,
             clock,
@@ -299,7 +308,8 @@ impl Shared {
     }
 
     fn make(&self, name: &Arc<str>) -> Result<Arc<Image>, ImageError> {
-        let path = PathBuf::from(&**name);
+        let mapped = self.map.resolve(name, &at_path).map_err(ImageError::CannotPull)?;
+        let path = mapped.module;
         let file = if path.is_dir() {
             self.tell(ImageProgress::Building { image: name.clone() });
             cargo_package::build(&path).map_err(ImageError::CannotPull)?
@@ -308,7 +318,8 @@ impl Shared {
         };
         let bytes =
             std::fs::read(&file).map_err(|error| ImageError::CannotPull(format!("{}: {error}", file.display())))?;
-        let stem = file.file_stem().map_or_else(|| "command".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        let stem = || file.file_stem().map_or_else(|| "command".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        let entry_point = mapped.entry_point.unwrap_or_else(|| vec![stem()]);
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let slot = self.by_digest.lock().entry(digest).or_default().clone();
         let code = slot.get_or_init(|| self.code(name, &bytes, digest)).clone();
@@ -319,7 +330,12 @@ impl Shared {
             ImageError::CannotPull(detail) => ImageError::CannotPull(format!("{name}: {detail}")),
             ImageError::CannotCreate(detail) => ImageError::CannotCreate(format!("{name}: {detail}")),
         };
-        Ok(Arc::new(Image { stem, code: code.map_err(in_file)? }))
+        Ok(Arc::new(Image {
+            entry_point,
+            command: mapped.command,
+            digest: ImageDigest::of(digest),
+            code: code.map_err(in_file)?,
+        }))
     }
 
     fn code(&self, name: &Arc<str>, bytes: &[u8], digest: [u8; 32]) -> Result<Arc<Code>, ImageError> {
@@ -362,6 +378,20 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+/// What is at a path, as far as images go.
+fn at_path(path: &Path) -> AtPath {
+    let is_module = if path.is_dir() {
+        path.join("Cargo.toml").is_file()
+    } else {
+        path.is_file() && path.extension().is_some_and(|ending| ending == "wasm" || ending == "wat")
+    };
+    match (is_module, path.exists()) {
+        (true, _) => AtPath::Module,
+        (false, true) => AtPath::Other,
+        (false, false) => AtPath::Nothing,
     }
 }
 

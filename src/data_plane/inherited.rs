@@ -52,9 +52,9 @@ struct UntilStop {
     signal: GuestInput,
 }
 
-#[wasmtime_wasi::async_trait]
-impl Pollable for UntilStop {
-    async fn ready(&mut self) {
+impl UntilStop {
+    /// Waits until the host's reader has something, or the task is asked to stop.
+    async fn wait(&mut self) {
         let mut input = pin!(self.host.ready());
         let mut stop = pin!(self.signal.ready());
         std::future::poll_fn(|context| match stop.as_mut().poll(context) {
@@ -66,7 +66,30 @@ impl Pollable for UntilStop {
 }
 
 #[wasmtime_wasi::async_trait]
+impl Pollable for UntilStop {
+    async fn ready(&mut self) {
+        // The host's reader begins when it is asked first, and tells a moment later what a look at the descriptor tells at once: a
+        // guest that looks whether its input has ended has to see that it had ended before.
+        let stdin = std::io::stdin();
+        let is_readable = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&Timespec::default())) != Ok(0);
+        if !is_readable {
+            self.wait().await;
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
 impl InputStream for UntilStop {
+    async fn blocking_read(&mut self, size: usize) -> Result<Bytes, StreamError> {
+        loop {
+            let bytes = self.read(size)?;
+            if !bytes.is_empty() || size == 0 {
+                return Ok(bytes);
+            }
+            self.wait().await;
+        }
+    }
+
     fn read(&mut self, size: usize) -> Result<Bytes, StreamError> {
         if self.signal.is_stopped() { Err(StreamError::Closed) } else { self.host.read(size) }
     }

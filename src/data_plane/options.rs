@@ -8,6 +8,7 @@ use super::image::ImageProgress;
 use super::stdio::LogLine;
 use crate::control_plane::action::TaskStart;
 use crate::model::ids::IdForm;
+use crate::model::image_map::ImageMap;
 use crate::model::settings::{CpuBasis, DEFAULT_FUEL_PER_VCPU_SECOND, FuelRate};
 use crate::model::task_definition::ContainerDefinition;
 use crate::model::units::Duration;
@@ -23,6 +24,8 @@ pub struct DataPlaneOptions {
     pub cpu_period: Duration,
     /// The most worker threads of one pool; `None` is the number of cores that this process may use. More than cores add nothing.
     pub worker_threads: Option<usize>,
+    /// Which modules stand for images; without any, an image is the path of its module.
+    pub images: ImageMap,
     /// Where compiled images are kept between runs; `None` keeps them in memory only.
     pub cache_dir: Option<PathBuf>,
     /// Where the output of containers is written, one file a container; `None` writes none.
@@ -73,6 +76,7 @@ impl Default for DataPlaneOptions {
             fuel_rate: FuelRate::PerVcpuSecond(DEFAULT_FUEL_PER_VCPU_SECOND),
             cpu_period: Duration::from_millis(100),
             worker_threads: None,
+            images: ImageMap::default(),
             cache_dir: None,
             log_dir: None,
             scratch_dir: None,

@@ -264,11 +264,14 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
     if let Some(HealthCommand::Arguments(arguments)) = launch.check() {
         builder.args(arguments);
     } else {
-        match &definition.entry_point {
-            Some(entry_point) => builder.args(entry_point),
-            None => builder.arg(&launch.image.stem),
+        let named = overrides.and_then(|overrides| overrides.command.as_ref());
+        let command = match (named, &definition.entry_point) {
+            (Some(command), _) => command,
+            // An entry point of the container's own takes the image's command away, as in Docker.
+            (None, None) if definition.command.is_empty() => &launch.image.command,
+            (None, _) => &definition.command,
         };
-        builder.args(overrides.and_then(|overrides| overrides.command.as_ref()).unwrap_or(&definition.command));
+        builder.args(definition.entry_point.as_ref().unwrap_or(&launch.image.entry_point)).args(command);
     }
     let added = overrides.map(|overrides| &overrides.environment);
     let is_replaced = |name: &String| added.is_some_and(|added| added.contains_key(name));

@@ -321,13 +321,14 @@ impl Task {
             let images = std::mem::take(images);
             match self.prepare(&mut state, shared) {
                 Ok(()) => {
-                    state.phase = Phase::Running { images };
-                    let running = |container_index| ContainerStateChange {
+                    let running = |(container_index, image): (usize, &Arc<Image>)| ContainerStateChange {
                         container_index,
                         status: ContainerStatus::Running,
+                        image_digest: Some(image.digest),
                         ..ContainerStateChange::default()
                     };
-                    let containers = (0..self.containers.len()).map(running).collect();
+                    let containers = images.iter().enumerate().map(running).collect();
+                    state.phase = Phase::Running { images };
                     let (started, stopped) = (state.pull_started_at, state.pull_stopped_at);
                     state.unsent = Some(self.change(TaskStep::Running, started, stopped, containers));
                 }

@@ -93,6 +93,8 @@ pub struct ContainerDetail {
     pub exit_code: Option<i32>,
     pub health_status: &'static str,
     pub image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
     pub last_status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
@@ -322,6 +324,7 @@ impl Facts<'_> {
                 exit_code: container.exit.exit_code,
                 health_status: container.health.as_str(),
                 image: definition.image.clone(),
+                image_digest: container.image_digest.map(String::from),
                 last_status: container.last_status.as_str(),
                 memory: definition.memory.map(|memory| memory.to_string()),
                 memory_reservation: definition.memory_reservation.map(|memory| memory.to_string()),

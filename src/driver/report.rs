@@ -116,6 +116,8 @@ pub struct TaskReport {
 #[expect(missing_docs, reason = "the fields are ECS' names")]
 pub struct ContainerReport {
     pub name: String,
+    pub image: String,
+    pub image_digest: Option<String>,
     pub last_status: &'static str,
     pub exit_code: Option<i32>,
     pub reason: Option<String>,
@@ -397,6 +399,8 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
             .zip(&task.containers)
             .map(|(definition, container)| ContainerReport {
                 name: definition.name.clone(),
+                image: definition.image.clone(),
+                image_digest: container.image_digest.map(String::from),
                 last_status: container.last_status.as_str(),
                 exit_code: container.exit.exit_code,
                 reason: container.exit.reason.clone(),

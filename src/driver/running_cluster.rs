@@ -38,7 +38,8 @@ use crate::model::units::Timestamp;
 /// Settings of the host, none of which changes what the cluster decides.
 #[derive(Clone, Debug, Default)]
 pub struct HostOptions {
-    /// Settings of the data plane. Its basis, rate, period and id form are taken from the cluster.
+    /// Settings of the data plane. Its basis, rate, period and id form are taken from the cluster; what the cluster says of images
+    /// comes before what they say.
     pub data_plane: DataPlaneOptions,
     /// When the cluster ends by itself.
     pub end: End,
@@ -183,6 +184,7 @@ impl RunningCluster {
             fuel_rate: settings.fuel_rate,
             cpu_period: settings.cpu_period,
             id_form: IdForm { seed: settings.seed },
+            images: spec.images.clone().before(options.data_plane.images),
             ..options.data_plane
         };
         let images = match options.image_store {

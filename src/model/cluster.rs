@@ -11,6 +11,7 @@ use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLa
 use super::document::Document;
 use super::fault::{Fault, MessageFaults};
 use super::ids::ContainerInstanceId;
+use super::image_map::ImageMap;
 use super::metric::MetricScript;
 use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
@@ -29,6 +30,8 @@ pub struct ClusterSpec {
     pub region: String,
     /// Settings.
     pub settings: Settings,
+    /// Which modules stand for images.
+    pub images: ImageMap,
     /// The cluster's default capacity provider strategy; may be empty.
     pub default_strategy: Vec<CapacityProviderStrategyItem>,
     /// Providers over Auto Scaling groups.

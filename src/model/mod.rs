@@ -22,6 +22,8 @@ pub mod fault;
 pub mod health_command;
 pub mod id_table;
 pub mod ids;
+pub mod image_map;
+pub mod image_reference;
 pub mod job;
 pub(crate) mod lanes;
 pub mod metric;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::Document;
 use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
+use super::image_reference::ImageDigest;
 use super::task_definition::{LaunchType, Reservation, TaskDefinition};
 use super::units::{CpuUnits, MemoryMib, Timestamp, VcpuNanos};
 use super::usage::TaskUsage;
@@ -197,6 +198,8 @@ pub struct Container {
     pub restart_count: u32,
     /// What else the agent of another's instance says of it. *Ours.*
     pub document: Document,
+    /// The digest of its image, once that is there. **Source:** ecs-semantics §5.9.
+    pub image_digest: Option<ImageDigest>,
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.

@@ -140,6 +140,8 @@ fn every_key_is_read() {
         ("cluster", "[cluster]\n"),
         ("cluster.settings", "[cluster]\n[[cluster.settings]]\n"),
         ("settings", "[settings]\n"),
+        ("images", "[images]\n"),
+        ("images.NAME", "[images.x]\n"),
         ("capacity_provider_strategy", "[[service]]\n[[service.capacity_provider_strategy]]\n"),
         ("capacity_provider", "[[capacity_provider]]\n"),
         ("capacity_provider.auto_scaling_group", "[[capacity_provider]]\n[capacity_provider.auto_scaling_group]\n"),

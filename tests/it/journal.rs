@@ -16,6 +16,7 @@ use longshore::model::cluster::ClusterSpec;
 use longshore::model::cluster_query::ClusterQuery;
 use longshore::model::deployment::{BreakerThreshold, DeploymentCircuitBreaker, DeploymentStrategy, OnHealthyTask};
 use longshore::model::ids::{RequestId, ServiceDeploymentId, TaskId};
+use longshore::model::image_reference::ImageDigest;
 use longshore::model::metric::MetricScript;
 use longshore::model::scaling::ScheduledAction;
 use longshore::model::schedule::Schedule;
@@ -206,6 +207,7 @@ fn rare_events_are_read_as_they_were_written() {
             exit: ContainerExit { exit_code: Some(-1), reason: Some(String::new()) },
             health: Some(HealthStatus::Unhealthy),
             restart_count: 2,
+            image_digest: Some(ImageDigest::of([0xa7; 32])),
         }],
     }));
     let mut world = small_world();

@@ -20,6 +20,7 @@ use crate::data_plane::preparation::Preparation;
 use crate::data_plane::sandbox::{self, Launch, Special};
 use crate::data_plane::stdio::{CHECK_OUTPUT_BYTES, CapturedLogs, ContainerOutput, Input, OutputSettings};
 use crate::model::health_command::HealthCommand;
+use crate::model::image_reference::ImageDigest;
 use crate::model::task::ContainerExit;
 use crate::model::traffic::TrafficKind;
 use crate::model::units::{Duration, Fuel, Timestamp};
@@ -107,6 +108,11 @@ impl ExecutedTask {
     /// step is asked for.
     pub fn start_container(&mut self, index: usize, now: Timestamp) -> ExecutedContainer {
         self.begin(index, index, None, now)
+    }
+
+    /// The digest of a container's image.
+    pub fn image_digest(&self, index: usize) -> Option<ImageDigest> {
+        self.images.get(index).map(|image| image.digest)
     }
 
     /// Starts the health check of a container. `None`: it has none that can be read.

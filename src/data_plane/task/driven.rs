@@ -273,7 +273,12 @@ impl Task {
     }
 
     fn send_report(self: &Arc<Task>, state: &mut State, report: AgentReport, shared: &Shared) {
-        let AgentReport { step, containers } = report;
+        let AgentReport { step, mut containers } = report;
+        if let Phase::Running { images } = &state.phase {
+            for change in containers.iter_mut().filter(|change| change.status == ContainerStatus::Running) {
+                change.image_digest = images.get(change.container_index).map(|image| image.digest);
+            }
+        }
         let step = match step {
             AgentStep::Running => TaskStep::Running,
             AgentStep::ContainersChanged => TaskStep::ContainersChanged,

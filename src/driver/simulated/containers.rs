@@ -14,7 +14,7 @@ use super::work::NEVER;
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult};
 use crate::control_plane::event::TaskStep;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::task::ContainerExit;
+use crate::model::task::{ContainerExit, ContainerStatus};
 use crate::model::units::{Timestamp, VcpuNanos};
 use crate::model::work::{Step, StepEnd};
 
@@ -155,7 +155,12 @@ impl SimulatedPlane {
                 let result = CheckResult::Failed;
                 line.push_back(Next::Tell(AgentEvent::CheckFinished { container_index, check, result }));
             }
-            AgentAction::Report(AgentReport { step, containers }) => {
+            AgentAction::Report(AgentReport { step, mut containers }) => {
+                if let Some(executed) = &state.executed {
+                    for change in containers.iter_mut().filter(|change| change.status == ContainerStatus::Running) {
+                        change.image_digest = executed.image_digest(change.container_index);
+                    }
+                }
                 let step = match step {
                     AgentStep::Running => TaskStep::Running,
                     AgentStep::ContainersChanged => TaskStep::ContainersChanged,

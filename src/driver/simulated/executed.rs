@@ -30,6 +30,7 @@ pub(super) fn start(
         fuel_rate: spec.settings.fuel_rate,
         cpu_period: spec.settings.cpu_period,
         id_form: IdForm { seed },
+        images: spec.images.clone().before(options.images),
         ..options
     };
     let work = ExecutedWork::start(&options, seed, calendar_start)

@@ -1567,3 +1567,69 @@ memory = "64"
             27:14: task_definition[2].simulation.duration: duration is for tasks without jobs, and job_cpu and job_wait for those that have some"#]],
     );
 }
+
+/// Claim: `[images]` names modules that are there, by names that an image can have, and images that nothing stands for are told how to
+/// be. Method: each rule broken.
+#[test]
+fn image_rules() {
+    check(
+        r#"
+[images]
+from = ["data", "elsewhere", "notes.txt"]
+default = "ap.wasm"
+"my image" = "app.wasm"
+"nginx:" = "app.wasm"
+"web/*" = "notes.txt"
+"busybox" = { modul = "app.wasm", command = "sh" }
+"alpine" = { module = "data" }
+"#,
+        expect![[r#"
+            3:17: images.from[1]: file or folder "elsewhere" not found: looked for /folder/elsewhere
+            4:11: images.default: module "ap.wasm" not found: looked for /folder/ap.wasm
+              help: did you mean "app.wasm"?
+            5:1: images.my image: "my image" is no name of an image: as in "nginx", "nginx:1.27", "public.ecr.aws/nginx/*"
+            6:1: images.nginx:: "nginx:" is no name of an image: as in "nginx", "nginx:1.27", "public.ecr.aws/nginx/*"
+            7:11: images.web/*: module "notes.txt" is neither a .wasm file, a .wat file nor the folder of a Cargo package
+            8:15: images.busybox.modul: unknown key `modul`
+              help: did you mean `module`?
+            8:45: images.busybox.command: expected a list of strings, found the string "sh"
+              help: write ["sh"]
+            9:23: images.alpine.module: module "data" is a folder without a Cargo.toml"#]],
+    );
+    check(
+        r#"
+[images]
+"nginx" = "app.wasm"
+[[task_definition]]
+family = "images"
+memory = 64
+container = [
+  { name = "a", image = "nginx:1.27" },
+  { name = "b", image = "busybox:1.36" },
+  { name = "c", image = "package" },
+]
+"#,
+        expect![[r#"
+            9:25: task_definition[0].container[1].image: image "busybox:1.36" not found: looked for /folder/busybox:1.36
+              help: to run the image of this name, name the module that stands for it: [images] "busybox:1.36" = "...""#]],
+    );
+    check(
+        r#"
+[images]
+default = { module = "app.wasm", command = ["sh"] }
+[[task_definition]]
+family = "images"
+memory = 64
+container = [
+  { name = "a", image = "nginx:1.27" },
+  { name = "b", image = "team/web.wasm" },
+  { name = "c", image = "./web" },
+  { name = "d", image = "data" },
+]
+"#,
+        expect![[r#"
+            9:25: task_definition[0].container[1].image: image "team/web.wasm" not found: looked for /folder/team/web.wasm
+            10:25: task_definition[0].container[2].image: image "./web" not found: looked for /folder/web
+            11:25: task_definition[0].container[3].image: image "data" is a folder without a Cargo.toml"#]],
+    );
+}
