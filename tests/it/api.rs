@@ -1,6 +1,9 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
+mod application_auto_scaling;
 mod clusters;
+mod server;
+mod sigv4;
 mod task_definitions;
 mod tasks;
 
