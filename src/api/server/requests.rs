@@ -395,22 +395,23 @@ fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
 
-    /// Carries something out that may take 50 ms; says how it ended and how many places are free then.
-    fn check(work: impl FnOnce() -> u32 + Send + 'static) -> (Result<u32, String>, usize) {
+    /// Carries something out that may take so long; says how it ended and how many places are free then.
+    fn check(seconds: f32, work: impl FnOnce() -> u32 + Send + 'static) -> (Result<u32, String>, usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let places = Arc::new(Semaphore::new(1));
         let place = places.clone().try_acquire_owned().expect("it is free");
-        let done = runtime.block_on(carry_out(place, Duration::from_millis(50), work));
+        let done = runtime.block_on(carry_out(place, Duration::from_secs_f32(seconds), work));
+        runtime.shutdown_background();
         (done.map_err(|trouble| trouble.logged()), places.available_permits())
     }
 
     /// A handler that panics or hangs is an answer like others, and keeps nobody out but for as long as it lasts.
     #[test]
     fn handlers_that_panic_or_hang() {
-        assert_eq!(check(|| 7), (Ok(7), 1));
-        assert_eq!(check(|| panic!("on the {}nd", 2)), (Err("the handler panicked: on the 2nd".to_owned()), 1));
+        assert_eq!(check(60.0, || 7), (Ok(7), 1));
+        assert_eq!(check(60.0, || panic!("on the {}nd", 2)), (Err("the handler panicked: on the 2nd".to_owned()), 1));
         let (hung, release) = std::sync::mpsc::channel::<()>();
-        let found = check(move || release.recv().map_or(0, |()| 1));
+        let found = check(0.05, move || release.recv().map_or(0, |()| 1));
         assert_eq!(found, (Err("the handler has not answered in time".to_owned()), 0));
         drop(hung);
     }
