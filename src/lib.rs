@@ -39,6 +39,8 @@
 //! - **Event**, **action**, **service event**: core input, core output, a line that DescribeServices shows.
 
 pub mod agent;
+#[cfg(feature = "server")]
+pub mod api;
 pub mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -9,23 +9,14 @@ use std::sync::{Arc, OnceLock};
 use crate::metering::price::{FargateRate, FargateRates, PriceBook, SurplusRates};
 use crate::model::capacity::InstanceType;
 use crate::model::cpu_credits::{Burst, BurstFamily, CPU_CREDIT};
+use crate::model::fargate_size::{FargateSize, fargate_sizes};
 use crate::model::task_definition::CpuArchitecture;
-use crate::model::units::{CpuUnits, MemoryMib, NanoUsd, VcpuNanos};
+use crate::model::units::{MemoryMib, NanoUsd, VcpuNanos};
 
 const INSTANCE_TYPES: &str = include_str!("data/instance_types.csv");
 const EC2_PRICES: &str = include_str!("data/ec2_prices.csv");
-const FARGATE_SIZES: &str = include_str!("data/fargate_sizes.csv");
 const REGIONS: &str = include_str!("data/regions.csv");
 const CPU_CREDITS: &str = include_str!("data/cpu_credits.csv");
-
-/// A CPU size of Fargate and the memory sizes that go with it. **Source:** ecs-semantics §8.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FargateSize {
-    /// The task's CPU.
-    pub cpu: CpuUnits,
-    /// The memory sizes it may have, ascending. Never empty.
-    pub memory: Vec<MemoryMib>,
-}
 
 /// The instance types, sizes and rates of one point in time.
 #[derive(Debug)]
@@ -126,7 +117,7 @@ impl Catalog {
         Catalog {
             instance_types,
             spot_saving_percent,
-            fargate_sizes: rows(FARGATE_SIZES).map(parse_fargate_size).collect(),
+            fargate_sizes: fargate_sizes(),
             regions,
             surplus_rates: parse_surplus_rates(),
         }
@@ -200,14 +191,6 @@ fn parse_spot_saving(row: &'static str) -> Option<(&'static str, u32)> {
     let (name, _) = row.split_once(',')?;
     let percent = row.split(',').nth(9).filter(|text| !text.is_empty())?;
     Some((name, parse_integer(percent, row)))
-}
-
-fn parse_fargate_size(row: &str) -> FargateSize {
-    let (cpu, memory) = row.split_once(',').unwrap_or_else(|| panic!("a cell is missing in catalog row {row:?}"));
-    FargateSize {
-        cpu: CpuUnits(parse_integer(cpu, row)),
-        memory: memory.split(' ').map(|mib| MemoryMib(parse_integer(mib, row))).collect(),
-    }
 }
 
 fn parse_region(row: &'static str) -> Region {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::control_plane::state::Service;
 use crate::metering::quantity::Quantity;
 use crate::model::cpu_credits::{CPU_CREDIT, CpuCredits, CpuRate};
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
@@ -52,6 +53,11 @@ pub(super) fn cpu_credits(credits: Option<&CpuCredits>) -> String {
         VcpuNanos(0) => format!("{}{baseline}", shown(credits.balance())),
         owed => format!("owes {}{baseline}", shown(owed)),
     }
+}
+
+/// What a service runs: its primary deployment or task set, `-` where there is none.
+pub(super) fn task_definition(service: &Service) -> String {
+    service.primary_if_any().map_or_else(|| "-".into(), |primary| primary.task_definition.to_string())
 }
 
 /// A part of a whole in percent, `-` where there is no whole.

@@ -157,6 +157,14 @@ pub(super) fn restore_terminal() {
 
 /// How far a service's deployment is: its stage and its share of the traffic, while it moves some.
 fn rollout(service: &Service) -> String {
+    if service.has_task_sets() {
+        let sets = service.task_sets();
+        let shares = sets.iter().map(|set| {
+            let name = set.external_id.as_ref().unwrap_or(&set.shown_id);
+            format!("{name} {} {}/{}", set.status.as_str(), set.running_count, set.computed_desired_count)
+        });
+        return shares.collect::<Vec<_>>().join(", ");
+    }
     let primary = service.primary();
     match (&primary.shift, service.traffic.production_of(primary.id)) {
         (Some(shift), Some(weight)) => format!("{} {weight}", shift.stage.shown().as_str()),
@@ -336,14 +344,14 @@ impl Screen<'_> {
             .map(|service| {
                 let jobs = self.snapshot.jobs.get(&service.spec.name);
                 let cost = bill.by_service.get(&*service.spec.name);
-                let steady = service.running_count() == service.spec.desired_count && service.pending_count() == 0;
+                let steady = service.running_count() == service.wanted_count() && service.pending_count() == 0;
                 let style = if steady { Style::new() } else { Style::new().fg(Color::Yellow) };
                 Row::new([
                     Cell::new(service.spec.name.to_string()),
                     Cell::new(service.spec.desired_count.to_string()),
                     Cell::new(service.running_count().to_string()).style(style),
                     Cell::new(service.pending_count().to_string()).style(style),
-                    Cell::new(service.primary().task_definition.to_string()),
+                    Cell::new(format::task_definition(service)),
                     Cell::new(rollout(service)),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| jobs.completed.to_string())),
                     Cell::new(jobs.map_or_else(|| "-".into(), |jobs| jobs.queued.to_string())),
@@ -360,7 +368,7 @@ impl Screen<'_> {
         live.map(|instance| {
             let (registered, remaining) = (&instance.registered, &instance.remaining);
             Row::new([
-                self.snapshot.ids.ec2_instance(instance.id),
+                instance.ec2_instance_id(self.snapshot.ids),
                 instance.launch.instance_type.name.clone(),
                 instance.launch.availability_zone.to_string(),
                 capacity_view::status(instance),

@@ -14,6 +14,7 @@ use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
 use crate::model::deployment::ServiceDeploymentStatus;
 use crate::model::task::{StopCode, Task, TaskStatus};
+use crate::model::task_set::TaskSetDescription;
 use crate::model::units::{Timestamp, VcpuNanos};
 
 /// The whole summary, ready to print.
@@ -22,6 +23,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     let mut text = String::new();
     section(&mut text, "SERVICES", services(snapshot));
     section(&mut text, "DEPLOYMENTS", deployments(snapshot));
+    section(&mut text, "TASK SETS", task_sets(snapshot));
     section(&mut text, "SCALING", rows(&scaling_view::POLICY_HEADS, scaling_view::policies(snapshot)));
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
@@ -133,7 +135,7 @@ fn services(snapshot: &Snapshot) -> Option<Table> {
         table.add_row([
             service.spec.name.to_string(),
             service.status.as_str().into(),
-            service.primary().task_definition.to_string(),
+            format::task_definition(service),
             service.spec.desired_count.to_string(),
             service.running_count().to_string(),
             service.pending_count().to_string(),
@@ -143,6 +145,27 @@ fn services(snapshot: &Snapshot) -> Option<Table> {
         ]);
     }
     Some(table)
+}
+
+/// Task sets of services that consist of them.
+fn task_sets(snapshot: &Snapshot) -> Option<Table> {
+    let sets = snapshot.state.services.values().flat_map(Service::task_sets);
+    let row = |set: TaskSetDescription| {
+        [
+            set.service.to_string(),
+            set.external_id.unwrap_or(set.shown_id).to_string(),
+            set.status.as_str().to_owned(),
+            set.task_definition.to_string(),
+            set.scale.to_string(),
+            set.computed_desired_count.to_string(),
+            set.running_count.to_string(),
+            set.pending_count.to_string(),
+            set.stability_status.as_str().to_owned(),
+        ]
+    };
+    let heads =
+        ["Service", "Task set", "Status", "Task definition", "Scale", "Desired", "Running", "Pending", "Stability"];
+    rows(&heads, sets.map(row).collect())
 }
 
 /// Service deployments, where a service had more than its first or that did not go well.
@@ -293,7 +316,7 @@ fn instances(snapshot: &Snapshot) -> Option<Table> {
             .registered_at
             .map(|from| format::duration(instance.terminated_at.unwrap_or(snapshot.at).since(from)));
         table.add_row([
-            snapshot.ids.ec2_instance(instance.id),
+            instance.ec2_instance_id(snapshot.ids),
             instance.launch.instance_type.name.clone(),
             instance.launch.availability_zone.to_string(),
             instance.launch.capacity_provider.as_deref().unwrap_or("-").to_string(),

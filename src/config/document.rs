@@ -21,6 +21,7 @@ use super::settings::{
 };
 use super::start_tasks::read_start_tasks;
 use super::task_definitions::read_task_definitions;
+use super::task_sets::{TaskSetItem, read_task_sets};
 use super::{ClusterFileError, in_our_style};
 use crate::catalog::Catalog;
 use crate::model::alarm::MetricAlarm;
@@ -83,6 +84,7 @@ pub(super) struct Draft<'a> {
     pub(super) container_instances: Vec<Read<'a, Vec<InstanceLaunch>>>,
     pub(super) task_definitions: Vec<Read<'a, TaskDefinition>>,
     pub(super) services: Vec<Asked<'a, ServiceSpec>>,
+    pub(super) task_sets: Vec<Asked<'a, TaskSetItem>>,
     pub(super) alarms: Vec<Read<'a, MetricAlarm>>,
     pub(super) cluster_name: String,
     pub(super) run_tasks: Vec<Asked<'a, ScheduledRunTask>>,
@@ -125,6 +127,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let actions = read_actions(root, &context);
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
+    let services = read_services(root);
     let draft = Draft {
         default_strategy: default_strategy.unwrap_or_default(),
         faults: read_faults(root, &context),
@@ -133,7 +136,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         capacity_providers,
         container_instances: read_instances(root, &context),
         task_definitions: read_task_definitions(root, &context),
-        services: read_services(root),
+        task_sets: read_task_sets(root, &services),
+        services,
         alarms: read_alarms(root, settings.metric_period),
         cluster_name: cluster.name.clone(),
         run_tasks: read_run_tasks(root, &context),
@@ -143,6 +147,9 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     if syntax == Syntax::Sound {
         check_references(&draft, catalog);
     }
+    let primary_of = |set: &TaskSetItem| {
+        set.is_primary.then(|| Some((set.spec.service.clone(), set.spec.external_id.clone()?))).flatten()
+    };
     ClusterSpec {
         name: cluster.name,
         region: context.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
@@ -152,6 +159,8 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         container_instances: items(draft.container_instances).into_iter().flatten().collect(),
         task_definitions: items(draft.task_definitions),
         services: draft.services.into_iter().map(|asked| asked.read.item).collect(),
+        primary_task_sets: draft.task_sets.iter().filter_map(|set| primary_of(&set.read.item)).collect(),
+        task_sets: draft.task_sets.into_iter().map(|asked| asked.read.item.spec).collect(),
         alarms: items(draft.alarms),
         metric_scripts,
         run_tasks: draft.run_tasks.into_iter().map(|asked| asked.read.item).collect(),

@@ -61,6 +61,7 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC_QUERY,
     &METRIC_STAT,
     &QUERIED_METRIC,
+    &TASK_SET,
     &MONITORING,
     &METRIC_CONFIGURATION,
     &STEP_SCALING,
@@ -442,9 +443,10 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "tags",
         "propagate_tags",
         "monitoring",
+        "deployment_controller",
+        "task_set",
     ],
     planned: &[
-        "deployment_controller",
         "enable_ecs_managed_tags",
         "enable_execute_command",
         "load_balancers",
@@ -455,6 +457,12 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "volume_configurations",
         "vpc_lattice_configurations",
     ],
+};
+
+pub(super) const TASK_SET: TableKeys = TableKeys {
+    table: "service.task_set",
+    keys: &["external_id", "task_definition", "scale", "primary", "launch_type", "capacity_provider_strategy", "tags"],
+    planned: &["network_configuration", "load_balancers", "service_registries", "platform_version", "client_token"],
 };
 
 pub(super) const MONITORING: TableKeys =

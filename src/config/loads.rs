@@ -43,6 +43,7 @@ fn read_run_task<'a>(at: Table<'a>, context: &Context<'_>) -> Asked<'a, Schedule
             placement_constraints: read_placement_constraints(&at),
             tags: read_tags(&at),
             propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
+            ..RunTaskSpec::default()
         },
     });
     Asked { read: Read { item, at, soundness }, strategy: launch.items }
@@ -79,13 +80,14 @@ pub(super) fn read_overrides(at: &Table<'_>, context: &Context<'_>) -> TaskOverr
             command: table.strings("command"),
             environment: read_environment(&table),
             environment_files: read_environment_files(&table, context.folder),
+            ..ContainerOverride::default()
         };
         let Some(name) = name else { continue };
         if containers.insert(name.to_owned(), change).is_some() {
             table.reject("name", format!("container \"{name}\" is overridden twice"));
         }
     }
-    TaskOverrides { containers, vcpu_budget: None }
+    TaskOverrides { containers, ..TaskOverrides::default() }
 }
 
 fn override_tables<'a>(at: &Table<'a>) -> Vec<Table<'a>> {

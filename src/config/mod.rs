@@ -45,6 +45,7 @@ mod sizes;
 mod start_tasks;
 mod tags;
 mod task_definitions;
+mod task_sets;
 mod traffic;
 mod work;
 

@@ -11,6 +11,7 @@ use super::keys::{
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
+use super::task_sets::TaskSetItem;
 use crate::catalog::Catalog;
 use crate::model::capacity::{
     CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget, reserved_ports,
@@ -20,6 +21,7 @@ use crate::model::deployment_hook::HookTarget;
 use crate::model::fault::FaultKind;
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_set::DeploymentController;
 
 /// Resolves every reference.
 pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
@@ -35,8 +37,13 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
             placement_strategy: &spec.placement_strategy,
             placement_constraints: &spec.placement_constraints,
         };
-        check_ask(draft, catalog, &ask);
+        if spec.deployment_controller != DeploymentController::External {
+            check_ask(draft, catalog, &ask);
+        }
         check_hooks(draft, catalog, service);
+    }
+    for set in &draft.task_sets {
+        check_task_set(draft, catalog, set);
     }
     for run_task in &draft.run_tasks {
         check_strategy(draft, &run_task.strategy);
@@ -76,6 +83,23 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     for read in &draft.instance_refreshes {
         check_provider_name(draft, &read.at, "capacity_provider");
     }
+}
+
+/// A task set runs where it says, and is placed as its service says.
+fn check_task_set(draft: &Draft<'_>, catalog: &Catalog, set: &Asked<'_, TaskSetItem>) {
+    check_strategy(draft, &set.strategy);
+    let at = &set.read.at;
+    let spec = &set.read.item.spec;
+    let service = draft.services.iter().find(|service| service.read.item.name == spec.service);
+    let service = service.map(|service| &service.read.item);
+    let ask = Ask {
+        at,
+        task_definition: find_task_definition(draft, at, &spec.task_definition),
+        target: &spec.launch_target,
+        placement_strategy: service.map(|service| &*service.placement_strategy).unwrap_or_default(),
+        placement_constraints: service.map(|service| &*service.placement_constraints).unwrap_or_default(),
+    };
+    check_ask(draft, catalog, &ask);
 }
 
 /// A provider that is named must be defined. Spot interruptions may name Fargate's.
@@ -161,6 +185,11 @@ fn check_update(draft: &Draft<'_>, catalog: &Catalog, update: &Read<'_, Schedule
     let service = draft.services.iter().find(|service| service.read.item.name == update.item.service);
     let (Some(reference), Some(service)) = (&update.item.task_definition, service) else { return };
     let spec = &service.read.item;
+    if spec.deployment_controller.has_task_sets() {
+        let controller = spec.deployment_controller.as_str();
+        at.reject("task_definition", format!("the deployment_controller \"{controller}\" changes it, not the service"));
+        return;
+    }
     let ask = Ask {
         at,
         task_definition: find_task_definition(draft, at, reference),
@@ -453,7 +482,10 @@ fn check_loads(draft: &Draft<'_>) {
             continue;
         };
         // A reference that leads nowhere has been told so at the service.
-        if let Some(task_definition) = resolve(draft, &service.task_definition) {
+        let of_sets = draft.task_sets.iter().map(|set| &set.read.item.spec).filter(|set| set.service == service.name);
+        let references = std::iter::once(&service.task_definition).chain(of_sets.map(|set| &set.task_definition));
+        // One that lacks the container is enough: it is told once.
+        if let Some(task_definition) = references.filter_map(|reference| resolve(draft, reference)).next() {
             check_container(&load.at, "container", &task_definition.item);
         }
     }

@@ -11,8 +11,10 @@ use super::monitoring::{check_resolutions, read_monitoring};
 use super::reader::Table;
 use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
 use super::tags::read_tags;
+use super::task_sets::{apply_controller, read_controller};
 use crate::model::service::ServiceSpec;
 use crate::model::task_definition::TaskDefinitionRef;
+use crate::model::task_set::DeploymentController;
 use crate::model::units::Duration;
 
 /// Reads the services.
@@ -33,11 +35,16 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
     let launch = read_launch(&at);
     let (item, soundness) = at.watched(|| {
         let name = at.name("name").unwrap_or_default();
-        let task_definition = read_task_definition_ref(&at);
+        let deployment_controller = read_controller(&at);
+        let task_definition = match deployment_controller {
+            DeploymentController::External => TaskDefinitionRef::default(),
+            DeploymentController::Ecs | DeploymentController::CodeDeploy => read_task_definition_ref(&at),
+        };
         let scheduling_strategy = read_scheduling_strategy(&at);
         let desired_count = read_desired_count(&at, scheduling_strategy);
         let mut spec = ServiceSpec {
             name: Arc::from(name),
+            deployment_controller,
             task_definition,
             desired_count,
             launch_target: launch.target,
@@ -45,14 +52,15 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             placement_strategy: read_placement_strategy(&at),
             placement_constraints: read_placement_constraints(&at),
             scheduling_strategy,
-            availability_zone_rebalancing: Default::default(),
             auto_scaling: read_auto_scaling(&at),
             tags: read_tags(&at),
             health_check_grace_period: read_grace_period(&at),
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
             monitoring: read_monitoring(&at),
+            ..ServiceSpec::default()
         };
         apply_scheduling(&at, &mut spec);
+        apply_controller(&at, &mut spec);
         check_resolutions(&at, spec.monitoring, spec.auto_scaling.as_ref());
         spec
     });

@@ -1,8 +1,9 @@
 //! Task sizes as ECS writes them: `"256"`, `"1 vCPU"`, `".5 vcpu"`, `"512"`, `"1GB"`. Container sizes are plain integers.
 
 use super::duration::parse_scaled;
-use crate::catalog::{Catalog, FargateSize};
+use crate::catalog::Catalog;
 use crate::config::reader::or_list;
+use crate::model::fargate_size::FargateSize;
 use crate::model::units::{CpuUnits, MemoryMib};
 
 /// Why a text is not a task size.

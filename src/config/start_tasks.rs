@@ -29,6 +29,7 @@ pub(super) fn read_start_tasks<'a>(root: &Table<'a>, context: &Context<'_>) -> V
                 overrides: Arc::new(read_overrides(&at, context)),
                 tags: read_tags(&at),
                 propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
+                ..StartTaskSpec::default()
             },
         });
         Read { item, at, soundness }

@@ -11,7 +11,7 @@ use super::reader::{Table, Words};
 use super::sizes::{fargate_size_problem, parse_task_cpu, parse_task_memory};
 use super::tags::read_tags;
 use super::work::read_work;
-use crate::catalog::FargateSize;
+use crate::model::fargate_size::FargateSize;
 use crate::model::task_definition::{CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, Volume};
 use crate::model::units::{CpuUnits, Duration, MemoryMib};
 
@@ -53,7 +53,6 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
     let architecture = platform.and_then(|platform| platform.word("cpu_architecture", &ARCHITECTURES));
     let task_definition = TaskDefinition {
         family: family.to_owned(),
-        revision: 0,
         cpu: read_cpu(at, &requires_compatibilities),
         memory: read_memory(at),
         network_mode,
@@ -62,10 +61,10 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
         placement_constraints: read_definition_constraints(at),
         ephemeral_storage_gib: storage.and_then(|storage| storage.need("size_in_gib")?.u32(21..=200)),
         volumes: read_volumes(&volumes, context),
-        containers: Vec::new(),
         tags: read_tags(at),
         work: read_work(at, context),
         requires_compatibilities,
+        ..TaskDefinition::default()
     };
     let (containers, tables) = read_containers(at, &task_definition, context);
     let task_definition = TaskDefinition { containers, ..task_definition };

@@ -14,6 +14,7 @@ use crate::model::deployment_hook::HookTarget;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
+use crate::model::task_set::TaskSetDescription;
 use crate::model::traffic::{TrafficWeight, TrafficWeights};
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{MeteringFact, TaskUsage};
@@ -82,10 +83,10 @@ pub enum Action {
 pub struct TaskStart {
     /// The task.
     pub task: TaskId,
-    /// What it runs.
+    /// What it runs, of the sizes that it has.
     #[serde(serialize_with = "by_name")]
     pub task_definition: Arc<TaskDefinition>,
-    /// Changes to the task definition.
+    /// Changes to the task definition; those of sizes are in it.
     #[serde(skip_serializing_if = "is_default")]
     pub overrides: Arc<TaskOverrides>,
     /// Where it runs.
@@ -190,6 +191,8 @@ pub enum Response {
         /// The primary deployment.
         deployment: DeploymentId,
     },
+    /// CreateTaskSet, UpdateTaskSet, DeleteTaskSet, UpdateServicePrimaryTaskSet: the task set as it is right after the request.
+    TaskSet(Box<TaskSetDescription>),
     /// UpdateTaskProtection: the tasks as they are, and why others are not. **Source:** ecs-semantics §2.6.
     TaskProtection {
         /// Each task with the end of its protection, if it has one.
@@ -349,6 +352,8 @@ pub struct ServiceActionSubjects {
 pub enum ServiceActionEvent {
     /// `SERVICE_STEADY_STATE`: it has become steady.
     SteadyState,
+    /// `TASKSET_STEADY_STATE`: a task set of it has become steady.
+    TaskSetSteadyState,
     /// `SERVICE_DESIRED_COUNT_UPDATED`.
     DesiredCountUpdated,
     /// `TASKS_STOPPED`.
@@ -374,6 +379,7 @@ impl ServiceActionEvent {
     pub fn name_and_type(self) -> (&'static str, &'static str) {
         match self {
             ServiceActionEvent::SteadyState => ("SERVICE_STEADY_STATE", "INFO"),
+            ServiceActionEvent::TaskSetSteadyState => ("TASKSET_STEADY_STATE", "INFO"),
             ServiceActionEvent::DesiredCountUpdated => ("SERVICE_DESIRED_COUNT_UPDATED", "INFO"),
             ServiceActionEvent::TasksStopped => ("TASKS_STOPPED", "INFO"),
             ServiceActionEvent::CapacityProviderSteadyState => ("CAPACITY_PROVIDER_STEADY_STATE", "INFO"),

@@ -106,6 +106,23 @@ impl ClusterState {
     }
 }
 
+/// The custom attributes that an agent registers its instance with. **Source:** ecs-semantics §1.3, §1.7.
+pub(super) fn check_custom_attributes(attributes: &BTreeMap<String, String>) -> Result<(), RequestError> {
+    if attributes.len() > CUSTOM_ATTRIBUTES_MAX {
+        return Err(RequestError::InvalidParameter(format!(
+            "a container instance has at most {CUSTOM_ATTRIBUTES_MAX} custom attributes, and {} are given",
+            attributes.len()
+        )));
+    }
+    for (name, value) in attributes {
+        check_name(name)?;
+        if !value.is_empty() {
+            check_value(value)?;
+        }
+    }
+    Ok(())
+}
+
 /// **Source:** ecs-semantics §1.3.
 fn check_name(name: &str) -> Result<(), RequestError> {
     if name.starts_with("ecs.") || name.starts_with("com.amazonaws.") {

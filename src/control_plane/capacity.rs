@@ -85,6 +85,7 @@ impl ControlPlane {
             purchase_option: launch.purchase_option,
             at: now,
             instance_type: launch.instance_type.clone(),
+            availability_zone: launch.availability_zone.clone(),
             capacity_provider: launch.capacity_provider.clone(),
         }));
         self.open_credit_account(id);
@@ -129,9 +130,8 @@ impl ControlPlane {
     /// the instance; the rule book leaves open when ECS would notice.
     pub(super) fn terminate_instance(&mut self, id: ContainerInstanceId) {
         let found = self.state.container_instances.get(&id);
-        let Some(instance) = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating) else {
-            return;
-        };
+        let ours = found.filter(|instance| instance.lifecycle < LifecycleState::Terminating && !instance.is_external());
+        let Some(instance) = ours else { return };
         let provider = instance.launch.capacity_provider.clone();
         // What waits in the warm pool has never been started elsewhere.
         let in_pool = instance.lifecycle.is_warmed();
@@ -160,7 +160,10 @@ impl ControlPlane {
 
     /// **Source:** ecs-semantics §9.1: a state other than running is acted on at once.
     pub(super) fn instance_failed(&mut self, id: ContainerInstanceId, reason: &str) {
-        if self.live_instance(id).is_some() {
+        let Some(instance) = self.live_instance(id) else { return };
+        if instance.is_external() {
+            self.state.ignored_events += 1;
+        } else {
             self.lose_instance(id, reason);
         }
     }
@@ -180,7 +183,9 @@ impl ControlPlane {
         let found = self.state.container_instances.get(&id);
         let Some(instance) = found.filter(|instance| {
             // The data plane knows nothing of what waits in the warm pool.
-            instance.lifecycle != LifecycleState::Terminated && !instance.lifecycle.is_warmed()
+            instance.lifecycle != LifecycleState::Terminated
+                && !instance.lifecycle.is_warmed()
+                && !instance.is_external()
         }) else {
             self.state.ignored_events += 1;
             return;
@@ -211,7 +216,7 @@ impl ControlPlane {
         for task in left {
             self.task_over(task);
         }
-        self.last_identities.remove(&Some(id));
+        self.last_identities.on_instances.remove(&id);
     }
 
     fn instance_gone(&mut self, id: ContainerInstanceId) {
@@ -306,7 +311,7 @@ impl ControlPlane {
                 let lost: Vec<ContainerInstanceId> = self
                     .state
                     .live_instances()
-                    .filter(|instance| instance.launch.availability_zone == *zone)
+                    .filter(|instance| instance.launch.availability_zone == *zone && !instance.is_external())
                     .map(|instance| instance.id)
                     .collect();
                 for id in lost {
@@ -347,8 +352,13 @@ impl ControlPlane {
         let Some(instance) = self.state.container_instances.get_mut(&id) else { return };
         // The index forgets an instance that takes no tasks any more when the last of its tasks is over.
         let remaining = self.placement.remaining(id).unwrap_or(&instance.registered);
-        if instance.remaining != *remaining {
-            instance.remaining.clone_from(remaining);
+        let known = &mut instance.remaining;
+        let has_other_ports = known.ports != remaining.ports;
+        if has_other_ports || (known.cpu, known.memory) != (remaining.cpu, remaining.memory) {
+            (known.cpu, known.memory) = (remaining.cpu, remaining.memory);
+            if has_other_ports {
+                known.ports.clone_from(&remaining.ports);
+            }
             self.instances_with_other_tasks.insert(id);
         }
         instance.empty_since = match (holds_tasks, instance.empty_since) {
@@ -356,8 +366,13 @@ impl ControlPlane {
             (false, Some(since)) => Some(since),
             (false, None) => Some(self.now),
         };
-        if self.state.is_busy(id) {
-            self.protect_occupied(id);
+        // Where there are no daemons it need not be asked of each task whether it is one.
+        let has_group = instance.launch.capacity_provider.is_some();
+        let is_busy = if self.daemons.is_empty() { holds_tasks } else { self.state.is_busy(id) };
+        if is_busy {
+            if has_group {
+                self.protect_occupied(id);
+            }
         } else {
             self.emptied.insert(id);
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::event::{Deletion, Request, UpdateService};
 use crate::model::alarm::{MetricAlarm, MetricId};
-use crate::model::capacity::{FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget};
+use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{
     ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
 };
@@ -22,6 +22,7 @@ use crate::model::metric::MetricScript;
 use crate::model::service::ServiceSpec;
 use crate::model::settings::Settings;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_set::{DeploymentController, TaskSetName, TaskSetSpec};
 
 /// Which revisions the task definitions of a file have been registered as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +92,26 @@ pub enum Item {
     Metric(MetricId),
     /// A service, by name.
     Service(Arc<str>),
+    /// A task set of a service.
+    TaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// The task set's external id.
+        external_id: Arc<str>,
+    },
+    /// Which task set of a service is PRIMARY.
+    PrimaryTaskSet(Arc<str>),
+}
+
+impl Item {
+    fn of_set(set: &TaskSetSpec) -> Item {
+        Item::TaskSet { service: set.service.clone(), external_id: set.external_id.clone().unwrap_or_default() }
+    }
+
+    /// Whether it is a task set.
+    pub fn is_set(&self, set: &TaskSetSpec) -> bool {
+        *self == Item::of_set(set)
+    }
 }
 
 impl fmt::Display for Item {
@@ -103,6 +124,8 @@ impl fmt::Display for Item {
             Item::Alarm(name) => write!(f, "alarm {name}"),
             Item::Metric(metric) => write!(f, "metric {metric}"),
             Item::Service(name) => write!(f, "service {name}"),
+            Item::TaskSet { service, external_id } => write!(f, "task set {external_id} of service {service}"),
+            Item::PrimaryTaskSet(service) => write!(f, "primary task set of service {service}"),
         }
     }
 }
@@ -208,6 +231,7 @@ impl ClusterDiff {
         // Policies name alarms, and deployments watch them.
         diff.alarms(&before.alarms, &after.alarms);
         diff.services(before, after, revisions);
+        diff.task_sets(before, after, revisions);
         diff.alarms_removed(&before.alarms, &after.alarms);
         diff.metric_scripts(&before.metric_scripts, &after.metric_scripts);
         diff.run_tasks = Edits::between(&before.run_tasks, &after.run_tasks);
@@ -244,6 +268,8 @@ impl ClusterDiff {
         rest.container_instances = before.container_instances.clone();
         rest.task_definitions = before.task_definitions.clone();
         rest.services = before.services.clone();
+        rest.task_sets = before.task_sets.clone();
+        rest.primary_task_sets = before.primary_task_sets.clone();
         rest.alarms = before.alarms.clone();
         rest.metric_scripts = before.metric_scripts.clone();
         rest.run_tasks = before.run_tasks.clone();
@@ -386,11 +412,61 @@ impl ClusterDiff {
         for service in &after.services {
             match before.services.iter().find(|other| other.name == service.name) {
                 None => {
-                    let task_definition = self.revisions.registered(&service.task_definition);
+                    let task_definition = match service.deployment_controller {
+                        DeploymentController::External => service.task_definition.clone(),
+                        _ => self.revisions.registered(&service.task_definition),
+                    };
                     let spec = ServiceSpec { task_definition, ..service.clone() };
                     self.step(Item::Service(service.name.clone()), Request::CreateService(Box::new(spec)));
                 }
                 Some(was) => self.service(was, service, after, revisions),
+            }
+        }
+    }
+
+    /// A task set is known by its service and its external id: of one that stays only its scale and whether it is PRIMARY can change.
+    /// Those that come are there before others go. **Source:** ecs-semantics §5.8.
+    fn task_sets(&mut self, before: &ClusterSpec, after: &ClusterSpec, revisions: &Revisions) {
+        let is_same = |one: &TaskSetSpec, other: &TaskSetSpec| {
+            (&one.service, &one.external_id) == (&other.service, &other.external_id)
+        };
+        let is_kept = |service: &Arc<str>| {
+            let has = |spec: &ClusterSpec| spec.services.iter().any(|found| found.name == *service);
+            has(before) && has(after)
+        };
+        for set in &after.task_sets {
+            let Some(was) = before.task_sets.iter().find(|was| is_same(was, set) && is_kept(&set.service)) else {
+                let task_definition = self.revisions.registered(&set.task_definition);
+                let spec = TaskSetSpec { task_definition, ..set.clone() };
+                self.step(Item::of_set(set), Request::CreateTaskSet(Box::new(spec)));
+                continue;
+            };
+            let runs_same = was.task_definition.family == set.task_definition.family
+                && revisions.resolve(&was.task_definition) == self.revisions.resolve(&set.task_definition);
+            let rest = TaskSetSpec { scale: was.scale, task_definition: was.task_definition.clone(), ..set.clone() };
+            if !runs_same || rest != *was {
+                let external_id = set.external_id.as_deref().unwrap_or_default();
+                self.refuse(format!("service {}: task_set \"{external_id}\"", set.service), OTHER_SET);
+            } else if was.scale != set.scale {
+                let (service, scale) = (set.service.clone(), set.scale);
+                let task_set = TaskSetName::External(set.external_id.clone().unwrap_or_default());
+                self.step(Item::of_set(set), Request::UpdateTaskSet { service, task_set, scale });
+            }
+        }
+        for (service, external_id) in &after.primary_task_sets {
+            if before.primary_task_sets.get(service) != Some(external_id) || !is_kept(service) {
+                let (service, task_set) = (service.clone(), TaskSetName::External(external_id.clone()));
+                self.step(
+                    Item::PrimaryTaskSet(service.clone()),
+                    Request::UpdateServicePrimaryTaskSet { service, task_set },
+                );
+            }
+        }
+        for set in &before.task_sets {
+            if is_kept(&set.service) && !after.task_sets.iter().any(|other| is_same(other, set)) {
+                let (service, deletion) = (set.service.clone(), Deletion::Forced);
+                let task_set = TaskSetName::External(set.external_id.clone().unwrap_or_default());
+                self.step(Item::of_set(set), Request::DeleteTaskSet { service, task_set, deletion });
             }
         }
     }
@@ -476,7 +552,7 @@ impl ClusterDiff {
         };
         match target {
             LaunchTarget::Strategy(items) => return Some(items),
-            LaunchTarget::LaunchType(launch_type) if launch_type_of(&was.launch_target) == Some(launch_type) => {
+            LaunchTarget::LaunchType(launch_type) if was.launch_target.launch_type() == Some(launch_type) => {
                 return Some(Vec::new());
             }
             LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => {}
@@ -486,20 +562,9 @@ impl ClusterDiff {
     }
 }
 
-const RECREATE: &str = "cannot be changed: give the service another name, so that it is created anew";
+const OTHER_SET: &str = "cannot be changed but for its scale and primary: give the task set another external_id";
 
-/// The launch type of a target that says one.
-fn launch_type_of(target: &LaunchTarget) -> Option<LaunchType> {
-    match target {
-        LaunchTarget::LaunchType(launch_type) => Some(*launch_type),
-        LaunchTarget::Strategy(items) => {
-            let is_fargate = |provider: &str| provider == FARGATE || provider == FARGATE_SPOT;
-            let on_fargate = items.iter().any(|item| is_fargate(&item.capacity_provider));
-            Some(if on_fargate { LaunchType::Fargate } else { LaunchType::Ec2 })
-        }
-        LaunchTarget::ClusterDefault => None,
-    }
-}
+const RECREATE: &str = "cannot be changed: give the service another name, so that it is created anew";
 
 /// The items of `these` that `those` do not have, each as often as there are too few of it.
 fn beyond<T: Clone + PartialEq>(these: &[T], those: &[T]) -> Vec<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::event::UpdateService;
 use super::request_error::RequestError;
-use super::state::{PlacementRules, Registered, Service};
+use super::state::{Deployment, PlacementRules, Registered, Service};
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, SchedulingStrategy, ServiceSpec};
 use crate::model::task_definition::TaskDefinition;
 
@@ -13,6 +13,12 @@ impl ServiceSpec {
     /// How instances are chosen for tasks of a definition.
     pub(super) fn placement_rules(&self, definition: &TaskDefinition) -> PlacementRules {
         PlacementRules::of(definition, &self.placement_strategy, &self.placement_constraints)
+    }
+
+    /// Whether they are these, which were those of a task of the same definition.
+    pub(super) fn has_placement_rules(&self, rules: &PlacementRules, definition: &TaskDefinition) -> bool {
+        let constraints = definition.placement_constraints.iter().chain(&self.placement_constraints);
+        rules.strategies == self.placement_strategy && rules.constraints.iter().eq(constraints)
     }
 }
 
@@ -68,7 +74,8 @@ impl ControlPlane {
     pub(super) fn task_came(&mut self) {
         let waits = |name: &&Arc<str>| {
             let service = &self.state.services[*name];
-            service.spec.placement_rules(&service.primary().task_definition).depend_on_tasks()
+            let rules_of = |deployment: &Deployment| service.spec.placement_rules(&deployment.task_definition);
+            service.deployments.iter().any(|deployment| rules_of(deployment).depend_on_tasks())
         };
         let services: Vec<Arc<str>> = self.waiting.iter().filter(waits).cloned().collect();
         for service in services {

@@ -94,7 +94,7 @@ fn restart_metrics(
     let mut by_service: BTreeMap<Arc<str>, u64> = BTreeMap::new();
     let mut by_family: BTreeMap<Arc<str>, u64> = BTreeMap::new();
     for (name, service) in &state.services {
-        let definition = &service.primary().task_definition;
+        let Some(definition) = service.primary_if_any().map(|primary| &primary.task_definition) else { continue };
         if service.status == ServiceStatus::Active && has_policy(definition) {
             by_service.insert(name.clone(), 0);
             by_family.insert(definition.family.as_str().into(), 0);
@@ -123,7 +123,7 @@ fn restart_metrics(
 
 /// `EphemeralStorageReserved` of a service whose task definition names a size, in GiB.
 fn storage_metric(cluster: &str, service: &Service) -> Option<(MetricId, StatisticSet)> {
-    let each = service.primary().task_definition.ephemeral_storage_gib?;
+    let each = service.primary_if_any()?.task_definition.ephemeral_storage_gib?;
     let all = u64::from(each) * u64::from(service.running_count());
     let id = names::of_service(CONTAINER_INSIGHTS, "EphemeralStorageReserved", cluster, &service.spec.name);
     Some((id, StatisticSet::of_count(all)))
@@ -131,7 +131,7 @@ fn storage_metric(cluster: &str, service: &Service) -> Option<(MetricId, Statist
 
 /// What an instance has and how much of it is taken, in percent.
 fn instance_metrics(cluster: &str, instance: &ContainerInstance, ids: IdForm) -> Vec<(MetricId, StatisticSet)> {
-    let (container_instance, ec2_instance) = (ids.container_instance(instance.id), ids.ec2_instance(instance.id));
+    let (container_instance, ec2_instance) = (ids.container_instance(instance.id), instance.ec2_instance_id(ids));
     let taken = |registered: u32, remaining: u32| {
         let taken = u64::from(registered.saturating_sub(remaining)) * 100_000;
         let percent = taken.checked_div(u64::from(registered)).unwrap_or_default();

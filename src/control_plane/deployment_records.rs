@@ -13,6 +13,7 @@ use super::state::Service;
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::{LifecycleStage, MonitorStatus, ServiceDeploymentStatus};
 use crate::model::deployment_hook::{HookStatus, HookTarget};
+use crate::model::document::Document;
 use crate::model::ids::{DeploymentId, HookId, ServiceDeploymentId, ServiceRevisionId};
 use crate::model::service::{DeploymentConfiguration, PlacementConstraint, PlacementStrategy};
 use crate::model::task_definition::TaskDefinition;
@@ -38,6 +39,8 @@ pub struct ServiceRevision {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// What an instance must fulfil.
     pub placement_constraints: Vec<PlacementConstraint>,
+    /// What else was said of the service. *Ours.*
+    pub document: Document,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -213,6 +216,7 @@ impl ControlPlane {
             launch_target: spec.launch_target.clone(),
             placement_strategy: spec.placement_strategy.clone(),
             placement_constraints: spec.placement_constraints.clone(),
+            document: spec.document.clone(),
             created_at: self.now,
         })
     }

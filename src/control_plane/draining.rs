@@ -89,8 +89,7 @@ impl ControlPlane {
                 continue;
             }
             if record.task.last_status < TaskStatus::Running {
-                let shown = self.state.services.get(&service).map(|service| service.primary().shown_id.clone());
-                let by = shown.unwrap_or_default();
+                let by = record.task.started_by.as_deref().unwrap_or_default();
                 let reason: Arc<str> = format!("Scaling activity initiated by (deployment {by})").into();
                 self.stop_task(task, StopCode::ServiceSchedulerInitiated, &reason);
             } else {
@@ -144,6 +143,11 @@ impl ControlPlane {
         self.placement.remove_instance(id);
         let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
         instance.status = ContainerInstanceStatus::Inactive;
+        if instance.is_external() {
+            // Nobody here runs it on.
+            instance.lifecycle = LifecycleState::Terminated;
+            instance.terminated_at = Some(self.now);
+        }
         self.instance_changed(id);
         let reason: Arc<str> = "Container instance deregistration forced by user".into();
         for task in held {
@@ -162,6 +166,15 @@ impl ControlPlane {
         Ok(Response::Done)
     }
 
+    /// The cluster ends: instances that others run are none of it any more, nor are their tasks, for whose end nobody would wait. *Ours.*
+    pub(super) fn forget_external_instances(&mut self) {
+        let live = self.state.live_instances().filter(|instance| instance.is_external());
+        let ids: Vec<ContainerInstanceId> = live.map(|instance| instance.id).collect();
+        for id in ids {
+            let _ = self.deregister_container_instance(id, Deregistration::Forced);
+        }
+    }
+
     /// The latest instance that was launched like this and is not given up yet. Attributes may have been put since.
     /// **Source:** ecs-semantics §3.3. *Ours:* what managed draining does for a group's instance.
     pub(super) fn retire_instance_by_hand(&mut self, launch: &InstanceLaunch) -> Result<Response, RequestError> {
@@ -169,6 +182,7 @@ impl ControlPlane {
             let attributes = launch.attributes.clone();
             let as_launched = InstanceLaunch { attributes, ..InstanceLaunch::clone(&instance.launch) };
             launch.capacity_provider.is_none()
+                && !instance.is_external()
                 && instance.lifecycle < LifecycleState::TerminatingWait
                 && as_launched == *launch
         };

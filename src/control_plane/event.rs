@@ -14,12 +14,15 @@ use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::cpu_credits::CreditSpecification;
 use crate::model::deployment::StopType;
 use crate::model::deployment_hook::{ContinueAction, HookAnswer};
+use crate::model::document::Document;
+use crate::model::external_instance::{ContainerInstanceRegistration, SubmittedStateChange};
 use crate::model::ids::{ContainerInstanceId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
+use crate::model::task_set::{Scale, TaskSetName, TaskSetSpec};
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::{TaskUsage, UsageSample};
 use crate::model::written_form::is_default;
@@ -199,6 +202,16 @@ pub struct ContainerStateChange {
 pub enum Request {
     /// RegisterTaskDefinition. Its revision is assigned.
     RegisterTaskDefinition(Box<TaskDefinition>),
+    /// Makes a task definition known under the revision that it has: several clusters share the definitions of a region. Known already,
+    /// it stays. *Ours.*
+    PutTaskDefinition(Box<TaskDefinition>),
+    /// DeregisterTaskDefinition: INACTIVE from here on. **Source:** ecs-semantics §1.4.
+    DeregisterTaskDefinition {
+        /// Its family.
+        family: String,
+        /// Its revision.
+        revision: u32,
+    },
     /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
     CreateCapacityProvider(Box<CapacityProvider>),
     /// UpdateCapacityProvider with its Auto Scaling group: the whole of it as it is to be.
@@ -216,6 +229,12 @@ pub enum Request {
         /// ACTIVE or DRAINING.
         status: ContainerInstanceStatus,
     },
+    /// RegisterContainerInstance: an instance that Longshore does not run, and whose agent is a client. **Source:** ecs-semantics §3.1.
+    RegisterContainerInstance(Box<ContainerInstanceRegistration>),
+    /// UpdateContainerAgent. **Source:** ecs-semantics §11.4.
+    UpdateContainerAgent(ContainerInstanceId),
+    /// SubmitTaskStateChange and SubmitContainerStateChange of such an agent. **Source:** ecs-semantics §2.1, §11.6.
+    SubmitStateChange(Box<SubmittedStateChange>),
     /// DeregisterContainerInstance. **Source:** ecs-semantics §3.2.
     DeregisterContainerInstance {
         /// The instance. EC2 runs it, and bills it, until it is terminated.
@@ -293,6 +312,33 @@ pub enum Request {
         service: Arc<str>,
         /// `force`.
         deletion: Deletion,
+    },
+    /// CreateTaskSet. **Source:** ecs-semantics §5.8.
+    CreateTaskSet(Box<TaskSetSpec>),
+    /// UpdateTaskSet. **Source:** ecs-semantics §5.8.
+    UpdateTaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// Its task set.
+        task_set: TaskSetName,
+        /// Its share of the service's desired count from here on.
+        scale: Scale,
+    },
+    /// DeleteTaskSet. **Source:** ecs-semantics §5.8.
+    DeleteTaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// Its task set.
+        task_set: TaskSetName,
+        /// `force`: whatever its scale.
+        deletion: Deletion,
+    },
+    /// UpdateServicePrimaryTaskSet. **Source:** ecs-semantics §5.8.
+    UpdateServicePrimaryTaskSet {
+        /// The service.
+        service: Arc<str>,
+        /// The task set that is to be PRIMARY.
+        task_set: TaskSetName,
     },
     /// StopServiceDeployment.
     StopServiceDeployment {
@@ -494,7 +540,10 @@ pub struct UpdateService {
     pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
-    /// `forceNewDeployment`.
+    /// All of what else the caller says of the service, in place of what was said before. *Ours.*
+    #[serde(skip_serializing_if = "is_default")]
+    pub document: Option<Document>,
+    /// `forceNewDeployment`, or that the document calls for one.
     pub new_deployment: NewDeployment,
 }
 
@@ -510,7 +559,7 @@ pub struct InstanceAttribute {
     pub value: Option<String>,
 }
 
-/// Whether a service with tasks may be deleted. **Source:** ecs-semantics §5.5.
+/// Whether a service or a task set with tasks may be deleted. **Source:** ecs-semantics §5.5, §5.8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deletion {
@@ -541,6 +590,9 @@ pub enum NewDeployment {
     /// Only when the change calls for one.
     #[default]
     WhenChanged,
+    /// The document changes in a member that ECS starts a deployment for, as `networkConfiguration`. Who knows its members says so.
+    /// **Source:** ecs-semantics §5.5.
+    DocumentChanged,
     /// `forceNewDeployment`.
     Forced,
 }

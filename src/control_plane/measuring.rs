@@ -15,16 +15,17 @@ use super::metrics::names::{self, AWS_ECS, CONTAINER_INSIGHTS};
 use super::metrics::reservation::{ClusterSums, percent};
 use super::metrics::utilisation::{ClosedPeriod, GroupMetrics, TaskPeriod};
 use super::request_error::RequestError;
-use super::state::{ClusterState, Service, ServiceStatus};
+use super::state::{ClusterState, Deployment, Service, ServiceStatus};
 use crate::model::alarm::MetricId;
 use crate::model::capacity::ContainerInstanceStatus;
+use crate::model::id_table::TaskTable;
 use crate::model::ids::TaskId;
 use crate::model::metric::{MetricScript, StatisticSet};
 use crate::model::scaling::TrackedMetric;
 use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
 use crate::model::task::{Task, TaskStatus};
-use crate::model::task_table::TaskTable;
+use crate::model::task_definition::Reservation;
 use crate::model::units::Timestamp;
 
 /// What comes together over a metric period.
@@ -348,19 +349,23 @@ fn service_insights(
     closed: &ClosedPeriod,
     period: std::time::Duration,
 ) -> Vec<(MetricId, StatisticSet)> {
-    let reservation = &service.primary().reservation;
     let running = u64::from(service.running_count());
+    let reserved = |each: fn(&Reservation) -> u32| {
+        let of_deployment = |found: &Deployment| u64::from(found.running_count()) * u64::from(each(&found.reservation));
+        service.deployments.iter().map(of_deployment).sum()
+    };
     let (cpu_used, memory_used) = closed.sums.used_over(period);
     let count = StatisticSet::of_count;
     let deployments = u64::try_from(service.deployments.len()).unwrap_or(u64::MAX);
+    let counted = if service.has_task_sets() { "TaskSetCount" } else { "DeploymentCount" };
     let found = [
         ("DesiredTaskCount", count(service.spec.desired_count.into())),
         ("PendingTaskCount", count(service.pending_count().into())),
         ("RunningTaskCount", count(running)),
-        ("DeploymentCount", count(deployments)),
-        ("CpuReserved", count(running * u64::from(reservation.cpu.0))),
+        (counted, count(deployments)),
+        ("CpuReserved", count(reserved(|each| each.cpu.0))),
         ("CpuUtilized", cpu_used),
-        ("MemoryReserved", count(running * u64::from(reservation.memory.0))),
+        ("MemoryReserved", count(reserved(|each| each.memory.0))),
         ("MemoryUtilized", memory_used),
     ];
     let id = |name| names::of_service(CONTAINER_INSIGHTS, name, cluster, &service.spec.name);

@@ -4,8 +4,8 @@
 //! `now` never goes back. In return the same sequence of (now, event) always yields the same actions, so a journal of
 //! events is the whole truth about a cluster.
 //!
-//! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for), `tasks`
-//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in` and `rollout` (desired against observed), `capacity` with [`placement`] and
+//! Reading order: [`event`], [`action`], [`state`], then how an event is taken in: `requests` (what clients ask for) with `task_definitions`, `tasks`
+//! (a task's life), `services` with [`deployment`], `service_starts`, `service_stops`, `scale_in`, `rollout` and `task_sets` (desired against observed), `capacity` with [`placement`] and
 //! [`cluster_autoscaling`] (instances and groups) and `waiting`, `scaling` with [`service_autoscaling`] (what each metric period decides).
 
 pub mod action;
@@ -29,6 +29,7 @@ pub mod deployment_records;
 mod draining;
 pub mod event;
 pub mod explain;
+mod external_instances;
 pub mod faults;
 mod high_resolution;
 pub mod instance_refresh;
@@ -61,8 +62,12 @@ mod services;
 mod standby;
 mod start_task;
 pub mod state;
+mod task_definitions;
 mod task_health;
+mod task_overrides;
 mod task_protection;
+mod task_set_requests;
+mod task_sets;
 mod tasks;
 pub mod termination_policy;
 pub mod timers;
@@ -79,7 +84,6 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
-use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use cpu_credits::CreditAccounts;
@@ -90,6 +94,7 @@ use placement::{Calendar, PlacementIndex};
 use rebalancing::LastMove;
 use services::ServiceController;
 use state::ClusterState;
+use tasks::LastIdentities;
 use timers::{Timers, Wakeup};
 use waiting::WaitingTasks;
 
@@ -140,10 +145,12 @@ pub struct ControlPlane {
     /// The calendar time of the cluster's start.
     calendar_start: jiff::Timestamp,
     actions: Vec<Action>,
+    /// Room for a text that is put together.
+    text: String,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
     /// What the meter was told of the last task that started: of each instance, and of Fargate.
-    last_identities: BTreeMap<Option<ContainerInstanceId>, Arc<TaskIdentity>>,
+    last_identities: LastIdentities,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
@@ -188,8 +195,9 @@ impl ControlPlane {
             steady_providers: BTreeSet::new(),
             calendar_start,
             actions: Vec::new(),
+            text: String::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
-            last_identities: BTreeMap::new(),
+            last_identities: LastIdentities::default(),
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,
@@ -237,6 +245,14 @@ impl ControlPlane {
         self.tell_of_instance_tasks();
         self.follow_activities();
         std::mem::take(&mut self.actions)
+    }
+
+    /// Takes back the room of actions that were carried out, for the next ones. Whoever has many events does well to.
+    pub fn reuse(&mut self, mut actions: Vec<Action>) {
+        actions.clear();
+        if actions.capacity() > self.actions.capacity() {
+            self.actions = actions;
+        }
     }
 
     /// When it wants to be called next if nothing happens before, and why. `None`: never.

@@ -47,6 +47,9 @@ impl Service {
     /// Whether its tasks are moved between zones. **Source:** ecs-semantics §5.10.
     fn is_rebalanced(&self) -> bool {
         let spec = &self.spec;
+        if self.has_task_sets() {
+            return false;
+        }
         let is_spread_over_zones = match spec.placement_strategy.first() {
             None => true,
             Some(PlacementStrategy::Spread(SpreadField::Attribute(name))) => name == AVAILABILITY_ZONE,

@@ -19,6 +19,9 @@ pub enum RequestError {
     /// `ServiceDeploymentNotFoundException`.
     #[error("Service deployment not found.")]
     ServiceDeploymentNotFound,
+    /// `TaskSetNotFoundException`.
+    #[error("The specified task set was not found.")]
+    TaskSetNotFound,
     /// `ServiceNotActiveException`.
     #[error("Service was not ACTIVE.")]
     ServiceNotActive,
@@ -39,6 +42,15 @@ pub enum RequestError {
     /// `TargetNotFoundException`.
     #[error("The specified target wasn't found.")]
     TargetNotFound,
+    /// `MissingVersionException`.
+    #[error("The version of the container agent is not known.")]
+    MissingVersion,
+    /// `NoUpdateAvailableException`.
+    #[error("There is no update available for this container agent.")]
+    NoUpdateAvailable,
+    /// `UpdateInProgressException`.
+    #[error("An update of this container agent is in progress.")]
+    UpdateInProgress,
     /// The cluster is draining and takes nothing new.
     #[error("the cluster is draining")]
     Draining,
@@ -52,11 +64,15 @@ impl RequestError {
             RequestError::InvalidParameter(_) => "InvalidParameterException",
             RequestError::ServiceNotFound => "ServiceNotFoundException",
             RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
+            RequestError::TaskSetNotFound => "TaskSetNotFoundException",
             RequestError::ServiceNotActive => "ServiceNotActiveException",
             RequestError::Validation(_) => "ValidationException",
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
             RequestError::TargetNotFound => "TargetNotFoundException",
+            RequestError::MissingVersion => "MissingVersionException",
+            RequestError::NoUpdateAvailable => "NoUpdateAvailableException",
+            RequestError::UpdateInProgress => "UpdateInProgressException",
             RequestError::Draining => "ClientException",
         }
     }

@@ -7,19 +7,17 @@ use super::action::{Failure, Response};
 use super::event::{Deletion, Request};
 use super::request_error::RequestError;
 use super::service_starts::host_of;
-use super::state::{PlacementRules, ProviderState, Registered};
+use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget,
 };
 use crate::model::cluster::RunTaskSpec;
-use crate::model::container_order::dependency_problems;
-use crate::model::health_command::HealthCommand;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
-use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_definition::{LaunchType, TaskDefinition};
 
 pub(super) type Answer = Result<Response, RequestError>;
 
@@ -31,14 +29,18 @@ impl ControlPlane {
                 | Request::StopTask { .. }
                 | Request::TerminateInstance(_)
                 | Request::DeleteService { .. }
+                | Request::DeregisterTaskDefinition { .. }
+                | Request::SubmitStateChange(_)
+                | Request::DeleteTaskSet { .. }
         );
         if self.state.draining && !ends_something {
             return Err(RequestError::Draining);
         }
         match request {
-            Request::RegisterTaskDefinition(definition) => {
-                super::constraints::check_definition(&definition)?;
-                self.register_task_definition(*definition)
+            Request::RegisterTaskDefinition(definition) => self.register_task_definition(*definition),
+            Request::PutTaskDefinition(definition) => self.put_task_definition(*definition),
+            Request::DeregisterTaskDefinition { family, revision } => {
+                self.deregister_task_definition(&family, revision)
             }
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
@@ -54,6 +56,9 @@ impl ControlPlane {
             Request::DeregisterContainerInstance { instance, deregistration } => {
                 self.deregister_container_instance(instance, deregistration)
             }
+            Request::RegisterContainerInstance(registration) => self.register_container_instance(*registration),
+            Request::UpdateContainerAgent(instance) => self.update_container_agent(instance),
+            Request::SubmitStateChange(submitted) => self.submit_state_change(*submitted),
             Request::UpdateAutoScalingGroup(update) => self.update_auto_scaling_group(&update),
             Request::SetInstanceProtection { instances, protection } => {
                 self.set_instance_protection(&instances, protection)
@@ -78,6 +83,14 @@ impl ControlPlane {
             Request::CreateService(spec) => self.create_service(*spec),
             Request::UpdateService(update) => self.update_service(*update),
             Request::DeleteService { service, deletion } => self.delete_service(&service, deletion),
+            Request::CreateTaskSet(spec) => self.create_task_set(*spec),
+            Request::UpdateTaskSet { service, task_set, scale } => self.update_task_set(&service, &task_set, scale),
+            Request::DeleteTaskSet { service, task_set, deletion } => {
+                self.delete_task_set(&service, &task_set, deletion)
+            }
+            Request::UpdateServicePrimaryTaskSet { service, task_set } => {
+                self.update_primary_task_set(&service, &task_set)
+            }
             Request::StopServiceDeployment { service_deployment, stop_type } => {
                 self.stop_service_deployment(service_deployment, stop_type)
             }
@@ -111,23 +124,6 @@ impl ControlPlane {
         }
     }
 
-    /// Numbers are never used again within a family. **Source:** ecs-semantics §1.4; §2.3 for what is refused.
-    fn register_task_definition(&mut self, mut definition: TaskDefinition) -> Answer {
-        if let Some(problem) = dependency_problems(&definition.containers).into_iter().next() {
-            return Err(RequestError::Client(problem.message));
-        }
-        let checks = definition.containers.iter().filter_map(|container| container.health_check.as_ref());
-        for check in checks {
-            HealthCommand::parse(&check.command).map_err(|error| RequestError::Client(error.to_string()))?;
-        }
-        let revisions = self.state.task_definitions.entry(definition.family.clone()).or_default();
-        definition.revision = revisions.keys().next_back().map_or(1, |last| last + 1);
-        let reservation = Arc::new(definition.reservation());
-        let definition = Arc::new(definition);
-        revisions.insert(definition.revision, Registered { definition: definition.clone(), reservation });
-        Ok(Response::TaskDefinition(definition))
-    }
-
     /// **Source:** ecs-semantics §1.3 for its name.
     fn create_capacity_provider(&mut self, provider: CapacityProvider) -> Answer {
         let name = provider.name.clone();
@@ -157,6 +153,9 @@ impl ControlPlane {
     }
 
     fn request_launch(&mut self, launch: Arc<InstanceLaunch>) -> Answer {
+        if launch.external.is_some() {
+            return Err(RequestError::Client("what is registered from outside is not launched".into()));
+        }
         if self.state.zones_out.contains(&launch.availability_zone) {
             let zone = &launch.availability_zone;
             return Err(RequestError::Client(format!(
@@ -168,6 +167,9 @@ impl ControlPlane {
 
     fn request_termination(&mut self, instance: ContainerInstanceId) -> Answer {
         match self.state.container_instances.get(&instance) {
+            Some(found) if found.is_external() => {
+                Err(RequestError::InvalidParameter("Longshore does not run the referenced container instance".into()))
+            }
             Some(found) if found.lifecycle != LifecycleState::Terminated => {
                 self.returning.remove(&instance);
                 self.terminate_instance(instance);
@@ -184,11 +186,6 @@ impl ControlPlane {
         let reason = reason.unwrap_or_else(|| "Task stopped by user".into());
         self.stop_task(task, StopCode::UserInitiated, &reason.into());
         Ok(Response::Done)
-    }
-
-    pub(super) fn resolve(&self, reference: &TaskDefinitionRef) -> Result<Registered, RequestError> {
-        let found = self.state.resolve(reference).cloned();
-        found.ok_or_else(|| RequestError::Client(format!("TaskDefinition not found: {reference}")))
     }
 
     /// A service's launch target with the cluster's default filled in. **Source:** ecs-semantics §4.5.
@@ -258,8 +255,9 @@ impl ControlPlane {
 
     /// The first task of a RunTask call, and where all of them go.
     pub(super) fn standalone_task(&self, spec: &RunTaskSpec) -> Result<(NewTask, LaunchTarget), RequestError> {
-        let registered = self.resolve(&spec.task_definition)?;
         let target = self.effective_target(&spec.launch_target);
+        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
+        let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
         let mut tags = match spec.propagate_tags {
@@ -270,7 +268,6 @@ impl ControlPlane {
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
-        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
             overrides: spec.overrides.clone(),
@@ -281,6 +278,7 @@ impl ControlPlane {
             service: None,
             deployment: None,
             tags: Arc::new(tags),
+            document: spec.document.clone(),
             placement: Arc::new(placement),
             replaces: None,
         };
@@ -338,6 +336,7 @@ impl ControlPlane {
         for task in standalone {
             self.stop_task(task, StopCode::UserInitiated, &"The cluster is draining".into());
         }
+        self.forget_external_instances();
         Response::Done
     }
 }

@@ -285,6 +285,8 @@ impl ControlPlane {
         deployment.created_at = now;
         deployment.updated_at = now;
         service.deployments.insert(0, deployment);
+        // Ours: the service is what it goes back to, in all that was said of it.
+        service.spec.document = target.revision.document.clone();
         if let Some(record) = service.current_service_deployment_mut() {
             record.rollback = Some(super::deployment_records::RollbackRecord {
                 reason: why,
@@ -371,11 +373,7 @@ impl ControlPlane {
                 .iter()
                 .all(|deployment| deployment.placed_count() + super::state::count(deployment.stopping.len()) == 0)
             {
-                service.status = ServiceStatus::Inactive;
-                self.waiting.remove(name);
-                for wakeup in [Wakeup::Deployment, Wakeup::LaunchRate, Wakeup::ProtectionEnds] {
-                    self.timers.cancel(wakeup(name.clone()));
-                }
+                self.service_is_over(name);
             }
             return;
         }
@@ -386,6 +384,22 @@ impl ControlPlane {
         // Ours: a task that is to give way stands for all that ECS names: it is unhealthy, on an instance that drains, or too many.
         let none_leaves = service.deployments.iter().all(|deployment| deployment.giving_way.is_empty());
         let steady = service.holds_desired_count() && service.older_placed_count() == 0 && none_leaves;
+        self.note_steadiness(name, steady);
+    }
+
+    /// The last task of a service that is deleted is over. **Source:** ecs-semantics §5.5.
+    pub(super) fn service_is_over(&mut self, name: &Arc<str>) {
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
+        service.status = ServiceStatus::Inactive;
+        self.waiting.remove(name);
+        for wakeup in [Wakeup::Deployment, Wakeup::LaunchRate, Wakeup::ProtectionEnds] {
+            self.timers.cancel(wakeup(name.clone()));
+        }
+    }
+
+    /// Notes whether a service is steady, and says so when it has become it. **Source:** ecs-semantics §5.7, §5.11.
+    pub(super) fn note_steadiness(&mut self, name: &Arc<str>, steady: bool) {
+        let service = self.state.services.get_mut(name).expect("the caller has the service");
         let became_steady = steady && service.steadiness == Steadiness::Changing;
         service.steadiness = if steady { Steadiness::Steady } else { Steadiness::Changing };
         if became_steady {
@@ -458,8 +472,11 @@ impl ControlPlane {
     }
 
     /// Whether a deployment of the service is under way: it holds scale-in off. One that failed does not.
-    /// **Source:** ecs-semantics §7.2.
+    /// Neither do task sets, which somebody else deploys. **Source:** ecs-semantics §7.2.
     pub(super) fn deployment_progress(service: &Service) -> DeploymentProgress {
+        if service.has_task_sets() {
+            return DeploymentProgress::Steady;
+        }
         let under_way = match service.primary().rollout_state {
             RolloutState::InProgress => true,
             RolloutState::Completed => service.deployments.len() > 1,

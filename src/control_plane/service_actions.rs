@@ -109,7 +109,14 @@ impl ClusterState {
 impl Service {
     /// Whether its tasks may be placed by a capacity provider.
     fn uses(&self, provider: &str) -> bool {
-        let LaunchTarget::Strategy(items) = &self.spec.launch_target else { return false };
-        self.status == ServiceStatus::Active && items.iter().any(|item| *item.capacity_provider == *provider)
+        let names = |target: &LaunchTarget| match target {
+            LaunchTarget::Strategy(items) => items.iter().any(|item| *item.capacity_provider == *provider),
+            LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => false,
+        };
+        let is_named = match self.has_task_sets() {
+            true => self.deployments.iter().any(|set| names(self.launch_target_of(set))),
+            false => names(&self.spec.launch_target),
+        };
+        self.status == ServiceStatus::Active && is_named
     }
 }

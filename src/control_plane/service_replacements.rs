@@ -8,6 +8,7 @@ use super::replacement::{
     GivingWay, Owed, Replacement, ReplacementInputs, ReplacementState, ReplacementStep, Standing, plan_replacements,
 };
 use super::state::{ClusterState, Deployment, ReplaceCause, RolloutState, Service, ServiceStatus, count};
+use super::task_sets::Limits;
 use crate::model::ids::TaskId;
 use crate::model::task::StopCode;
 
@@ -82,7 +83,41 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The same of a task set, which is replaced as the primary deployment of a service without others is.
+    fn tasks_of_set_giving_way(&self, state: &ClusterState, deployment_index: usize) -> Vec<GivingWay> {
+        let set = &self.deployments[deployment_index];
+        let computed = set.computed_desired_count(self.spec.desired_count);
+        let mut surplus = (set.placed_count() - count(set.replacements.len())).saturating_sub(computed);
+        let giving = |task: &TaskId| {
+            let replacement = set.replacement_of(*task, state);
+            let is_surplus = surplus > 0 && replacement.is_none();
+            surplus -= u32::from(is_surplus);
+            GivingWay {
+                task: *task,
+                deployment_index,
+                cause: state.tasks[task].replace.expect("it is among those that give way"),
+                standing: set.standing(*task),
+                replacement,
+                owed: if is_surplus { Owed::Nothing } else { Owed::Replacement },
+            }
+        };
+        set.giving_way.iter().map(giving).collect()
+    }
+}
+
 impl ControlPlane {
+    /// Replaces tasks of a task set that give way. **Source:** ecs-semantics §3.3, §5.4.
+    pub(super) fn replace_some_of_set(&mut self, name: &Arc<str>, deployment_index: usize) {
+        let service = &self.state.services[name];
+        let is_idle = service.deployments[deployment_index].giving_way.is_empty();
+        if is_idle || service.status != ServiceStatus::Active {
+            return;
+        }
+        let giving_way = service.tasks_of_set_giving_way(&self.state, deployment_index);
+        self.replace_among(name, &giving_way, service.limits_of(deployment_index), deployment_index);
+    }
+
     /// Replaces tasks that give way as far as the bounds let it. **Source:** ecs-semantics §3.3, §5.4, §5.10.
     pub(super) fn replace_some(&mut self, name: &Arc<str>) {
         let service = &self.state.services[name];
@@ -91,13 +126,18 @@ impl ControlPlane {
             return;
         }
         let giving_way = service.tasks_giving_way(&self.state);
-        let not_healthy = service.running_count() + service.pending_count() - service.healthy_count();
+        self.replace_among(name, &giving_way, service.limits_of(0), 0);
+    }
+
+    /// Carries out what is planned for tasks that have limits in common; what blocks it is said of a deployment.
+    fn replace_among(&mut self, name: &Arc<str>, giving_way: &[GivingWay], limits: Limits, deployment_index: usize) {
+        let not_healthy = limits.placed - limits.healthy;
         let hopeless = giving_way.iter().filter(|giving| giving.standing != Standing::Healthy).count();
         let inputs = ReplacementInputs {
-            giving_way: &giving_way,
-            bounds: service.bounds(),
-            placed: service.running_count() + service.pending_count(),
-            healthy: service.healthy_count(),
+            giving_way,
+            bounds: limits.bounds,
+            placed: limits.placed,
+            healthy: limits.healthy,
             in_flight: not_healthy.saturating_sub(count(hopeless)),
         };
         let (steps, blocked) = plan_replacements(&inputs, &mut self.rng);
@@ -118,7 +158,7 @@ impl ControlPlane {
                 }
             }
         }
-        self.say_what_blocks(name, blocked);
+        self.say_what_blocks(name, deployment_index, blocked);
     }
 
     fn stop_replaced(&mut self, name: &Arc<str>, task: TaskId) {

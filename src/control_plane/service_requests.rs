@@ -10,11 +10,11 @@ use super::event::{Deletion, NewDeployment, UpdateService};
 use super::request_error::RequestError;
 use super::requests::Answer;
 use super::services::ServiceController;
-use super::state::{Service, ServiceStatus, Steadiness};
+use super::state::{Deployment, Registered, Service, ServiceStatus, Steadiness};
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::BreakerThreshold;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
-use crate::model::task_definition::TaskDefinitionRef;
+use crate::model::task_set::DeploymentController;
 
 impl ControlPlane {
     /// **Source:** ecs-semantics §5.5.
@@ -31,13 +31,12 @@ impl ControlPlane {
         }
         check_configuration(&spec.deployment_configuration)?;
         spec.auto_scaling.as_ref().map_or(Ok(()), check_settings)?;
-        let registered = self.resolve(&spec.task_definition)?;
+        super::task_set_requests::check_controller(&spec)?;
         spec.launch_target = self.target_of_service(&spec);
         super::daemon::check_scheduling(&mut spec)?;
-        spec.placement_rules(&registered.definition).check()?;
-        self.check_target(&spec.launch_target, &registered.definition)?;
-        let deployment = self.new_deployment(&spec, registered);
-        let id = deployment.id;
+        let first = self.first_deployment(&spec)?;
+        let id = first.as_ref().map(|first| first.id);
+        let is_rolled_out = !spec.deployment_controller.has_task_sets();
         let controller = ServiceController::new(&self.settings);
         let auto_scaling = spec.auto_scaling.clone();
         self.controllers.insert(name.clone(), controller);
@@ -48,7 +47,7 @@ impl ControlPlane {
                 group: format!("service:{name}").into(),
                 spec,
                 status: ServiceStatus::Active,
-                deployments: vec![deployment],
+                deployments: first.into_iter().collect(),
                 created_at: self.now,
                 events: Default::default(),
                 steadiness: Steadiness::Changing,
@@ -63,12 +62,28 @@ impl ControlPlane {
         if auto_scaling.is_some() {
             self.set_auto_scaling(&name, auto_scaling)?;
         }
-        self.begin_rollout(&name);
+        if is_rolled_out {
+            self.begin_rollout(&name);
+        }
         self.dirty.insert(name);
-        Ok(Response::Service { deployment: id })
+        Ok(id.map_or(Response::Done, |deployment| Response::Service { deployment }))
     }
 
-    /// A changed task definition and force start a deployment; nothing else that can be changed does.
+    /// What a service begins with, which may be nothing.
+    fn first_deployment(&mut self, spec: &ServiceSpec) -> Result<Option<Deployment>, RequestError> {
+        if spec.deployment_controller == DeploymentController::External {
+            return Ok(None);
+        }
+        let registered = self.resolve(&spec.task_definition)?;
+        spec.placement_rules(&registered.definition).check()?;
+        self.check_target(&spec.launch_target, &registered.definition)?;
+        Ok(Some(match spec.deployment_controller {
+            DeploymentController::CodeDeploy => self.first_task_set(spec, registered),
+            DeploymentController::Ecs | DeploymentController::External => self.new_deployment(spec, registered),
+        }))
+    }
+
+    /// A changed task definition, a document that calls for it and force start a deployment; nothing else that can be changed does.
     /// **Source:** ecs-semantics §5.5.
     pub(super) fn update_service(&mut self, update: UpdateService) -> Answer {
         let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
@@ -76,6 +91,9 @@ impl ControlPlane {
             return Err(RequestError::ServiceNotActive);
         }
         update.deployment_configuration.as_ref().map_or(Ok(()), check_configuration)?;
+        if service.has_task_sets() {
+            return self.update_service_of_task_sets(update);
+        }
         let current = service.primary().task_definition.clone();
         let target = match &update.capacity_provider_strategy {
             Some(items) if items.is_empty() => LaunchTarget::LaunchType(service.launch_type()),
@@ -91,9 +109,10 @@ impl ControlPlane {
         });
         let next = match (changed, update.new_deployment) {
             (Some(registered), _) => Some(registered),
-            (None, NewDeployment::Forced) => {
-                let revision = Some(current.revision);
-                Some(self.resolve(&TaskDefinitionRef { family: current.family.clone(), revision })?)
+            (None, NewDeployment::Forced | NewDeployment::DocumentChanged) => {
+                // What it runs may have become INACTIVE since. Ours: it was not asked to go anywhere else.
+                let reservation = service.primary().reservation.clone();
+                Some(Registered { definition: current, reservation })
             }
             (None, NewDeployment::WhenChanged) => None,
         };
@@ -113,7 +132,7 @@ impl ControlPlane {
     }
 
     /// Takes over what an update changes and returns the desired count of before.
-    fn change_spec(&mut self, update: UpdateService, target: LaunchTarget) -> u32 {
+    pub(super) fn change_spec(&mut self, update: UpdateService, target: LaunchTarget) -> u32 {
         let service = self.state.services.get_mut(&update.service).expect("the caller has the service");
         let spec = &mut service.spec;
         let before = spec.desired_count;
@@ -139,6 +158,9 @@ impl ControlPlane {
         }
         if let Some(monitoring) = update.monitoring {
             spec.monitoring = monitoring;
+        }
+        if let Some(document) = update.document {
+            spec.document = document;
         }
         before
     }
@@ -174,6 +196,9 @@ impl ControlPlane {
                 }
             }
             self.end_shift(name, Default::default());
+            if self.state.services[name].has_task_sets() {
+                self.drain_task_sets(name);
+            }
             self.forget_target(name);
             self.dirty.insert(name.clone());
         }

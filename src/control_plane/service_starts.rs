@@ -1,5 +1,6 @@
 //! Starts of a service's tasks: where each goes, and what is said when there is no room.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -7,6 +8,7 @@ use super::action::{ServiceActionEvent, ServiceActionSubjects};
 use super::requests::launch_type_of;
 use super::service_events::{Complaint, Said};
 use super::state::{Registered, Service};
+use super::task_sets::Limits;
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
@@ -20,8 +22,24 @@ const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
 impl Service {
     /// The next task of a deployment.
     pub(super) fn next_task(&self, deployment_index: usize) -> NewTask {
+        self.next_task_after(None, deployment_index)
+    }
+
+    /// The same, which shares with an earlier one what is alike: for a task that lives a second it takes long to put together.
+    fn next_task_after(&self, earlier: Option<&NewTask>, deployment_index: usize) -> NewTask {
         let launching = &self.deployments[deployment_index];
         let definition = launching.task_definition.clone();
+        let no_tags = BTreeMap::new();
+        let tags = match self.spec.propagate_tags {
+            PropagateTags::None => &no_tags,
+            PropagateTags::TaskDefinition => &definition.tags,
+            PropagateTags::Service => &self.spec.tags,
+        };
+        let same_tags = earlier.map(|earlier| &earlier.tags).filter(|known| ***known == *tags);
+        let same_placement = earlier.filter(|earlier| {
+            Arc::ptr_eq(&earlier.registered.definition, &definition)
+                && self.spec.has_placement_rules(&earlier.placement, &definition)
+        });
         let (launch_type, capacity_provider) = self.next_host(deployment_index);
         NewTask {
             overrides: Default::default(),
@@ -31,12 +49,14 @@ impl Service {
             capacity_provider,
             service: Some(self.spec.name.clone()),
             deployment: Some(launching.id),
-            tags: Arc::new(match self.spec.propagate_tags {
-                PropagateTags::None => Default::default(),
-                PropagateTags::TaskDefinition => definition.tags.clone(),
-                PropagateTags::Service => self.spec.tags.clone(),
-            }),
-            placement: Arc::new(self.spec.placement_rules(&definition)),
+            tags: same_tags.cloned().unwrap_or_else(|| Arc::new(tags.clone())),
+            // What is said of the service without a deployment is said of its primary one.
+            document: match deployment_index {
+                0 => self.spec.document.clone(),
+                _ => launching.revision.document.clone(),
+            },
+            placement: same_placement
+                .map_or_else(|| Arc::new(self.spec.placement_rules(&definition)), |earlier| earlier.placement.clone()),
             replaces: None,
             registered: Registered { definition, reservation: launching.reservation.clone() },
         }
@@ -44,8 +64,9 @@ impl Service {
 
     /// Where the next task of a deployment goes: the launch type, and the capacity provider if a strategy chooses one.
     fn next_host(&self, deployment_index: usize) -> (LaunchType, Option<Arc<str>>) {
-        let counts = &self.deployments[deployment_index].tasks_by_provider;
-        host_of(&self.spec.launch_target, |provider| counts.get(provider).copied().unwrap_or(0))
+        let deployment = &self.deployments[deployment_index];
+        let counts = &deployment.tasks_by_provider;
+        host_of(self.launch_target_of(deployment), |provider| counts.get(provider).copied().unwrap_or(0))
     }
 }
 
@@ -72,25 +93,24 @@ impl ControlPlane {
         replaces: Option<TaskId>,
     ) -> Vec<TaskId> {
         let service = &self.state.services[name];
-        let any = NewTask { replaces, ..service.next_task(deployment_index) };
+        let draft = self.controllers.get_mut(name).and_then(|controller| controller.draft.take());
+        let mut new = NewTask { replaces, ..service.next_task_after(draft.as_ref(), deployment_index) };
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();
         }
-        let bounds = service.bounds();
-        let placed = service.running_count() + service.pending_count();
+        let Limits { bounds, placed, .. } = service.limits_of(deployment_index);
         assert!(placed + wanted <= bounds.upper, "service {name} is about to start more tasks than its bounds allow");
         let controller = self.controllers.get_mut(name);
         let allowed = controller.map_or(wanted, |controller| controller.rate.allowance(self.now).min(wanted));
         let mut started: Vec<TaskId> = Vec::new();
         let mut no_room = None;
         for _ in 0..allowed {
-            let (launch_type, capacity_provider) = self.state.services[name].next_host(deployment_index);
-            let new = NewTask { launch_type, capacity_provider, ..any.clone() };
+            (new.launch_type, new.capacity_provider) = self.state.services[name].next_host(deployment_index);
             match self.create_task(&new) {
                 Ok(task) => started.push(task),
                 Err(unplaced) => {
-                    no_room = Some((unplaced, new));
+                    no_room = Some(unplaced);
                     break;
                 }
             }
@@ -116,7 +136,7 @@ impl ControlPlane {
                     controller.explained_at = None;
                 }
             }
-            Some((unplaced, new)) => {
+            Some(unplaced) => {
                 self.waiting.insert(name.clone());
                 match unplaced {
                     Unplaced::NoRoom => self.explain_no_room(name, &new),
@@ -131,6 +151,9 @@ impl ControlPlane {
                     }
                 }
             }
+        }
+        if let Some(controller) = self.controllers.get_mut(name) {
+            controller.draft = Some(new);
         }
         started
     }

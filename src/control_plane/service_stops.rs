@@ -25,7 +25,7 @@ impl ClusterState {
     fn scale_in_inputs<'a>(
         &'a self,
         service: &'a Service,
-        deployment: &Deployment,
+        deployment: &'a Deployment,
         going: &[TaskId],
         now: Timestamp,
     ) -> ScaleInInputs<'a> {
@@ -47,7 +47,7 @@ impl ClusterState {
             candidates: free.into_iter().map(placed).collect(),
             staying: staying.into_iter().chain(protected).map(placed).collect(),
             leaving: stopping.chain(leaving).map(placed).collect(),
-            providers: match &service.spec.launch_target {
+            providers: match service.launch_target_of(deployment) {
                 LaunchTarget::Strategy(items) => items,
                 LaunchTarget::LaunchType(_) | LaunchTarget::ClusterDefault => &[],
             },
@@ -85,7 +85,7 @@ impl ControlPlane {
             Victims::LeastUsefulFirst => {
                 let mut chosen: Vec<TaskId> = not_healthy().take(wanted).copied().collect();
                 let missing = wanted - chosen.len();
-                match service.spec.launch_target {
+                match service.launch_target_of(deployment) {
                     // They are nowhere in particular.
                     LaunchTarget::LaunchType(LaunchType::Fargate) => chosen.extend(youngest().take(missing)),
                     _ if missing >= deployment.healthy.len() => {

@@ -12,6 +12,7 @@ use super::service_stops::Victims;
 use super::state::{
     ClusterState, Deployment, DeploymentStatus, Registered, RolloutState, Service, ServiceStatus, Steadiness,
 };
+use super::tasks::NewTask;
 
 use super::timers::Wakeup;
 use crate::model::ids::TaskId;
@@ -28,6 +29,8 @@ pub(super) struct ServiceController {
     pub complaint: Option<(Complaint, Timestamp)>,
     /// When it was last worked out why no instance takes a task.
     pub explained_at: Option<Timestamp>,
+    /// The last task that was started: the next one is most often alike in much.
+    pub draft: Option<NewTask>,
 }
 
 impl ServiceController {
@@ -37,6 +40,7 @@ impl ServiceController {
             rate: LaunchRate::new(settings.service_launches_per_minute),
             complaint: None,
             explained_at: None,
+            draft: None,
         }
     }
 }
@@ -56,6 +60,17 @@ impl Service {
     /// *Ours:* the latter, so that a deployment that failed takes nothing from the service that was there before it.
     /// **Source:** ecs-semantics §5.7.
     pub(super) fn launching(&self) -> Launching {
+        if self.has_task_sets() {
+            // Whichever set lacks tasks; failing that, whichever is not going.
+            let desired = self.spec.desired_count;
+            let lacks = |set: &Deployment| set.placed_count() < set.computed_desired_count(desired);
+            let stays = |set: &Deployment| set.computed_desired_count(desired) > 0;
+            let found = self.deployments.iter().position(lacks).or_else(|| self.deployments.iter().position(stays));
+            return found.map_or(Launching::Nobody, |index| match index.checked_sub(1) {
+                None => Launching::Primary,
+                Some(older) => Launching::Older(older),
+            });
+        }
         let stalled = self.status == ServiceStatus::Active && self.primary().rollout_state == RolloutState::Failed;
         if !stalled {
             return Launching::Primary;
@@ -72,11 +87,14 @@ impl ClusterState {
         let is_protected = |task: &TaskId| self.tasks[task].task.is_protected(now);
         let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
         let protected = || service.protected.iter().filter(|task| is_protected(task));
-        // Of the primary nothing goes for not being healthy alone, so that nobody asks.
-        let not_healthy = deployment.starting.iter().chain(&deployment.unproven).filter(|_| index > 0);
-        let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
-        let kept: Vec<&TaskId> = not_healthy.filter(is_kept).collect();
-        let is_paired = |task: &&&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
+        // Of the primary nothing goes for not being healthy alone, so that nobody asks. A task that takes another's place may have to
+        // give way itself.
+        let kept_of = |deployment: &Deployment| -> Vec<TaskId> {
+            let kept = deployment.giving_way.union(&deployment.standing_in);
+            kept.filter(|task| is_not_healthy(task) && !is_protected(task)).copied().collect()
+        };
+        let kept = if index > 0 { kept_of(deployment) } else { Vec::new() };
+        let is_paired = |task: &&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
         let paired = super::state::count(kept.iter().filter(is_paired).count());
         Tally {
             starting: deployment.pending_count(),
@@ -152,6 +170,10 @@ impl ControlPlane {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        if service.has_task_sets() {
+            self.reconcile_task_sets(name);
+            return;
+        }
         let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         self.judge_deployment(name);
         if is_daemon {
@@ -184,7 +206,7 @@ impl ControlPlane {
         if let Some(index) = launching.deployment_index().filter(|_| plan.start > 0) {
             self.start_some(name, index, plan.start, None);
         }
-        self.say_what_blocks(name, plan.blocked);
+        self.say_what_blocks(name, 0, plan.blocked);
         self.replace_some(name);
         let stopped_any =
             plan.stop_primary > 0 || plan.stop_older.iter().any(|stop| stop.not_healthy + stop.healthy > 0);
@@ -196,7 +218,7 @@ impl ControlPlane {
     }
 
     /// **Source:** ecs-semantics §2.6, §5.2, §5.11. *Ours:* the reason on EventBridge.
-    pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, blocked: Blocked) {
+    pub(super) fn say_what_blocks(&mut self, name: &Arc<str>, deployment_index: usize, blocked: Blocked) {
         match blocked {
             Blocked::No => {}
             Blocked::ByConfiguration => {
@@ -212,10 +234,11 @@ impl ControlPlane {
                 }
             }
             Blocked::ByProtection => {
+                let blocked = self.state.services[name].deployments.get(deployment_index);
                 let text = format!(
                     "was unable to reach steady state because task set ({}) was unable to scale in. Reason: The number \
                      of protected tasks are more than the desired count of tasks",
-                    self.state.services[name].primary().shown_id
+                    blocked.map(|blocked| &*blocked.shown_id).unwrap_or_default()
                 );
                 self.complain(name, Complaint::BlockedByProtection, &text);
             }

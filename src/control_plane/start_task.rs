@@ -32,7 +32,7 @@ impl ControlPlane {
                 format!("{} container instances: 1 to {INSTANCES_MAX} at once", spec.container_instances.len());
             return Err(RequestError::InvalidParameter(message));
         }
-        let registered = self.resolve(&spec.task_definition)?;
+        let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, LaunchType::Ec2)?;
         let group = standalone_group(spec.group.as_ref(), &registered.definition)?;
         let new = NewTask {
             overrides: spec.overrides.clone(),
@@ -44,6 +44,7 @@ impl ControlPlane {
             replaces: None,
             deployment: None,
             tags: standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition),
+            document: spec.document.clone(),
             placement: Arc::new(PlacementRules::of(&registered.definition, &[], &[])),
             registered,
         };

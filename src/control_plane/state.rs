@@ -17,11 +17,12 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
     LaunchTarget, RequiredAttribute,
 };
+use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
-use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition, TaskDefinitionRef};
-use crate::model::task_table::TaskTable;
+use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
+use crate::model::task_set::{Scale, StabilityStatus, TaskSetStatus};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
@@ -30,6 +31,8 @@ use crate::model::units::Timestamp;
 pub struct ClusterState {
     /// Registered task definitions by family, then revision.
     pub task_definitions: BTreeMap<String, BTreeMap<u32, Registered>>,
+    /// Those among them that are INACTIVE: the revisions by family. **Source:** ecs-semantics §1.4.
+    pub inactive_revisions: BTreeMap<String, BTreeSet<u32>>,
     /// Providers over Auto Scaling groups, by name.
     pub capacity_providers: BTreeMap<Arc<str>, ProviderState>,
     /// The cluster's default strategy; may be empty.
@@ -41,7 +44,7 @@ pub struct ClusterState {
     /// Tasks that are not over, and those that were over lately.
     pub tasks: TaskTable<Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
-    pub tasks_by_instance: BTreeMap<ContainerInstanceId, BTreeSet<TaskId>>,
+    pub tasks_by_instance: InstanceTable<BTreeSet<TaskId>>,
     /// Services by name, deleted ones included until their name is taken again.
     pub services: BTreeMap<Arc<str>, Service>,
     /// Tasks that are over, oldest first: (when, which).
@@ -316,7 +319,8 @@ pub struct Service {
     pub group: Arc<str>,
     /// Its status.
     pub status: ServiceStatus,
-    /// Its deployments: the primary first, then older ones that still have tasks, newest first.
+    /// Its deployments: the primary first, then older ones that still have tasks, newest first. Those of a service that consists of
+    /// task sets are the task sets, oldest first; there may be none.
     pub deployments: Vec<Deployment>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -414,7 +418,30 @@ pub enum BreakerStage {
     Running,
 }
 
-/// A deployment of a service: a task definition and the tasks that run it.
+/// What a task set has beside what every deployment has. **Source:** ecs-semantics §5.8, §11.6.
+#[derive(Clone, Debug)]
+pub struct TaskSetState {
+    /// Its status.
+    pub status: TaskSetStatus,
+    /// Its share of the service's desired count.
+    pub scale: Scale,
+    /// Whether it has what it wants.
+    pub stability_status: StabilityStatus,
+    /// Since when that is so.
+    pub stability_status_at: Timestamp,
+    /// Who created it, if that was not the client.
+    pub started_by: Option<&'static str>,
+    /// What it is called elsewhere.
+    pub external_id: Option<Arc<str>>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// What makes the request for it idempotent.
+    pub client_token: Option<Arc<str>>,
+    /// What its creator wrote that has no meaning here.
+    pub opaque: Option<Arc<str>>,
+}
+
+/// A deployment of a service, or a task set: a task definition and the tasks that run it.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// Its identity.
@@ -429,6 +456,8 @@ pub struct Deployment {
     pub reservation: Arc<Reservation>,
     /// The snapshot of the service that it runs.
     pub revision: Arc<ServiceRevision>,
+    /// What makes it a task set, if it is one: then it is not rolled out.
+    pub task_set: Option<Box<TaskSetState>>,
     /// How far it is.
     pub rollout_state: RolloutState,
     /// Why it is that far.
@@ -457,6 +486,8 @@ pub struct Deployment {
     pub giving_way: BTreeSet<TaskId>,
     /// Which task takes whose place while both are there: by the one that gives way.
     pub replacements: BTreeMap<TaskId, TaskId>,
+    /// Those of its tasks that run or are to run and were started to take another's place.
+    pub standing_in: BTreeSet<TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
@@ -480,6 +511,7 @@ impl Deployment {
             task_definition: registered.definition,
             reservation: registered.reservation,
             revision,
+            task_set: None,
             rollout_state: RolloutState::InProgress,
             rollout_state_reason: "".into(),
             breaker_stage: BreakerStage::Starting,
@@ -494,6 +526,7 @@ impl Deployment {
             healthy: BTreeSet::new(),
             giving_way: BTreeSet::new(),
             replacements: BTreeMap::new(),
+            standing_in: BTreeSet::new(),
             stopping: BTreeSet::new(),
             tasks_by_provider: BTreeMap::new(),
         }
@@ -522,8 +555,19 @@ impl Deployment {
 
 impl Service {
     /// The primary deployment.
+    ///
+    /// # Panics
+    /// When the service consists of task sets: [`Service::primary_if_any`] is for any service.
     pub fn primary(&self) -> &Deployment {
         self.deployments.first().expect("a service has a primary deployment from its creation on")
+    }
+
+    /// The primary deployment, or the task set that is PRIMARY.
+    pub fn primary_if_any(&self) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| match &deployment.task_set {
+            Some(task_set) => task_set.status == TaskSetStatus::Primary,
+            None => deployment.status == DeploymentStatus::Primary,
+        })
     }
 
     /// The launch type that it was created with; that of its strategy's providers, if it was with one.
@@ -562,15 +606,6 @@ pub(super) fn count(length: usize) -> u32 {
 }
 
 impl ClusterState {
-    /// The task definition that a reference means: the revision named, or the latest. **Source:** ecs-semantics §1.4.
-    pub fn resolve(&self, reference: &TaskDefinitionRef) -> Option<&Registered> {
-        let revisions = self.task_definitions.get(&reference.family)?;
-        match reference.revision {
-            Some(revision) => revisions.get(&revision),
-            None => revisions.values().next_back(),
-        }
-    }
-
     /// Instances that are neither gone nor going, those in warm pools included.
     pub fn live_instances(&self) -> impl Iterator<Item = &ContainerInstance> {
         self.container_instances.values().filter(|instance| instance.lifecycle < LifecycleState::Terminating)
@@ -700,7 +735,7 @@ impl ContainerInstance {
         let is_paid = self.running_since.is_some();
         assert_eq!(
             self.cpu_credits.is_some(),
-            self.launch.instance_type.burst.is_some(),
+            self.launch.instance_type.burst.is_some() && !self.is_external(),
             "instance {shown} is confused"
         );
         if let Some(credits) = &self.cpu_credits {
@@ -719,6 +754,9 @@ impl ContainerInstance {
             LifecycleState::PendingWait | LifecycleState::WarmedRunning => {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
                 assert_eq!(self.status, ContainerInstanceStatus::Registering, "instance {shown} registered too early");
+            }
+            LifecycleState::InService if self.is_external() => {
+                assert!(!is_paid, "instance {shown} is another's and paid for");
             }
             LifecycleState::InService | LifecycleState::Standby | LifecycleState::TerminatingWait => {
                 assert!(is_paid, "instance {shown} runs and is not paid for");
@@ -769,6 +807,11 @@ impl Service {
             assert!(
                 gives_way.copied().collect::<BTreeSet<TaskId>>() == deployment.giving_way,
                 "service {name} miscounts what gives way"
+            );
+            let stands_in = placed().filter(|task| state.tasks[task].replaces.is_some());
+            assert!(
+                stands_in.copied().collect::<BTreeSet<TaskId>>() == deployment.standing_in,
+                "service {name} miscounts what takes another's place"
             );
             for (leaver, replacement) in &deployment.replacements {
                 assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");

@@ -30,7 +30,7 @@ pub(super) enum Progress {
 impl Service {
     /// The way of the primary deployment, if it moves traffic.
     pub fn traffic_shift(&self) -> Option<&TrafficShift> {
-        self.primary().shift.as_ref()
+        self.deployments.first()?.shift.as_ref()
     }
 
     fn traffic_shift_mut(&mut self) -> Option<&mut TrafficShift> {
@@ -79,7 +79,9 @@ impl ControlPlane {
     pub(super) fn end_shift(&mut self, name: &Arc<str>, weights: TrafficWeights) {
         self.abandon_hook(name);
         if let Some(service) = self.state.services.get_mut(name) {
-            service.deployments[0].shift = None;
+            if let Some(primary) = service.deployments.first_mut() {
+                primary.shift = None;
+            }
             self.direct_traffic(name, weights);
         }
     }
@@ -246,7 +248,7 @@ impl ControlPlane {
                 self.start_some(name, index, plan.start, None);
             }
         }
-        self.say_what_blocks(name, blocked);
+        self.say_what_blocks(name, 0, blocked);
         plans.iter().any(|plan| plan.stop_not_healthy + plan.stop_healthy > 0)
     }
 }

@@ -87,10 +87,12 @@ impl std::fmt::Debug for DataPlane {
     }
 }
 
-/// The engine and its images: what can be made ready before a cluster's clock starts.
+/// The engine and its images: what can be made ready before a cluster's clock starts. Copies are the same store, so that several
+/// clusters of a process compile an image once.
+#[derive(Clone)]
 pub struct ImageStore {
     engines: Arc<Engines>,
-    images: Images,
+    images: Arc<Images>,
 }
 
 impl std::fmt::Debug for ImageStore {
@@ -106,13 +108,26 @@ impl ImageStore {
     /// When a thread cannot be started, the cache not be used, or the engine refuses its settings.
     pub fn open(options: &DataPlaneOptions) -> Result<ImageStore, DataPlaneError> {
         let engines = Arc::new(Engines::new(options.pooled_instances, engine::Time::Real)?);
-        let images = Images::start(options, engines.clone(), Clock::start_now())?;
+        let images = Arc::new(Images::start(options, engines.clone(), Clock::start_now())?);
         Ok(ImageStore { engines, images })
     }
 
     /// Builds and compiles an image ahead of its first task. The answer comes on the channel returned.
     pub fn prepare(&self, image: &str) -> Receiver<Result<(), ImageError>> {
         prepare(&self.images, image)
+    }
+}
+
+impl Drop for ImageStore {
+    fn drop(&mut self) {
+        end_if_last(&self.images);
+    }
+}
+
+/// Ends the threads that compile when nobody else has a use for them.
+fn end_if_last(images: &Arc<Images>) {
+    if Arc::strong_count(images) == 1 {
+        images.shutdown();
     }
 }
 
@@ -136,7 +151,7 @@ struct Shared {
     worker_threads: usize,
     runtime: tokio::runtime::Handle,
     engines: Arc<Engines>,
-    images: Images,
+    images: Arc<Images>,
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
     tasks: Mutex<BTreeMap<TaskId, Known>>,
@@ -181,7 +196,8 @@ impl DataPlane {
         clock: Clock,
         events: Sender<Event>,
     ) -> Result<DataPlane, DataPlaneError> {
-        let ImageStore { engines, images } = store;
+        let (engines, images) = (store.engines.clone(), store.images.clone());
+        drop(store);
         let fuel_per_vcpu_second = match options.fuel_rate {
             FuelRate::PerVcpuSecond(fuel) => fuel.0,
             FuelRate::Native => engines.native_fuel_rate()?,
@@ -429,7 +445,7 @@ impl DataPlane {
                 pool.send(Message::Close);
             }
         }
-        shared.images.shutdown();
+        end_if_last(&shared.images);
         for thread in std::mem::take(&mut *shared.threads.lock()) {
             // A worker that panicked has nothing more to say; its guests were not the cause.
             let _ = thread.join();

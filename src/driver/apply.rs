@@ -164,16 +164,19 @@ impl ControlLoop {
     fn take_step(&mut self, item: Item, request: Request) -> Change {
         let verb = match &request {
             Request::RegisterTaskDefinition(_) => "register",
-            Request::CreateCapacityProvider(_) | Request::CreateService(_) => "create",
+            Request::CreateCapacityProvider(_) | Request::CreateService(_) | Request::CreateTaskSet(_) => "create",
             Request::PutMetricAlarm(_) | Request::PutMetricScript(_) => "put",
             Request::LaunchInstance(_) => "launch",
             Request::RetireInstance(_) => "retire",
-            Request::DeleteService { .. } | Request::DeleteAlarm { .. } | Request::DeleteMetricScript(_) => "delete",
+            Request::DeleteService { .. }
+            | Request::DeleteTaskSet { .. }
+            | Request::DeleteAlarm { .. }
+            | Request::DeleteMetricScript(_) => "delete",
             _ => "update",
         };
         let primary = |control_loop: &ControlLoop| match &item {
             Item::Service(name) => {
-                control_loop.control_plane.state().services.get(name).map(|service| service.primary().id)
+                control_loop.control_plane.state().services.get(name)?.primary_if_any().map(|primary| primary.id)
             }
             _ => None,
         };
@@ -326,6 +329,15 @@ fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
         Item::Service(name) => {
             in_force.services.retain(|service| service.name != *name);
             in_force.services.extend(before.services.iter().filter(|service| service.name == *name).cloned());
+        }
+        Item::TaskSet { .. } => {
+            in_force.task_sets.retain(|set| !item.is_set(set));
+            in_force.task_sets.extend(before.task_sets.iter().filter(|set| item.is_set(set)).cloned());
+        }
+        Item::PrimaryTaskSet(service) => {
+            in_force.primary_task_sets.remove(service);
+            let primary = before.primary_task_sets.get_key_value(service);
+            in_force.primary_task_sets.extend(primary.map(|(service, set)| (service.clone(), set.clone())));
         }
         Item::Alarm(name) => {
             in_force.alarms.retain(|alarm| alarm.name != *name);

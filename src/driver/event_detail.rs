@@ -116,13 +116,20 @@ pub struct EphemeralStorageDetail {
 /// What a request changed of the task definition. Every container is listed, as ECS does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the field is ECS' name")]
+#[expect(missing_docs, reason = "the fields are ECS' names")]
 pub struct OverridesDetail {
     pub container_overrides: Vec<ContainerOverrideDetail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage: Option<EphemeralStorageDetail>,
 }
 
 /// Changes to one container.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are ECS' names")]
 pub struct ContainerOverrideDetail {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +137,12 @@ pub struct ContainerOverrideDetail {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<NameValue>,
     pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_reservation: Option<u32>,
 }
 
 /// A name with its value, as attributes and variables have.
@@ -222,9 +235,9 @@ pub struct DeploymentDetail {
     pub updated_at: String,
 }
 
-/// What details are made from.
+/// The state of a cluster at a moment, of which ECS' objects are made.
 #[derive(Debug)]
-pub(super) struct Facts<'a> {
+pub struct Facts<'a> {
     pub(super) arns: &'a ArnForm,
     pub(super) started_at: jiff::Timestamp,
     pub(super) state: &'a ClusterState,
@@ -243,7 +256,7 @@ impl Facts<'_> {
     }
 
     /// A task at the status that it has in `task`: moments and reasons of later statuses are left out.
-    pub(super) fn task(&self, task: &Task) -> TaskDetail {
+    pub fn task(&self, task: &Task) -> TaskDetail {
         let definition = &task.task_definition;
         let on_fargate = task.launch_type == LaunchType::Fargate;
         let shown = |at: Option<Timestamp>| at.map(|at| self.iso(at));
@@ -320,7 +333,8 @@ impl Facts<'_> {
             .collect()
     }
 
-    pub(super) fn container_instance(&self, instance: &ContainerInstance) -> ContainerInstanceDetail {
+    /// A container instance.
+    pub fn container_instance(&self, instance: &ContainerInstance) -> ContainerInstanceDetail {
         let launch = &instance.launch;
         let built_in = ["ecs.availability-zone", "ecs.cpu-architecture", "ecs.instance-type", "ecs.os-type"];
         let built_in =
@@ -335,7 +349,7 @@ impl Facts<'_> {
             capacity_provider_name: launch.capacity_provider.as_deref().map(str::to_owned),
             cluster_arn: self.arns.cluster(),
             container_instance_arn: self.arns.container_instance(instance.id),
-            ec2_instance_id: self.arns.ids.ec2_instance(instance.id),
+            ec2_instance_id: instance.ec2_instance_id(self.arns.ids),
             pending_tasks_count: instance.pending_tasks_count,
             registered_at: instance.registered_at.map(|at| self.iso(at)),
             registered_resources: resources(&instance.registered),
@@ -395,9 +409,18 @@ fn overrides(task: &Task) -> OverridesDetail {
             command: changes.and_then(|changes| changes.command.clone()),
             environment: environment.into_iter().map(|(name, value)| NameValue { name, value }).collect(),
             name: definition.name.clone(),
+            cpu: changes.and_then(|changes| changes.cpu).map(|cpu| cpu.0),
+            memory: changes.and_then(|changes| changes.memory).map(|memory| memory.0),
+            memory_reservation: changes.and_then(|changes| changes.memory_reservation).map(|memory| memory.0),
         }
     });
-    OverridesDetail { container_overrides: containers.collect() }
+    let size_in_gib = task.overrides.ephemeral_storage_gib;
+    OverridesDetail {
+        container_overrides: containers.collect(),
+        cpu: task.overrides.cpu.map(|cpu| cpu.to_string()),
+        memory: task.overrides.memory.map(|memory| memory.to_string()),
+        ephemeral_storage: size_in_gib.map(|size_in_gib| EphemeralStorageDetail { size_in_gib }),
+    }
 }
 
 fn tags(tags: &BTreeMap<String, String>) -> Vec<KeyValue> {

@@ -20,6 +20,7 @@ use crate::model::cluster::{
     ClusterSpec, RunTaskSpec, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
     StartTaskSpec,
 };
+use crate::model::task_set::TaskSetName;
 use crate::model::units::{Duration, Timestamp};
 
 /// How long a cluster file's tasks that found no room wait until they are asked for again. *Ours.*
@@ -95,6 +96,15 @@ pub(super) fn set_up(spec: &ClusterSpec) -> Vec<(String, Request)> {
     }
     for service in &spec.services {
         requests.push((format!("service {}", service.name), Request::CreateService(Box::new(service.clone()))));
+    }
+    for task_set in &spec.task_sets {
+        let what = format!("task set of service {}", task_set.service);
+        requests.push((what, Request::CreateTaskSet(Box::new(task_set.clone()))));
+    }
+    for (service, external_id) in &spec.primary_task_sets {
+        let (service, task_set) = (service.clone(), TaskSetName::External(external_id.clone()));
+        let what = format!("primary task set of service {service}");
+        requests.push((what, Request::UpdateServicePrimaryTaskSet { service, task_set }));
     }
     requests
 }

@@ -15,6 +15,7 @@ use super::hooks::HookCallbacks;
 use super::kept_journal::KeptJournal;
 use super::load::ArrivalTimes;
 use super::plans::{PlannedCluster, Plans, set_up};
+use super::reads::ReadContext;
 use super::recorder::{Observed, ObservedJobs, Recording, SeriesRecorder};
 use super::running_cluster::{Command, End, Notice, StartError};
 use super::snapshot::Snapshot;
@@ -48,7 +49,7 @@ const LATENESSES_KEPT: usize = 4096;
 /// Everything that the control thread owns.
 pub(super) struct ControlLoop {
     pub(super) clock: Clock,
-    region: Arc<str>,
+    arns: ArnForm,
     pub(super) control_plane: ControlPlane,
     pub(super) data_plane: Arc<DataPlane>,
     meter: Meter,
@@ -124,15 +125,15 @@ impl ControlLoop {
         let samples_usage = settings.usage_period > std::time::Duration::ZERO;
         let region: Arc<str> = spec.region.as_str().into();
         let ids = parts.control_plane.ids();
-        let arns = ArnForm { cluster: parts.control_plane.name().clone(), region: region.clone(), ids };
+        let arns = ArnForm { cluster: parts.control_plane.name().clone(), region, ids };
         ControlLoop {
-            event_bridge: EventBridge::new(arns, parts.clock.calendar(Timestamp::ZERO)),
+            event_bridge: EventBridge::new(arns.clone(), parts.clock.calendar(Timestamp::ZERO)),
             event_watchers: parts.event_watcher.into_iter().collect(),
             journal: parts.journal,
             in_force: InForce::of_start(spec),
             waiting_for_deployments: Vec::new(),
             clock: parts.clock,
-            region,
+            arns,
             control_plane: parts.control_plane,
             data_plane: parts.data_plane,
             meter: parts.meter,
@@ -257,6 +258,11 @@ impl ControlLoop {
     fn take_command(&mut self, command: Command) -> Next {
         match command {
             Command::Ask { request, answer } => self.ask(request, Some(answer)),
+            Command::AskThen { request, read } => {
+                let answer = self.answer_of(request);
+                read(answer, self.control_plane.state(), &self.read_context());
+            }
+            Command::Read(read) => read(self.control_plane.state(), &self.read_context()),
             Command::Event(event) => self.apply(event),
             Command::Watch(watcher) => self.watchers.push(watcher),
             Command::Events(watcher) => self.event_watchers.push(watcher),
@@ -427,11 +433,12 @@ impl ControlLoop {
         while let Some(event) = self.outbox.pop_front() {
             let now = self.clock.now();
             self.journal.event(now, &event);
-            let actions = self.control_plane.apply(now, event);
+            let mut actions = self.control_plane.apply(now, event);
             self.journal.actions(&actions);
-            for action in actions {
+            for action in actions.drain(..) {
                 self.carry_out(now, action);
             }
+            self.control_plane.reuse(actions);
         }
     }
 
@@ -506,12 +513,27 @@ impl ControlLoop {
         }
     }
 
+    /// The moment that a reader sees: never before what has happened.
+    fn read_at(&self) -> Timestamp {
+        self.clock.now().max(self.control_plane.now())
+    }
+
+    fn read_context(&self) -> ReadContext<'_> {
+        ReadContext {
+            now: self.read_at(),
+            calendar_start: self.clock.calendar(Timestamp::ZERO),
+            arns: &self.arns,
+            settings: self.control_plane.settings(),
+            meter: &self.meter,
+        }
+    }
+
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            at: self.clock.now().max(self.control_plane.now()),
+            at: self.read_at(),
             calendar_start: self.clock.calendar(Timestamp::ZERO),
             name: self.control_plane.name().clone(),
-            region: self.region.clone(),
+            region: self.arns.region.clone(),
             ids: self.control_plane.ids(),
             state: self.control_plane.state().clone(),
             meter: self.meter.clone(),

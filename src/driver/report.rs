@@ -19,6 +19,7 @@ use crate::metering::meter::UsageRecord;
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::{AgentConnection, ContainerInstance};
 use crate::model::ids::TaskId;
+use crate::model::task_set::TaskSetDescription;
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
 /// A decimal number of any precision, written as it is.
@@ -131,7 +132,10 @@ pub struct ServiceReport {
     pub desired_count: u32,
     pub running_count: u32,
     pub pending_count: u32,
+    pub deployment_controller: &'static str,
     pub deployments: Vec<DeploymentReport>,
+    /// Of a service whose deployments are not its own.
+    pub task_sets: Vec<TaskSetReport>,
     /// What it was to become and how that went, oldest first.
     pub service_deployments: Vec<ServiceDeploymentReport>,
     pub events: Vec<ServiceEventReport>,
@@ -150,6 +154,24 @@ pub struct DeploymentReport {
     pub running_count: u32,
     pub pending_count: u32,
     pub failed_tasks: u32,
+}
+
+/// A task set of a service.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are ECS' names")]
+pub struct TaskSetReport {
+    pub id: String,
+    pub external_id: Option<String>,
+    pub status: &'static str,
+    pub task_definition: String,
+    /// In percent.
+    pub scale: String,
+    pub computed_desired_count: u32,
+    pub running_count: u32,
+    pub pending_count: u32,
+    pub stability_status: &'static str,
+    pub stability_status_at: String,
+    pub created_at: String,
 }
 
 /// A service event.
@@ -318,11 +340,11 @@ pub(super) fn decimal(text: String) -> Decimal {
     RawValue::from_string(text).expect("a decimal number is JSON")
 }
 
-fn money(amount: NanoUsd) -> Decimal {
+pub(super) fn money(amount: NanoUsd) -> Decimal {
     decimal(amount.to_string())
 }
 
-fn quantity(quantity: Quantity) -> Decimal {
+pub(super) fn quantity(quantity: Quantity) -> Decimal {
     decimal(format!("{quantity:.9}"))
 }
 
@@ -399,7 +421,12 @@ fn service_report(snapshot: &Snapshot, service: &Service) -> ServiceReport {
         desired_count: service.spec.desired_count,
         running_count: service.running_count(),
         pending_count: service.pending_count(),
-        deployments: service.deployments.iter().map(deployment_report).collect(),
+        deployment_controller: service.spec.deployment_controller.as_str(),
+        deployments: match service.has_task_sets() {
+            true => Vec::new(),
+            false => service.deployments.iter().map(deployment_report).collect(),
+        },
+        task_sets: service.task_sets().iter().map(|set| task_set_report(snapshot, set)).collect(),
         service_deployments: service_deployment_reports(snapshot, service),
         events: service
             .events
@@ -430,10 +457,26 @@ fn deployment_report(deployment: &Deployment) -> DeploymentReport {
     }
 }
 
+fn task_set_report(snapshot: &Snapshot, set: &TaskSetDescription) -> TaskSetReport {
+    TaskSetReport {
+        id: set.shown_id.to_string(),
+        external_id: set.external_id.as_deref().map(str::to_owned),
+        status: set.status.as_str(),
+        task_definition: set.task_definition.to_string(),
+        scale: set.scale.to_string(),
+        computed_desired_count: set.computed_desired_count,
+        running_count: set.running_count,
+        pending_count: set.pending_count,
+        stability_status: set.stability_status.as_str(),
+        stability_status_at: iso(snapshot, set.stability_status_at),
+        created_at: iso(snapshot, set.created_at),
+    }
+}
+
 fn instance_report(snapshot: &Snapshot, instance: &ContainerInstance) -> ContainerInstanceReport {
     ContainerInstanceReport {
         id: snapshot.ids.container_instance(instance.id),
-        ec2_instance_id: snapshot.ids.ec2_instance(instance.id),
+        ec2_instance_id: instance.ec2_instance_id(snapshot.ids),
         instance_type: instance.launch.instance_type.name.clone(),
         availability_zone: instance.launch.availability_zone.to_string(),
         capacity_provider: instance.launch.capacity_provider.as_deref().map(str::to_string),
@@ -486,7 +529,7 @@ fn line_report(line: &BillLine) -> BillLineReport {
     }
 }
 
-fn cost_report(cost: &CostAndUse) -> CostReport {
+pub(super) fn cost_report(cost: &CostAndUse) -> CostReport {
     CostReport {
         tasks: cost.tasks,
         amount: money(cost.amount),

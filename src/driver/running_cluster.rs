@@ -15,6 +15,7 @@ use super::hooks::HookCallbacks;
 use super::journal::JournalOptions;
 use super::journal::writer::JournalWriteError;
 use super::kept_journal::KeptJournal;
+use super::reads::{Read, ReadContext, ReadOfAnswer, prepare, prepare_after_answer};
 use super::real_time::{ControlLoop, Parts};
 use super::recorder::Recording;
 use super::snapshot::Snapshot;
@@ -24,6 +25,7 @@ use crate::control_plane::action::{Notification, Response};
 use crate::control_plane::event::{Event, Request};
 use crate::control_plane::explain::{Explanation, Question};
 use crate::control_plane::request_error::RequestError;
+use crate::control_plane::state::ClusterState;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlane, DataPlaneError, DataPlaneOptions, ImageStore};
 use crate::metering::meter::Meter;
@@ -42,6 +44,9 @@ pub struct HostOptions {
     pub end: End,
     /// When its images are built and compiled.
     pub images: ImagePull,
+    /// An engine with images that the cluster shares with others; `None` is one of its own. What of the data plane's settings concerns
+    /// images is then the store's.
+    pub image_store: Option<ImageStore>,
     /// Lifecycle hooks of deployments that are callbacks.
     pub hooks: HookCallbacks,
     /// Is told everything from the very start, as by [`RunningCluster::watch`].
@@ -144,6 +149,8 @@ pub struct RunningCluster {
 /// What the handle asks of the control thread.
 pub(super) enum Command {
     Ask { request: Request, answer: Sender<Result<Response, RequestError>> },
+    AskThen { request: Request, read: ReadOfAnswer },
+    Read(Read),
     Event(Event),
     Watch(Sender<Notice>),
     Events(Sender<ClusterEvent>),
@@ -178,7 +185,10 @@ impl RunningCluster {
             id_form: IdForm { seed: settings.seed },
             ..options.data_plane
         };
-        let images = ImageStore::open(&data_plane_options)?;
+        let images = match options.image_store {
+            Some(store) => store,
+            None => ImageStore::open(&data_plane_options)?,
+        };
         if options.images == ImagePull::BeforeStart {
             prepare_images(&images, &spec);
         }
@@ -225,6 +235,41 @@ impl RunningCluster {
         let (answer, response) = bounded(1);
         self.send(Command::Ask { request, answer })?;
         Ok(response.recv().map_err(|_| ClusterOver)??)
+    }
+
+    /// Asks the control plane for something and, when it is granted, reads the state in the same turn: nothing happens between the two.
+    /// It is as [`RunningCluster::read`] beyond that.
+    ///
+    /// # Errors
+    /// When it is refused, or the cluster is over.
+    ///
+    /// # Panics
+    /// When the read does.
+    pub fn ask_then<T: Send + 'static>(
+        &self,
+        request: Request,
+        read: impl FnOnce(Response, &ClusterState, &ReadContext<'_>) -> T + Send + 'static,
+    ) -> Result<T, AskError> {
+        let (read, pending) = prepare_after_answer(read);
+        self.send(Command::AskThen { request, read })?;
+        Ok(pending.wait()??)
+    }
+
+    /// Reads the state at this moment, between two events and without a copy. The read runs on the control thread, which does nothing
+    /// else meanwhile: let it pick out what is wanted, and no more. A panic of it is the caller's; the cluster goes on.
+    ///
+    /// # Errors
+    /// When the cluster is over.
+    ///
+    /// # Panics
+    /// When the read does.
+    pub fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ClusterState, &ReadContext<'_>) -> T + Send + 'static,
+    ) -> Result<T, ClusterOver> {
+        let (read, pending) = prepare(read);
+        self.send(Command::Read(read))?;
+        pending.wait()
     }
 
     /// Puts an event to the control plane that no part of the data plane would report: a Spot interruption, a lost instance.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::ids::{ContainerInstanceId, IdForm, TaskId};
+use super::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use super::task_definition::TaskDefinition;
 
 /// The account that everything belongs to. *Ours:* one process has one owner.
@@ -49,6 +49,11 @@ impl ArnForm {
         self.of(&format!("service/{}/{service}", self.cluster))
     }
 
+    /// `arn:aws:ecs:REGION:ACCOUNT:task-set/CLUSTER/SERVICE/ID`, where ID begins with `ecs-svc/`.
+    pub fn task_set(&self, service: &str, task_set: DeploymentId) -> String {
+        self.of(&format!("task-set/{}/{service}/{}", self.cluster, self.ids.deployment(task_set)))
+    }
+
     /// `arn:aws:ecs:REGION:ACCOUNT:container-instance/CLUSTER/ID`.
     pub fn container_instance(&self, instance: ContainerInstanceId) -> String {
         self.of(&format!("container-instance/{}/{}", self.cluster, self.ids.container_instance(instance)))
@@ -82,6 +87,8 @@ mod tests {
         assert_eq!((front, id.len()), ("arn:aws:ecs:eu-west-1:123456789012:task/shop", 32));
         let container = arns.container(TaskId(1), 0);
         assert!(container.starts_with(&format!("arn:aws:ecs:eu-west-1:123456789012:container/shop/{id}/")));
+        let task_set = arns.task_set("web", DeploymentId(1));
+        assert!(task_set.starts_with("arn:aws:ecs:eu-west-1:123456789012:task-set/shop/web/ecs-svc/"));
         let instance = arns.container_instance(ContainerInstanceId(1));
         assert!(instance.starts_with("arn:aws:ecs:eu-west-1:123456789012:container-instance/shop/"));
     }

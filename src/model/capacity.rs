@@ -10,10 +10,13 @@ use super::auto_scaling_group::{
     ManagedTerminationProtection, ReuseOnScaleIn, ScaleInProtection, TerminationPolicy, WarmPool,
 };
 use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
-use super::ids::ContainerInstanceId;
-use super::task_definition::{CpuArchitecture, HostPort, Protocol};
+use super::document::Document;
+use super::external_instance::{AgentUpdateStatus, ExternalAgent};
+use super::ids::{ContainerInstanceId, IdForm};
+use super::task_definition::{CpuArchitecture, HostPort, LaunchType, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 use super::usage::PurchaseOption;
+use super::written_form::is_default;
 
 /// An EC2 instance type, as the catalog has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -68,6 +71,9 @@ pub struct InstanceLaunch {
     pub vpc_id: Option<Arc<str>>,
     /// The subnet, where it is known.
     pub subnet_id: Option<Arc<str>>,
+    /// Its agent, for an instance that Longshore does not run: nobody launches it here, and it is what was registered of it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub external: Option<Arc<ExternalAgent>>,
 }
 
 /// What an agent does on a Spot interruption notice. **Source:** ecs-semantics §3.3.
@@ -122,6 +128,13 @@ pub const BUILT_IN_ATTRIBUTES: &[&str] = &[
 impl InstanceLaunch {
     /// The value of an attribute, built in or custom; an empty one for a marker. **Source:** ecs-semantics §3.5.
     pub fn attribute(&self, name: &str) -> Option<&str> {
+        match (self.external.as_ref().and_then(|agent| agent.attributes.get(name)), name) {
+            (Some(reported), _) => Some(reported),
+            (None, name) => self.known_attribute(name),
+        }
+    }
+
+    fn known_attribute(&self, name: &str) -> Option<&str> {
         match name {
             AVAILABILITY_ZONE => Some(&self.availability_zone),
             "ecs.instance-type" => Some(&self.instance_type.name),
@@ -134,7 +147,8 @@ impl InstanceLaunch {
             })),
             "ecs.vpc-id" => self.vpc_id.as_deref(),
             "ecs.subnet-id" => self.subnet_id.as_deref(),
-            marker if CAPABILITIES.contains(&marker) => Some(""),
+            // What the agent of another's instance can do is what it says.
+            marker if CAPABILITIES.contains(&marker) => self.external.is_none().then_some(""),
             custom => self.attributes.get(custom).map(String::as_str),
         }
     }
@@ -142,10 +156,22 @@ impl InstanceLaunch {
     /// All its attributes with their values, by name.
     pub fn all_attributes(&self) -> BTreeMap<&str, &str> {
         let names = BUILT_IN_ATTRIBUTES.iter().chain(CAPABILITIES).copied();
+        let reported = self.external.iter().flat_map(|agent| agent.attributes.keys()).map(String::as_str);
         names
+            .chain(reported)
             .chain(self.attributes.keys().map(String::as_str))
             .filter_map(|name| Some((name, self.attribute(name)?)))
             .collect()
+    }
+}
+
+impl InstanceLaunch {
+    /// The version of its agent, where it is known.
+    pub fn agent_version(&self) -> Option<&str> {
+        match &self.external {
+            Some(agent) => agent.agent_version.as_deref(),
+            None => Some(AGENT_VERSION),
+        }
     }
 }
 
@@ -237,6 +263,12 @@ pub struct ContainerInstance {
     pub cpu_credits: Option<CpuCredits>,
     /// Counts changes of its status and of the tasks on it. **Source:** ecs-semantics §3.2.
     pub version: u64,
+    /// How far the update of its agent is, once one was asked for. **Source:** ecs-semantics §11.6.
+    pub agent_update: Option<AgentUpdateStatus>,
+    /// Its tags.
+    pub tags: Arc<BTreeMap<String, String>>,
+    /// What else was said when it registered. *Ours.*
+    pub document: Document,
 }
 
 /// Whether the agent of a container instance has contact. **Source:** ecs-semantics §3.2.
@@ -250,6 +282,19 @@ pub enum AgentConnection {
 }
 
 impl ContainerInstance {
+    /// Whether Longshore does not run it: a client plays its agent.
+    pub fn is_external(&self) -> bool {
+        self.launch.external.is_some()
+    }
+
+    /// What EC2 calls it; empty for one that EC2 does not know.
+    pub fn ec2_instance_id(&self, ids: IdForm) -> String {
+        match &self.launch.external {
+            Some(agent) => agent.ec2_instance_id.as_deref().unwrap_or_default().to_owned(),
+            None => ids.ec2_instance(self.id),
+        }
+    }
+
     /// Whether tasks may be placed on it: it is ACTIVE and its agent has contact. **Source:** ecs-semantics §3.2.
     pub fn takes_tasks(&self) -> bool {
         self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
@@ -293,6 +338,9 @@ impl ContainerInstance {
             empty_since: None,
             terminated_at: None,
             version: 0,
+            agent_update: None,
+            tags: Arc::default(),
+            document: Document::default(),
         }
     }
 }
@@ -382,6 +430,7 @@ impl AutoScalingGroup {
             spot_draining: self.spot_draining,
             credit_specification: self.credit_specification,
             launch_template_version: self.launch_template().version,
+            external: None,
         }
     }
 
@@ -477,7 +526,22 @@ pub enum LaunchTarget {
     #[default]
     ClusterDefault,
     /// A launch type.
-    LaunchType(super::task_definition::LaunchType),
+    LaunchType(LaunchType),
     /// A strategy over providers of one family. Never empty.
     Strategy(Vec<CapacityProviderStrategyItem>),
+}
+
+impl LaunchTarget {
+    /// The launch type that it comes to; `None` where it is left to the cluster.
+    pub fn launch_type(&self) -> Option<LaunchType> {
+        match self {
+            LaunchTarget::LaunchType(launch_type) => Some(*launch_type),
+            LaunchTarget::Strategy(items) => {
+                let is_fargate = |provider: &str| provider == FARGATE || provider == FARGATE_SPOT;
+                let on_fargate = items.iter().any(|item| is_fargate(&item.capacity_provider));
+                Some(if on_fargate { LaunchType::Fargate } else { LaunchType::Ec2 })
+            }
+            LaunchTarget::ClusterDefault => None,
+        }
+    }
 }

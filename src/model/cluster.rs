@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::alarm::MetricAlarm;
 use super::auto_scaling_group::InstanceRefreshSpec;
 use super::capacity::{CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget};
+use super::document::Document;
 use super::fault::{Fault, MessageFaults};
 use super::ids::ContainerInstanceId;
 use super::metric::MetricScript;
@@ -15,6 +16,7 @@ use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, Serv
 use super::settings::Settings;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::task_set::TaskSetSpec;
 use super::traffic::TrafficKind;
 use super::units::{Duration, Timestamp};
 
@@ -37,6 +39,10 @@ pub struct ClusterSpec {
     pub task_definitions: Vec<TaskDefinition>,
     /// Services.
     pub services: Vec<ServiceSpec>,
+    /// Task sets of EXTERNAL services, each with an external id that is its own in its service.
+    pub task_sets: Vec<TaskSetSpec>,
+    /// The external id of the task set that is PRIMARY, by service.
+    pub primary_task_sets: BTreeMap<Arc<str>, Arc<str>>,
     /// CloudWatch alarms.
     pub alarms: Vec<MetricAlarm>,
     /// Metrics whose values are written down beforehand.
@@ -126,6 +132,9 @@ pub struct StartTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 /// The parameters of RunTask. **Source:** ecs-semantics §4.5, §11.6.
@@ -152,6 +161,9 @@ pub struct RunTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 impl Default for RunTaskSpec {
@@ -168,6 +180,7 @@ impl Default for RunTaskSpec {
             placement_constraints: Vec::new(),
             tags: BTreeMap::new(),
             propagate_tags: PropagateTags::None,
+            document: Document::default(),
         }
     }
 }

@@ -7,11 +7,30 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// An id that is a counter's value.
+pub trait CounterId: Copy {
+    /// The value.
+    fn number(self) -> u64;
+
+    /// The id of a value.
+    fn of(number: u64) -> Self;
+}
+
 macro_rules! counter_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
         pub struct $name(pub u64);
+
+        impl CounterId for $name {
+            fn number(self) -> u64 {
+                self.0
+            }
+
+            fn of(number: u64) -> $name {
+                $name(number)
+            }
+        }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,6 +148,24 @@ impl IdForm {
         uuid(self.mix(11, hash), self.mix(12, hash))
     }
 
+    /// The task that is shown like this; `None` for what is no task's id.
+    pub fn read_task(self, text: &str) -> Option<TaskId> {
+        let id = TaskId(self.unmix(1, hexadecimal(text.get(..16)?)?));
+        (self.task(id) == text).then_some(id)
+    }
+
+    /// The container instance that is shown like this; `None` for what is none's id.
+    pub fn read_container_instance(self, text: &str) -> Option<ContainerInstanceId> {
+        let id = ContainerInstanceId(self.unmix(3, hexadecimal(text.get(..16)?)?));
+        (self.container_instance(id) == text).then_some(id)
+    }
+
+    /// The container instance whose EC2 instance is shown like this; `None` for what is none's id.
+    pub fn read_ec2_instance(self, text: &str) -> Option<ContainerInstanceId> {
+        let id = ContainerInstanceId(self.unmix(5, hexadecimal(text.strip_prefix("i-0")?)?));
+        (self.ec2_instance(id) == text).then_some(id)
+    }
+
     /// SplitMix64's finaliser over the counter in a stream of its own: a bijection for each seed and kind.
     fn mix(self, kind: u64, counter: u64) -> u64 {
         let mut z =
@@ -137,6 +174,23 @@ impl IdForm {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+
+    /// The counter that `mix` made this of: each of its steps is undone, the last first.
+    fn unmix(self, kind: u64, mixed: u64) -> u64 {
+        let mut z = mixed ^ (mixed >> 31) ^ (mixed >> 62);
+        // The inverses of the factors modulo 2^64.
+        z = z.wrapping_mul(0x3196_42b2_d24d_8ec3);
+        z ^= (z >> 27) ^ (z >> 54);
+        z = z.wrapping_mul(0x96de_1b17_3f11_9089);
+        z ^= (z >> 30) ^ (z >> 60);
+        z.wrapping_sub(self.seed.rotate_left(17)).wrapping_sub(kind.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+}
+
+/// Sixteen hexadecimal digits.
+fn hexadecimal(text: &str) -> Option<u64> {
+    let is_digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digits.then(|| u64::from_str_radix(text, 16).ok())?
 }
 
 /// Two words as a UUID, with the bits that say that it is of version 4.
@@ -156,6 +210,24 @@ fn uuid(high: u64, low: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is shown is read back, and nothing else is.
+    #[test]
+    fn ids_are_read_back() {
+        let ids = IdForm { seed: 0x1234_5678_9abc_def0 };
+        for n in [0, 1, 2, 77, 1_000_000, u64::MAX] {
+            assert_eq!(ids.read_task(&ids.task(TaskId(n))), Some(TaskId(n)));
+            let instance = ContainerInstanceId(n);
+            assert_eq!(ids.read_container_instance(&ids.container_instance(instance)), Some(instance));
+            assert_eq!(ids.read_ec2_instance(&ids.ec2_instance(instance)), Some(instance));
+            assert_ne!(IdForm { seed: 1 }.read_task(&ids.task(TaskId(n))), Some(TaskId(n)));
+        }
+        for made_up in ["", "x", "i-0", "i-0123", "0123456789abcdef0123456789abcdef", "ÄÖÜäöüß+0123456789abcdef"]
+        {
+            assert_eq!((ids.read_task(made_up), ids.read_container_instance(made_up)), (None, None), "{made_up}");
+            assert_eq!(ids.read_ec2_instance(made_up), None);
+        }
+    }
 
     /// The form of a UUID, the same for the same seed and counter, another for every other.
     #[test]

@@ -9,10 +9,13 @@ use super::capacity::LaunchTarget;
 use super::cluster_query::ClusterQuery;
 use super::deployment::{DeploymentAlarms, DeploymentCircuitBreaker, DeploymentStrategy, EarlySuccess};
 use super::deployment_hook::DeploymentHook;
+use super::document::Document;
 use super::metric::MetricResolution;
 use super::scaling::AutoScaling;
 use super::task_definition::TaskDefinitionRef;
+use super::task_set::DeploymentController;
 use super::units::Duration;
+use super::written_form::is_default;
 
 /// What a service is created from. **Source:** ecs-semantics §5.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,7 +23,10 @@ use super::units::Duration;
 pub struct ServiceSpec {
     /// Its name, unique in the cluster.
     pub name: Arc<str>,
-    /// What its tasks run.
+    /// Who brings it from one revision to the next.
+    #[serde(skip_serializing_if = "is_default")]
+    pub deployment_controller: DeploymentController,
+    /// What its tasks run. That of an EXTERNAL service has no family until a task set of it is PRIMARY, and is then that set's.
     pub task_definition: TaskDefinitionRef,
     /// How many tasks to keep.
     pub desired_count: u32,
@@ -46,6 +52,9 @@ pub struct ServiceSpec {
     pub health_check_grace_period: Duration,
     /// How fine its utilisation is measured.
     pub monitoring: Monitoring,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 /// `monitoring`: how fine a service's utilisation is measured, by metric. **Source:** ecs-semantics §10.1.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::document::Document;
 use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use super::task_definition::{LaunchType, Reservation, TaskDefinition};
-use super::units::{Timestamp, VcpuNanos};
+use super::units::{CpuUnits, MemoryMib, Timestamp, VcpuNanos};
 use super::usage::TaskUsage;
 use super::written_form::is_default;
 
@@ -194,6 +195,8 @@ pub struct Container {
     pub health: HealthStatus,
     /// How many times its restart policy has started it again.
     pub restart_count: u32,
+    /// What else the agent of another's instance says of it. *Ours.*
+    pub document: Document,
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.
@@ -202,6 +205,15 @@ pub struct Container {
 pub struct TaskOverrides {
     /// By container name.
     pub containers: BTreeMap<String, ContainerOverride>,
+    /// Replaces the task-level CPU.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cpu: Option<CpuUnits>,
+    /// Replaces the task-level memory.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory: Option<MemoryMib>,
+    /// Replaces the ephemeral storage, in GiB: 21 to 200. Fargate only.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ephemeral_storage_gib: Option<u32>,
     /// A limit on the CPU work of one task: beyond it the task is ended with exit code 137. Ours, not ECS': a budget
     /// for code that is not trusted.
     pub vcpu_budget: Option<VcpuNanos>,
@@ -217,6 +229,15 @@ pub struct ContainerOverride {
     pub environment: BTreeMap<String, String>,
     /// Replaces the files of variables.
     pub environment_files: Option<Vec<String>>,
+    /// Replaces the CPU units.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cpu: Option<CpuUnits>,
+    /// Replaces the hard memory limit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory: Option<MemoryMib>,
+    /// Replaces the soft limit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub memory_reservation: Option<MemoryMib>,
 }
 
 /// A task. **Source:** ecs-semantics §2.
@@ -224,7 +245,7 @@ pub struct ContainerOverride {
 pub struct Task {
     /// Its identity.
     pub id: TaskId,
-    /// What it runs.
+    /// What it runs: what was registered, with the sizes that its overrides give in place of those.
     pub task_definition: Arc<TaskDefinition>,
     /// What it reserves of its instance.
     pub reservation: Arc<Reservation>,
@@ -272,6 +293,8 @@ pub struct Task {
     pub containers: Vec<Container>,
     /// Its tags.
     pub tags: Arc<BTreeMap<String, String>>,
+    /// What else was said by who asked for it: RunTask's or StartTask's, or its service's at its start. *Ours.*
+    pub document: Document,
     /// What it has used, as last reported.
     pub usage: TaskUsage,
     /// Until when it is protected from scale-in. **Source:** ecs-semantics §2.6.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::RequiredAttribute;
 use super::container_order::ContainerDependency;
+use super::document::Document;
 use super::service::PlacementConstraint;
 use super::units::{CpuUnits, Duration, MemoryMib};
 use super::work::Work;
@@ -125,6 +126,9 @@ pub struct TaskDefinition {
     pub required_architecture: Option<CpuArchitecture>,
     /// What its containers do in simulated time. *Ours.*
     pub work: Work,
+    /// What else the caller said, kept and given back. *Ours.*
+    #[serde(skip_serializing_if = "Document::is_empty")]
+    pub document: Document,
 }
 
 /// The smallest Fargate size, for a task definition that names none. **Source:** ecs-semantics §8.1.
@@ -144,7 +148,8 @@ pub struct Reservation {
 }
 
 /// A host port and its protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct HostPort {
     /// The port, never zero.
     pub port: u16,

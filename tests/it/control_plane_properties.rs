@@ -6,6 +6,7 @@
 //! what comes on top: convergence, and that the same events always lead to the same actions.
 
 mod containers;
+mod external;
 
 use std::sync::Arc;
 
@@ -45,13 +46,14 @@ use longshore::model::service::{
     BinpackField, DeploymentConfiguration, Monitoring, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
-use longshore::model::task::{ContainerExit, ContainerStatus, TaskStatus};
-use longshore::model::task_definition::Reservation;
-use longshore::model::units::{Duration, Timestamp, VcpuNanos};
+use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides, TaskStatus};
+use longshore::model::task_definition::{Reservation, TaskDefinition};
+use longshore::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use longshore::model::usage::{PurchaseOption, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
 use self::containers::{SHAPES, shaped};
+use self::external::{AgentDeed, agent_deed};
 use crate::harness::{
     World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service, strategy,
     task_definition,
@@ -63,6 +65,8 @@ pub(crate) enum Step {
     Wait { millis: u64 },
     SetCount { service: usize, count: u32 },
     Deploy { service: usize, shape: usize },
+    HandOver { service: usize, revision: u32 },
+    Disown { service: usize, revision: u32 },
     ForceDeployment { service: usize },
     SetGracePeriod { service: usize, seconds: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
@@ -102,6 +106,7 @@ pub(crate) enum Step {
     DeletePolicy { service: usize, policy: usize },
     PutAction { service: usize, minutes: u32, min: Option<u32>, max: Option<u32> },
     JobsDone { service: usize, done: u64 },
+    PlayAgent(AgentDeed),
     Drain,
     Hostile(Hostile),
 }
@@ -203,6 +208,8 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         8 => (1u64..60_000).prop_map(|millis| Step::Wait { millis }),
         2 => (service.clone(), 0u32..9).prop_map(|(service, count)| Step::SetCount { service, count }),
         2 => (service.clone(), 0..SHAPES).prop_map(|(service, shape)| Step::Deploy { service, shape }),
+        1 => (service.clone(), 1u32..9).prop_map(|(service, revision)| Step::HandOver { service, revision }),
+        1 => (service.clone(), 1u32..9).prop_map(|(service, revision)| Step::Disown { service, revision }),
         1 => (service.clone(), 0u64..120).prop_map(|(service, seconds)| Step::SetGracePeriod { service, seconds }),
         1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
         1 => (service.clone(), 0u32..=100, 100u32..=250)
@@ -223,6 +230,7 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         1 => (1u32..3).prop_map(|count| Step::FailLaunches { count }),
         4 => capacity_step(),
         4 => scaling_step(),
+        3 => agent_deed().prop_map(Step::PlayAgent),
     ]
 }
 
@@ -449,8 +457,21 @@ fn take(world: &mut World, step: &Step) {
             let update = UpdateService { task_definition: Some(latest(family)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
+        Step::HandOver { service, revision } => {
+            let definition = TaskDefinition { revision: *revision, ..task_definition(SERVICES[*service], 512, 512) };
+            put(world, Request::PutTaskDefinition(Box::new(definition)));
+        }
+        Step::Disown { service, revision } => {
+            let family = SERVICES[*service].to_owned();
+            put(world, Request::DeregisterTaskDefinition { family, revision: *revision });
+        }
         Step::ForceDeployment { service } => {
-            let update = UpdateService { new_deployment: NewDeployment::Forced, ..update(service) };
+            let new_deployment = match world.journal.len().is_multiple_of(2) {
+                true => NewDeployment::Forced,
+                false => NewDeployment::DocumentChanged,
+            };
+            let document = serde_json::from_str(&format!("{{\"n\": {}}}", world.journal.len())).ok();
+            let update = UpdateService { new_deployment, document, ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
         }
         Step::SetGracePeriod { service, seconds } => {
@@ -501,6 +522,10 @@ fn take(world: &mut World, step: &Step) {
                 spec.placement_constraints.push(PlacementConstraint::DistinctInstance);
             }
             spec.placement_strategy = placement_of(world.journal.len());
+            if world.journal.len().is_multiple_of(3) {
+                let (cpu, memory) = (Some(CpuUnits(512)), Some(MemoryMib(1024)));
+                spec.overrides = Arc::new(TaskOverrides { cpu, memory, ..TaskOverrides::default() });
+            }
             run_as_explained(world, spec);
         }
         Step::StopTask { task } => {
@@ -662,6 +687,11 @@ fn take(world: &mut World, step: &Step) {
         Step::JobsDone { service, done } => {
             world.apply(Event::JobsDone { service: SERVICES[*service].into(), done: *done });
         }
+        Step::PlayAgent(deed) => {
+            if let Some(request) = external::request_of(world, deed) {
+                put(world, request);
+            }
+        }
         Step::Drain => put(world, Request::DrainCluster),
         Step::Hostile(hostile) => {
             if let Some(event) = made_up(world, hostile) {
@@ -691,7 +721,7 @@ fn run_as_explained(world: &mut World, spec: RunTaskSpec) {
 /// Asks about everything that is there; no question may be without an answer.
 fn explain_everything(world: &World) {
     let state = world.plane.state();
-    let tasks = state.tasks.keys().map(|task| Question::Task(task));
+    let tasks = state.tasks.keys().map(Question::Task);
     let services = state.services.keys().map(|name| Question::Service(name.clone()));
     for question in tasks.chain(services).chain([Question::Waiting]) {
         world.plane.explain(&question).unwrap_or_else(|error| panic!("{question:?}: {error}"));
@@ -915,6 +945,7 @@ fn heal(world: &mut World) {
             }
         }
     }
+    external::take_out(world);
     world.faults = None;
     world.launches_to_fail = 0;
     let events = world.journal.len();

@@ -38,6 +38,7 @@ use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, Heal
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
 };
+use longshore::model::task_set::TaskSetName;
 use longshore::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use longshore::model::usage::{MeteringFact, TaskUsage, UsageSample};
 
@@ -189,6 +190,13 @@ impl World {
         }
         for service in &spec.services {
             world.done(Request::CreateService(Box::new(service.clone())));
+        }
+        for task_set in &spec.task_sets {
+            world.done(Request::CreateTaskSet(Box::new(task_set.clone())));
+        }
+        for (service, external_id) in &spec.primary_task_sets {
+            let (service, task_set) = (service.clone(), TaskSetName::External(external_id.clone()));
+            world.done(Request::UpdateServicePrimaryTaskSet { service, task_set });
         }
         for scheduled in &spec.instance_refreshes {
             let request = Request::StartInstanceRefresh(Box::new(scheduled.spec.clone()));
@@ -970,15 +978,26 @@ impl Checker {
         let was_healthy = self.healthy_before.contains(&task) && found.health_status() != HealthStatus::Unhealthy;
         if let (Some(name), true) = (&found.service, by_scheduler && was_healthy) {
             let service = &plane.state().services[name];
-            let lower = Bounds::of(service.spec.desired_count, &service.spec.deployment_configuration).lower;
+            // ecs-semantics §5.8: what holds for a service's deployments together holds for each of its task sets.
+            let is_alone = service.has_task_sets();
+            let set = service.deployments.iter().find(|set| is_alone && Some(set.id) == found.deployment);
+            let desired =
+                set.map_or(service.spec.desired_count, |set| set.computed_desired_count(service.spec.desired_count));
+            if is_alone && set.is_none() {
+                // It was deleted, and this was the last of it.
+                return;
+            }
+            let lower = Bounds::of(desired, &service.spec.deployment_configuration).lower;
             // What an instance took with it in the same call, after the scheduler had decided.
             let lost = self.healthy_before.iter().filter(|id| {
                 let other = &plane.state().tasks[*id].task;
                 other.service.as_ref() == Some(name)
+                    && (!is_alone || other.deployment == found.deployment)
                     && other.desired_status == DesiredStatus::Stopped
                     && other.stop_code != Some(StopCode::ServiceSchedulerInitiated)
             });
-            let healthy = service.healthy_count() as usize + lost.count();
+            let healthy_count = set.map_or(service.healthy_count(), |set| set.healthy_count());
+            let healthy = healthy_count as usize + lost.count();
             assert!(
                 healthy >= lower as usize,
                 "service {name} stopped a healthy task and has {healthy} of {lower} left"
@@ -1039,6 +1058,18 @@ impl Checker {
                             && other.task.desired_status == DesiredStatus::Running
                     });
                     assert!(beside.count() <= 1, "daemon {name} has a second task on an instance");
+                } else if service.has_task_sets() {
+                    // A set may have been deleted after the task was placed, within one call.
+                    for set in service.deployments.iter().filter(|set| Some(set.id) == task.deployment) {
+                        let desired = set.computed_desired_count(service.spec.desired_count);
+                        let upper = Bounds::of(desired, &service.spec.deployment_configuration).upper;
+                        let placed = set.placed_count();
+                        assert!(
+                            placed <= upper,
+                            "a set of {name} has {placed} tasks after a start, {upper} are allowed"
+                        );
+                        assert_eq!(task.started_by.as_ref(), Some(&set.shown_id), "task {id} is of another set");
+                    }
                 } else {
                     let placed = service.running_count() + service.pending_count();
                     assert!(placed <= upper, "service {name} has {placed} tasks after a start, {upper} are allowed");
@@ -1051,7 +1082,10 @@ impl Checker {
                 assert!(was.0 == is.0 || is.2 > was.2, "task {id} changed and its version did not");
             }
             let metered = self.metered_tasks.get(&id);
-            if task.started_at.is_some() {
+            let host = task.container_instance.map(|host| &plane.state().container_instances[&host]);
+            if host.is_some_and(|host| host.is_external()) {
+                assert!(metered.is_none(), "task {id} runs elsewhere and is metered");
+            } else if task.started_at.is_some() {
                 assert!(metered.is_some(), "task {id} ran and the meter does not know");
             }
             let closed = metered.is_none_or(|interval| interval.to.is_some());
@@ -1094,7 +1128,8 @@ impl Checker {
             let registered =
                 matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining);
             let has_contact = instance.agent == AgentConnection::Connected;
-            assert!(!(registered && has_contact) || is_running == 1, "instance {id} takes tasks and does not run");
+            let takes_tasks = registered && has_contact && !instance.is_external();
+            assert!(!takes_tasks || is_running == 1, "instance {id} takes tasks and does not run");
             let charged = self.surplus.get(id).map(|(_, charged)| *charged).unwrap_or_default();
             let known = instance.cpu_credits.as_ref().map(|credits| credits.charged).unwrap_or_default();
             assert_eq!(known, charged, "instance {id} was charged for other surplus than the meter knows of");

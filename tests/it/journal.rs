@@ -141,6 +141,7 @@ fn rare_events_are_read_as_they_were_written() {
             query("attribute:stack =~ 'pr.*' and not (runningTasksCount > 3 or task:group == service:x)"),
             query(&long),
         ]),
+        document: Some(serde_json::from_str(r#"{"z": [0.1, -0.0, {"a": null}], "ü\n": "\u0000"}"#).unwrap()),
         ..UpdateService::default()
     };
     let action = |name: &str, schedule| ScheduledAction {

@@ -1,6 +1,8 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
+mod api;
 mod apply;
+mod bill;
 mod chaos;
 mod cluster_file;
 mod command_line;
@@ -18,6 +20,7 @@ mod harness;
 mod journal;
 mod metering;
 mod plane;
+mod reads;
 mod replay_command;
 mod report;
 mod run_task;

@@ -69,6 +69,7 @@ fn reason(found: &ServiceReason, ids: IdForm) -> Value {
         ServiceReason::ProvisioningLimit { wanted } => ("PROVISIONING_LIMIT", Some(wanted)),
         ServiceReason::UpperBound { .. } => ("UPPER_BOUND", None),
         ServiceReason::BlockedByBounds => ("BLOCKED_BY_BOUNDS", None),
+        ServiceReason::NoTaskSet => ("NO_TASK_SET", None),
         ServiceReason::BlockedByProtection => ("BLOCKED_BY_PROTECTION", None),
         ServiceReason::WaitsForCapacity { tasks } => ("WAITS_FOR_CAPACITY", Some(tasks)),
         ServiceReason::Starting { tasks } => ("STARTING", Some(tasks)),

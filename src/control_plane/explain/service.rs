@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::placement_now::{Choice, PlacementNow};
 use super::task::TaskExplanation;
 use crate::control_plane::ControlPlane;
-use crate::control_plane::deployment::{Blocked, Launching};
+use crate::control_plane::deployment::{Blocked, Launching, Plan};
 use crate::control_plane::placement::Candidate;
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ReplaceCause, RolloutState, Service, ServiceStatus, count};
+use crate::control_plane::task_sets::Limits;
 use crate::model::ids::TaskId;
 use crate::model::service::SchedulingStrategy;
 use crate::model::task::{StopCode, TaskStatus};
@@ -52,6 +53,8 @@ pub enum ServiceReason {
         /// Why.
         reason: Arc<str>,
     },
+    /// Its client controls it and has given it no task set. **Source:** ecs-semantics §5.8.
+    NoTaskSet,
     /// Tasks failed to start, and it waits before it starts others. **Source:** ecs-semantics §5.6.
     Throttled {
         /// Until when.
@@ -152,6 +155,7 @@ impl fmt::Display for ServiceReason {
                 f,
                 "the deployment can neither stop nor start tasks: update minimumHealthyPercent or maximumPercent"
             ),
+            ServiceReason::NoTaskSet => write!(f, "it has no task set: create one"),
             ServiceReason::BlockedByProtection => write!(f, "the tasks that would have to stop are protected"),
             ServiceReason::WaitsForCapacity { tasks: count } => {
                 write!(f, "PROVISIONING, for capacity: {}", tasks(count))
@@ -178,6 +182,9 @@ impl fmt::Display for ServiceReason {
 impl Service {
     /// Whether it has what it wants and nothing of it is on the move: then there is nothing to explain.
     pub(super) fn has_what_it_wants(&self) -> bool {
+        if self.has_task_sets() {
+            return self.sets_are_steady();
+        }
         self.deployments.len() == 1
             && self.primary().rollout_state != RolloutState::Failed
             && self.primary().giving_way.is_empty()
@@ -204,6 +211,13 @@ impl ControlPlane {
         let mut reasons = Vec::new();
         if service.status != ServiceStatus::Active {
             reasons.push(ServiceReason::Deleted);
+        } else if service.has_task_sets() {
+            reasons.extend(service.deployments.is_empty().then_some(ServiceReason::NoTaskSet));
+            for index in 0..service.deployments.len() {
+                let plan = self.plan_of_set(service, index);
+                let next = self.placement_of(&service.next_task(index));
+                reasons.extend(self.why_short(service, index, &plan, &next));
+            }
         } else {
             let primary = service.primary();
             if primary.rollout_state == RolloutState::Failed {
@@ -216,12 +230,12 @@ impl ControlPlane {
                 reasons.extend(if is_daemon {
                     self.why_daemon_is_short(service, next)
                 } else {
-                    self.why_short(service, next)
+                    self.why_short(service, 0, &self.plan_of(&service.spec.name), next)
                 });
             }
         }
         self.add_what_is_on_its_way(service, &mut reasons);
-        if service.running_count() < service.spec.desired_count {
+        if service.running_count() < service.wanted_count() {
             reasons.extend(self.last_end(service));
         }
         ServiceExplanation {
@@ -238,16 +252,28 @@ impl ControlPlane {
         }
     }
 
-    /// What keeps a REPLICA service from starting what it wants to start, in the order in which starts are held against it.
-    fn why_short(&self, service: &Service, next: &PlacementNow) -> Option<ServiceReason> {
-        let plan = self.plan_of(&service.spec.name);
-        let (upper, placed) = (service.bounds().upper, service.running_count() + service.pending_count());
-        let missing = service.primary().placed_count() < service.spec.desired_count;
+    /// What keeps a REPLICA service, or one of its task sets, from starting what it wants to start, in the order in which starts are
+    /// held against it. The deployment is the primary one or the set.
+    fn why_short(
+        &self,
+        service: &Service,
+        deployment_index: usize,
+        plan: &Plan,
+        next: &PlacementNow,
+    ) -> Option<ServiceReason> {
+        let Limits { bounds, placed, .. } = service.limits_of(deployment_index);
+        let upper = bounds.upper;
+        let deployment = &service.deployments[deployment_index];
+        let missing = deployment.placed_count() < deployment.computed_desired_count(service.spec.desired_count);
         match plan.blocked {
             Blocked::ByConfiguration => Some(ServiceReason::BlockedByBounds),
             Blocked::ByProtection => Some(ServiceReason::BlockedByProtection),
             Blocked::No if plan.start > 0 => self.why_not_started(service, plan.start, next),
-            Blocked::No if missing && placed >= upper && service.launching() == Launching::Primary => {
+            Blocked::No
+                if missing
+                    && placed >= upper
+                    && (service.has_task_sets() || service.launching() == Launching::Primary) =>
+            {
                 Some(ServiceReason::UpperBound { upper, placed })
             }
             Blocked::No => None,

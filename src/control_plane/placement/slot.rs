@@ -57,7 +57,7 @@ impl Slot {
         Slot {
             id: instance.id,
             launch: Arc::clone(&instance.launch),
-            ec2_instance_id: calendar.ids.ec2_instance(instance.id).into(),
+            ec2_instance_id: instance.ec2_instance_id(calendar.ids).into(),
             registered_at: instance.registered_at.and_then(|at| calendar.moment(at)),
             remaining: instance.remaining.clone(),
             standing: Standing::SetAside,

@@ -139,7 +139,9 @@ pub(super) fn moving_services(spec: &ClusterSpec) -> impl Iterator<Item = &Servi
 /// The task definitions of what moves, in the file's order.
 pub(super) fn movable_definitions(spec: &ClusterSpec) -> impl Iterator<Item = &TaskDefinition> {
     let services = moving_services(spec).map(|service| &service.task_definition);
-    let references = services.chain(spec.run_tasks.iter().map(|run_task| &run_task.spec.task_definition));
+    let task_sets = spec.task_sets.iter().map(|set| &set.task_definition);
+    let references =
+        services.chain(task_sets).chain(spec.run_tasks.iter().map(|run_task| &run_task.spec.task_definition));
     let families: BTreeSet<&str> = references.map(|reference| reference.family.as_str()).collect();
     spec.task_definitions.iter().filter(move |definition| families.contains(definition.family.as_str()))
 }
@@ -248,6 +250,9 @@ fn to_fargate(base: &ClusterSpec, target: &LaunchTarget) -> Result<ClusterSpec, 
         service.placement_strategy.clear();
         service.placement_constraints.clear();
     }
+    for task_set in &mut spec.task_sets {
+        task_set.launch_target = target.clone();
+    }
     for run_task in &mut spec.run_tasks {
         run_task.spec.launch_target = target.clone();
         run_task.spec.placement_strategy.clear();
@@ -305,6 +310,9 @@ fn to_ec2(base: &ClusterSpec, instance_type: &Arc<InstanceType>) -> ClusterSpec 
             service.placement_strategy.push(PlacementStrategy::Binpack(packing));
             service.availability_zone_rebalancing = AvailabilityZoneRebalancing::Disabled;
         }
+    }
+    for task_set in &mut spec.task_sets {
+        task_set.launch_target = target.clone();
     }
     for run_task in &mut spec.run_tasks {
         run_task.spec.launch_target = target.clone();

@@ -9,6 +9,7 @@
 
 mod containers;
 mod digest;
+pub mod event_counts;
 mod executed;
 pub mod histogram;
 mod hooks;
@@ -30,6 +31,7 @@ use crossbeam_channel::Sender;
 use thiserror::Error;
 
 use self::digest::EventDigest;
+use self::event_counts::EventCounts;
 use self::histogram::DurationHistogram;
 use self::messages::Messages;
 use self::observer::Observer;
@@ -150,8 +152,8 @@ pub struct Simulation {
     hook_tasks: HookTasks,
     next_usage: Option<Timestamp>,
     run_until: Option<Timestamp>,
-    /// How many events the control plane has taken in.
-    event_count: u64,
+    /// What the control plane has taken in.
+    event_counts: EventCounts,
     /// How many times something happened in the data plane.
     happening_count: u64,
 }
@@ -219,7 +221,7 @@ impl Simulation {
             hook_tasks: HookTasks::default(),
             next_usage,
             run_until: run_for.map(|time| Timestamp::ZERO + time),
-            event_count: 0,
+            event_counts: EventCounts::default(),
             happening_count: 0,
         };
         for (what, request) in set_up(spec) {
@@ -307,9 +309,14 @@ impl Simulation {
         self.plans.unplaced()
     }
 
-    /// How many events the control plane has taken in.
+    /// How many events the control plane has taken in, those that came together in one call being one.
     pub fn event_count(&self) -> u64 {
-        self.event_count
+        self.event_counts.calls
+    }
+
+    /// What the control plane has taken in, by kind.
+    pub fn event_counts(&self) -> EventCounts {
+        self.event_counts
     }
 
     /// How many times something happened in the data plane: what boots, starts, computes, sleeps, arrives.
@@ -523,20 +530,21 @@ impl Simulation {
 
     fn take_in_all(&mut self) {
         while let Some(event) = self.inbox.pop_front() {
-            self.event_count += 1;
+            self.event_counts.add(&event);
             if let Some(digest) = &mut self.digest {
                 digest.add(self.now, &event);
             }
             self.journal.event(self.now, &event);
             let seen = self.observer.is_some().then(|| event.clone());
-            let actions = self.control_plane.apply(self.now, event);
+            let mut actions = self.control_plane.apply(self.now, event);
             self.journal.actions(&actions);
             if let (Some(observer), Some(event)) = (&mut self.observer, seen) {
                 observer.see(&self.control_plane, self.now, &event, &actions);
             }
-            for action in actions {
+            for action in actions.drain(..) {
                 self.carry_out(action);
             }
+            self.control_plane.reuse(actions);
             self.plane.settle(self.now);
             self.hear_of_plane();
         }

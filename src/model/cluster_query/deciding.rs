@@ -2,7 +2,6 @@
 
 use super::evaluate::InstanceView;
 use super::{ClusterQuery, Comparison};
-use crate::model::capacity::AGENT_VERSION;
 
 /// A comparison that decides a query for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +46,7 @@ impl Comparison {
     fn subject_of(&self, view: &InstanceView<'_>) -> String {
         match self {
             Comparison::AgentConnected(_) => view.agent_connected.to_string(),
-            Comparison::AgentVersion(..) => AGENT_VERSION.to_owned(),
+            Comparison::AgentVersion(..) => view.launch.agent_version().unwrap_or("not known").to_owned(),
             Comparison::Attribute { name, .. } => match view.launch.attribute(name) {
                 None => "not there".to_owned(),
                 Some("") => "there, without a value".to_owned(),

@@ -1,7 +1,7 @@
 //! A query asked of one instance.
 
 use super::{ClusterQuery, Comparison, Moment, Relation, TextTest, Version};
-use crate::model::capacity::{AGENT_VERSION, InstanceLaunch};
+use crate::model::capacity::InstanceLaunch;
 
 /// What a query can ask of an instance.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +39,8 @@ impl Comparison {
         match self {
             Comparison::AgentConnected(test) => test.is_true_of(&[if view.agent_connected { "true" } else { "false" }]),
             Comparison::AgentVersion(relation, version) => {
-                let own = Version::parse(AGENT_VERSION).expect("the agent's version is one");
-                relation.holds(&own, version)
+                let own = view.launch.agent_version().and_then(Version::parse);
+                own.is_some_and(|own| relation.holds(&own, version))
             }
             Comparison::Attribute { name, test } => match view.launch.attribute(name) {
                 Some(value) => test.is_true_of(&[value]),

@@ -1,0 +1,99 @@
+//! Capacity of a region as it was asked for: capacity providers, and the Auto Scaling groups under them.
+//!
+//! A group runs in the cluster that its provider is associated with, and stays there. *Ours:* before that it has no instances, since none
+//! would know its cluster.
+//!
+//! **Source:** ecs-semantics §6.1, §6.2, §9.1.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
+use crate::model::capacity::ManagedScaling;
+
+/// A capacity provider over an Auto Scaling group.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapacityProviderRow {
+    /// The group's name.
+    pub group: Arc<str>,
+    /// Managed scaling, if it is on.
+    pub managed_scaling: Option<ManagedScaling>,
+    /// Managed termination protection.
+    pub managed_termination_protection: ManagedTerminationProtection,
+    /// Managed draining.
+    pub managed_draining: ManagedDraining,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The cluster that it is associated with.
+    pub cluster: Option<Arc<str>>,
+}
+
+/// An Auto Scaling group.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRow {
+    /// The part of its ARN that is unique.
+    pub id: String,
+    /// What its instances are.
+    pub instance_type: String,
+    /// The least size.
+    pub min_size: u32,
+    /// The greatest size.
+    pub max_size: u32,
+    /// The desired capacity that was asked for.
+    pub desired_capacity: Option<u32>,
+    /// Its zones, in the order that they were given in.
+    pub availability_zones: Vec<Arc<str>>,
+    /// `NewInstancesProtectedFromScaleIn`.
+    pub new_instances_protected: ScaleInProtection,
+    /// Members that are given back as they were sent.
+    pub document: serde_json::Map<String, serde_json::Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The provider through which it runs, and the cluster that it runs in.
+    pub home: Option<GroupHome>,
+    /// When it was created.
+    pub created_at: jiff::Timestamp,
+}
+
+/// Where a group runs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupHome {
+    /// The cluster.
+    pub cluster: Arc<str>,
+    /// The name that its control plane knows it by: that of the provider which brought it there.
+    pub capacity_provider: Arc<str>,
+}
+
+impl GroupRow {
+    /// Its ARN.
+    pub fn arn(&self, region: &str, name: &str) -> String {
+        let account = crate::model::arn::ACCOUNT;
+        format!("arn:aws:autoscaling:{region}:{account}:autoScalingGroup:{}:autoScalingGroupName/{name}", self.id)
+    }
+}
+
+/// What instances are launched from: a launch template, or the older launch configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchTemplateRow {
+    /// Its id.
+    pub id: String,
+    /// What it says, as it was sent.
+    pub data: serde_json::Map<String, serde_json::Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// When it was created.
+    pub created_at: jiff::Timestamp,
+}
+
+impl LaunchTemplateRow {
+    /// The type of the instances, if it says one.
+    pub fn instance_type(&self) -> Option<&str> {
+        self.data.get("InstanceType")?.as_str()
+    }
+}

@@ -1,0 +1,148 @@
+//! A task as it is answered: what its events say of it, and what only the API shows.
+//!
+//! **Source:** ecs-semantics §11.6, and the outputs that the AWS CLI's manual shows.
+
+use serde_json::{Map, Value, json};
+
+use crate::control_plane::action::{Failure, TaskFailure};
+use crate::control_plane::state::ClusterState;
+use crate::driver::reads::ReadContext;
+use crate::model::arn::ArnForm;
+use crate::model::task::{Container, ContainerStatus, Task, TaskStatus};
+use crate::model::task_definition::{LaunchType, NetworkMode};
+
+/// The version that `LATEST` and no version at all mean. **Source:** ecs-semantics §8.2.
+pub(super) const PLATFORM_VERSION: &str = "1.4.0";
+
+/// Whether tags are shown: only who includes them is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TagsShown {
+    /// As they are.
+    Yes,
+    /// As none.
+    No,
+}
+
+impl TagsShown {
+    /// What `include` says.
+    pub(super) fn of(input: super::members::Members<'_>) -> TagsShown {
+        if input.includes("TAGS") { TagsShown::Yes } else { TagsShown::No }
+    }
+}
+
+/// A task.
+pub(super) fn show_task(task: &Task, state: &ClusterState, context: &ReadContext<'_>, tags: TagsShown) -> Value {
+    let detail = context.facts(state).task(task);
+    let mut shown = match serde_json::to_value(detail) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    };
+    // Of an event, and of nothing that is described.
+    shown.remove("updatedAt");
+    if tags == TagsShown::No || !shown.contains_key("tags") {
+        shown.insert("tags".into(), json!([]));
+    }
+    let mut put = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
+    let document = &task.document;
+    put("enableExecuteCommand", document.member("enableExecuteCommand").cloned().unwrap_or(json!(false)));
+    if task.launch_type == LaunchType::Fargate {
+        let named = document.member("platformVersion").and_then(Value::as_str).filter(|named| *named != "LATEST");
+        put("platformVersion", json!(named.unwrap_or(PLATFORM_VERSION)));
+        put("platformFamily", json!("Linux"));
+    }
+    put("attachments", attachments(task, &context.arns.ids.event(task.id.0)));
+    if let Some(storage) = shown.get("ephemeralStorage").cloned() {
+        shown.insert("fargateEphemeralStorage".into(), storage);
+    }
+    if let Some(Value::Object(overrides)) = shown.get_mut("overrides") {
+        show_overrides(overrides, task);
+    }
+    if let Some(Value::Array(containers)) = shown.get_mut("containers") {
+        for (container, found) in containers.iter_mut().filter_map(Value::as_object_mut).zip(&task.containers) {
+            show_container(container, task, found);
+        }
+    }
+    Value::Object(shown)
+}
+
+/// What the request changed, as it was sent, beside each container's name.
+fn show_overrides(overrides: &mut Map<String, Value>, task: &Task) {
+    overrides.entry("inferenceAcceleratorOverrides").or_insert_with(|| json!([]));
+    let Some(Value::Object(sent)) = task.document.member("overrides") else { return };
+    for (name, value) in sent {
+        if name != "containerOverrides" {
+            overrides.insert(name.clone(), value.clone());
+        }
+    }
+    let sent = sent.get("containerOverrides").and_then(Value::as_array).into_iter().flatten();
+    for change in sent.filter_map(Value::as_object) {
+        let containers = overrides.get_mut("containerOverrides").and_then(Value::as_array_mut).into_iter().flatten();
+        let mut containers = containers.filter_map(Value::as_object_mut);
+        if let Some(container) = containers.find(|container| container.get("name") == change.get("name")) {
+            container.extend(change.clone());
+        }
+    }
+}
+
+fn show_container(shown: &mut Map<String, Value>, task: &Task, container: &Container) {
+    let definition = &task.task_definition;
+    let defined = definition.containers.iter().find(|defined| shown.get("name") == Some(&json!(defined.name)));
+    let is_seen = container.last_status == ContainerStatus::Running && definition.network_mode == NetworkMode::Bridge;
+    let mappings = defined.into_iter().flat_map(|defined| &defined.port_mappings).filter(|_| is_seen);
+    let bindings = mappings.map(|mapping| {
+        let protocol = if mapping.protocol == crate::model::task_definition::Protocol::Udp { "udp" } else { "tcp" };
+        json!({
+            "bindIP": "0.0.0.0",
+            "containerPort": mapping.container_port,
+            "hostPort": if mapping.host_port == 0 { mapping.container_port } else { mapping.host_port },
+            "protocol": protocol
+        })
+    });
+    shown.insert("networkBindings".into(), bindings.collect());
+    if container.last_status != ContainerStatus::Pending {
+        // ECS shows the runtime's own id: here the last part of the container's.
+        let arn = shown.get("containerArn").and_then(Value::as_str).unwrap_or_default();
+        let runtime_id = arn.rsplit('/').next().unwrap_or_default().replace('-', "");
+        shown.insert("runtimeId".into(), json!(runtime_id));
+    }
+    // What an agent of somebody else's said goes before.
+    for (member, value) in container.document.members() {
+        shown.insert(member.clone(), value.clone());
+    }
+}
+
+/// The network interface that a task in `awsvpc` mode has. *Ours:* it is there in name, with the subnet that was asked for.
+fn attachments(task: &Task, id: &str) -> Value {
+    if task.task_definition.network_mode != NetworkMode::Awsvpc {
+        return json!([]);
+    }
+    let status = match task.last_status {
+        TaskStatus::Provisioning => "PRECREATED",
+        TaskStatus::Pending | TaskStatus::Activating => "ATTACHING",
+        TaskStatus::Running | TaskStatus::Deactivating | TaskStatus::Stopping => "ATTACHED",
+        TaskStatus::Deprovisioning => "DETACHING",
+        TaskStatus::Stopped => "DELETED",
+    };
+    let configuration = task.document.member("networkConfiguration");
+    let subnet = configuration.and_then(|found| found["awsvpcConfiguration"]["subnets"][0].as_str());
+    let details = subnet.map(|subnet| json!({"name": "subnetId", "value": subnet}));
+    json!([{
+        "id": id,
+        "type": "ElasticNetworkInterface",
+        "status": status,
+        "details": details.into_iter().collect::<Vec<_>>()
+    }])
+}
+
+/// Why an instance did not take a task.
+pub(super) fn show_failure(failure: &Failure, arns: &ArnForm) -> Value {
+    let arn = failure.instance.map(|instance| json!(arns.container_instance(instance)));
+    let detail = (!failure.detail.is_empty()).then(|| json!(failure.detail));
+    json!({"arn": arn, "reason": failure.reason, "detail": detail})
+}
+
+/// Why something was not done to a task.
+pub(super) fn show_task_failure(failure: &TaskFailure, arns: &ArnForm) -> Value {
+    let detail = (!failure.detail.is_empty()).then(|| json!(failure.detail));
+    json!({"arn": arns.task(failure.task), "reason": failure.reason, "detail": detail})
+}

@@ -1,0 +1,230 @@
+//! `longshore serve [FILE]`: the ECS API on a port, with the cluster of a file from the start if one is named.
+//!
+//! Standard output has what a script needs: where the server listens, and the bills at the end. Standard error has the log of requests.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::RecvTimeoutError;
+use serde_json::json;
+
+use super::run::write_out;
+use super::signals::StopRequests;
+use super::{Failure, Format, HostArguments, Outcome, bad_file, bad_input, failed, format, summary};
+use crate::api::server::{RequestRecord, ResetRequests, Server, ServerOptions};
+use crate::api::sigv4::credentials::Credentials;
+use crate::api::{Api, ApiOptions};
+use crate::config::ClusterFile;
+use crate::data_plane::DataPlaneOptions;
+use crate::driver::report::Report;
+
+/// How often a stop request is looked for.
+const REFRESH: Duration = Duration::from_millis(100);
+/// Answered requests that may wait to be logged; beyond, they are left out. *Ours.*
+const LOG_LINES_WAITING: usize = 10_000;
+/// Where it listens when nothing is said.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArguments {
+    /// A cluster file (TOML), whose cluster runs from the start and whose [settings] apply to clusters that clients create
+    file: Option<PathBuf>,
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Another port than that of --listen; 0 takes any that is free and says which
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The region of requests that are not signed [default: the file's, or us-east-1]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// Let POST /_longshore/reset empty the state at once, for test suites
+    #[arg(long)]
+    allow_reset: bool,
+    /// Verify signatures on loopback, too; everywhere else they always are
+    #[arg(long)]
+    verify_signatures: bool,
+    /// The keys that requests are to be signed with: a TOML file with a [[credentials]] for each, with access_key_id,
+    /// secret_access_key and, where it has one, session_token [default: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY]
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// What the output and the log look like
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Log no requests but those that fail by a mistake of the server
+    #[arg(long, short)]
+    quiet: bool,
+    /// Write what containers print into files below this folder
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+impl ServeArguments {
+    fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.listen.ip(), self.port.unwrap_or(self.listen.port()))
+    }
+
+    /// The keys that requests are to be signed with, where they are.
+    fn keys(&self) -> Result<Option<Credentials>, Failure> {
+        if let Some(file) = &self.credentials {
+            return Credentials::load(file).map(Some).map_err(bad_input);
+        }
+        if !self.verify_signatures && self.listen.ip().is_loopback() {
+            return Ok(None);
+        }
+        let keys = Credentials::from_environment();
+        if keys.is_none() && self.verify_signatures {
+            return Err(bad_input(
+                "--verify-signatures needs keys: name them with --credentials FILE, or in AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY",
+            ));
+        }
+        Ok(keys)
+    }
+}
+
+pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
+    let spec = arguments.file.as_deref().map(ClusterFile::load).transpose().map_err(bad_file)?;
+    let stop_requests = StopRequests::listen().map_err(failed)?;
+    let data_plane = DataPlaneOptions { log_dir: arguments.log_dir.clone(), ..arguments.host.data_plane_options() };
+    let mut options = ApiOptions::new(data_plane).map_err(failed)?;
+    if let Some(spec) = &spec {
+        options.settings = spec.settings.clone();
+        options.region = spec.region.as_str().into();
+    }
+    if let Some(region) = &arguments.region {
+        options.region = region.as_str().into();
+    }
+    let region = options.region.clone();
+    let api = Arc::new(Api::new(options));
+    // A region of its own is made by the first request; the server's is to be a good one.
+    api.region(&region).map_err(|error| bad_input(format!("--region: {}", error.message)))?;
+    let credentials = arguments.keys()?;
+    let who = match &credentials {
+        Some(keys) => format!("requests are to be signed with {}", keys.ids().collect::<Vec<_>>().join(" or ")),
+        None => "any credentials will do".to_owned(),
+    };
+    let (log, requests) = crossbeam_channel::bounded(LOG_LINES_WAITING);
+    let options = ServerOptions {
+        listen: arguments.address(),
+        reset: if arguments.allow_reset { ResetRequests::Allowed } else { ResetRequests::Refused },
+        credentials,
+        log: Some(log),
+        ..ServerOptions::default()
+    };
+    // The port first: whether it can be had is known at once, and a cluster takes its time.
+    let server = Server::start(api.clone(), options).map_err(bad_input)?;
+    if let Some(spec) = spec {
+        let region = api.region(&spec.region).map_err(|error| bad_input(error.message))?;
+        region.adopt(spec).map_err(failed)?;
+    }
+    announce(arguments.format, server.address(), &region, &who);
+    loop {
+        match requests.recv_timeout(REFRESH) {
+            Ok(record) => log_request(arguments, &record),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if stop_requests.any() {
+            break;
+        }
+    }
+    if arguments.format == Format::Text {
+        anstream::eprintln!("{STOPPING}");
+    }
+    server.stop();
+    requests.try_iter().for_each(|record| log_request(arguments, &record));
+    for snapshot in api.drain() {
+        match arguments.format {
+            Format::Text => write_out(&format!("{}\n{}", snapshot.name, summary::text(&snapshot))),
+            Format::Json => {
+                let report = Report::of(&snapshot);
+                write_out(&serde_json::to_string(&report).expect("a report is plain data"));
+            }
+        }
+    }
+    Ok(())
+}
+
+const STOPPING: &str =
+    "stopping: requests are answered, services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
+
+/// Says where the server is, and how clients are led to it.
+fn announce(format: Format, address: SocketAddr, region: &str, who: &str) {
+    let endpoint = format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port()));
+    match format {
+        Format::Text => write_out(&format!(
+            "longshore {version} answers the ECS API on {address}, region {region}. Lead clients to it with\n\n  \
+             export AWS_ENDPOINT_URL_ECS={endpoint}\n\n\
+             or with AWS_ENDPOINT_URL={endpoint} for Application Auto Scaling and STS, too;\n\
+             {who}. Ctrl-C drains and ends.",
+            version = env!("CARGO_PKG_VERSION"),
+        )),
+        Format::Json => write_out(
+            &json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "address": address.to_string(),
+                "port": address.port(),
+                "endpoint": endpoint,
+                "region": region,
+            })
+            .to_string(),
+        ),
+    }
+    // A script waits for the line.
+    let _ = std::io::stdout().flush();
+}
+
+/// An address that a client on this machine can use for one that stands for all.
+fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(all) if all.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(all) if all.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        one => one,
+    }
+}
+
+fn log_request(arguments: &ServeArguments, record: &RequestRecord) {
+    if arguments.quiet && record.trouble.is_none() {
+        return;
+    }
+    // A log that nobody takes any more is no reason to end.
+    let _ = match arguments.format {
+        Format::Text => writeln!(std::io::stderr(), "{}", text_of(record)),
+        Format::Json => writeln!(std::io::stderr(), "{}", json_of(record)),
+    };
+}
+
+/// `12:30:01.123  400  RunTask  ClusterNotFoundException  340 µs  4d2e...`
+fn text_of(record: &RequestRecord) -> String {
+    let what = record.operation.as_deref().or(record.path.as_deref()).unwrap_or("-");
+    let mut line = format!("{}  {}  {what}", record.at.strftime("%H:%M:%S%.3f"), record.status);
+    if let Some(exception) = &record.exception {
+        line = format!("{line}  {exception}");
+    }
+    line = format!("{line}  {}  {}", format::duration(record.took), record.request_id);
+    match &record.trouble {
+        Some(trouble) => format!("{line}  {trouble}"),
+        None => line,
+    }
+}
+
+fn json_of(record: &RequestRecord) -> serde_json::Value {
+    json!({
+        "at": record.at.to_string(),
+        "request_id": record.request_id,
+        "operation": record.operation,
+        "path": record.path,
+        "status": record.status,
+        "exception": record.exception,
+        "took_us": u64::try_from(record.took.as_micros()).unwrap_or(u64::MAX),
+        "request_bytes": record.request_bytes,
+        "answer_bytes": record.answer_bytes,
+        "trouble": record.trouble,
+    })
+}

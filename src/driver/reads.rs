@@ -1,0 +1,94 @@
+//! Reads of a running cluster where it is: on the control thread, between two events, without a copy of its state.
+//!
+//! What is read is of one moment. A read holds everything else up while it lasts: it looks and picks out, and leaves the rest (JSON,
+//! sorting, waiting) to who asked for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::event_detail::Facts;
+use super::running_cluster::ClusterOver;
+use crate::control_plane::action::Response;
+use crate::control_plane::request_error::RequestError;
+use crate::control_plane::state::ClusterState;
+use crate::metering::meter::Meter;
+use crate::model::arn::ArnForm;
+use crate::model::settings::Settings;
+use crate::model::units::Timestamp;
+
+/// What belongs to a cluster's state to show it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadContext<'a> {
+    /// The moment of the read.
+    pub now: Timestamp,
+    /// The calendar time of the cluster's start: what moments of the state are counted from.
+    pub calendar_start: jiff::Timestamp,
+    /// How the cluster, its region and its ids are named.
+    pub arns: &'a ArnForm,
+    /// The cluster's settings.
+    pub settings: &'a Settings,
+    /// The meter with everything recorded so far.
+    pub meter: &'a Meter,
+}
+
+impl ReadContext<'_> {
+    /// The state as ECS' own objects.
+    pub fn facts<'b>(&'b self, state: &'b ClusterState) -> Facts<'b> {
+        Facts { arns: self.arns, started_at: self.calendar_start, state, at: self.now }
+    }
+
+    /// A moment of the state as calendar time.
+    pub fn calendar(&self, at: Timestamp) -> jiff::Timestamp {
+        at.calendar(self.calendar_start)
+    }
+}
+
+/// A read that is on its way to the control thread.
+pub(super) type Read = Box<dyn FnOnce(&ClusterState, &ReadContext<'_>) + Send>;
+
+/// A read that begins with the answer to a request.
+pub(super) type ReadOfAnswer = Box<dyn FnOnce(Result<Response, RequestError>, &ClusterState, &ReadContext<'_>) + Send>;
+
+/// What a read came to; or the panic that it ended with, which is its caller's and not the cluster's.
+type Outcome<T> = std::thread::Result<T>;
+
+/// Where the outcome of a read comes to.
+pub(super) struct Pending<T>(Receiver<Outcome<T>>);
+
+impl<T> Pending<T> {
+    /// Waits for it.
+    ///
+    /// # Panics
+    /// When the read did.
+    pub(super) fn wait(self) -> Result<T, ClusterOver> {
+        let outcome = self.0.recv().map_err(|_| ClusterOver)?;
+        Ok(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+}
+
+/// Makes a read ready to be sent.
+pub(super) fn prepare<T: Send + 'static>(
+    read: impl FnOnce(&ClusterState, &ReadContext<'_>) -> T + Send + 'static,
+) -> (Read, Pending<T>) {
+    let (sender, receiver) = bounded(1);
+    let read: Read = Box::new(move |state, context| tell(&sender, || read(state, context)));
+    (read, Pending(receiver))
+}
+
+/// Makes a read ready to be sent that is only made when its request is granted.
+pub(super) fn prepare_after_answer<T: Send + 'static>(
+    read: impl FnOnce(Response, &ClusterState, &ReadContext<'_>) -> T + Send + 'static,
+) -> (ReadOfAnswer, Pending<Result<T, RequestError>>) {
+    let (sender, receiver) = bounded(1);
+    let read: ReadOfAnswer = Box::new(move |answer, state, context| {
+        tell(&sender, || answer.map(|response| read(response, state, context)));
+    });
+    (read, Pending(receiver))
+}
+
+/// Nothing that a read sees can be left half changed by a panic: it only looks.
+fn tell<T>(sender: &Sender<Outcome<T>>, read: impl FnOnce() -> T) {
+    // Who asked may have gone.
+    let _ = sender.send(catch_unwind(AssertUnwindSafe(read)));
+}

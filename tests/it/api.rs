@@ -1,0 +1,77 @@
+//! The ECS API without a socket: operations as JSON in, answers and exceptions out.
+
+mod agents;
+mod capacity;
+mod clusters;
+mod services;
+mod task_definitions;
+mod task_sets;
+mod tasks;
+
+use std::time::Duration;
+
+use longshore::api::error::ApiError;
+use longshore::api::shape::Service;
+use longshore::api::{Api, ApiOptions};
+use longshore::data_plane::DataPlaneOptions;
+use serde_json::Value;
+
+/// An account of its own.
+struct Account {
+    api: Api,
+}
+
+impl Account {
+    fn new() -> Account {
+        let options = DataPlaneOptions { pooled_instances: 64, worker_threads: Some(1), ..DataPlaneOptions::default() };
+        let mut options = ApiOptions::new(options).expect("the engine starts");
+        // As ECS does it, and sooner.
+        options.settings.restart_delay_first = Duration::from_millis(50);
+        options.settings.healthy_after = Duration::from_millis(500);
+        options.settings.boot_time = Duration::from_millis(200);
+        Account { api: Api::new(options) }
+    }
+
+    /// Calls an operation of ECS.
+    fn ecs(&self, operation: &str, input: Value) -> Result<Value, ApiError> {
+        self.api.call(Service::Ecs, operation, "us-east-1", input)
+    }
+
+    /// Calls one that has to be granted.
+    #[track_caller]
+    fn granted(&self, operation: &str, input: Value) -> Value {
+        self.ecs(operation, input).unwrap_or_else(|error| panic!("{operation}: {error:?}"))
+    }
+
+    /// Calls one that has to be refused: the exception and its message.
+    #[track_caller]
+    fn refused(&self, operation: &str, input: Value) -> (&'static str, String) {
+        match self.ecs(operation, input) {
+            Ok(answer) => panic!("{operation} is granted: {answer}"),
+            Err(error) => (error.exception, error.message),
+        }
+    }
+
+    /// Asks again until it is so.
+    #[track_caller]
+    fn until(&self, operation: &str, input: Value, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut answer = Value::Null;
+        for _ in 0..PATIENCE_TRIES {
+            answer = self.granted(operation, input.clone());
+            if is_so(&answer) {
+                return answer;
+            }
+            std::thread::sleep(PATIENCE / PATIENCE_TRIES);
+        }
+        panic!("{operation} still answers {answer}");
+    }
+}
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_TRIES: u32 = 1_200;
+
+/// The path of a workload.
+fn workload(name: &str) -> String {
+    format!("{}/workloads/{name}", env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,127 @@
+//! Services and their deployments, with real modules.
+
+use serde_json::{Value, json};
+
+use super::{Account, workload};
+
+fn define(account: &Account, image: &str) -> Value {
+    let registered = account.granted(
+        "RegisterTaskDefinition",
+        json!({
+            "family": "web", "networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"],
+            "containerDefinitions": [{"name": "main", "image": image, "stopTimeout": 2}]
+        }),
+    );
+    registered["taskDefinition"]["taskDefinitionArn"].clone()
+}
+
+fn account_with(service: Value) -> (Account, Value) {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    define(&account, &workload("limits/spin.wat"));
+    let mut input = json!({
+        "serviceName": "web", "taskDefinition": "web", "desiredCount": 1, "launchType": "FARGATE",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+        "tags": [{"key": "team", "value": "a"}]
+    });
+    input.as_object_mut().expect("an object").extend(service.as_object().expect("an object").clone());
+    let created = account.granted("CreateService", input)["service"].clone();
+    (account, created)
+}
+
+/// What the waiter `services_stable` looks for. **Source:** ecs-semantics §11.5.
+fn is_stable(answer: &Value) -> bool {
+    let service = &answer["services"][0];
+    service["deployments"].as_array().is_some_and(|all| all.len() == 1)
+        && service["runningCount"] == service["desiredCount"]
+}
+
+/// ecs-semantics §5.5, §11.5: created with counts of 0, becomes stable, is updated with a rolling deployment, and deleted.
+#[test]
+fn a_services_life() {
+    let (account, created) = account_with(json!({}));
+    assert_eq!(
+        (&created["runningCount"], &created["pendingCount"], &created["status"]),
+        (&json!(0), &json!(0), &json!("ACTIVE"))
+    );
+    assert_eq!(created["networkConfiguration"], json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}}));
+    assert_eq!(created["deployments"][0]["networkConfiguration"], created["networkConfiguration"]);
+    assert_eq!((&created["deployments"][0]["rolloutState"], &created["events"]), (&json!("IN_PROGRESS"), &json!([])));
+    let describe = json!({"services": ["web"]});
+    let stable = account.until("DescribeServices", describe.clone(), is_stable);
+    assert_eq!(stable["services"][0]["tags"], json!([]), "tags are shown when they are asked for");
+    let tasks = account.granted("ListTasks", json!({"serviceName": "web"}));
+    assert_eq!(tasks["taskArns"].as_array().map(Vec::len), Some(1));
+    let listed = account.granted("ListServices", json!({"launchType": "FARGATE"}));
+    assert_eq!(listed["serviceArns"], json!([created["serviceArn"]]));
+
+    let second = define(&account, &workload("limits/spin_memory.wat"));
+    let updated =
+        account.granted("UpdateService", json!({"service": "web", "taskDefinition": "web", "desiredCount": 2}));
+    assert_eq!(updated["service"]["deployments"].as_array().map(Vec::len), Some(2));
+    assert_eq!(updated["service"]["taskDefinition"], second);
+    let stable = account.until("DescribeServices", describe.clone(), is_stable);
+    assert_eq!(stable["services"][0]["deployments"][0]["taskDefinition"], second);
+    let records = account.granted("ListServiceDeployments", json!({"service": "web"}));
+    let arns: Vec<&Value> = records["serviceDeployments"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|found| &found["serviceDeploymentArn"])
+        .collect();
+    assert_eq!(arns.len(), 2);
+    let described = account.until("DescribeServiceDeployments", json!({"serviceDeploymentArns": arns}), |answer| {
+        answer["serviceDeployments"][0]["status"] == "SUCCESSFUL"
+    });
+    let revision = &described["serviceDeployments"][0]["targetServiceRevision"]["arn"];
+    let revisions =
+        account.granted("DescribeServiceRevisions", json!({"serviceRevisionArns": [revision, "arn:aws:ecs:x"]}));
+    assert_eq!(revisions["serviceRevisions"][0]["taskDefinition"], second);
+    assert_eq!(revisions["failures"], json!([{"arn": "arn:aws:ecs:x", "reason": "MISSING"}]));
+
+    // What changes nothing that a deployment is for starts none; a changed network does.
+    let same = json!({"service": "web", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}});
+    assert_eq!(account.granted("UpdateService", same)["service"]["deployments"].as_array().map(Vec::len), Some(1));
+    let other = json!({"service": "web", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-2"]}}});
+    assert_eq!(account.granted("UpdateService", other)["service"]["deployments"].as_array().map(Vec::len), Some(2));
+
+    let (exception, _) = account.refused("DeleteService", json!({"service": "web"}));
+    assert_eq!(exception, "InvalidParameterException");
+    let deleted = account.granted("DeleteService", json!({"service": created["serviceArn"], "force": true}));
+    assert_eq!(deleted["service"]["status"], "DRAINING");
+    account.until("DescribeServices", describe, |answer| answer["services"][0]["status"] == "INACTIVE");
+    assert_eq!(account.granted("ListServices", json!({}))["serviceArns"], json!([]));
+    assert_eq!(account.refused("UpdateService", json!({"service": "web"})).0, "ServiceNotActiveException");
+    assert_eq!(account.refused("UpdateService", json!({"service": "no"})).0, "ServiceNotFoundException");
+}
+
+/// ecs-semantics §5.7: a deployment whose image can't be pulled trips the breaker and goes back to what worked.
+#[test]
+fn a_broken_deployment_rolls_back() {
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    let (account, created) = account_with(json!({"deploymentConfiguration": breaker}));
+    assert_eq!(created["deploymentConfiguration"]["deploymentCircuitBreaker"], breaker["deploymentCircuitBreaker"]);
+    let describe = json!({"services": ["web"]});
+    account.until("DescribeServices", describe.clone(), |answer| {
+        is_stable(answer) && answer["services"][0]["deployments"][0]["rolloutState"] == "COMPLETED"
+    });
+    define(&account, "example.com/not/there:1");
+    account.granted("UpdateService", json!({"service": "web", "taskDefinition": "web"}));
+    let back = account.until("DescribeServices", describe, |answer| {
+        is_stable(answer)
+            && answer["services"][0]["deployments"][0]["rolloutState"] == "COMPLETED"
+            && answer["services"][0]["events"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .any(|event| event["message"].as_str().expect("a text").contains("rolling back"))
+    });
+    assert_eq!(back["services"][0]["taskDefinition"], created["taskDefinition"]);
+    let records =
+        account.granted("ListServiceDeployments", json!({"service": "web", "status": ["ROLLBACK_SUCCESSFUL"]}));
+    let arn = &records["serviceDeployments"][0]["serviceDeploymentArn"];
+    let described = account.granted("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]}));
+    let record = &described["serviceDeployments"][0];
+    assert_eq!(record["deploymentCircuitBreaker"]["status"], "TRIGGERED");
+    assert!(record["rollback"]["reason"].is_string() && record["statusReason"].is_string(), "{record}");
+}

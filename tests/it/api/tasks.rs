@@ -1,0 +1,78 @@
+//! Tasks: real modules, run through the API.
+
+use serde_json::{Value, json};
+
+use super::{Account, workload};
+
+fn define(account: &Account, family: &str, image: &str, command: &[&str]) {
+    account.granted(
+        "RegisterTaskDefinition",
+        json!({
+            "family": family, "networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"],
+            "containerDefinitions": [{"name": "main", "image": workload(image), "command": command}]
+        }),
+    );
+}
+
+/// ecs-semantics §2: RunTask answers at once with a task that is not running yet; it runs, ends, and is seen with its exit code by
+/// DescribeTasks and ListTasks alike.
+#[test]
+fn a_task_that_ends_by_itself() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    define(&account, "exit", "limits/exit_3.wat", &[]);
+    let started = account.granted(
+        "RunTask",
+        json!({"taskDefinition": "exit", "launchType": "FARGATE", "startedBy": "me", "tags": [{"key": "a", "value": "b"}],
+               "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}}),
+    );
+    assert_eq!(started["failures"], json!([]));
+    let task = &started["tasks"][0];
+    assert!(["PROVISIONING", "PENDING"].contains(&task["lastStatus"].as_str().expect("a text")), "{task}");
+    assert_eq!((&task["desiredStatus"], &task["launchType"]), (&json!("RUNNING"), &json!("FARGATE")));
+    assert_eq!((&task["tags"], &task["group"]), (&json!([{"key": "a", "value": "b"}]), &json!("family:exit")));
+    assert_eq!(task["attachments"][0]["details"], json!([{"name": "subnetId", "value": "subnet-1"}]));
+    let arn = task["taskArn"].as_str().expect("a text").to_owned();
+    let ended =
+        account.until("DescribeTasks", json!({"tasks": [arn]}), |found| found["tasks"][0]["lastStatus"] == "STOPPED");
+    let task = &ended["tasks"][0];
+    assert_eq!(task["stopCode"], "EssentialContainerExited");
+    assert_eq!((&task["containers"][0]["exitCode"], &task["tags"]), (&json!(3), &json!([])));
+    for moment in ["createdAt", "startedAt", "executionStoppedAt", "stoppedAt"] {
+        assert!(task[moment].is_number(), "{moment}: {task}");
+    }
+    assert_eq!(account.granted("ListTasks", json!({}))["taskArns"], json!([]));
+    assert_eq!(account.granted("ListTasks", json!({"desiredStatus": "STOPPED"}))["taskArns"], json!([arn]));
+}
+
+/// ecs-semantics §2.5, §11.2: StopTask, its texts, and what is missing.
+#[test]
+fn a_task_that_is_stopped() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({"clusterName": "shop"}));
+    define(&account, "spin", "limits/spin.wat", &[]);
+    let run = json!({"cluster": "shop", "taskDefinition": "spin", "launchType": "FARGATE", "count": 2});
+    let started = account.granted("RunTask", run);
+    let arns: Vec<&Value> = started["tasks"].as_array().expect("a list").iter().map(|task| &task["taskArn"]).collect();
+    account.until("DescribeTasks", json!({"cluster": "shop", "tasks": arns}), |found| {
+        found["tasks"].as_array().expect("a list").iter().all(|task| task["lastStatus"] == "RUNNING")
+    });
+    let listed = account.granted("ListTasks", json!({"cluster": "shop", "family": "spin", "launchType": "FARGATE"}));
+    assert_eq!(listed["taskArns"], json!(arns));
+    let stopped = account.granted("StopTask", json!({"cluster": "shop", "task": arns[0], "reason": "enough"}));
+    assert_eq!(
+        (&stopped["task"]["desiredStatus"], &stopped["task"]["stoppedReason"]),
+        (&json!("STOPPED"), &json!("enough"))
+    );
+    account.granted("StopTask", json!({"task": arns[1]}));
+    let missing = account.refused("StopTask", json!({"cluster": "shop", "task": "0123456789abcdef0123456789abcdef"}));
+    assert_eq!(missing, ("InvalidParameterException", "The referenced task was not found.".to_owned()));
+    let described = account.granted("DescribeTasks", json!({"cluster": "shop", "tasks": ["nobody"]}));
+    let arn = "arn:aws:ecs:us-east-1:123456789012:task/shop/nobody";
+    assert_eq!(described["failures"], json!([{"arn": arn, "reason": "MISSING"}]));
+    assert_eq!(
+        account.refused("RunTask", json!({"cluster": "no", "taskDefinition": "spin"})).0,
+        "ClusterNotFoundException"
+    );
+    assert_eq!(account.refused("RunTask", json!({"cluster": "shop", "taskDefinition": "no"})).0, "ClientException");
+}
