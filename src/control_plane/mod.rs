@@ -17,6 +17,7 @@ mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
+mod client_tokens;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
@@ -62,6 +63,7 @@ mod services;
 mod standby;
 mod start_task;
 pub mod state;
+mod tags;
 mod task_definitions;
 mod task_health;
 mod task_overrides;
@@ -84,6 +86,7 @@ use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
+use client_tokens::ClientTokens;
 use cluster_autoscaling::ManagedScaler;
 use cpu_credits::CreditAccounts;
 use event::Event;
@@ -147,6 +150,7 @@ pub struct ControlPlane {
     essential_exited: Arc<str>,
     /// What the meter was told of the last task that started: of each instance, and of Fargate.
     last_identities: BTreeMap<Option<ContainerInstanceId>, Arc<TaskIdentity>>,
+    client_tokens: ClientTokens,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
@@ -193,6 +197,7 @@ impl ControlPlane {
             actions: Vec::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
             last_identities: BTreeMap::new(),
+            client_tokens: ClientTokens::default(),
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,

@@ -15,7 +15,6 @@ use crate::model::capacity::{
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, TaskDefinition};
 
@@ -101,6 +100,7 @@ impl ControlPlane {
             Request::PutMetricScript(script) => Ok(self.put_metric_script(script)),
             Request::DeleteMetricScript(metric) => Ok(self.delete_metric_script(&metric)),
             Request::SetServiceTags { service, tags } => self.set_service_tags(&service, tags),
+            Request::SetTags { resource, tags } => self.set_tags(&resource, tags),
             Request::RetireInstance(launch) => self.retire_instance_by_hand(&launch),
             Request::RegisterScalableTarget(asked) => self.register_scalable_target(&asked),
             Request::DeregisterScalableTarget { service } => self.deregister_scalable_target(&service),
@@ -251,11 +251,8 @@ impl ControlPlane {
         let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
-        let mut tags = match spec.propagate_tags {
-            PropagateTags::TaskDefinition => registered.definition.tags.clone(),
-            PropagateTags::None | PropagateTags::Service => Default::default(),
-        };
-        tags.extend(spec.tags.clone());
+        let mut tags = super::tags::standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition);
+        spec.ecs_managed_tags.add_to(&mut tags, &self.name, None);
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
@@ -279,6 +276,15 @@ impl ControlPlane {
     /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
     /// **Source:** ecs-semantics §4.5.
     fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
+        if let Some(response) = self.answered_before(spec)? {
+            return Ok(response);
+        }
+        let response = self.run_tasks(spec)?;
+        self.remember_answer(spec, &response);
+        Ok(response)
+    }
+
+    fn run_tasks(&mut self, spec: &RunTaskSpec) -> Answer {
         let (any, target) = self.standalone_task(spec)?;
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut tasks = Vec::new();

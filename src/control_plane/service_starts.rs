@@ -19,10 +19,16 @@ const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
 
 impl Service {
     /// The next task of a deployment.
-    pub(super) fn next_task(&self, deployment_index: usize) -> NewTask {
+    pub(super) fn next_task(&self, cluster: &str, deployment_index: usize) -> NewTask {
         let launching = &self.deployments[deployment_index];
         let definition = launching.task_definition.clone();
         let (launch_type, capacity_provider) = self.next_host(deployment_index);
+        let mut tags = match self.spec.propagate_tags {
+            PropagateTags::None => Default::default(),
+            PropagateTags::TaskDefinition => definition.tags.clone(),
+            PropagateTags::Service => self.spec.tags.clone(),
+        };
+        self.spec.ecs_managed_tags.add_to(&mut tags, cluster, Some(&self.spec.name));
         NewTask {
             overrides: Default::default(),
             group: self.group.clone(),
@@ -31,11 +37,7 @@ impl Service {
             capacity_provider,
             service: Some(self.spec.name.clone()),
             deployment: Some(launching.id),
-            tags: Arc::new(match self.spec.propagate_tags {
-                PropagateTags::None => Default::default(),
-                PropagateTags::TaskDefinition => definition.tags.clone(),
-                PropagateTags::Service => self.spec.tags.clone(),
-            }),
+            tags: Arc::new(tags),
             // What is said of the service without a deployment is said of its primary one.
             document: match deployment_index {
                 0 => self.spec.document.clone(),
@@ -77,7 +79,7 @@ impl ControlPlane {
         replaces: Option<TaskId>,
     ) -> Vec<TaskId> {
         let service = &self.state.services[name];
-        let any = NewTask { replaces, ..service.next_task(deployment_index) };
+        let any = NewTask { replaces, ..service.next_task(&self.name, deployment_index) };
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();

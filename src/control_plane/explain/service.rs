@@ -197,7 +197,7 @@ impl ControlPlane {
         let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         let launches = service.launching().deployment_index().filter(|_| service.status == ServiceStatus::Active);
         let next = launches.map(|index| {
-            let task = service.next_task(index);
+            let task = service.next_task(self.name(), index);
             let now = self.placement_of(&task);
             if is_daemon { PlacementNow { choice: self.each_instance(&task), ..now } } else { now }
         });
