@@ -220,19 +220,25 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// A target's rules, and the definition's size where it goes to Fargate. **Source:** ecs-semantics §6.1, §8.1, §11.2.
-    pub(super) fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
-        let on_fargate = match target {
-            LaunchTarget::LaunchType(launch_type) => *launch_type == LaunchType::Fargate,
+    /// What all tasks of a target run on; the rules of a target by itself. **Source:** ecs-semantics §6.1.
+    fn launch_type_at(&self, target: &LaunchTarget) -> Result<LaunchType, RequestError> {
+        match target {
+            LaunchTarget::LaunchType(launch_type) => Ok(*launch_type),
             LaunchTarget::Strategy(items) => {
                 self.check_strategy(items)?;
-                if items.is_empty() {
-                    return Err(RequestError::InvalidParameter("a capacity provider strategy can't be empty".into()));
-                }
-                items.iter().any(|item| matches!(&*item.capacity_provider, FARGATE | FARGATE_SPOT))
+                let first = items.first();
+                let first = first.ok_or_else(|| {
+                    RequestError::InvalidParameter("a capacity provider strategy can't be empty".into())
+                })?;
+                Ok(launch_type_of(&first.capacity_provider))
             }
-            LaunchTarget::ClusterDefault => false,
-        };
+            LaunchTarget::ClusterDefault => Ok(LaunchType::Ec2),
+        }
+    }
+
+    /// A target's rules, and the definition's size where it goes to Fargate. **Source:** ecs-semantics §6.1, §8.1, §11.2.
+    pub(super) fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
+        let on_fargate = self.launch_type_at(target)? == LaunchType::Fargate;
         match (on_fargate, definition.cpu, definition.memory) {
             (true, None, _) => {
                 Err(RequestError::Client("Fargate requires that 'cpu' be defined at the task level.".into()))
@@ -247,7 +253,7 @@ impl ControlPlane {
     /// The first task of a RunTask call, and where all of them go.
     pub(super) fn standalone_task(&self, spec: &RunTaskSpec) -> Result<(NewTask, LaunchTarget), RequestError> {
         let target = self.effective_target(&spec.launch_target);
-        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
+        let launch_type = self.launch_type_at(&target)?;
         let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
@@ -256,6 +262,7 @@ impl ControlPlane {
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
+        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
             overrides: spec.overrides.clone(),
