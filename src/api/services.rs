@@ -103,6 +103,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             None => Default::default(),
         },
         document: Document::from(input.only(&STORED)),
+        ..ServiceSpec::default()
     };
     let mut answer = asked(&live, name, Request::CreateService(Box::new(spec)))?;
     // ECS answers before its scheduler has done anything.
@@ -172,6 +173,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             _ if has_changed => NewDeployment::DocumentChanged,
             _ => NewDeployment::WhenChanged,
         },
+        ..UpdateService::default()
     };
     asked(&live, &name, Request::UpdateService(Box::new(update)))
 }

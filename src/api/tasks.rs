@@ -64,6 +64,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, ApiError> {
         tags: tags_of(input.list("tags")),
         propagate_tags: propagate_tags(input),
         document: Document::from(input.only(&STORED)),
+        ..RunTaskSpec::default()
     };
     started(&live, Request::RunTask(Box::new(spec)))
 }
@@ -93,6 +94,7 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
         tags: tags_of(input.list("tags")),
         propagate_tags: propagate_tags(input),
         document: Document::from(input.only(&STORED)),
+        ..StartTaskSpec::default()
     };
     let mut answer = started(&live, Request::StartTask(Box::new(spec)))?;
     if let Some(found) = answer["failures"].as_array_mut() {

@@ -19,7 +19,11 @@ use crate::model::task_set::DeploymentController;
 impl ControlPlane {
     /// **Source:** ecs-semantics §5.5.
     pub(super) fn create_service(&mut self, mut spec: ServiceSpec) -> Answer {
+        if let Some(response) = self.created_before(&spec)? {
+            return Ok(response);
+        }
         let name = spec.name.clone();
+        let created_from = spec.client_token.is_some().then(|| Arc::new(spec.clone()));
         match self.state.services.get(&name).map(|service| service.status) {
             Some(ServiceStatus::Active) => {
                 return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
@@ -55,6 +59,7 @@ impl ControlPlane {
                 rollback_target: None,
                 traffic: Default::default(),
                 protected: Default::default(),
+                created_from,
             },
         );
         self.measures.begin_service(&name);
@@ -155,6 +160,9 @@ impl ControlPlane {
         }
         if let Some(source) = update.propagate_tags {
             spec.propagate_tags = source;
+        }
+        if let Some(managed) = update.ecs_managed_tags {
+            spec.ecs_managed_tags = managed;
         }
         if let Some(monitoring) = update.monitoring {
             spec.monitoring = monitoring;

@@ -337,6 +337,8 @@ pub struct Service {
     pub traffic: TrafficWeights,
     /// Its tasks that may be protected from scale-in: their own times say until when. **Source:** ecs-semantics §2.6.
     pub protected: BTreeSet<TaskId>,
+    /// What its creation asked for, if that had a client token.
+    pub created_from: Option<Arc<ServiceSpec>>,
 }
 
 /// A deployment that completed, which a later one may go back to even when its tasks are gone.
