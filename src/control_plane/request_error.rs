@@ -1,10 +1,10 @@
 //! Why a request was refused, by ECS' exception names.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A refused request. **Source:** ecs-semantics §11.2.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestError {
     /// `ClientException`.
@@ -42,6 +42,9 @@ pub enum RequestError {
     /// `TargetNotFoundException`.
     #[error("The specified target wasn't found.")]
     TargetNotFound,
+    /// `ServerException`: the data directory can't be written.
+    #[error("{0}")]
+    Server(String),
     /// `MissingVersionException`.
     #[error("The version of the container agent is not known.")]
     MissingVersion,
@@ -70,6 +73,7 @@ impl RequestError {
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
             RequestError::TargetNotFound => "TargetNotFoundException",
+            RequestError::Server(_) => "ServerException",
             RequestError::MissingVersion => "MissingVersionException",
             RequestError::NoUpdateAvailable => "NoUpdateAvailableException",
             RequestError::UpdateInProgress => "UpdateInProgressException",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::ServiceActionEvent;
 use super::backoff::RestartThrottle;
@@ -20,7 +22,7 @@ use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 
 /// What a service is steered by, beside its public state.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct ServiceController {
     pub throttle: RestartThrottle,
     pub rate: LaunchRate,

@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::price::billed_seconds;
 use crate::model::capacity::InstanceType;
 use crate::model::ids::ContainerInstanceId;
@@ -18,7 +20,7 @@ use crate::model::usage::{BilledPlacement, PurchaseOption, TaskIdentity, TaskUsa
 pub(super) const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Sums over finished tasks and the lives of instances.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Ledger {
     /// Where each group is in `groups`.
     index_by_whom: BTreeMap<Whom, usize>,
@@ -28,11 +30,11 @@ pub(super) struct Ledger {
 }
 
 /// Whom a group's use and cost are put down to, ordered by what a bill is broken down by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Whom(Arc<TaskIdentity>);
 
 /// The sums of one group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Group {
     /// Of one of its tasks: its service, task definition and tags are those of all.
     pub identity: Arc<TaskIdentity>,
@@ -47,7 +49,7 @@ pub(super) struct Group {
 }
 
 /// What was used, measured.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Used {
     pub vcpu_nanos: u128,
     pub mib_millis: u128,
@@ -60,7 +62,7 @@ pub(super) struct Used {
 pub(super) type FargateKind = (CpuArchitecture, PurchaseOption);
 
 /// Configured sizes times billed seconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct FargateSum {
     pub unit_seconds: u128,
     pub mib_seconds: u128,
@@ -68,7 +70,7 @@ pub(super) struct FargateSum {
 }
 
 /// An EC2 instance's life and what was reserved on it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Instance {
     /// Absent until a start is stated: tasks on it may be known before.
     pub started: Option<InstanceStart>,
@@ -81,14 +83,14 @@ pub(super) struct Instance {
 }
 
 /// One of an instance's starts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Run {
     pub started_at: Option<Timestamp>,
     pub stopped_at: Option<Timestamp>,
 }
 
 /// What the start of an instance says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct InstanceStart {
     pub instance_type: Arc<InstanceType>,
     pub purchase_option: PurchaseOption,
@@ -96,7 +98,7 @@ pub(super) struct InstanceStart {
 }
 
 /// Reservations times the time they were held.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct ReservedSum {
     pub unit_nanos: u128,
     pub mib_nanos: u128,

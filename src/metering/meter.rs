@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::bill::Bill;
 use super::billing;
 use super::ledger::{InstanceStart, Ledger, NANOS_PER_SECOND};
@@ -17,7 +19,7 @@ use crate::model::units::{CpuUnits, Duration, NanoUsd, Timestamp};
 use crate::model::usage::{BilledPlacement, MeteringFact, TaskIdentity, TaskUsage, UsageSample};
 
 /// The meter of one cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Meter {
     book: PriceBook,
     running: BTreeMap<TaskId, RunningTask>,
@@ -32,7 +34,7 @@ pub struct Meter {
     records_dropped: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct RunningTask {
     started_at: Timestamp,
     identity: Arc<TaskIdentity>,
@@ -40,7 +42,7 @@ struct RunningTask {
 }
 
 /// Who used how much, when: one task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct UsageRecord {
     /// The task.
     pub task: TaskId,
@@ -292,7 +294,7 @@ fn wide(rate: NanoUsd) -> u128 {
 }
 
 /// A set of task ids as ranges: ids are dense counters, so that millions of finished tasks are a few ranges.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct TaskIdSet {
     /// First to last, both in the set. No two ranges touch.
     last_by_first: BTreeMap<u64, u64>,

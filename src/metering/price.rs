@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::cpu_credits::BurstFamily;
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{Duration, NanoUsd};
 use crate::model::usage::PurchaseOption;
 
 /// Every rate of a region. The fields are open, so that a negotiated or an assumed rate can take a listed one's place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PriceBook {
     /// The region, as in `us-east-1`.
     pub region: Arc<str>,
@@ -30,7 +32,7 @@ pub struct PriceBook {
 }
 
 /// What a vCPU-hour of surplus CPU credits costs (Linux). **Source:** `catalog/data/README.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct SurplusRates {
     /// Of `t2`.
     pub t2: NanoUsd,
@@ -55,7 +57,7 @@ impl SurplusRates {
 }
 
 /// Fargate's rates in a region (Linux). **Source:** ecs-semantics §8.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FargateRates {
     /// x86 on-demand.
     pub x86_on_demand: FargateRate,
@@ -70,7 +72,7 @@ pub struct FargateRates {
 }
 
 /// What a Fargate task's CPU and memory cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FargateRate {
     /// An hour of one vCPU.
     pub vcpu_hour: NanoUsd,

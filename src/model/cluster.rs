@@ -21,7 +21,7 @@ use super::traffic::TrafficKind;
 use super::units::{Duration, Timestamp};
 
 /// A cluster: valid by itself, every reference resolved but the order of registration left to the caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ClusterSpec {
     /// Its name; ECS' default is `default`.
     pub name: String,
@@ -64,7 +64,7 @@ pub struct ClusterSpec {
 }
 
 /// An UpdateService call and when to make it; `None` leaves as it is. **Source:** ecs-semantics §5.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledServiceUpdate {
     /// When, since the start.
     pub at: Duration,
@@ -77,7 +77,7 @@ pub struct ScheduledServiceUpdate {
 }
 
 /// An instance refresh and when to ask for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledInstanceRefresh {
     /// When, since the start.
     pub at: Duration,
@@ -86,7 +86,7 @@ pub struct ScheduledInstanceRefresh {
 }
 
 /// Standalone tasks and when to ask for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledRunTask {
     /// When, since the start.
     pub at: Duration,
@@ -95,7 +95,7 @@ pub struct ScheduledRunTask {
 }
 
 /// Standalone tasks on instances that the caller names, and when to ask for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledStartTask {
     /// When, since the start.
     pub at: Duration,
@@ -184,7 +184,7 @@ impl Default for RunTaskSpec {
 }
 
 /// Jobs for a service: each is one line handed to one of its tasks on standard input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Load {
     /// The service.
     pub service: Arc<str>,
@@ -205,7 +205,7 @@ pub struct Load {
 }
 
 /// A rate of jobs from a moment on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct LoadStep {
     /// From when.
     pub at: Timestamp,
@@ -214,7 +214,7 @@ pub struct LoadStep {
 }
 
 /// How jobs are spaced in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Arrivals {
     /// Evenly.
     #[default]

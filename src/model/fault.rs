@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::distribution::Distribution;
 use super::units::Duration;
 
 /// Something that goes wrong, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Fault {
     /// When, since the start; from when on, for one that comes again and again.
     pub at: Duration,
@@ -17,7 +19,7 @@ pub struct Fault {
 }
 
 /// The things that go wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum FaultKind {
     /// `INSTANCE_FAILURE`: container instances are gone at once.
     InstanceFailure {
@@ -84,7 +86,7 @@ pub enum FaultKind {
 }
 
 /// What becomes of messages from the data plane to the control plane in simulated time, each by itself. None of it by default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MessageFaults {
     /// Lost, and sent again, in millionths of all messages.
     pub lost_ppm: u32,

@@ -9,6 +9,9 @@
 use std::collections::VecDeque;
 use std::ops::Index;
 
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
 use super::ids::TaskId;
 
 const PAGE_BITS: u32 = 6;
@@ -139,6 +142,38 @@ impl<T> TaskTable<T> {
     /// What is there.
     pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
         self.pages.iter_mut().flatten().flat_map(|page| page.slots.iter_mut().flatten())
+    }
+}
+
+/// Written as pairs in the order of ids.
+impl<T: Serialize> Serialize for TaskTable<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A list tells how long it is.
+        serializer.collect_seq(self.iter().collect::<Vec<_>>())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TaskTable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TaskTable<T>, D::Error> {
+        struct Read<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
+            type Value = TaskTable<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("tasks and what is there for each")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<TaskTable<T>, A::Error> {
+                let mut table = TaskTable::default();
+                while let Some((id, thing)) = pairs.next_element()? {
+                    table.insert(id, thing);
+                }
+                Ok(table)
+            }
+        }
+
+        deserializer.deserialize_seq(Read(std::marker::PhantomData))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::capacity::InstanceType;
 use super::ids::{ContainerInstanceId, TaskId};
@@ -81,6 +81,7 @@ pub enum MeteringFact {
         /// When.
         at: Timestamp,
         /// Who it is for and what it is.
+        #[serde(serialize_with = "with_its_task_definition_by_name")]
         identity: Arc<TaskIdentity>,
     },
     /// A task's paid interval ended. A task that never pulled has no `TaskStarted` and no `TaskStopped`.
@@ -130,12 +131,11 @@ pub enum MeteringFact {
 }
 
 /// Whom a task's use and cost are put down to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskIdentity {
     /// The service, for a service's task.
     pub service: Option<Arc<str>>,
     /// The task definition.
-    #[serde(serialize_with = "by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// The tags that the task was given.
     pub tags: BTreeMap<String, String>,
@@ -147,8 +147,28 @@ pub struct TaskIdentity {
     pub memory: MemoryMib,
 }
 
+/// How a fact is written down: what the task definition says is known from its registration.
+fn with_its_task_definition_by_name<S: Serializer>(
+    identity: &Arc<TaskIdentity>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        service: &'a Option<Arc<str>>,
+        #[serde(serialize_with = "by_name")]
+        task_definition: &'a TaskDefinition,
+        tags: &'a BTreeMap<String, String>,
+        placement: BilledPlacement,
+        cpu: CpuUnits,
+        memory: MemoryMib,
+    }
+    let TaskIdentity { service, task_definition, tags, placement, cpu, memory } = &**identity;
+    let (placement, cpu, memory) = (*placement, *cpu, *memory);
+    Written { service, task_definition, tags, placement, cpu, memory }.serialize(serializer)
+}
+
 /// Where a task runs, for its price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BilledPlacement {
     /// Fargate bills the task's configured size.

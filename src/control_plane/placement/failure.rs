@@ -131,7 +131,7 @@ impl fmt::Display for Rule {
             Rule::Cpu => f.write_str("cpu"),
             Rule::Memory => f.write_str("memory"),
             Rule::Ports => f.write_str("ports"),
-            Rule::Attribute(required) => f.write_str(required.name),
+            Rule::Attribute(required) => f.write_str(&required.name),
             Rule::DistinctInstance => f.write_str("distinctInstance"),
             Rule::MemberOf(query) => write!(f, "memberOf {query}"),
         }
@@ -184,7 +184,7 @@ impl Check<'_> {
                     (false, false) => format!("host ports in use: {taken}"),
                 }
             }
-            Rule::Attribute(required) => match self.held.launch.attribute(required.name) {
+            Rule::Attribute(required) => match self.held.launch.attribute(&required.name) {
                 Some(value) => format!("{} is {value} and {} is required", required.name, required.value),
                 None => format!("{} is not there and {} is required", required.name, required.value),
             },
@@ -205,7 +205,7 @@ impl Check<'_> {
             Rule::Cpu => needed.cpu.to_string(),
             Rule::Memory => format!("{} MiB", needed.memory),
             Rule::Ports => port_list(needed.ports.iter()),
-            Rule::Attribute(required) => required.value.to_owned(),
+            Rule::Attribute(required) => required.value.clone().into_owned(),
             Rule::DistinctInstance => "no task of the group".to_owned(),
             Rule::MemberOf(_) => "true".to_owned(),
         }
@@ -226,7 +226,7 @@ impl Check<'_> {
                 let taken = port_list(self.request.reservation.ports.intersection(&left.ports));
                 if taken.is_empty() { format!("{} of {PORTS_MAX} in use", left.ports.len()) } else { taken + " in use" }
             }
-            Rule::Attribute(required) => self.held.launch.attribute(required.name).unwrap_or("none").to_owned(),
+            Rule::Attribute(required) => self.held.launch.attribute(&required.name).unwrap_or("none").to_owned(),
             Rule::DistinctInstance => {
                 let count = group.map_or(0, |group| self.held.task_count(group));
                 if count == 0 { "none".to_owned() } else { format!("{count} of the group") }
