@@ -10,6 +10,7 @@ mod containers;
 mod control_plane_properties;
 mod deploy_command;
 mod determinism;
+mod durability;
 mod executed;
 mod executed_cluster;
 mod explain_command;
