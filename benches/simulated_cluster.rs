@@ -1,26 +1,33 @@
 //! How many events a second does simulated time take in, does the cost of one grow with the cluster, and what does a task take of memory?
 //!
 //! `steady`: a service keeps its desired count of tasks that compute for a minute on average and end: everything is the control plane's,
-//! from placement to the bill. Cases: (instances, tasks) from (10, 100) to (10,000, 1,000,000), each begun and warmed up before it is
-//! measured; what is measured goes on from there in whole usage periods (10 s). An **event** is a call of `ControlPlane::apply`: a task's
-//! step, a deadline, and also a usage event, which counts as one whatever the number of samples in it. Every running task is sampled once
-//! a period, and the time that takes is in the time of the events; the line that each case prints says how many samples came with
-//! them. An iteration is one event.
+//! from placement to the bill, and the data plane is modelled. Cases: (instances, tasks) from (10, 100) to (10,000, 1,000,000), each begun
+//! and warmed up before it is measured; what is measured goes on from there in whole usage periods (10 s). An iteration is one event.
 //!
-//! `memory`: what a modelled task that runs takes of the process, by its resident memory before and after there are 100,000.
+//! An **event** is one fact that the control plane takes in through `ControlPlane::apply`: a step of a task (started, over), a deadline of
+//! its own, a request, and a sample of what one task has used. Samples come together in one call once a period, as they do from the
+//! agents of a real cluster; each of them is held against what was known of its task and goes into the utilisation of its service.
+//! Whoever does not want to count them so finds the calls of `apply` beside it, in which all samples of a period are one; the time that
+//! they take is in the time of both. Starts and stops of tasks that the control plane decides on are its actions, and no events.
+//!
+//! `memory`: what a modelled task that runs takes of a process, by its resident memory before and after there are so many, each case in a
+//! process of its own.
 //!
 //! `day`: 100 services with a recorded trace as load, each with target tracking, on instances under managed scaling, for 24 hours. An
 //! iteration is the day. Jobs arrive, wait and are computed one by one; no control plane hears of most of them.
+//!
+//! The last lines are a table of all of it.
 
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 
-use std::cell::Cell;
 use std::fmt::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
+use longshore::driver::simulated::event_counts::EventCounts;
 use longshore::driver::simulated::{Simulation, SimulationOptions};
 use longshore::model::units::Timestamp;
 
@@ -29,6 +36,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Traces are named from here.
 const CLUSTER_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clusters/bench.toml");
+/// Stopped tasks that a cluster knows, by default.
+const STOPPED_KEPT: u64 = 100_000;
 const USAGE_PERIOD: Duration = Duration::from_secs(10);
 
 fn simulation(text: &str) -> Simulation {
@@ -73,7 +82,52 @@ fn run_for(simulation: &mut Simulation, time: Duration) {
     assert_eq!(simulation.now(), until, "the cluster goes on");
 }
 
-fn steady(criterion: &mut Criterion) {
+/// What was measured of one case.
+struct Row {
+    instances: u64,
+    tasks: u64,
+    counts: EventCounts,
+    /// Tasks that ended, each of which was replaced.
+    ended: u64,
+    /// That of the wall clock, and the process' own on a CPU: less than the former where others work on the same cores.
+    time: Duration,
+    cpu_time: Duration,
+    bytes_per_task: Option<u64>,
+}
+
+impl Row {
+    const HEAD: &str =
+        "instances      tasks  events/s  events/CPU-s  CPU-ns/event   calls/s  samples/s  tasks/s  bytes/task";
+
+    /// So many in a second of the wall clock.
+    fn rate(&self, count: u64) -> u128 {
+        u128::from(count) * 1_000_000_000 / self.time.as_nanos().max(1)
+    }
+
+    fn text(&self) -> String {
+        let events = u128::from(self.counts.all().max(1));
+        format!(
+            "{:>9} {:>10} {:>9} {:>13} {:>13} {:>9} {:>10} {:>8} {:>11}",
+            self.instances,
+            self.tasks,
+            self.rate(self.counts.all()),
+            events * 1_000_000_000 / self.cpu_time.as_nanos().max(1),
+            self.cpu_time.as_nanos() / events,
+            self.rate(self.counts.calls),
+            self.rate(self.counts.usage_samples),
+            self.rate(self.ended),
+            self.bytes_per_task.map_or("?".to_owned(), |bytes| bytes.to_string()),
+        )
+    }
+}
+
+/// The time that this process has had a CPU.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("time goes forward")
+}
+
+fn steady(criterion: &mut Criterion) -> Vec<Row> {
     let mut group = criterion.benchmark_group("steady");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(1));
     let sizes = [
@@ -86,40 +140,50 @@ fn steady(criterion: &mut Criterion) {
         (10_000, 100_000),
         (10_000, 1_000_000),
     ];
+    let mut rows = Vec::new();
     for (instances, tasks) in sizes {
         let mut running = None;
-        let (all_events, all_samples, all_time) = (Cell::new(0u64), Cell::new(0u64), Cell::new(Duration::ZERO));
+        let (mut time, mut cpu) = (Duration::ZERO, Duration::ZERO);
+        let mut warmed_up = (EventCounts::default(), 0);
         group.bench_function(BenchmarkId::from_parameter(format!("{instances} instances, {tasks} tasks")), |bencher| {
             let simulation = running.get_or_insert_with(|| {
                 let mut simulation = service(instances, tasks, "{ exponential = { mean = \"60s\" } }");
-                // Each task was replaced twice, and some have counted as healthy.
-                run_for(&mut simulation, 12 * USAGE_PERIOD);
-                assert!(simulation.state().stopped_count > tasks, "tasks come and go");
+                // Each task was replaced once or twice, some have counted as healthy, and as many are over as are kept.
+                while simulation.state().stopped_count < STOPPED_KEPT + tasks {
+                    run_for(&mut simulation, USAGE_PERIOD);
+                }
+                warmed_up = (simulation.event_counts(), simulation.state().stopped_count);
                 simulation
             });
             bencher.iter_custom(|iterations| {
-                let (before, start) = (simulation.event_count(), Instant::now());
+                let (before, start, cpu_start) = (simulation.event_counts(), Instant::now(), cpu_time());
                 let mut events = 0;
                 while events < iterations {
                     run_for(simulation, USAGE_PERIOD);
-                    events = simulation.event_count() - before;
-                    all_samples.set(all_samples.get() + tasks);
+                    events = simulation.event_counts().since(&before).all();
                 }
-                let time = start.elapsed();
+                let taken = start.elapsed();
+                cpu += cpu_time() - cpu_start;
                 assert_eq!(simulation.state().live_count as u64, tasks, "the service keeps its count");
-                all_events.set(all_events.get() + events);
-                all_time.set(all_time.get() + time);
-                let share = u128::from(iterations) * time.as_nanos() / u128::from(events);
+                time += taken;
+                let share = u128::from(iterations) * taken.as_nanos() / u128::from(events);
                 Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX))
             });
         });
-        let rate = |count: &Cell<u64>| u128::from(count.get()) * 1_000_000_000 / all_time.get().as_nanos().max(1);
-        if running.is_some() {
-            println!("{} events and {} usage samples a second", rate(&all_events), rate(&all_samples));
+        if let Some(simulation) = running {
+            let counts = simulation.event_counts().since(&warmed_up.0);
+            let ended = simulation.state().stopped_count - warmed_up.1;
+            drop(simulation);
+            let bytes_per_task = memory_of(instances, tasks);
+            rows.push(Row { instances, tasks, counts, ended, time, cpu_time: cpu, bytes_per_task });
         }
     }
     group.finish();
+    rows
 }
+
+/// The first argument of the process that measures what tasks take of memory.
+const MEMORY: &str = "memory";
 
 /// The process' resident memory in bytes; `None` where the system has no such file.
 fn resident_bytes() -> Option<u64> {
@@ -127,18 +191,29 @@ fn resident_bytes() -> Option<u64> {
     Some(pages * 4096)
 }
 
-fn memory(_: &mut Criterion) {
-    const TASKS: u64 = 100_000;
+/// What a task takes, in a process that has done nothing before.
+fn memory_of(instances: u64, tasks: u64) -> Option<u64> {
+    let program = std::env::current_exe().expect("a bench knows itself");
+    let output = Command::new(program).args([MEMORY, &instances.to_string(), &tasks.to_string()]).output();
+    let output = output.expect("it runs once more");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+}
+
+fn measure_memory(instances: u64, tasks: u64) {
+    // Whatever is read once is there already.
+    drop(service(1, 1, "\"900h\""));
     let before = resident_bytes();
-    let mut simulation = service(1_000, TASKS, "\"900h\"");
+    let mut simulation = service(instances, tasks, "\"900h\"");
     run_for(&mut simulation, 12 * USAGE_PERIOD);
-    assert_eq!(simulation.state().live_count as u64, TASKS, "they all run");
+    assert_eq!(simulation.state().live_count as u64, tasks, "they all run");
     if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        println!("{} bytes a modelled task that runs, of {TASKS}", after.saturating_sub(before) / TASKS);
+        println!("{}", after.saturating_sub(before) / tasks);
     }
 }
 
-fn day(criterion: &mut Criterion) {
+/// The times of the days that were measured: the process' own, and the wall clock's.
+fn day(criterion: &mut Criterion) -> Vec<(Duration, Duration)> {
     const SERVICES: u64 = 100;
     let mut text = String::from(
         r#"
@@ -182,6 +257,7 @@ scale = 10
 "#
         );
     }
+    let mut days = Vec::new();
     let mut group = criterion.benchmark_group("day");
     group.sampling_mode(SamplingMode::Flat);
     group.bench_function(format!("24 hours of {SERVICES} services"), |bencher| {
@@ -189,10 +265,11 @@ scale = 10
             let mut time = Duration::ZERO;
             for _ in 0..iterations {
                 let mut simulation = simulation(&text);
-                let start = Instant::now();
+                let (start, cpu_start) = (Instant::now(), cpu_time());
                 simulation.run_to_end();
                 let taken = start.elapsed();
                 time += taken;
+                days.push((cpu_time() - cpu_start, taken));
                 let (events, happenings) = (simulation.event_count(), simulation.happening_count());
                 let jobs: u64 = simulation.snapshot().jobs.values().map(|jobs| jobs.completed).sum();
                 assert!(simulation.now() > Timestamp::ZERO + Duration::from_secs(86_400), "the day is over");
@@ -203,15 +280,35 @@ scale = 10
         });
     });
     group.finish();
+    days
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, instances, tasks] = arguments.as_slice()
+        && first == MEMORY
+    {
+        let number = |text: &str| text.parse().expect("a number");
+        measure_memory(number(instances), number(tasks));
+        return;
+    }
+    let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_secs(5));
-    // Memory comes first, as long as nobody else has used any.
-    targets = memory, steady, day
+        .measurement_time(Duration::from_secs(5))
+        .configure_from_args();
+    let rows = steady(&mut criterion);
+    let mut days = day(&mut criterion);
+    criterion.final_summary();
+    if !rows.is_empty() {
+        println!("{}", Row::HEAD);
+    }
+    for row in &rows {
+        println!("{}", row.text());
+    }
+    days.sort();
+    if let (Some(fastest), Some(median)) = (days.first(), days.get(days.len() / 2)) {
+        let text = |(cpu, wall): &(Duration, Duration)| format!("{cpu:.2?} on a CPU, {wall:.2?} in all");
+        println!("a day of 100 services: {} (the fastest of {}: {})", text(median), days.len(), text(fastest));
+    }
 }
-criterion_main!(benches);

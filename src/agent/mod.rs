@@ -181,8 +181,14 @@ impl TaskAgent {
     /// Takes in what happened and says what to do, in this order. Late, repeated and unknown events change nothing.
     pub fn apply(&mut self, now: Timestamp, event: AgentEvent) -> Vec<AgentAction> {
         let mut actions = Vec::new();
+        self.apply_into(now, event, &mut actions);
+        actions
+    }
+
+    /// The same, with what to do put behind what is in `actions`, whose room is used again and again.
+    pub fn apply_into(&mut self, now: Timestamp, event: AgentEvent, actions: &mut Vec<AgentAction>) {
         if self.is_over {
-            return actions;
+            return;
         }
         match event {
             AgentEvent::ImagesReady => {
@@ -194,7 +200,7 @@ impl TaskAgent {
                 self.container_started(now, container_index, attempt);
             }
             AgentEvent::ContainerExited { container_index, attempt, exit } => {
-                self.container_exited(now, container_index, attempt, exit, &mut actions);
+                self.container_exited(now, container_index, attempt, exit, actions);
             }
             AgentEvent::CheckFinished { container_index, check, result } => {
                 let definition = self.definition.clone();
@@ -216,10 +222,9 @@ impl TaskAgent {
             }
             AgentEvent::DeadlineReached => {}
         }
-        self.deadlines(now, &mut actions);
-        self.settle(now, &mut actions);
-        self.report(&mut actions);
-        actions
+        self.deadlines(now, actions);
+        self.settle(now, actions);
+        self.report(actions);
     }
 
     /// When the agent wants to be told `DeadlineReached`, if nothing else happens before.

@@ -9,13 +9,13 @@ use super::error::ApiError;
 use super::members::Members;
 use super::names::{cluster_in, last_part};
 use super::page::{LONG_PAGES, page};
-use super::task_answer::show_failure;
-use super::{Call, missing};
+use super::task_answer::{TagsShown, show_failure};
+use super::{Call, missing, show_tags};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::{Deregistration, Request};
 use crate::control_plane::state::ClusterState;
 use crate::driver::reads::ReadContext;
-use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus};
+use crate::model::capacity::{AGENT_VERSION, AgentConnection, ContainerInstance, ContainerInstanceStatus};
 use crate::model::cluster_query::{ClusterQuery, InstanceView, Moment};
 use crate::model::ids::ContainerInstanceId;
 
@@ -23,8 +23,6 @@ use crate::model::ids::ContainerInstanceId;
 const DESCRIBED_MAX: usize = 100;
 /// Instances that one UpdateContainerInstancesState names at most. **Source:** ecs-semantics §11.3.
 const UPDATED_MAX: usize = 10;
-/// The version that the agents of instances which Longshore launches say that they are.
-const AGENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// DescribeContainerInstances.
 pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
@@ -37,13 +35,14 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     if named.len() > DESCRIBED_MAX {
         return Err(ApiError::invalid_parameter(format!("containerInstances can have at most {DESCRIBED_MAX} items.")));
     }
+    let tags = TagsShown::of(input);
     let with_health = input.includes("CONTAINER_INSTANCE_HEALTH");
     let answer = live.cluster.read(move |state, context| {
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for name in &named {
             match find(state, context, name) {
                 Some(instance) => {
-                    let mut shown = show(instance, state, context);
+                    let mut shown = show(instance, state, context, tags);
                     if with_health {
                         shown["healthStatus"] = health_of(instance);
                     }
@@ -84,7 +83,12 @@ pub(super) fn id_of(call: &Call<'_>, named: &str) -> Result<ContainerInstanceId,
 }
 
 /// A container instance. **Source:** ecs-semantics §11.6.
-pub(super) fn show(instance: &ContainerInstance, state: &ClusterState, context: &ReadContext<'_>) -> Value {
+pub(super) fn show(
+    instance: &ContainerInstance,
+    state: &ClusterState,
+    context: &ReadContext<'_>,
+    tags: TagsShown,
+) -> Value {
     let detail = context.facts(state).container_instance(instance);
     let mut shown = match serde_json::to_value(detail) {
         Ok(Value::Object(members)) => members,
@@ -93,10 +97,17 @@ pub(super) fn show(instance: &ContainerInstance, state: &ClusterState, context: 
     // Of an event, and of nothing that is described.
     shown.remove("updatedAt");
     shown.remove("clusterArn");
-    shown.entry("tags").or_insert_with(|| json!([]));
-    shown.entry("versionInfo").or_insert_with(
-        || json!({"agentVersion": AGENT_VERSION, "agentHash": "longshore", "dockerVersion": "wasmtime"}),
-    );
+    shown.insert("tags".into(), if tags == TagsShown::Yes { show_tags(&instance.tags) } else { json!([]) });
+    shown.insert("agentUpdateStatus".into(), json!(instance.agent_update.map(|status| status.as_str())));
+    let version = match &instance.launch.external {
+        Some(agent) => json!({
+            "agentVersion": agent.agent_version,
+            "agentHash": agent.agent_hash,
+            "dockerVersion": agent.docker_version,
+        }),
+        None => json!({"agentVersion": AGENT_VERSION, "agentHash": "longshore", "dockerVersion": "wasmtime"}),
+    };
+    shown.insert("versionInfo".into(), version);
     for list in ["registeredResources", "remainingResources"] {
         let resources = shown.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         for resource in resources.filter_map(Value::as_object_mut) {
@@ -188,7 +199,7 @@ pub(super) fn update_state(call: &Call<'_>) -> Result<Value, ApiError> {
     let mut answer = live.cluster.ask_then(request, |response, state, context| {
         let Response::ContainerInstances { instances, failures } = response else { return json!({}) };
         let instances = instances.iter().filter_map(|id| state.container_instances.get(id));
-        let instances = instances.map(|instance| show(instance, state, context));
+        let instances = instances.map(|instance| show(instance, state, context, TagsShown::Yes));
         let failures = failures.iter().map(|failure| show_failure(failure, context.arns));
         json!({"containerInstances": instances.collect::<Value>(), "failures": failures.collect::<Value>()})
     })?;
@@ -208,7 +219,7 @@ pub(super) fn deregister(call: &Call<'_>) -> Result<Value, ApiError> {
         if input.flag("force") == Some(true) { Deregistration::Forced } else { Deregistration::WhenEmpty };
     let request = Request::DeregisterContainerInstance { instance, deregistration };
     let shown = live.cluster.ask_then(request, move |_, state, context| {
-        state.container_instances.get(&instance).map(|instance| show(instance, state, context))
+        state.container_instances.get(&instance).map(|instance| show(instance, state, context, TagsShown::Yes))
     })?;
     Ok(json!({"containerInstance": shown}))
 }

@@ -14,6 +14,7 @@
 pub mod accept;
 mod account_settings;
 mod adopt;
+mod agents;
 pub mod answer;
 mod application_auto_scaling;
 mod attributes;
@@ -51,7 +52,8 @@ mod tasks;
 pub mod xml;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -80,6 +82,8 @@ const DRAIN_CHECKS: Duration = Duration::from_millis(20);
 /// What the API is served with.
 #[derive(Clone, Debug)]
 pub struct ApiOptions {
+    /// Where it is served, as clients are told. Who serves it sets it.
+    pub endpoint: Arc<OnceLock<String>>,
     /// The region of requests that are not signed.
     pub region: Arc<str>,
     /// What clusters that are created begin with. The seed is each one's own.
@@ -97,7 +101,13 @@ impl ApiOptions {
     /// When the engine can't be started.
     pub fn new(data_plane: DataPlaneOptions) -> Result<ApiOptions, DataPlaneError> {
         let image_store = ImageStore::open(&data_plane)?;
-        Ok(ApiOptions { region: "us-east-1".into(), settings: Settings::default(), data_plane, image_store })
+        Ok(ApiOptions {
+            endpoint: Arc::default(),
+            region: "us-east-1".into(),
+            settings: Settings::default(),
+            data_plane,
+            image_store,
+        })
     }
 }
 
@@ -133,6 +143,12 @@ impl Api {
             catalog: Catalog::embedded(),
             regions: Mutex::default(),
         }
+    }
+
+    /// Tells clients that ask where the API is.
+    pub fn served_at(&self, address: SocketAddr) {
+        // One that is served twice is where it was served first.
+        let _ = self.options.endpoint.set(format!("http://{address}"));
     }
 
     /// The model of a service.

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::Call;
 use super::error::ApiError;
 use super::{
-    account_settings, application_auto_scaling as scaling, attributes, auto_scaling, capacity_providers, clusters,
-    container_instances, ec2, service_deployments, services, sts, tags, task_definitions, task_protection, task_sets,
-    tasks,
+    account_settings, agents, application_auto_scaling as scaling, attributes, auto_scaling, capacity_providers,
+    clusters, container_instances, ec2, service_deployments, services, sts, tags, task_definitions, task_protection,
+    task_sets, tasks,
 };
 
 /// What answers an operation.
@@ -50,6 +50,12 @@ pub(super) fn of_ecs(operation: &str) -> Option<Handler> {
         "TagResource" => tags::tag,
         "UntagResource" => tags::untag,
         "ListTagsForResource" => tags::list,
+        "RegisterContainerInstance" => agents::register,
+        "DiscoverPollEndpoint" => agents::discover_poll_endpoint,
+        "UpdateContainerAgent" => agents::update_agent,
+        "SubmitTaskStateChange" => agents::submit_task,
+        "SubmitContainerStateChange" => agents::submit_container,
+        "SubmitAttachmentStateChanges" => agents::submit_attachments,
         "CreateTaskSet" => task_sets::create,
         "UpdateTaskSet" => task_sets::update,
         "DeleteTaskSet" => task_sets::delete,

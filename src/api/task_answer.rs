@@ -105,6 +105,10 @@ fn show_container(shown: &mut Map<String, Value>, task: &Task, container: &Conta
         let runtime_id = arn.rsplit('/').next().unwrap_or_default().replace('-', "");
         shown.insert("runtimeId".into(), json!(runtime_id));
     }
+    // What an agent of somebody else's said goes before.
+    for (member, value) in container.document.members() {
+        shown.insert(member.clone(), value.clone());
+    }
 }
 
 /// The network interface that a task in `awsvpc` mode has. *Ours:* it is there in name, with the subnet that was asked for.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 for a run that failed, 2 for bad input, 130 after a second Ctrl-C;
 //! `run-task` ends with its guest's own.
 
+mod bill;
 mod capacity_view;
 mod compare;
 mod containers_view;
@@ -39,6 +40,8 @@ use crate::config::{ClusterFileErrors, parse_duration};
 use crate::data_plane::DataPlaneOptions;
 use crate::driver::compare::P99_TOLERANCE_PERCENT;
 use crate::driver::journal::{ActionsForm, JournalOptions};
+use crate::driver::ledger::bill::GroupBy;
+use crate::model::calendar::UnixNanos;
 
 /// Amazon ECS in one process: runs WASI programs as containers, scales them and the capacity under them, meters and prices it.
 #[derive(Debug, Parser)]
@@ -67,6 +70,8 @@ enum Command {
     /// Serve the ECS API, so that the AWS CLI, SDKs and tools of ECS work against this machine
     #[cfg(feature = "server")]
     Serve(serve::ServeArguments),
+    /// Say what was used, what it costs and whom it is put down to, from the ledger of a data directory
+    Bill(BillArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
     /// Look into a data directory, which may be in use
@@ -321,6 +326,42 @@ struct ReplayArguments {
 }
 
 #[derive(Debug, clap::Args)]
+struct BillArguments {
+    /// The data directory, as it was given to `longshore run` or `longshore serve`
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// From this time on: a date, as in `2026-11-01` (it begins at 00:00 UTC), or a time, as in `2026-11-01T08:30:00Z` [default: the first use]
+    #[arg(long, value_name = "DATE", value_parser = bill::parse_date)]
+    from: Option<UnixNanos>,
+    /// Up to this time, which is not in it any more: `--from 2026-11-01 --to 2026-12-01` is November [default: the last use]
+    #[arg(long, value_name = "DATE", value_parser = bill::parse_date)]
+    to: Option<UnixNanos>,
+    /// What the cost is broken down by: service, task-definition, tag:KEY, launch-type, day, month, cluster or usage-type
+    #[arg(long, value_name = "WHAT", value_parser = bill::parse_group, default_value = "service")]
+    group_by: GroupBy,
+    /// Bill this cluster alone [default: all that are in the ledger]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// What the output looks like
+    #[arg(long, value_enum, default_value_t)]
+    format: BillFormat,
+}
+
+/// What a bill looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum BillFormat {
+    /// Tables for people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// The breakdown as CSV, with exact numbers
+    Csv,
+    /// CSV with the columns of FOCUS 1.2, as in AWS' cost and usage exports: a row for each usage type, day, resource and whom it is put down to
+    Focus,
+}
+
+#[derive(Debug, clap::Args)]
 struct ValidateArguments {
     /// The cluster file (TOML)
     file: PathBuf,
@@ -416,6 +457,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         #[cfg(feature = "server")]
         Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Bill(arguments) => bill::bill(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Data(arguments) => data::run(&arguments),
     };
@@ -450,4 +492,10 @@ fn bad_file(errors: ClusterFileErrors) -> Failure {
 fn complain(message: impl std::fmt::Display) {
     let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
     anstream::eprintln!("{style}error{style:#}: {message}");
+}
+
+/// Says on standard error what is amiss and no reason to end.
+fn warn(message: impl std::fmt::Display) {
+    let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
+    anstream::eprintln!("{style}warning{style:#}: {message}");
 }

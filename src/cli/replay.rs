@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Failure, Format, Outcome, ReplayArguments, complain, format, summary};
+use super::{Failure, Format, Outcome, ReplayArguments, complain, format, summary, warn};
 use crate::config::parse_duration;
 use crate::data_plane::clock::Clock;
 use crate::driver::journal::JournalHeader;
@@ -125,12 +125,6 @@ fn stop(arguments: &ReplayArguments, header: &JournalHeader) -> Result<Stop, Fai
         }),
         (None, None) => Ok(Stop::AtEnd),
     }
-}
-
-/// Says on standard error what is amiss and no reason to end.
-fn warn(message: impl std::fmt::Display) {
-    let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Yellow.into()));
-    anstream::eprintln!("{style}warning{style:#}: {message}");
 }
 
 /// Says what is wrong.

@@ -11,7 +11,7 @@ use super::faults::{read_faults, read_instance_refreshes};
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
 use super::loads::{read_loads, read_run_tasks};
-use super::messages::read_messages;
+use super::messages::{read_actions, read_messages};
 use super::reader::{Reader, Soundness, Syntax, Table};
 use super::references::check_references;
 use super::service_updates::read_service_updates;
@@ -124,6 +124,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let period_limits = read_period_limits(root);
     let context = Context { catalog, folder, region: cluster.region, boot_time: settings.boot_time, period_limits };
     let messages = read_messages(root, &context);
+    let actions = read_actions(root, &context);
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
     let services = read_services(root);
@@ -167,6 +168,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         loads: items(draft.loads),
         faults: items(draft.faults).into_iter().flatten().collect(),
         messages,
+        actions,
         instance_refreshes: items(draft.instance_refreshes),
         service_updates: items(draft.service_updates),
     }

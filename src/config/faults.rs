@@ -1,4 +1,4 @@
-//! `[[fault]]` and `[[instance_refresh]]`: what happens to the capacity while the cluster runs.
+//! `[[fault]]` and `[[instance_refresh]]`: what happens to the capacity and to tasks while the cluster runs.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use super::capacity::{find_instance_type, read_id, read_zone};
 use super::document::{Context, Read};
 use super::keys::{FAULT, INSTANCE_REFRESH, REFRESH_PREFERENCES};
 use super::reader::{Table, Words};
+use super::services::read_task_definition_ref;
 use crate::model::auto_scaling_group::{
     AutoRollback, InstanceRefreshSpec, LaunchTemplate, ProtectedInstances, RefreshPreferences, SkipMatching,
     StandbyInstances,
@@ -24,6 +25,7 @@ enum Kind {
     CapacityRefused,
     SlowBoot,
     AgentDisconnected,
+    TaskCrash,
     Drain,
 }
 
@@ -36,6 +38,7 @@ const KINDS: Words<Kind> = Words {
         ("CAPACITY_REFUSED", Kind::CapacityRefused),
         ("SLOW_BOOT", Kind::SlowBoot),
         ("AGENT_DISCONNECTED", Kind::AgentDisconnected),
+        ("TASK_CRASH", Kind::TaskCrash),
         ("DRAIN", Kind::Drain),
     ],
     planned: &[],
@@ -60,7 +63,16 @@ const STANDBY_INSTANCES: Words<StandbyInstances> = Words {
 };
 
 /// The keys that some kinds have and others have not.
-const KEYS_BY_KIND: [&str; 6] = ["capacity_provider", "service", "count", "duration", "boot_time", "availability_zone"];
+const KEYS_BY_KIND: [&str; 8] = [
+    "capacity_provider",
+    "service",
+    "task_definition",
+    "count",
+    "duration",
+    "boot_time",
+    "availability_zone",
+    "exit_code",
+];
 
 /// Reads the faults.
 pub(super) fn read_faults<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec<Read<'a, Option<Fault>>> {
@@ -86,6 +98,8 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
     let availability_zone = at.get("availability_zone").and_then(|value| read_zone(&value, context));
     let count = at.u32("count", 1..=u32::MAX);
     let (duration, boot_time) = (at.duration("duration"), at.duration("boot_time"));
+    let task_definition = at.has("task_definition").then(|| read_task_definition_ref(at));
+    let exit_code = at.get("exit_code").and_then(|value| value.i32()).unwrap_or(1);
     let value = value?;
     let (kind, name) = (value.word(&KINDS)?, value.string()?);
     let needed = |key: &'static str, value: Option<Duration>| {
@@ -101,6 +115,7 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
         Kind::CapacityRefused => &["capacity_provider", "duration"],
         Kind::SlowBoot => &["capacity_provider", "duration", "boot_time"],
         Kind::AgentDisconnected => &["capacity_provider", "count", "duration"],
+        Kind::TaskCrash => &["service", "task_definition", "count", "exit_code"],
     };
     for key in KEYS_BY_KIND {
         if at.has(key) && !allowed.contains(&key) {
@@ -130,6 +145,7 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
         Kind::AgentDisconnected => {
             FaultKind::AgentDisconnected { capacity_provider, count: one, duration: needed("duration", duration) }
         }
+        Kind::TaskCrash => FaultKind::TaskCrash { service, task_definition, count: one, exit_code },
         Kind::Drain => FaultKind::Drain { capacity_provider, count: one },
     };
     Some(Fault { at: moment?, mean_time_between, kind })

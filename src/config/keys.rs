@@ -85,6 +85,7 @@ pub const TABLES: &[&TableKeys] = &[
     &FAULT,
     &SIMULATION,
     &MESSAGES,
+    &ACTIONS,
     &INSTANCE_REFRESH,
     &REFRESH_PREFERENCES,
     &UPDATE_SERVICE,
@@ -214,13 +215,16 @@ pub(super) const INSTANCE_MAINTENANCE_POLICY: TableKeys = TableKeys {
     planned: &[],
 };
 
-pub(super) const SIMULATION: TableKeys = TableKeys { table: "simulation", keys: &["messages"], planned: &[] };
+pub(super) const SIMULATION: TableKeys =
+    TableKeys { table: "simulation", keys: &["messages", "actions"], planned: &[] };
 
 pub(super) const MESSAGES: TableKeys = TableKeys {
     table: "simulation.messages",
     keys: &["lost", "late", "repeated", "delay", "resent_after"],
     planned: &[],
 };
+
+pub(super) const ACTIONS: TableKeys = TableKeys { table: "simulation.actions", keys: MESSAGES.keys, planned: &[] };
 
 pub(super) const FAULT: TableKeys = TableKeys {
     table: "fault",
@@ -230,10 +234,12 @@ pub(super) const FAULT: TableKeys = TableKeys {
         "kind",
         "capacity_provider",
         "service",
+        "task_definition",
         "count",
         "duration",
         "boot_time",
         "availability_zone",
+        "exit_code",
     ],
     planned: &[],
 };

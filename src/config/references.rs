@@ -18,6 +18,7 @@ use crate::model::capacity::{
 };
 use crate::model::cluster::{ScheduledServiceUpdate, ScheduledStartTask};
 use crate::model::deployment_hook::HookTarget;
+use crate::model::fault::FaultKind;
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::DeploymentController;
@@ -74,6 +75,10 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     for read in &draft.faults {
         check_provider_name(draft, &read.at, "capacity_provider");
         check_service_name(draft, &read.at);
+        let kind = read.item.as_ref().map(|fault| &fault.kind);
+        if let Some(FaultKind::TaskCrash { task_definition: Some(reference), .. }) = kind {
+            find_task_definition(draft, &read.at, reference);
+        }
     }
     for read in &draft.instance_refreshes {
         check_provider_name(draft, &read.at, "capacity_provider");

@@ -106,6 +106,12 @@ impl TaskStateChange {
         TaskStateChange::of_failed_start(start, reason, None)
     }
 
+    /// What a data plane reports of a task that was to stop before it was to start.
+    pub fn of_stopped_start(start: &TaskStart) -> TaskStateChange {
+        let step = TaskStep::Stopped { usage: TaskUsage::default(), failed_to_start: None };
+        TaskStateChange { step, ..TaskStateChange::of_failed_start(start, String::new(), None) }
+    }
+
     /// What a data plane reports of a task of which nothing could be started, when its pull has begun at a moment, if it has.
     pub fn of_failed_start(start: &TaskStart, reason: String, pull_started_at: Option<Timestamp>) -> TaskStateChange {
         let stopped = |container_index| ContainerStateChange {

@@ -85,6 +85,7 @@ impl ControlPlane {
             purchase_option: launch.purchase_option,
             at: now,
             instance_type: launch.instance_type.clone(),
+            availability_zone: launch.availability_zone.clone(),
             capacity_provider: launch.capacity_provider.clone(),
         }));
         self.open_credit_account(id);
@@ -224,7 +225,7 @@ impl ControlPlane {
         for task in left {
             self.task_over(task);
         }
-        self.last_identities.remove(&Some(id));
+        self.last_identities.on_instances.remove(&id);
     }
 
     fn instance_gone(&mut self, id: ContainerInstanceId) {
@@ -360,8 +361,13 @@ impl ControlPlane {
         let Some(instance) = self.state.container_instances.get_mut(&id) else { return };
         // The index forgets an instance that takes no tasks any more when the last of its tasks is over.
         let remaining = self.placement.remaining(id).unwrap_or(&instance.registered);
-        if instance.remaining != *remaining {
-            instance.remaining.clone_from(remaining);
+        let known = &mut instance.remaining;
+        let has_other_ports = known.ports != remaining.ports;
+        if has_other_ports || (known.cpu, known.memory) != (remaining.cpu, remaining.memory) {
+            (known.cpu, known.memory) = (remaining.cpu, remaining.memory);
+            if has_other_ports {
+                known.ports.clone_from(&remaining.ports);
+            }
             self.instances_with_other_tasks.insert(id);
         }
         instance.empty_since = match (holds_tasks, instance.empty_since) {
@@ -369,8 +375,13 @@ impl ControlPlane {
             (false, Some(since)) => Some(since),
             (false, None) => Some(self.now),
         };
-        if self.state.is_busy(id) {
-            self.protect_occupied(id);
+        // Where there are no daemons it need not be asked of each task whether it is one.
+        let has_group = instance.launch.capacity_provider.is_some();
+        let is_busy = if self.daemons.is_empty() { holds_tasks } else { self.state.is_busy(id) };
+        if is_busy {
+            if has_group {
+                self.protect_occupied(id);
+            }
         } else {
             self.emptied.insert(id);
         }

@@ -14,6 +14,12 @@ impl ServiceSpec {
     pub(super) fn placement_rules(&self, definition: &TaskDefinition) -> PlacementRules {
         PlacementRules::of(definition, &self.placement_strategy, &self.placement_constraints)
     }
+
+    /// Whether they are these, which were those of a task of the same definition.
+    pub(super) fn has_placement_rules(&self, rules: &PlacementRules, definition: &TaskDefinition) -> bool {
+        let constraints = definition.placement_constraints.iter().chain(&self.placement_constraints);
+        rules.strategies == self.placement_strategy && rules.constraints.iter().eq(constraints)
+    }
 }
 
 impl PlacementRules {

@@ -1,8 +1,9 @@
-//! From a planned fault to the events that it is: which instances and tasks it hits, by the state that it finds.
+//! From a planned fault to what happens by it: which instances and tasks it hits, by the state that it finds.
 //!
 //! What comes at a moment hits the lowest ids first, so that a file's faults hit the same things in every run; what comes again and again
 //! is drawn from the cluster's seed, moments as well as what it hits. What lasts (refused
-//! launches, slow boots) has no event: whoever launches instances looks at the plan itself.
+//! launches, slow boots) has no event: whoever launches instances looks at the plan itself. A crash is none either: the data plane
+//! makes it, and the control plane hears of it as of any other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,31 +16,50 @@ use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
 use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, FARGATE_SPOT, InstanceLaunch};
 use crate::model::distribution::Distribution;
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::ids::{ContainerInstanceId, RequestId};
+use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::rng::{Draws, Stream};
-use crate::model::task::DesiredStatus;
+use crate::model::task::{DesiredStatus, Task, TaskStatus};
+use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::PurchaseOption;
 
-/// What happens when a fault begins. `request_id` is what a request among it is put under.
-fn begin(state: &ClusterState, fault: &FaultKind, request_id: RequestId, chance: Option<&mut Draws>) -> Vec<Event> {
+/// Something that a fault brings about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultEffect {
+    /// The control plane hears of this.
+    Event(Event),
+    /// The control plane is asked for this.
+    Request(Request),
+    /// In the data plane the first essential container of a task ends with this exit code.
+    Crash {
+        /// The task.
+        task: TaskId,
+        /// Its exit code.
+        exit_code: i32,
+    },
+}
+
+/// What happens when a fault begins.
+fn begin(state: &ClusterState, fault: &FaultKind, chance: Option<&mut Draws>) -> Vec<FaultEffect> {
     match fault {
         FaultKind::InstanceFailure { capacity_provider, count } => hit(state, capacity_provider, *count, chance)
             .map(|instance| Event::InstanceFailed { instance, reason: "hardware failure".to_owned() })
+            .map(FaultEffect::Event)
             .collect(),
         FaultKind::InstanceImpaired { capacity_provider, count } => hit(state, capacity_provider, *count, chance)
             .map(|instance| Event::InstanceHealth { instance, health: InstanceHealth::Impaired })
+            .map(FaultEffect::Event)
             .collect(),
         FaultKind::AvailabilityZoneOutage { availability_zone, .. } => {
-            vec![outage(availability_zone, OutageChange::Begins)]
+            vec![FaultEffect::Event(outage(availability_zone, OutageChange::Begins))]
         }
         FaultKind::SpotInterruption { service, capacity_provider, count } => {
             let events = spot_interruptions(state, service.as_ref(), capacity_provider.as_ref());
-            some_of(events, *count, chance)
+            some_of(events, *count, chance).into_iter().map(FaultEffect::Event).collect()
         }
         FaultKind::AgentDisconnected { capacity_provider, count, .. } => {
             let instances = hit(state, capacity_provider, *count, chance);
-            instances.map(|instance| Event::AgentDisconnected { instance }).collect()
+            instances.map(|instance| FaultEffect::Event(Event::AgentDisconnected { instance })).collect()
         }
         FaultKind::Drain { capacity_provider, count } => {
             let instances: Vec<ContainerInstanceId> = hit(state, capacity_provider, *count, chance).collect();
@@ -48,22 +68,48 @@ fn begin(state: &ClusterState, fault: &FaultKind, request_id: RequestId, chance:
             let requests = instances
                 .chunks(10)
                 .map(|some| Request::UpdateContainerInstancesState { instances: some.to_vec(), status });
-            requests.map(|request| Event::Request { request_id, request }).collect()
+            requests.map(FaultEffect::Request).collect()
+        }
+        FaultKind::TaskCrash { service, task_definition, count, exit_code } => {
+            let running = running_tasks(state, service.as_ref(), task_definition.as_ref());
+            let crash = |task| FaultEffect::Crash { task, exit_code: *exit_code };
+            some_of(running, Some(*count), chance).into_iter().map(crash).collect()
         }
         FaultKind::CapacityRefused { .. } | FaultKind::SlowBoot { .. } => Vec::new(),
     }
 }
 
+/// Tasks that run and are to go on, of a service and of a family or revision if they are named.
+fn running_tasks(
+    state: &ClusterState,
+    service: Option<&Arc<str>>,
+    task_definition: Option<&TaskDefinitionRef>,
+) -> Vec<TaskId> {
+    let is_of = |meant: &TaskDefinitionRef, task: &Task| {
+        meant.family == task.task_definition.family
+            && meant.revision.is_none_or(|revision| revision == task.task_definition.revision)
+    };
+    let running = state.tasks.values().map(|record| &record.task).filter(|task| {
+        task.last_status == TaskStatus::Running
+            && task.desired_status == DesiredStatus::Running
+            && (service.is_none() || task.service.as_ref() == service)
+            && task_definition.is_none_or(|meant| is_of(meant, task))
+    });
+    running.map(|task| task.id).collect()
+}
+
 /// What happens when a fault that lasts is over; `begun` is what it began with.
-fn end(fault: &FaultKind, begun: &[Event]) -> Vec<Event> {
+fn end(fault: &FaultKind, begun: &[FaultEffect]) -> Vec<FaultEffect> {
     match fault {
         FaultKind::AvailabilityZoneOutage { availability_zone, .. } => {
-            vec![outage(availability_zone, OutageChange::Ends)]
+            vec![FaultEffect::Event(outage(availability_zone, OutageChange::Ends))]
         }
         FaultKind::AgentDisconnected { .. } => begun
             .iter()
-            .filter_map(|event| match event {
-                Event::AgentDisconnected { instance } => Some(Event::AgentConnected { instance: *instance }),
+            .filter_map(|effect| match effect {
+                FaultEffect::Event(Event::AgentDisconnected { instance }) => {
+                    Some(FaultEffect::Event(Event::AgentConnected { instance: *instance }))
+                }
                 _ => None,
             })
             .collect(),
@@ -137,7 +183,7 @@ pub struct FaultPlan {
     /// Those that come again and again: when next, and their chance.
     recurring: Vec<(Timestamp, Draws, Fault)>,
     /// Those that last: until when, and what they began with.
-    lasting: Vec<(Timestamp, FaultKind, Vec<Event>)>,
+    lasting: Vec<(Timestamp, FaultKind, Vec<FaultEffect>)>,
 }
 
 /// When a fault that comes again and again comes after a moment.
@@ -188,33 +234,33 @@ impl FaultPlan {
         self.ahead.front().map(|fault| Timestamp::ZERO + fault.at).into_iter().chain(ends).min()
     }
 
-    /// The events that are due, ends before beginnings. Requests among them have the id 0: the caller puts its own.
-    pub fn take_due(&mut self, now: Timestamp, state: &ClusterState) -> Vec<Event> {
+    /// What is due, ends before beginnings.
+    pub fn take_due(&mut self, now: Timestamp, state: &ClusterState) -> Vec<FaultEffect> {
         let (over, lasting) = std::mem::take(&mut self.lasting).into_iter().partition(|(until, ..)| *until <= now);
         self.lasting = lasting;
-        let over: Vec<(Timestamp, FaultKind, Vec<Event>)> = over;
-        let mut events: Vec<Event> = over.iter().flat_map(|(_, kind, begun)| end(kind, begun)).collect();
+        let over: Vec<(Timestamp, FaultKind, Vec<FaultEffect>)> = over;
+        let mut effects: Vec<FaultEffect> = over.iter().flat_map(|(_, kind, begun)| end(kind, begun)).collect();
         while self.ahead.front().is_some_and(|fault| Timestamp::ZERO + fault.at <= now) {
             let Some(fault) = self.ahead.pop_front() else { break };
-            let begun = begin(state, &fault.kind, RequestId(0), None);
+            let begun = begin(state, &fault.kind, None);
             if let Some(duration) = fault.kind.duration() {
                 self.lasting.push((now + duration, fault.kind, begun.clone()));
             }
-            events.extend(begun);
+            effects.extend(begun);
         }
         for (at, draws, fault) in self.recurring.iter_mut().filter(|(at, ..)| *at <= now) {
-            let begun = begin(state, &fault.kind, RequestId(0), Some(draws));
+            let begun = begin(state, &fault.kind, Some(draws));
             if let Some(duration) = fault.kind.duration() {
                 self.lasting.push((now + duration, fault.kind.clone(), begun.clone()));
             }
-            events.extend(begun);
+            effects.extend(begun);
             *at = next_of(fault, now, draws);
         }
-        events
+        effects
     }
 
-    /// Drops what is planned; the events with which what lasts is over.
-    pub fn end_all(&mut self) -> Vec<Event> {
+    /// Drops what is planned; says with what that which lasts is over.
+    pub fn end_all(&mut self) -> Vec<FaultEffect> {
         let FaultPlan { lasting, .. } = std::mem::take(self);
         lasting.iter().flat_map(|(_, kind, begun)| end(kind, begun)).collect()
     }

@@ -20,6 +20,7 @@ use super::request_error::RequestError;
 use super::state::{ClusterState, Deployment, Service, ServiceStatus};
 use crate::model::alarm::MetricId;
 use crate::model::capacity::ContainerInstanceStatus;
+use crate::model::id_table::TaskTable;
 use crate::model::ids::TaskId;
 use crate::model::metric::{MetricScript, StatisticSet};
 use crate::model::scaling::TrackedMetric;
@@ -27,7 +28,6 @@ use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
 use crate::model::task::{Task, TaskStatus};
 use crate::model::task_definition::Reservation;
-use crate::model::task_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// What comes together over a metric period.

@@ -87,7 +87,6 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
-use crate::model::usage::TaskIdentity;
 use action::{Action, Notification};
 use cluster_autoscaling::ManagedScaler;
 use cpu_credits::CreditAccounts;
@@ -98,6 +97,7 @@ use placement::{Calendar, PlacementIndex};
 use rebalancing::LastMove;
 use services::ServiceController;
 use state::ClusterState;
+use tasks::LastIdentities;
 use timers::{Timers, Wakeup};
 use waiting::WaitingTasks;
 
@@ -151,10 +151,12 @@ pub struct ControlPlane {
     /// Empty between two events.
     #[serde(skip)]
     actions: Vec<Action>,
+    /// Room for a text that is put together.
+    text: String,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
     /// What the meter was told of the last task that started: of each instance, and of Fargate.
-    last_identities: BTreeMap<Option<ContainerInstanceId>, Arc<TaskIdentity>>,
+    last_identities: LastIdentities,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
@@ -199,8 +201,9 @@ impl ControlPlane {
             steady_providers: BTreeSet::new(),
             calendar_start,
             actions: Vec::new(),
+            text: String::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
-            last_identities: BTreeMap::new(),
+            last_identities: LastIdentities::default(),
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,
@@ -249,6 +252,14 @@ impl ControlPlane {
         self.tell_of_instance_tasks();
         self.follow_activities();
         std::mem::take(&mut self.actions)
+    }
+
+    /// Takes back the room of actions that were carried out, for the next ones. Whoever has many events does well to.
+    pub fn reuse(&mut self, mut actions: Vec<Action>) {
+        actions.clear();
+        if actions.capacity() > self.actions.capacity() {
+            self.actions = actions;
+        }
     }
 
     /// When it wants to be called next if nothing happens before, and why. `None`: never.

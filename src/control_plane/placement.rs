@@ -49,6 +49,7 @@ use self::slot::{GroupIndex, Slot, Standing};
 use super::action::Failure;
 use crate::model::capacity::{ContainerInstance, InstanceLaunch, InstanceResources, RequiredAttribute};
 use crate::model::cluster_query::Moment;
+use crate::model::id_table::InstanceTable;
 use crate::model::ids::{ContainerInstanceId, IdForm};
 use crate::model::rng::RandomStream;
 use crate::model::service::{PlacementConstraint, PlacementStrategy};
@@ -97,7 +98,7 @@ pub struct Unplaceable;
 pub struct PlacementIndex {
     slots: Vec<Slot>,
     vacant: Vec<SlotIndex>,
-    slot_by_id: BTreeMap<ContainerInstanceId, SlotIndex>,
+    slot_by_id: InstanceTable<SlotIndex>,
     groups: BTreeMap<Arc<str>, Group>,
     group_count: u64,
     partitions: Vec<Partition>,
@@ -271,24 +272,46 @@ impl PlacementIndex {
         request: &PlacementRequest<'_>,
         rng: &mut RandomStream,
     ) -> Result<ContainerInstanceId, Unplaceable> {
-        self.placement_count += 1;
         let chain = Chain::new(request.strategies, request.kind);
+        let (slot, _) = self.choose(request, (&chain, &Conditions::of(request)), rng)?;
+        Ok(self.slot(slot).id)
+    }
+
+    /// The same, with what the choice went by: [`PlacementIndex::ranks`] before the task is reserved.
+    pub fn place_by_ranks(
+        &mut self,
+        request: &PlacementRequest<'_>,
+        rng: &mut RandomStream,
+    ) -> Result<(ContainerInstanceId, Vec<u32>), Unplaceable> {
+        let chain = Chain::new(request.strategies, request.kind);
+        let (slot, partition) = self.choose(request, (&chain, &Conditions::of(request)), rng)?;
+        let ranks = self.ranks_in(Some(&self.partitions[partition]), (&chain, chain.strategies()), slot, request);
+        Ok((self.slot(slot).id, ranks))
+    }
+
+    /// An instance's slot for a task, and the partition in which it was found.
+    fn choose(
+        &mut self,
+        request: &PlacementRequest<'_>,
+        (chain, conditions): (&Chain<'_>, &Conditions<'_>),
+        rng: &mut RandomStream,
+    ) -> Result<(SlotIndex, usize), Unplaceable> {
+        self.placement_count += 1;
         let group = self.group(request.group);
-        let conditions = Conditions::of(request);
-        let index = self.partition_by(&chain.attributes, &conditions);
+        let index = self.partition_by(&chain.attributes, conditions);
         let partition = &mut self.partitions[index];
         partition.used_at = self.placement_count;
         partition.prepare_order(chain.order, &self.slots);
-        if let Some(group) = group.filter(|_| counts_tasks_on_instances(&chain, request)) {
+        if let Some(group) = group.filter(|_| counts_tasks_on_instances(chain, request)) {
             partition.prepare_view(group, chain.order, &self.slots, self.placement_count);
         }
-        let mut search = Search::new(&self.slots, partition, request, &chain, group, (&conditions, &self.names));
+        let mut search = Search::new(&self.slots, partition, request, chain, group, (conditions, &self.names));
         let chosen = search.choose(rng);
         let walked = search.walked;
         if let Some(group) = group.filter(|_| walked > 0) {
             self.partitions[index].note_walk(group, walked);
         }
-        chosen.map(|slot| self.slots[slot as usize].id).ok_or(Unplaceable)
+        chosen.map(|slot| (slot, index)).ok_or(Unplaceable)
     }
 
     /// Says of each candidate why it does not take a task, and of `silent` instances, which would be candidates if their agents had
@@ -357,7 +380,17 @@ impl PlacementIndex {
         let known =
             |partition: &&Partition| partition.attributes == chain.attributes && partition.conditions.are(&conditions);
         let Some(slot) = self.active(instance) else { return Vec::new() };
-        let partition = self.partitions.iter().find(known);
+        self.ranks_in(self.partitions.iter().find(known), (chain, criteria), slot, request)
+    }
+
+    /// The same of one that does, with the partition for such a chain, if there is one.
+    fn ranks_in(
+        &self,
+        partition: Option<&Partition>,
+        (chain, criteria): (&Chain<'_>, &[Criterion]),
+        slot: SlotIndex,
+        request: &PlacementRequest<'_>,
+    ) -> Vec<u32> {
         let (held, group) = (self.slot(slot), self.group(request.group));
         let in_bucket = |group: GroupIndex, attribute: usize| match partition {
             Some(partition) => partition.tasks_in_bucket(group, attribute, partition.cell_of(slot)),

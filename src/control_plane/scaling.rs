@@ -156,7 +156,7 @@ impl ControlPlane {
             .tasks_by_instance
             .iter()
             .filter(|(_, tasks)| tasks.iter().any(|task| self.state.tasks[task].task.group == *group))
-            .map(|(instance, _)| *instance)
+            .map(|(instance, _)| instance)
             .collect()
     }
 }

@@ -57,7 +57,9 @@ impl ControlPlane {
 
     /// The same of a text that is not put together yet.
     pub(super) fn service_event_of(&mut self, name: &Arc<str>, text: Arguments<'_>) {
-        let message: Arc<str> = format!("(service {name}) {text}").into();
+        self.text.clear();
+        let _ = write!(self.text, "(service {name}) {text}");
+        let message: Arc<str> = self.text.as_str().into();
         if let Some(service) = self.state.services.get_mut(name) {
             if service.events.len() == EVENTS_KEPT {
                 service.events.pop_front();

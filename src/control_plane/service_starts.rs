@@ -1,5 +1,6 @@
 //! Starts of a service's tasks: where each goes, and what is said when there is no room.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -21,8 +22,24 @@ const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
 impl Service {
     /// The next task of a deployment.
     pub(super) fn next_task(&self, deployment_index: usize) -> NewTask {
+        self.next_task_after(None, deployment_index)
+    }
+
+    /// The same, which shares with an earlier one what is alike: for a task that lives a second it takes long to put together.
+    fn next_task_after(&self, earlier: Option<&NewTask>, deployment_index: usize) -> NewTask {
         let launching = &self.deployments[deployment_index];
         let definition = launching.task_definition.clone();
+        let no_tags = BTreeMap::new();
+        let tags = match self.spec.propagate_tags {
+            PropagateTags::None => &no_tags,
+            PropagateTags::TaskDefinition => &definition.tags,
+            PropagateTags::Service => &self.spec.tags,
+        };
+        let same_tags = earlier.map(|earlier| &earlier.tags).filter(|known| ***known == *tags);
+        let same_placement = earlier.filter(|earlier| {
+            Arc::ptr_eq(&earlier.registered.definition, &definition)
+                && self.spec.has_placement_rules(&earlier.placement, &definition)
+        });
         let (launch_type, capacity_provider) = self.next_host(deployment_index);
         NewTask {
             overrides: Default::default(),
@@ -32,17 +49,14 @@ impl Service {
             capacity_provider,
             service: Some(self.spec.name.clone()),
             deployment: Some(launching.id),
-            tags: Arc::new(match self.spec.propagate_tags {
-                PropagateTags::None => Default::default(),
-                PropagateTags::TaskDefinition => definition.tags.clone(),
-                PropagateTags::Service => self.spec.tags.clone(),
-            }),
+            tags: same_tags.cloned().unwrap_or_else(|| Arc::new(tags.clone())),
             // What is said of the service without a deployment is said of its primary one.
             document: match deployment_index {
                 0 => self.spec.document.clone(),
                 _ => launching.revision.document.clone(),
             },
-            placement: Arc::new(self.spec.placement_rules(&definition)),
+            placement: same_placement
+                .map_or_else(|| Arc::new(self.spec.placement_rules(&definition)), |earlier| earlier.placement.clone()),
             replaces: None,
             registered: Registered { definition, reservation: launching.reservation.clone() },
         }
@@ -79,7 +93,8 @@ impl ControlPlane {
         replaces: Option<TaskId>,
     ) -> Vec<TaskId> {
         let service = &self.state.services[name];
-        let any = NewTask { replaces, ..service.next_task(deployment_index) };
+        let draft = self.controllers.get_mut(name).and_then(|controller| controller.draft.take());
+        let mut new = NewTask { replaces, ..service.next_task_after(draft.as_ref(), deployment_index) };
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();
@@ -91,12 +106,11 @@ impl ControlPlane {
         let mut started: Vec<TaskId> = Vec::new();
         let mut no_room = None;
         for _ in 0..allowed {
-            let (launch_type, capacity_provider) = self.state.services[name].next_host(deployment_index);
-            let new = NewTask { launch_type, capacity_provider, ..any.clone() };
+            (new.launch_type, new.capacity_provider) = self.state.services[name].next_host(deployment_index);
             match self.create_task(&new) {
                 Ok(task) => started.push(task),
                 Err(unplaced) => {
-                    no_room = Some((unplaced, new));
+                    no_room = Some(unplaced);
                     break;
                 }
             }
@@ -122,7 +136,7 @@ impl ControlPlane {
                     controller.explained_at = None;
                 }
             }
-            Some((unplaced, new)) => {
+            Some(unplaced) => {
                 self.waiting.insert(name.clone());
                 match unplaced {
                     Unplaced::NoRoom => self.explain_no_room(name, &new),
@@ -137,6 +151,9 @@ impl ControlPlane {
                     }
                 }
             }
+        }
+        if let Some(controller) = self.controllers.get_mut(name) {
+            controller.draft = Some(new);
         }
         started
     }

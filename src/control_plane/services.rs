@@ -14,6 +14,7 @@ use super::service_stops::Victims;
 use super::state::{
     ClusterState, Deployment, DeploymentStatus, Registered, RolloutState, Service, ServiceStatus, Steadiness,
 };
+use super::tasks::NewTask;
 
 use super::timers::Wakeup;
 use crate::model::ids::TaskId;
@@ -30,6 +31,8 @@ pub(super) struct ServiceController {
     pub complaint: Option<(Complaint, Timestamp)>,
     /// When it was last worked out why no instance takes a task.
     pub explained_at: Option<Timestamp>,
+    /// The last task that was started: the next one is most often alike in much.
+    pub draft: Option<NewTask>,
 }
 
 impl ServiceController {
@@ -39,6 +42,7 @@ impl ServiceController {
             rate: LaunchRate::new(settings.service_launches_per_minute),
             complaint: None,
             explained_at: None,
+            draft: None,
         }
     }
 }
@@ -85,11 +89,14 @@ impl ClusterState {
         let is_protected = |task: &TaskId| self.tasks[task].task.is_protected(now);
         let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
         let protected = || service.protected.iter().filter(|task| is_protected(task));
-        // Of the primary nothing goes for not being healthy alone, so that nobody asks.
-        let not_healthy = deployment.starting.iter().chain(&deployment.unproven).filter(|_| index > 0);
-        let is_kept = |task: &&TaskId| self.is_kept(task) && !is_protected(task);
-        let kept: Vec<&TaskId> = not_healthy.filter(is_kept).collect();
-        let is_paired = |task: &&&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
+        // Of the primary nothing goes for not being healthy alone, so that nobody asks. A task that takes another's place may have to
+        // give way itself.
+        let kept_of = |deployment: &Deployment| -> Vec<TaskId> {
+            let kept = deployment.giving_way.union(&deployment.standing_in);
+            kept.filter(|task| is_not_healthy(task) && !is_protected(task)).copied().collect()
+        };
+        let kept = if index > 0 { kept_of(deployment) } else { Vec::new() };
+        let is_paired = |task: &&TaskId| deployment.replacements.get(task).is_some_and(is_not_healthy);
         let paired = super::state::count(kept.iter().filter(is_paired).count());
         Tally {
             starting: deployment.pending_count(),

@@ -20,12 +20,12 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
     LaunchTarget, RequiredAttribute,
 };
+use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetStatus};
-use crate::model::task_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
@@ -47,7 +47,7 @@ pub struct ClusterState {
     /// Tasks that are not over, and those that were over lately.
     pub tasks: TaskTable<Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
-    pub tasks_by_instance: BTreeMap<ContainerInstanceId, BTreeSet<TaskId>>,
+    pub tasks_by_instance: InstanceTable<BTreeSet<TaskId>>,
     /// Services by name, deleted ones included until their name is taken again.
     pub services: BTreeMap<Arc<str>, Service>,
     /// Tasks that are over, oldest first: (when, which).
@@ -489,6 +489,8 @@ pub struct Deployment {
     pub giving_way: BTreeSet<TaskId>,
     /// Which task takes whose place while both are there: by the one that gives way.
     pub replacements: BTreeMap<TaskId, TaskId>,
+    /// Those of its tasks that run or are to run and were started to take another's place.
+    pub standing_in: BTreeSet<TaskId>,
     /// Its tasks that are asked to stop and are not over.
     pub stopping: BTreeSet<TaskId>,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
@@ -527,6 +529,7 @@ impl Deployment {
             healthy: BTreeSet::new(),
             giving_way: BTreeSet::new(),
             replacements: BTreeMap::new(),
+            standing_in: BTreeSet::new(),
             stopping: BTreeSet::new(),
             tasks_by_provider: BTreeMap::new(),
         }
@@ -807,6 +810,11 @@ impl Service {
             assert!(
                 gives_way.copied().collect::<BTreeSet<TaskId>>() == deployment.giving_way,
                 "service {name} miscounts what gives way"
+            );
+            let stands_in = placed().filter(|task| state.tasks[task].replaces.is_some());
+            assert!(
+                stands_in.copied().collect::<BTreeSet<TaskId>>() == deployment.standing_in,
+                "service {name} miscounts what takes another's place"
             );
             for (leaver, replacement) in &deployment.replacements {
                 assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");

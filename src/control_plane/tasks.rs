@@ -17,6 +17,7 @@ use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::document::Document;
+use crate::model::id_table::InstanceTable;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use crate::model::task::{
     Container, ContainerStatus, DesiredStatus, HealthStatus, StopCode, Task, TaskOverrides, TaskStatus,
@@ -32,7 +33,7 @@ const PROVISIONING_LIMIT: usize = 500;
 pub(super) const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
 
 /// What a task is created from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct NewTask {
     pub registered: Registered,
     pub overrides: Arc<TaskOverrides>,
@@ -60,6 +61,13 @@ impl NewTask {
             kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
+}
+
+/// What the meter was told of the last task that started somewhere.
+#[derive(Debug, Default)]
+pub(super) struct LastIdentities {
+    pub on_instances: InstanceTable<Arc<TaskIdentity>>,
+    pub on_fargate: Option<Arc<TaskIdentity>>,
 }
 
 /// Why a task was not created.
@@ -134,6 +142,11 @@ impl Deployment {
             self.giving_way.remove(&id);
             self.replacements.remove(&id);
         }
+        if record.replaces.is_some() && is_placed {
+            self.standing_in.insert(id);
+        } else {
+            self.standing_in.remove(&id);
+        }
         match record.replaces {
             Some(leaver) if is_placed && record.task.version == 0 && self.giving_way.contains(&leaver) => {
                 self.replacements.insert(leaver, id);
@@ -170,11 +183,8 @@ impl ControlPlane {
     pub(super) fn create_task(&mut self, new: &NewTask) -> Result<TaskId, Unplaced> {
         let host = match new.launch_type {
             LaunchType::Fargate => None,
-            LaunchType::Ec2 => match self.placement.place(&new.placement_request(), &mut self.rng) {
-                Ok(instance) => {
-                    let ranks = self.placement.ranks(instance, &new.placement_request());
-                    Some((instance, DecisionBasis::Strategies { ranks }))
-                }
+            LaunchType::Ec2 => match self.placement.place_by_ranks(&new.placement_request(), &mut self.rng) {
+                Ok((instance, ranks)) => Some((instance, DecisionBasis::Strategies { ranks })),
                 Err(_) => {
                     let scaled = new.capacity_provider.as_ref().is_some_and(|name| self.scalers.contains_key(name));
                     if !scaled {
@@ -262,7 +272,7 @@ impl ControlPlane {
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {
-            self.state.tasks_by_instance.entry(instance).or_default().insert(id);
+            self.state.tasks_by_instance.get_or_default(instance).insert(id);
             self.refresh_remaining(instance);
         }
         let now = self.now;
@@ -287,8 +297,8 @@ impl ControlPlane {
         let Some(mut queue) = self.queues.remove(provider) else { return };
         let mut placed = Vec::new();
         queue.offer(provider, |task, request| {
-            let Ok(instance) = self.placement.place(request, &mut self.rng) else { return Offer::Refused };
-            let ranks = self.placement.ranks(instance, request);
+            let placed_by = self.placement.place_by_ranks(request, &mut self.rng);
+            let Ok((instance, ranks)) = placed_by else { return Offer::Refused };
             // What it takes is missing for the next one.
             self.placement.reserve(instance, request.group, request.reservation);
             placed.push((task, instance, ranks));
@@ -528,16 +538,25 @@ impl ControlPlane {
         let after = (slot_of(record), record.task.last_status, record.task.desired_status);
         let gives_way = after.0.is_placed() && record.replace.is_some();
         debug_assert!(after.1 >= before.1, "a task's status only goes forward");
-        if (gave_way, before.0.is_placed()) != (gives_way, after.0.is_placed()) || is_new {
-            let of_service = record.task.service.as_ref().zip(record.task.deployment);
-            let deployments = of_service.and_then(|(name, id)| Some((self.state.services.get_mut(name)?, id)));
-            let found =
-                deployments.and_then(|(service, id)| service.deployments.iter_mut().find(|found| found.id == id));
-            if let Some(deployment) = found {
+        let gives_way_otherwise = (gave_way, before.0.is_placed()) != (gives_way, after.0.is_placed()) || is_new;
+        let has_changed = before != after || containers_changed || is_new;
+        let concerned = record.task.service.as_ref().filter(|_| before.0 != after.0 || is_new || gives_way_otherwise);
+        let service = concerned.and_then(|name| self.state.services.get_mut(name));
+        let deployments = service.map(|service| &mut service.deployments).into_iter().flatten();
+        if let Some(deployment) = { deployments }.find(|found| Some(found.id) == record.task.deployment) {
+            if gives_way_otherwise {
                 deployment.note_replacement(record, gives_way, after.0.is_placed());
             }
+            if has_changed {
+                deployment.leave(before.0, id);
+                deployment.enter(after.0, id);
+                if let Some(provider) = &record.task.capacity_provider {
+                    let counted = (!is_new && before.0.is_placed(), after.0.is_placed());
+                    deployment.recount(provider, counted);
+                }
+            }
         }
-        if before == after && !containers_changed && !is_new {
+        if !has_changed {
             return;
         }
         // Whether a service's task has proved healthy is nothing that ECS shows.
@@ -551,18 +570,6 @@ impl ControlPlane {
             stop_code: task.stop_code,
             version: task.version,
         };
-        if let (Some(service), Some(deployment)) = (&task.service, task.deployment) {
-            let deployments = self.state.services.get_mut(service).map(|service| &mut service.deployments);
-            let found = deployments.into_iter().flatten().find(|found| found.id == deployment);
-            if let Some(deployment) = found {
-                deployment.leave(before.0, id);
-                deployment.enter(after.0, id);
-                if let Some(provider) = &task.capacity_provider {
-                    let counted = (!is_new && before.0.is_placed(), after.0.is_placed());
-                    deployment.recount(provider, counted);
-                }
-            }
-        }
         if let Some(instance) = task.container_instance.and_then(|id| self.state.container_instances.get_mut(&id)) {
             let counted = |placed: bool, (_, last, desired): (Slot, TaskStatus, DesiredStatus)| {
                 let running = placed && desired == DesiredStatus::Running;
@@ -605,7 +612,10 @@ impl ControlPlane {
                 && last.service == task.service
                 && last.tags == *task.tags
         };
-        let last = self.last_identities.get(&task.container_instance);
+        let last = match task.container_instance {
+            Some(instance) => self.last_identities.on_instances.get(&instance),
+            None => self.last_identities.on_fargate.as_ref(),
+        };
         let identity = match last {
             Some(last) if is_alike(last) => last.clone(),
             _ => {
@@ -617,7 +627,10 @@ impl ControlPlane {
                     cpu: task.reservation.cpu,
                     memory: task.reservation.memory,
                 });
-                self.last_identities.insert(task.container_instance, identity.clone());
+                match task.container_instance {
+                    Some(instance) => self.last_identities.on_instances.insert(instance, identity.clone()),
+                    None => self.last_identities.on_fargate.replace(identity.clone()),
+                };
                 identity
             }
         };

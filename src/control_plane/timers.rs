@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::id_table::TaskTable;
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::task_table::TaskTable;
 use crate::model::units::Timestamp;
 
 /// Why the control plane wants to be woken.
@@ -63,9 +63,12 @@ impl Timers {
     /// Sets the deadline of a wakeup, in place of the one that it had.
     pub fn set(&mut self, at: Timestamp, wakeup: Wakeup) {
         if let Wakeup::TaskHealthy(task) = wakeup {
-            if self.by_task.insert(task, at) != Some(at) {
+            let before = self.by_task.insert(task, at);
+            if before != Some(at) {
                 self.tasks.push(Reverse((at, task)));
-                self.clear_top();
+                if before.is_some() {
+                    self.one_forgotten(task);
+                }
             }
             return;
         }
@@ -79,7 +82,7 @@ impl Timers {
     pub fn cancel(&mut self, wakeup: Wakeup) {
         if let Wakeup::TaskHealthy(task) = wakeup {
             if self.by_task.remove(&task).is_some() {
-                self.clear_top();
+                self.one_forgotten(task);
             }
             return;
         }
@@ -126,6 +129,14 @@ impl Timers {
         match wakeup {
             Wakeup::TaskHealthy(task) => self.by_task.get(task).copied(),
             other => self.by_wakeup.get(other).copied(),
+        }
+    }
+
+    /// A deadline of a task does not hold any more: it is taken off the top if it is there, and all such are where they are too many.
+    fn one_forgotten(&mut self, task: TaskId) {
+        let is_at_top = self.tasks.peek().is_some_and(|Reverse((_, top))| *top == task);
+        if is_at_top || self.tasks.len() > 2 * self.by_task.len() + TASKS_FORGOTTEN_MAX {
+            self.clear_top();
         }
     }
 

@@ -337,6 +337,15 @@ impl DataPlane {
         }
     }
 
+    /// Lets a running task's first essential container end with an exit code, wherever its guest is: what a fault does. A task that does
+    /// not run is left alone.
+    pub fn crash_task(&self, task: TaskId, exit_code: i32) {
+        let task = self.shared.tasks.lock().get_mut(&task).map(|known| known.make(&self.shared));
+        if let Some(task) = task {
+            task.crash(exit_code);
+        }
+    }
+
     /// Ends all tasks at once.
     pub fn kill_all(&self) {
         for task in self.shared.tasks_where(|_| true) {

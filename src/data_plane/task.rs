@@ -100,6 +100,15 @@ enum Phase {
 struct ContainerEnd {
     exit: Option<ContainerExit>,
     is_reported: bool,
+    /// The exit code that a fault has for it, until it is over.
+    crash: Option<i32>,
+}
+
+impl ContainerEnd {
+    /// How it ended, when its guest did not say: by a fault, if one ended it.
+    fn take_crash(&mut self) -> Option<ContainerExit> {
+        self.crash.take().map(|code| ContainerExit { exit_code: Some(code), reason: None })
+    }
 }
 
 impl Task {
@@ -252,6 +261,19 @@ impl Task {
         self.pool.send(Message::Kill(self.clone()));
     }
 
+    /// Lets its first essential container end with an exit code, if it runs.
+    pub(super) fn crash(self: &Arc<Task>, exit_code: i32) {
+        let Some(index) = self.start.task_definition.job_container(None) else { return };
+        let mut state = self.state.lock();
+        if !matches!(state.phase, Phase::Running { .. }) || state.ends[index].exit.is_some() {
+            return;
+        }
+        state.ends[index].crash = Some(exit_code);
+        self.containers[index].is_killed.store(true, Ordering::SeqCst);
+        drop(state);
+        self.pool.send(Message::Kill(self.clone()));
+    }
+
     /// Ends the task at once.
     pub(super) fn kill(self: &Arc<Task>, kill: Kill, shared: &Shared) {
         let mut state = self.state.lock();
@@ -362,7 +384,8 @@ impl Task {
         if state.ends[index].exit.is_some() || matches!(state.phase, Phase::Over) {
             return;
         }
-        let exit = match (exit, &state.kill) {
+        let crash = state.ends[index].take_crash();
+        let exit = match (exit.or(crash), &state.kill) {
             (Some(exit), _) => exit,
             // It never ran.
             (None, _) if !matches!(state.phase, Phase::Running { .. }) => ContainerExit::default(),

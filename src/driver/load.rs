@@ -18,6 +18,10 @@ pub struct ArrivalTimes {
     rng: RandomStream,
     /// How many of the load's moments have been taken.
     moment_index: usize,
+    /// How many of its steps had begun at the last arrival: most often the same as at the next.
+    step_index: usize,
+    /// Whether there is a step that brings any job.
+    brings_any: bool,
     next: Option<Timestamp>,
 }
 
@@ -32,7 +36,8 @@ impl ArrivalTimes {
         // A load's index keeps its arrivals apart from its neighbours' without a stream for each.
         let rng = RandomStream::new(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15), Stream::Arrivals);
         let moment_index = load.moments.partition_point(|moment| *moment < now);
-        let mut arrivals = ArrivalTimes { load, rng, moment_index, next: None };
+        let brings_any = load.steps.iter().any(|step| step.jobs_per_gigasecond > 0);
+        let mut arrivals = ArrivalTimes { load, rng, moment_index, step_index: 0, brings_any, next: None };
         arrivals.next = arrivals.following(now);
         arrivals
     }
@@ -69,15 +74,16 @@ impl ArrivalTimes {
             Arrivals::Constant => ONE_JOB,
             Arrivals::Poisson => self.exponential_gap(),
         };
-        let steps = &self.load.steps;
         let period = self.load.period.map(|period| u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1));
-        if steps.iter().all(|step| step.jobs_per_gigasecond == 0) {
+        if !self.brings_any {
             return None;
         }
         // Within a period time counts from its beginning.
         let mut begin = period.map_or(0, |period| from.0 - from.0 % period);
         let mut at = from.0 - begin;
-        let mut index = steps.partition_point(|step| step.at.0 <= at);
+        self.step_index = self.steps_begun(at);
+        let steps = &self.load.steps;
+        let mut index = self.step_index;
         loop {
             let rate = index.checked_sub(1).map_or(0, |index| u128::from(steps[index].jobs_per_gigasecond));
             let end = steps.get(index).map(|next| next.at.0).or(period);
@@ -94,6 +100,14 @@ impl ArrivalTimes {
                 (at, index) = (0, steps.partition_point(|step| step.at.0 == 0));
             }
         }
+    }
+
+    /// How many steps have begun at a time within the period.
+    fn steps_begun(&self, at: u64) -> usize {
+        let (steps, known) = (&self.load.steps, self.step_index);
+        let has_begun = known.checked_sub(1).is_none_or(|last| steps[last].at.0 <= at);
+        let is_last = steps.get(known).is_none_or(|next| next.at.0 > at);
+        if has_begun && is_last { known } else { steps.partition_point(|step| step.at.0 <= at) }
     }
 
     /// An exponential gap of mean one job.

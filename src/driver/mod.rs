@@ -16,6 +16,7 @@ mod hook_tasks;
 pub mod hooks;
 pub mod journal;
 mod kept_journal;
+pub mod ledger;
 pub mod load;
 mod plans;
 pub mod reads;

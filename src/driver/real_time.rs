@@ -25,7 +25,7 @@ use super::snapshot::Snapshot;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
 use crate::control_plane::event::{Event, Request, TaskStateChange};
-use crate::control_plane::faults::{FaultPlan, LaunchFate};
+use crate::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::data_plane::DataPlane;
@@ -431,10 +431,11 @@ impl ControlLoop {
             self.note_ahead();
         }
         if self.faults.next().is_some_and(|at| at <= now) {
-            for event in self.faults.take_due(now, self.control_plane.state()) {
-                match event {
-                    Event::Request { request, .. } => self.ask(request, None),
-                    event => self.apply(event),
+            for effect in self.faults.take_due(now, self.control_plane.state()) {
+                match effect {
+                    FaultEffect::Event(event) => self.apply(event),
+                    FaultEffect::Request(request) => self.ask(request, None),
+                    FaultEffect::Crash { task, exit_code } => self.data_plane.crash_task(task, exit_code),
                 }
             }
             self.note_ahead();
@@ -560,12 +561,13 @@ impl ControlLoop {
             let now = at.unwrap_or_else(|| self.clock.now()).max(self.control_plane.now());
             self.journal.event(now, &event);
             let written = self.durable.event(&event);
-            let actions = self.control_plane.apply(now, event);
+            let mut actions = self.control_plane.apply(now, event);
             self.durable.took_in(now, written, &self.control_plane);
             self.journal.actions(&actions);
-            for action in actions {
+            for action in actions.drain(..) {
                 self.carry_out(now, action);
             }
+            self.control_plane.reuse(actions);
         }
     }
 

@@ -340,11 +340,11 @@ pub(super) fn decimal(text: String) -> Decimal {
     RawValue::from_string(text).expect("a decimal number is JSON")
 }
 
-fn money(amount: NanoUsd) -> Decimal {
+pub(super) fn money(amount: NanoUsd) -> Decimal {
     decimal(amount.to_string())
 }
 
-fn quantity(quantity: Quantity) -> Decimal {
+pub(super) fn quantity(quantity: Quantity) -> Decimal {
     decimal(format!("{quantity:.9}"))
 }
 
@@ -529,7 +529,7 @@ fn line_report(line: &BillLine) -> BillLineReport {
     }
 }
 
-fn cost_report(cost: &CostAndUse) -> CostReport {
+pub(super) fn cost_report(cost: &CostAndUse) -> CostReport {
     CostReport {
         tasks: cost.tasks,
         amount: money(cost.amount),

@@ -29,6 +29,8 @@ pub struct Bill {
     pub by_task_definition: BTreeMap<String, CostAndUse>,
     /// By tag key, then by its value; tasks without the tag are [`UNTAGGED`], and [`IDLE`]. The amounts of each key sum to the total.
     pub by_tag: BTreeMap<String, BTreeMap<String, CostAndUse>>,
+    /// By launch type; what was paid for stands for what was reserved. The amounts sum to the total.
+    pub by_launch_type: BTreeMap<LaunchType, CostAndUse>,
     /// What [`IDLE`] consists of: by capacity provider; instances without one are [`NO_CAPACITY_PROVIDER`].
     pub idle_by_capacity_provider: BTreeMap<String, CostAndUse>,
     /// Used beside paid.

@@ -10,15 +10,18 @@
 //!
 //! Nothing here depends on the order in which facts arrived.
 
+mod shares;
 mod surplus;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::shares::Share;
+pub(super) use self::shares::{PARTS_PER_UNIT, compute_by_slot};
 use super::bill::{
     Bill, BillLine, BillUnit, CostAndUse, IDLE, NO_CAPACITY_PROVIDER, PaidAndUsed, STANDALONE, UNTAGGED, Waste,
 };
-use super::ledger::{FargateKind, FargateSum, Group, Instance, Ledger, NANOS_PER_SECOND, ReservedSum, Used};
+use super::ledger::{FargateKind, FargateSum, Group, Instance, Ledger, NANOS_PER_SECOND, ReservedSum, Slot, Used};
 use super::price::PriceBook;
 use super::quantity::{Quantity, apportion, greatest_common_divisor, nano_usd};
 use crate::model::capacity::InstanceType;
@@ -63,24 +66,22 @@ impl InstanceShare {
 
 /// Sums for a [`CostAndUse`].
 #[derive(Clone, Copy, Debug, Default)]
-struct CostSum {
-    tasks: u64,
-    nano_usd: u128,
+pub(super) struct CostSum {
+    pub nano_usd: u128,
     reserved: ReservedSum,
     used: Used,
 }
 
 impl CostSum {
-    fn add(&mut self, other: &CostSum) {
-        self.tasks += other.tasks;
+    pub fn add(&mut self, other: &CostSum) {
         self.nano_usd += other.nano_usd;
         self.reserved.add(&other.reserved);
         self.used.merge(&other.used);
     }
 
-    fn finish(&self) -> CostAndUse {
+    pub fn finish(&self) -> CostAndUse {
         CostAndUse {
-            tasks: self.tasks,
+            tasks: self.used.tasks,
             amount: nano_usd(self.nano_usd),
             vcpu_seconds_reserved: seconds_of_unit_nanos(self.reserved.unit_nanos),
             vcpu_seconds_used: self.used.vcpu_seconds(),
@@ -105,9 +106,12 @@ struct InstanceTypeSum {
     billed_seconds: u128,
     /// The groups' weights, in [`InstanceShare`]'s terms times nanoseconds, by group index.
     weights: BTreeMap<usize, u128>,
-    /// What is left, by capacity provider.
-    idle: BTreeMap<Option<Arc<str>>, IdleSum>,
+    /// What is left.
+    idle: BTreeMap<IdleKey, IdleSum>,
 }
+
+/// Whose idle capacity it is: a capacity provider's, in a slot.
+pub(super) type IdleKey = (Option<Arc<str>>, Slot);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct IdleSum {
@@ -123,8 +127,10 @@ struct Billing<'a> {
     groups: Vec<(usize, &'a Group)>,
     /// Beside `groups`.
     costs: Vec<CostSum>,
-    idle: BTreeMap<Option<Arc<str>>, CostSum>,
+    idle: BTreeMap<IdleKey, CostSum>,
     lines: Vec<BillLine>,
+    /// Who has which part of each line.
+    shares: Vec<Share>,
     unpriced_instance_types: Vec<String>,
     fargate: PaidSum,
     ec2: PaidSum,
@@ -161,6 +167,7 @@ impl ReservedSum {
 
 impl Used {
     fn merge(&mut self, other: &Used) {
+        self.tasks += other.tasks;
         self.vcpu_nanos += other.vcpu_nanos;
         self.mib_millis += other.mib_millis;
         self.fuel += other.fuel;
@@ -178,6 +185,12 @@ impl Used {
 
 /// Prices the ledger: running instances up to `now`, tasks as they stand in it.
 pub(super) fn compute(ledger: &Ledger, book: &PriceBook, now: Timestamp, running_tasks: u64) -> Bill {
+    let billing = priced(ledger, book, now);
+    let running_instances = ledger.instances().filter(|(_, instance)| instance.is_running()).count();
+    billing.finish(now, running_tasks.saturating_add(u64::try_from(running_instances).unwrap_or(u64::MAX)))
+}
+
+fn priced<'a>(ledger: &'a Ledger, book: &'a PriceBook, now: Timestamp) -> Billing<'a> {
     let groups: Vec<(usize, &Group)> = ledger.groups().collect();
     let costs = groups.iter().map(|(_, group)| cost_of_use(group)).collect();
     let mut billing = Billing {
@@ -186,6 +199,7 @@ pub(super) fn compute(ledger: &Ledger, book: &PriceBook, now: Timestamp, running
         costs,
         idle: BTreeMap::new(),
         lines: Vec::new(),
+        shares: Vec::new(),
         unpriced_instance_types: Vec::new(),
         fargate: PaidSum::default(),
         ec2: PaidSum::default(),
@@ -195,13 +209,12 @@ pub(super) fn compute(ledger: &Ledger, book: &PriceBook, now: Timestamp, running
     billing.bill_surplus_credits(ledger);
     billing.list_tasks_on_ec2(ledger);
     billing.sum_use();
-    let running_instances = ledger.instances().filter(|instance| instance.is_running()).count();
-    billing.finish(now, running_tasks.saturating_add(u64::try_from(running_instances).unwrap_or(u64::MAX)))
+    billing
 }
 
 /// A group's tasks and use, and what it reserved on Fargate, before any cost.
 fn cost_of_use(group: &Group) -> CostSum {
-    let mut cost = CostSum { tasks: group.tasks, ..CostSum::default() };
+    let mut cost = CostSum::default();
     cost.used.merge(&group.used_on_fargate);
     cost.used.merge(&group.used_on_ec2);
     for (_, sum) in &group.fargate {
@@ -292,9 +305,7 @@ impl Billing<'_> {
         line.amount = line.quantity.times(line.rate);
         let amount = line.amount.0.unsigned_abs().into();
         self.lines.push(line);
-        for (cost, part) in self.costs.iter_mut().zip(apportion(amount, weights)) {
-            cost.nano_usd += part;
-        }
+        self.share_out(amount, weights, &[]);
         amount
     }
 
@@ -302,21 +313,21 @@ impl Billing<'_> {
     fn bill_instances(&mut self, ledger: &Ledger, now: Timestamp) {
         // Types of one name but different sizes can only come from outside the catalog; their weights are not comparable.
         let mut by_type: BTreeMap<(&str, u32, u32, PurchaseOption), InstanceTypeSum> = BTreeMap::new();
-        for instance in ledger.instances() {
-            let (Some(start), Some(billed_seconds)) = (&instance.started, instance.billed_seconds(now)) else {
+        for (slot, instance) in ledger.instances() {
+            let (Some(host), Some(billed_seconds)) = (&instance.host, instance.billed_seconds(now)) else {
                 continue;
             };
-            let instance_type = &start.instance_type;
+            let instance_type = &host.instance_type;
             by_type
-                .entry((&instance_type.name, instance_type.vcpus, instance_type.memory.0, start.purchase_option))
+                .entry((&instance_type.name, instance_type.vcpus, instance_type.memory.0, host.purchase_option))
                 .or_insert_with(|| InstanceTypeSum {
                     instance_type: Arc::clone(instance_type),
-                    purchase_option: start.purchase_option,
+                    purchase_option: host.purchase_option,
                     billed_seconds: 0,
                     weights: BTreeMap::new(),
                     idle: BTreeMap::new(),
                 })
-                .add(instance, &start.capacity_provider, billed_seconds.into());
+                .add(instance, (host.capacity_provider.clone(), slot), billed_seconds.into());
         }
         for sum in by_type.into_values() {
             self.bill_instance_type(&sum);
@@ -353,19 +364,12 @@ impl Billing<'_> {
         self.ec2.paid.unit_nanos += u128::from(instance_type.cpu_units().0) * nanos;
         self.ec2.paid.mib_nanos += u128::from(instance_type.memory.0) * nanos;
 
-        let group_weights = self.groups.iter().map(|(index, _)| sum.weights.get(index).copied().unwrap_or(0));
-        let weights: Vec<u128> = group_weights.chain(sum.idle.values().map(|idle| idle.weight)).collect();
-        let parts = apportion(amount, &weights);
-        let (group_parts, idle_parts) = parts.split_at(self.groups.len());
-        for (cost, part) in self.costs.iter_mut().zip(group_parts) {
-            cost.nano_usd += part;
-        }
-        for ((capacity_provider, idle), part) in sum.idle.iter().zip(idle_parts) {
-            self.idle.entry(capacity_provider.clone()).or_default().add(&CostSum {
-                nano_usd: *part,
-                reserved: idle.unreserved,
-                ..CostSum::default()
-            });
+        let weights: Vec<u128> =
+            self.groups.iter().map(|(index, _)| sum.weights.get(index).copied().unwrap_or(0)).collect();
+        let idle: Vec<(IdleKey, u128)> = sum.idle.iter().map(|(key, idle)| (key.clone(), idle.weight)).collect();
+        self.share_out(amount, &weights, &idle);
+        for (key, idle) in &sum.idle {
+            self.idle.entry(key.clone()).or_default().reserved.add(&idle.unreserved);
         }
     }
 
@@ -376,7 +380,7 @@ impl Billing<'_> {
         // Reservations count also on an instance whose start is unknown: they were held.
         let mut sum = ReservedSum::default();
         let mut by_group: BTreeMap<usize, ReservedSum> = BTreeMap::new();
-        for (index, reserved) in ledger.instances().flat_map(|instance| &instance.reserved) {
+        for (index, reserved) in ledger.instances().flat_map(|(_, instance)| &instance.reserved) {
             sum.add(reserved);
             by_group.entry(*index).or_default().add(reserved);
         }
@@ -384,10 +388,11 @@ impl Billing<'_> {
             cost.reserved.add(&by_group.get(index).copied().unwrap_or_default());
         }
         let [vcpu_usage_type, gb_usage_type] = self.book.ecs_on_ec2_usage_types();
-        for (usage_type, unit_nanos, unit, what) in [
-            (vcpu_usage_type, sum.unit_nanos, BillUnit::VcpuHours, "vCPU"),
-            (gb_usage_type, sum.mib_nanos, BillUnit::GbHours, "memory"),
-        ] {
+        let of: [fn(&ReservedSum) -> u128; 2] = [|sum| sum.unit_nanos, |sum| sum.mib_nanos];
+        for (usage_type, of, unit, what) in
+            [(vcpu_usage_type, of[0], BillUnit::VcpuHours, "vCPU"), (gb_usage_type, of[1], BillUnit::GbHours, "memory")]
+        {
+            let unit_nanos = of(&sum);
             if unit_nanos > 0 {
                 self.lines.push(BillLine {
                     usage_type,
@@ -399,6 +404,9 @@ impl Billing<'_> {
                     rate: NanoUsd(0),
                     amount: NanoUsd(0),
                 });
+                let weight = |(index, _): &(usize, &Group)| by_group.get(index).map_or(0, of);
+                let weights: Vec<u128> = self.groups.iter().map(weight).collect();
+                self.share_out(0, &weights, &[]);
             }
         }
     }
@@ -410,10 +418,19 @@ impl Billing<'_> {
         }
     }
 
+    /// What a launch type costs; what was paid for stands for what was reserved.
+    fn cost_of(&self, launch_type: LaunchType, sum: &PaidSum) -> CostSum {
+        let lines = self.lines.iter().filter(|line| line.launch_type == launch_type);
+        let amount: NanoUsd = lines.map(|line| line.amount).sum();
+        CostSum { nano_usd: amount.0.unsigned_abs().into(), reserved: sum.paid, used: sum.used }
+    }
+
     fn finish(self, now: Timestamp, running: u64) -> Bill {
         let mut idle_sum: Option<CostSum> = None;
-        for idle in self.idle.values() {
+        let mut idle_by_capacity_provider: BTreeMap<&Option<Arc<str>>, CostSum> = BTreeMap::new();
+        for ((provider, _), idle) in &self.idle {
             idle_sum.get_or_insert_default().add(idle);
+            idle_by_capacity_provider.entry(provider).or_default().add(idle);
         }
         let tag_keys: BTreeSet<&String> =
             self.groups.iter().flat_map(|(_, group)| group.identity.tags.keys()).collect();
@@ -442,8 +459,12 @@ impl Billing<'_> {
                     (key.clone(), by(&value_of))
                 })
                 .collect(),
-            idle_by_capacity_provider: self
-                .idle
+            by_launch_type: [(LaunchType::Fargate, &self.fargate), (LaunchType::Ec2, &self.ec2)]
+                .into_iter()
+                .filter(|(launch_type, _)| self.lines.iter().any(|line| line.launch_type == *launch_type))
+                .map(|(launch_type, sum)| (launch_type, self.cost_of(launch_type, sum).finish()))
+                .collect(),
+            idle_by_capacity_provider: idle_by_capacity_provider
                 .iter()
                 .map(|(provider, idle)| (provider.as_deref().unwrap_or(NO_CAPACITY_PROVIDER).to_owned(), idle.finish()))
                 .collect(),
@@ -459,7 +480,7 @@ impl Billing<'_> {
 }
 
 impl InstanceTypeSum {
-    fn add(&mut self, instance: &Instance, capacity_provider: &Option<Arc<str>>, billed_seconds: u128) {
+    fn add(&mut self, instance: &Instance, idle: IdleKey, billed_seconds: u128) {
         let share = InstanceShare::of(&self.instance_type);
         let nanos = billed_seconds * NANOS_PER_SECOND;
         let whole = share.whole() * nanos;
@@ -469,7 +490,7 @@ impl InstanceTypeSum {
         if weights.iter().sum::<u128>() > whole {
             weights = apportion(whole, &weights);
         }
-        let idle = self.idle.entry(capacity_provider.clone()).or_default();
+        let idle = self.idle.entry(idle).or_default();
         idle.weight += whole - weights.iter().sum::<u128>();
         let units = u128::from(self.instance_type.cpu_units().0) * nanos;
         let mib = u128::from(self.instance_type.memory.0) * nanos;

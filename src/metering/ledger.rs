@@ -2,6 +2,7 @@
 //!
 //! Tasks that differ in nothing a bill is broken down by (service, task definition, tags) are one *group*; the ledger
 //! holds sums for each group and not for each task, so its size follows what can be asked for and not how much ran.
+//! Where it is asked how it was over time, or on which instance, each *slot* has sums of its own.
 //! Nothing is rounded here except seconds.
 
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::price::billed_seconds;
-use crate::model::capacity::InstanceType;
+use super::stretch::{Host, StretchUsage};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
@@ -26,20 +27,32 @@ pub(super) struct Ledger {
     index_by_whom: BTreeMap<Whom, usize>,
     /// In the order in which they were first seen, which no amount may depend on.
     groups: Vec<Group>,
-    instances: BTreeMap<ContainerInstanceId, Instance>,
+    instances: BTreeMap<InstanceKey, Instance>,
+}
+
+/// An instance, or what it was in a slot.
+pub(super) type InstanceKey = (ContainerInstanceId, Slot);
+
+/// What has sums of its own beside others of the same group, so that they can be told apart. What is not to be told apart is in the default one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub(super) struct Slot {
+    /// A day, by its number.
+    pub day: u32,
+    /// An instance, by its number and one; 0 is none.
+    pub resource: u32,
 }
 
 /// Whom a group's use and cost are put down to, ordered by what a bill is broken down by.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Whom(Arc<TaskIdentity>);
+pub(super) struct Whom(pub Arc<TaskIdentity>, pub Slot);
 
 /// The sums of one group.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Group {
     /// Of one of its tasks: its service, task definition and tags are those of all.
     pub identity: Arc<TaskIdentity>,
-    /// How many tasks.
-    pub tasks: u64,
+    /// Its slot.
+    pub slot: Slot,
     /// What its tasks used on Fargate.
     pub used_on_fargate: Used,
     /// What its tasks used on EC2.
@@ -51,11 +64,26 @@ pub(super) struct Group {
 /// What was used, measured.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Used {
+    /// By how many tasks.
+    pub tasks: u64,
     pub vcpu_nanos: u128,
     pub mib_millis: u128,
     pub fuel: u128,
     /// The largest of any one task.
     pub memory_bytes_peak: u64,
+}
+
+/// A part of a task's paid interval.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskPart {
+    /// 1 when the task is counted with this part, else 0.
+    pub tasks: u64,
+    /// The seconds that it is billed for on Fargate.
+    pub billed_seconds: u64,
+    /// Its length.
+    pub nanos: u128,
+    /// What was used in it.
+    pub usage: StretchUsage,
 }
 
 /// What decides the rate of a Fargate task.
@@ -73,9 +101,11 @@ pub(super) struct FargateSum {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Instance {
     /// Absent until a start is stated: tasks on it may be known before.
-    pub started: Option<InstanceStart>,
+    pub host: Option<Arc<Host>>,
     /// Its starts by number: when it entered `running` and left it. Either may be stated first.
     pub runs: BTreeMap<u32, Run>,
+    /// Seconds that are billed for stretches of its starts, if any is known.
+    pub stretch_seconds: Option<u64>,
     /// What each group reserved on it, by the group's index.
     pub reserved: BTreeMap<usize, ReservedSum>,
     /// CPU work that surplus credits were charged for, by the charge's number.
@@ -87,14 +117,8 @@ pub(super) struct Instance {
 pub(super) struct Run {
     pub started_at: Option<Timestamp>,
     pub stopped_at: Option<Timestamp>,
-}
-
-/// What the start of an instance says.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct InstanceStart {
-    pub instance_type: Arc<InstanceType>,
-    pub purchase_option: PurchaseOption,
-    pub capacity_provider: Option<Arc<str>>,
+    /// Whether its end has been noted for a ledger.
+    pub is_kept: bool,
 }
 
 /// Reservations times the time they were held.
@@ -107,56 +131,77 @@ pub(super) struct ReservedSum {
 impl Ledger {
     /// Adds a task's whole paid interval and what it used in it.
     pub fn add_task(&mut self, identity: &Arc<TaskIdentity>, interval: Duration, usage: &TaskUsage) {
-        let group_index = self.group_index(identity);
+        let part = TaskPart {
+            tasks: 1,
+            billed_seconds: billed_seconds(interval),
+            nanos: interval.as_nanos(),
+            usage: StretchUsage::of(usage),
+        };
+        let group_index = self.group_index(identity, Slot::default());
+        let instance = match identity.placement {
+            BilledPlacement::Ec2 { instance } => Some((instance, Slot::default())),
+            BilledPlacement::Fargate { .. } => None,
+        };
+        self.add_part(group_index, identity, instance, &part);
+    }
+
+    /// Adds a part of a task's paid interval to a group; on EC2, to what that reserved on an instance.
+    pub fn add_part(
+        &mut self,
+        group_index: usize,
+        identity: &TaskIdentity,
+        instance: Option<InstanceKey>,
+        part: &TaskPart,
+    ) {
         let group = &mut self.groups[group_index];
-        group.tasks += 1;
         let (cpu, memory) = (u128::from(identity.cpu.0), u128::from(identity.memory.0));
-        match identity.placement {
-            BilledPlacement::Fargate { purchase_option, architecture, extra_storage_gib } => {
-                group.used_on_fargate.add(usage);
-                let seconds = u128::from(billed_seconds(interval));
+        match (identity.placement, instance) {
+            (BilledPlacement::Fargate { purchase_option, architecture, extra_storage_gib }, _) => {
+                group.used_on_fargate.add(part);
+                let seconds = u128::from(part.billed_seconds);
                 let sum = group.fargate_sum((architecture, purchase_option));
                 sum.unit_seconds += cpu * seconds;
                 sum.mib_seconds += memory * seconds;
                 sum.storage_gib_seconds += u128::from(extra_storage_gib) * seconds;
             }
-            BilledPlacement::Ec2 { instance } => {
-                group.used_on_ec2.add(usage);
-                let nanos = interval.as_nanos();
+            (BilledPlacement::Ec2 { .. }, Some(instance)) => {
+                group.used_on_ec2.add(part);
                 let reserved = self.instances.entry(instance).or_default().reserved.entry(group_index).or_default();
-                reserved.unit_nanos += cpu * nanos;
-                reserved.mib_nanos += memory * nanos;
+                reserved.unit_nanos += cpu * part.nanos;
+                reserved.mib_nanos += memory * part.nanos;
             }
+            (BilledPlacement::Ec2 { .. }, None) => unreachable!("a task on EC2 is on an instance"),
         }
     }
 
     /// The instance, known from here on.
-    pub fn instance_mut(&mut self, id: ContainerInstanceId) -> &mut Instance {
-        self.instances.entry(id).or_default()
+    pub fn instance_mut(&mut self, key: InstanceKey) -> &mut Instance {
+        self.instances.entry(key).or_default()
     }
 
     /// The instance, when a fact has named it.
     pub fn instance(&self, id: ContainerInstanceId) -> Option<&Instance> {
-        self.instances.get(&id)
+        self.instances.get(&(id, Slot::default()))
     }
 
-    /// All instances, by id.
-    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.values()
+    /// All instances, by id and slot.
+    pub fn instances(&self) -> impl Iterator<Item = (Slot, &Instance)> {
+        self.instances.iter().map(|((_, slot), instance)| (*slot, instance))
     }
 
-    /// All groups with their indices, ordered by service, task definition and tags: not by when they were first seen.
+    /// All groups with their indices, ordered by service, task definition, tags and slot: not by when they were first seen.
     pub fn groups(&self) -> impl Iterator<Item = (usize, &Group)> {
         self.index_by_whom.values().map(|index| (*index, &self.groups[*index]))
     }
 
-    fn group_index(&mut self, identity: &Arc<TaskIdentity>) -> usize {
+    /// The index of the group that a task is in, known from here on.
+    pub fn group_index(&mut self, identity: &Arc<TaskIdentity>, slot: Slot) -> usize {
         let next = self.groups.len();
-        let index = *self.index_by_whom.entry(Whom(Arc::clone(identity))).or_insert(next);
+        let index = *self.index_by_whom.entry(Whom(Arc::clone(identity), slot)).or_insert(next);
         if index == next {
             self.groups.push(Group {
                 identity: Arc::clone(identity),
-                tasks: 0,
+                slot,
                 used_on_fargate: Used::default(),
                 used_on_ec2: Used::default(),
                 fargate: Vec::new(),
@@ -177,7 +222,9 @@ impl Group {
 }
 
 impl Used {
-    fn add(&mut self, usage: &TaskUsage) {
+    fn add(&mut self, part: &TaskPart) {
+        let usage = &part.usage;
+        self.tasks += part.tasks;
         self.vcpu_nanos += u128::from(usage.vcpu.0);
         self.mib_millis += u128::from(usage.memory_mib_millis);
         self.fuel += u128::from(usage.fuel.0);
@@ -194,15 +241,15 @@ impl Instance {
     /// The seconds it is billed for up to `now`, each start by itself; `None` while none is known. **Source:** ecs-semantics §8.3.
     pub fn billed_seconds(&self, now: Timestamp) -> Option<u64> {
         let runs = self.runs.values().filter_map(|run| Some((run.started_at?, run.stopped_at.unwrap_or(now))));
-        let seconds: Vec<u64> = runs.map(|(from, to)| billed_seconds(to.since(from))).collect();
-        (!seconds.is_empty()).then(|| seconds.into_iter().fold(0, u64::saturating_add))
+        let seconds = runs.map(|(from, to)| billed_seconds(to.since(from)));
+        seconds.chain(self.stretch_seconds).reduce(u64::saturating_add)
     }
 }
 
 impl Ord for Whom {
     fn cmp(&self, other: &Whom) -> Ordering {
         if Arc::ptr_eq(&self.0, &other.0) {
-            return Ordering::Equal;
+            return self.1.cmp(&other.1);
         }
         let (a, b) = (&self.0, &other.0);
         a.service
@@ -210,6 +257,7 @@ impl Ord for Whom {
             .then_with(|| a.task_definition.family.cmp(&b.task_definition.family))
             .then_with(|| a.task_definition.revision.cmp(&b.task_definition.revision))
             .then_with(|| a.tags.cmp(&b.tags))
+            .then_with(|| self.1.cmp(&other.1))
     }
 }
 

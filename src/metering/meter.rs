@@ -4,16 +4,20 @@
 //! known. What has finished is folded into sums and a bounded number of records, so that memory follows what runs and what is
 //! asked for, while the bill stays exact.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::bill::Bill;
 use super::billing;
-use super::ledger::{InstanceStart, Ledger, NANOS_PER_SECOND};
+use super::ledger::{Ledger, NANOS_PER_SECOND, Slot};
 use super::price::{PriceBook, billed_seconds};
 use super::quantity::{Quantity, multiply_divide_half_up, nano_usd};
+use super::record_keeping::RecordKeeping;
+use super::stretch::Host;
+use crate::model::id_table::TaskTable;
 use crate::model::ids::TaskId;
 use crate::model::units::{CpuUnits, Duration, NanoUsd, Timestamp};
 use crate::model::usage::{BilledPlacement, MeteringFact, TaskIdentity, TaskUsage, UsageSample};
@@ -22,23 +26,25 @@ use crate::model::usage::{BilledPlacement, MeteringFact, TaskIdentity, TaskUsage
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Meter {
     book: PriceBook,
-    running: BTreeMap<TaskId, RunningTask>,
+    pub(super) running: TaskTable<RunningTask>,
     /// Stops whose start is not known yet.
     early_stops: BTreeMap<TaskId, (Timestamp, TaskUsage)>,
     finished: TaskIdSet,
     /// What has finished. Running tasks are not in it.
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// The latest to finish, oldest first.
     records: VecDeque<UsageRecord>,
     retain_records: usize,
     records_dropped: u64,
+    /// What a ledger is to hold, if one is kept.
+    pub(super) keeping: Option<Box<RecordKeeping>>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct RunningTask {
-    started_at: Timestamp,
-    identity: Arc<TaskIdentity>,
-    usage: TaskUsage,
+pub(super) struct RunningTask {
+    pub started_at: Timestamp,
+    pub identity: Arc<TaskIdentity>,
+    pub usage: TaskUsage,
 }
 
 /// Who used how much, when: one task.
@@ -113,13 +119,14 @@ impl Meter {
     pub fn new(book: PriceBook) -> Meter {
         Meter {
             book,
-            running: BTreeMap::new(),
+            running: TaskTable::default(),
             early_stops: BTreeMap::new(),
             finished: TaskIdSet::default(),
             ledger: Ledger::default(),
             records: VecDeque::new(),
             retain_records: Meter::DEFAULT_RETAIN_RECORDS,
             records_dropped: 0,
+            keeping: None,
         }
     }
 
@@ -146,22 +153,32 @@ impl Meter {
                 purchase_option,
                 at,
                 instance_type,
+                availability_zone,
                 capacity_provider,
             } => {
-                let known = self.ledger.instance_mut(*instance);
-                known.started.get_or_insert_with(|| InstanceStart {
-                    instance_type: Arc::clone(instance_type),
-                    purchase_option: *purchase_option,
-                    capacity_provider: capacity_provider.clone(),
+                let known = self.ledger.instance_mut((*instance, Slot::default()));
+                known.host.get_or_insert_with(|| {
+                    Arc::new(Host {
+                        instance_type: Arc::clone(instance_type),
+                        purchase_option: *purchase_option,
+                        availability_zone: Arc::clone(availability_zone),
+                        capacity_provider: capacity_provider.clone(),
+                    })
                 });
                 known.runs.entry(*start).or_default().started_at.get_or_insert(*at);
+                self.keep_run(*instance, *start);
             }
-            MeteringFact::SurplusCreditsCharged { instance, charge, surplus, .. } => {
-                self.ledger.instance_mut(*instance).surplus.entry(*charge).or_insert(*surplus);
+            MeteringFact::SurplusCreditsCharged { instance, charge, at, surplus } => {
+                let known = self.ledger.instance_mut((*instance, Slot::default()));
+                if let Entry::Vacant(vacant) = known.surplus.entry(*charge) {
+                    vacant.insert(*surplus);
+                    self.keep_charge(*instance, *charge, *at, *surplus);
+                }
             }
             MeteringFact::InstanceStopped { instance, start, at } => {
-                let known = self.ledger.instance_mut(*instance);
+                let known = self.ledger.instance_mut((*instance, Slot::default()));
                 known.runs.entry(*start).or_default().stopped_at.get_or_insert(*at);
+                self.keep_run(*instance, *start);
             }
         }
     }
@@ -181,7 +198,7 @@ impl Meter {
     /// The running tasks' records up to `now` and those of the latest finished tasks, by task.
     pub fn usage_records(&self, now: Timestamp) -> Vec<UsageRecord> {
         let running = self.running.iter().map(|(task, running)| UsageRecord {
-            task: *task,
+            task,
             identity: Arc::clone(&running.identity),
             started_at: running.started_at,
             stopped_at: None,
@@ -214,7 +231,7 @@ impl Meter {
                 Some(nano_usd(multiply_divide_half_up(hourly, seconds, 1024 * billing::SECONDS_PER_HOUR)))
             }
             BilledPlacement::Ec2 { instance } => {
-                let start = self.ledger.instance(instance)?.started.as_ref()?;
+                let start = self.ledger.instance(instance)?.host.as_ref()?;
                 let rate = wide(self.book.instance_rate(start.purchase_option, &start.instance_type.name)?);
                 let share = billing::InstanceShare::of(&start.instance_type);
                 let weight = share.weight(cpu, memory) * record.interval().as_nanos();
@@ -253,6 +270,7 @@ impl Meter {
             Some((stopped_at, usage)) => self.finish_task(task, started, stopped_at, &usage),
             None => {
                 self.running.insert(task, started);
+                self.keep_task(task);
             }
         }
     }
@@ -269,6 +287,7 @@ impl Meter {
 
     fn finish_task(&mut self, task: TaskId, started: RunningTask, stopped_at: Timestamp, usage: &TaskUsage) {
         self.finished.insert(task);
+        self.keep_end_of_task(task, &started, stopped_at, usage);
         self.ledger.add_task(&started.identity, stopped_at.since(started.started_at), usage);
         self.records.push_back(UsageRecord {
             task,
@@ -293,27 +312,51 @@ fn wide(rate: NanoUsd) -> u128 {
     u128::try_from(rate.0).expect("a rate is not negative")
 }
 
-/// A set of task ids as ranges: ids are dense counters, so that millions of finished tasks are a few ranges.
+/// A set of task ids: which are dense counters, so that millions of finished tasks are a few ranges.
+///
+/// Ids are kept by words of 64. Those of which some are missing are few, about as many as tasks run; the others make ranges.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct TaskIdSet {
-    /// First to last, both in the set. No two ranges touch.
-    last_by_first: BTreeMap<u64, u64>,
+    /// First to last word of which all ids are in the set. No two ranges touch.
+    last_full_by_first: BTreeMap<u64, u64>,
+    /// The ids of words of which some are in the set, one a bit. Never none and never all.
+    partial: BTreeMap<u64, u64>,
+    /// No id beyond it is in the set.
+    greatest: u64,
 }
 
 impl TaskIdSet {
     fn contains(&self, task: TaskId) -> bool {
-        self.last_by_first.range(..=task.0).next_back().is_some_and(|(_, last)| task.0 <= *last)
+        // What starts has most often an id that was never seen.
+        if task.0 > self.greatest {
+            return false;
+        }
+        let (word, bit) = (task.0 / 64, 1 << (task.0 % 64));
+        match self.partial.get(&word) {
+            Some(ids) => ids & bit != 0,
+            None => self.last_full_by_first.range(..=word).next_back().is_some_and(|(_, last)| word <= *last),
+        }
     }
 
     /// Adds an id that is not in the set.
     fn insert(&mut self, task: TaskId) {
-        let id = task.0;
-        let following = id.checked_add(1).and_then(|next| self.last_by_first.remove(&next));
-        let last = following.unwrap_or(id);
-        match self.last_by_first.range_mut(..id).next_back() {
-            Some((_, previous)) if *previous + 1 == id => *previous = last,
+        self.greatest = self.greatest.max(task.0);
+        let word = task.0 / 64;
+        let ids = self.partial.entry(word).or_default();
+        *ids |= 1 << (task.0 % 64);
+        if *ids == u64::MAX {
+            self.partial.remove(&word);
+            self.insert_full(word);
+        }
+    }
+
+    fn insert_full(&mut self, word: u64) {
+        let following = self.last_full_by_first.remove(&(word + 1));
+        let last = following.unwrap_or(word);
+        match self.last_full_by_first.range_mut(..word).next_back() {
+            Some((_, previous)) if *previous + 1 == word => *previous = last,
             _ => {
-                self.last_by_first.insert(id, last);
+                self.last_full_by_first.insert(word, last);
             }
         }
     }
@@ -323,15 +366,24 @@ impl TaskIdSet {
 mod tests {
     use super::*;
 
+    /// Whatever the order, the set has what was put in, and all that is dense is one range.
     #[test]
     fn dense_ids_become_one_range_in_any_order() {
         let mut set = TaskIdSet::default();
-        for id in [5, 1, 3, 2, 9, 4, u64::MAX, 0] {
-            assert!(!set.contains(TaskId(id)), "{id}");
+        assert!(!set.contains(TaskId(0)));
+        let mut known = std::collections::BTreeSet::new();
+        // 389 is coprime to 1,024: each id once, far from in order.
+        let scattered = (0..1024u64).map(|step| 64 + step * 389 % 1024);
+        for id in scattered.chain([0, 5_000, u64::MAX, 1]) {
+            for other in [id.saturating_sub(1), id, id.saturating_add(1)] {
+                assert_eq!(set.contains(TaskId(other)), known.contains(&other), "{other}");
+            }
             set.insert(TaskId(id));
+            known.insert(id);
             assert!(set.contains(TaskId(id)), "{id}");
         }
-        assert_eq!(set.last_by_first, BTreeMap::from([(0, 5), (9, 9), (u64::MAX, u64::MAX)]));
-        assert!(!set.contains(TaskId(6)) && !set.contains(TaskId(8)));
+        assert_eq!(set.last_full_by_first, BTreeMap::from([(1, 16)]));
+        assert_eq!(set.partial, BTreeMap::from([(0, 3), (78, 1 << 8), (u64::MAX / 64, 1 << 63)]));
+        assert!(!set.contains(TaskId(63)) && !set.contains(TaskId(17 * 64)) && set.contains(TaskId(17 * 64 - 1)));
     }
 }

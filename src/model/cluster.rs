@@ -55,8 +55,10 @@ pub struct ClusterSpec {
     pub loads: Vec<Load>,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
-    /// What becomes of messages in simulated time.
+    /// What becomes of what the data plane reports, in simulated time.
     pub messages: MessageFaults,
+    /// What becomes of what the control plane asks of the data plane, in simulated time.
+    pub actions: MessageFaults,
     /// Instance refreshes and when to start them.
     pub instance_refreshes: Vec<ScheduledInstanceRefresh>,
     /// UpdateService calls and when to make them.

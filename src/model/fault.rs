@@ -1,10 +1,11 @@
-//! What goes wrong with a cluster's capacity, as a cluster file plans it.
+//! What goes wrong with a cluster's capacity, its tasks and what is told of them, as a cluster file plans it.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::distribution::Distribution;
+use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
 
 /// Something that goes wrong, and when.
@@ -76,6 +77,17 @@ pub enum FaultKind {
         /// For how long.
         duration: Duration,
     },
+    /// `TASK_CRASH`: running tasks lose their first essential container, which ends with an exit code.
+    TaskCrash {
+        /// Of this service only; `None` is any task, of a service or not.
+        service: Option<Arc<str>>,
+        /// Of this family or revision only.
+        task_definition: Option<TaskDefinitionRef>,
+        /// How many tasks.
+        count: u32,
+        /// What the container ends with.
+        exit_code: i32,
+    },
     /// `DRAIN`: container instances are set DRAINING, as by UpdateContainerInstancesState.
     Drain {
         /// Of this provider; `None` is any.
@@ -85,7 +97,8 @@ pub enum FaultKind {
     },
 }
 
-/// What becomes of messages from the data plane to the control plane in simulated time, each by itself. None of it by default.
+/// What becomes of messages between data plane and control plane in simulated time, in one direction, each by itself. None of it by
+/// default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MessageFaults {
     /// Lost, and sent again, in millionths of all messages.
@@ -123,6 +136,7 @@ impl FaultKind {
             FaultKind::InstanceFailure { .. }
             | FaultKind::InstanceImpaired { .. }
             | FaultKind::SpotInterruption { .. }
+            | FaultKind::TaskCrash { .. }
             | FaultKind::Drain { .. } => None,
         }
     }

@@ -7,11 +7,30 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// An id that is a counter's value.
+pub trait CounterId: Copy {
+    /// The value.
+    fn number(self) -> u64;
+
+    /// The id of a value.
+    fn of(number: u64) -> Self;
+}
+
 macro_rules! counter_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
         pub struct $name(pub u64);
+
+        impl CounterId for $name {
+            fn number(self) -> u64 {
+                self.0
+            }
+
+            fn of(number: u64) -> $name {
+                $name(number)
+            }
+        }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,8 +18,10 @@ pub enum Stream {
     Faults,
     /// What modelled tasks and jobs take.
     Work,
-    /// Messages between control plane and data plane that are lost, late or repeated.
+    /// Messages from data plane to control plane that are lost, late or repeated.
     Messages,
+    /// The same the other way round.
+    Actions,
 }
 
 /// A reproducible stream of random numbers.

@@ -105,6 +105,8 @@ pub enum MeteringFact {
         at: Timestamp,
         /// Its type.
         instance_type: Arc<InstanceType>,
+        /// Its availability zone.
+        availability_zone: Arc<str>,
         /// Its capacity provider, if it has one.
         capacity_provider: Option<Arc<str>>,
     },

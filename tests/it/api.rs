@@ -1,9 +1,11 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
+mod agents;
 mod capacity;
 mod clusters;
 mod services;
 mod task_definitions;
+mod task_sets;
 mod tasks;
 
 use std::time::Duration;

@@ -23,6 +23,7 @@ use longshore::control_plane::event::{Deletion, Event, NewDeployment, Request, U
 use longshore::control_plane::state::{ClusterState, RolloutState, Service, ServiceStatus};
 use longshore::driver::simulated::observer::Observer;
 use longshore::driver::simulated::{Simulation, SimulationOptions};
+use longshore::model::auto_scaling_group::LifecycleState;
 use longshore::model::capacity::{ContainerInstanceStatus, LaunchTarget};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::distribution::Distribution;
@@ -346,6 +347,16 @@ fn survive(drawn: &Drawn) {
         .filter(|task| !matches!(task.last_status, TaskStatus::Provisioning | TaskStatus::Stopped))
         .map(|task| task.id)
         .collect();
+    let instances: BTreeSet<ContainerInstanceId> = run.simulation.instances_of_data_plane().collect();
+    let launched = state.container_instances.values();
+    let launched = launched.filter(|instance| instance.lifecycle < LifecycleState::Terminating);
+    let launched: BTreeSet<_> =
+        launched.filter(|instance| !instance.lifecycle.is_warmed()).map(|instance| instance.id).collect();
+    assert!(
+        instances == launched,
+        "the data plane has instances {instances:?}, the control plane knows of {launched:?}\n{}",
+        shown(state)
+    );
     let live = &run.seen.lock().expect("the run did not panic").live_tasks;
     assert!(
         *live == known,

@@ -96,6 +96,7 @@ fn shipped_files_are_valid() {
     assert_eq!(
         names,
         [
+            "breaker",
             "canary",
             "compare",
             "day",
@@ -298,6 +299,7 @@ fn every_key_is_read() {
         ("run_task.overrides.container", "[[run_task]]\n[[run_task.overrides.container]]\n"),
         ("simulation", "[simulation]\n"),
         ("simulation.messages", "[simulation]\n[simulation.messages]\n"),
+        ("simulation.actions", "[simulation]\n[simulation.actions]\n"),
         ("update_service", "[[update_service]]\n"),
         ("load", "[[load]]\n"),
         ("load.steps", "[[load]]\n[[load.steps]]\n"),

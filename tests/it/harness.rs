@@ -19,7 +19,7 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, HookCall, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep, UpdateService};
-use longshore::control_plane::faults::{FaultPlan, LaunchFate};
+use longshore::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
 use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
 use longshore::model::arn::ArnForm;
@@ -517,10 +517,11 @@ impl World {
             let deadline = self.plane.next_deadline().map(|(at, _)| at);
             if at <= end && [queued, deadline].into_iter().flatten().all(|other| at <= other) {
                 self.now = at;
-                for event in self.plan.take_due(at, self.plane.state()) {
-                    match event {
-                        Event::Request { request, .. } => drop(self.request(request)),
-                        event => drop(self.apply(event)),
+                for effect in self.plan.take_due(at, self.plane.state()) {
+                    match effect {
+                        FaultEffect::Event(event) => drop(self.apply(event)),
+                        FaultEffect::Request(request) => drop(self.request(request)),
+                        FaultEffect::Crash { task, exit_code } => self.crash(task, exit_code),
                     }
                 }
                 return true;

@@ -2,12 +2,14 @@
 
 mod api;
 mod apply;
+mod bill;
 mod chaos;
 mod cluster_file;
 mod command_line;
 mod compare;
 mod containers;
 mod control_plane_properties;
+mod crashes;
 mod deploy_command;
 mod determinism;
 mod durability;

@@ -15,26 +15,26 @@ use longshore::model::units::{CpuUnits, Fuel, MemoryMib, NanoUsd, Timestamp, Vcp
 use longshore::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, TaskUsage, UsageSample};
 use proptest::prelude::*;
 
-const MILLISECOND: u64 = 1_000_000;
-const SECOND: u64 = 1_000 * MILLISECOND;
+pub(crate) const MILLISECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
 const X86: CpuArchitecture = CpuArchitecture::X86_64;
 const ARM: CpuArchitecture = CpuArchitecture::Arm64;
 
-fn fargate(purchase_option: PurchaseOption, architecture: CpuArchitecture) -> BilledPlacement {
+pub(crate) fn fargate(purchase_option: PurchaseOption, architecture: CpuArchitecture) -> BilledPlacement {
     BilledPlacement::Fargate { purchase_option, architecture, extra_storage_gib: 0 }
 }
 
-fn on_demand() -> BilledPlacement {
+pub(crate) fn on_demand() -> BilledPlacement {
     fargate(PurchaseOption::OnDemand, X86)
 }
 
-fn on_instance(instance: u64) -> BilledPlacement {
+pub(crate) fn on_instance(instance: u64) -> BilledPlacement {
     BilledPlacement::Ec2 { instance: ContainerInstanceId(instance) }
 }
 
 /// A task of a script: who, what size, where.
 #[derive(Clone, Debug)]
-struct Task {
+pub(crate) struct Task {
     service: Option<&'static str>,
     family: &'static str,
     tags: Vec<(&'static str, &'static str)>,
@@ -44,16 +44,16 @@ struct Task {
 }
 
 impl Task {
-    fn new(family: &'static str, cpu: u32, memory: u32, placement: BilledPlacement) -> Task {
+    pub(crate) fn new(family: &'static str, cpu: u32, memory: u32, placement: BilledPlacement) -> Task {
         Task { service: None, family, tags: Vec::new(), cpu, memory, placement }
     }
 
-    fn of(mut self, service: &'static str) -> Task {
+    pub(crate) fn of(mut self, service: &'static str) -> Task {
         self.service = Some(service);
         self
     }
 
-    fn tagged(mut self, key: &'static str, value: &'static str) -> Task {
+    pub(crate) fn tagged(mut self, key: &'static str, value: &'static str) -> Task {
         self.tags.push((key, value));
         self
     }
@@ -76,16 +76,16 @@ impl Task {
         })
     }
 
-    fn started(&self, task: u64, at: u64) -> MeteringFact {
+    pub(crate) fn started(&self, task: u64, at: u64) -> MeteringFact {
         MeteringFact::TaskStarted { task: TaskId(task), at: Timestamp(at), identity: self.identity() }
     }
 }
 
-fn stopped(task: u64, at: u64) -> MeteringFact {
+pub(crate) fn stopped(task: u64, at: u64) -> MeteringFact {
     MeteringFact::TaskStopped { task: TaskId(task), at: Timestamp(at), usage: TaskUsage::default() }
 }
 
-fn used(task: u64, at: u64, vcpu_nanos: u64, mib_millis: u64, peak_bytes: u64) -> MeteringFact {
+pub(crate) fn used(task: u64, at: u64, vcpu_nanos: u64, mib_millis: u64, peak_bytes: u64) -> MeteringFact {
     let usage = TaskUsage {
         fuel: Fuel(vcpu_nanos * 3),
         vcpu: VcpuNanos(vcpu_nanos),
@@ -96,27 +96,28 @@ fn used(task: u64, at: u64, vcpu_nanos: u64, mib_millis: u64, peak_bytes: u64) -
     MeteringFact::TaskStopped { task: TaskId(task), at: Timestamp(at), usage }
 }
 
-fn instance_started(instance: u64, at: u64, name: &str, provider: Option<&str>) -> MeteringFact {
+pub(crate) fn instance_started(instance: u64, at: u64, name: &str, provider: Option<&str>) -> MeteringFact {
     MeteringFact::InstanceStarted {
         instance: ContainerInstanceId(instance),
         start: 1,
         purchase_option: PurchaseOption::OnDemand,
         at: Timestamp(at),
         instance_type: Catalog::embedded().instance_type(name).expect("a type of the catalog"),
+        availability_zone: "us-east-1a".into(),
         capacity_provider: provider.map(Arc::from),
     }
 }
 
-fn instance_stopped(instance: u64, at: u64) -> MeteringFact {
+pub(crate) fn instance_stopped(instance: u64, at: u64) -> MeteringFact {
     MeteringFact::InstanceStopped { instance: ContainerInstanceId(instance), start: 1, at: Timestamp(at) }
 }
 
-fn surplus_charged(instance: u64, charge: u32, surplus: u64) -> MeteringFact {
+pub(crate) fn surplus_charged(instance: u64, charge: u32, surplus: u64) -> MeteringFact {
     let (instance, surplus) = (ContainerInstanceId(instance), VcpuNanos(surplus));
     MeteringFact::SurplusCreditsCharged { instance, charge, at: Timestamp(0), surplus }
 }
 
-fn meter() -> Meter {
+pub(crate) fn meter() -> Meter {
     Meter::new(Catalog::embedded().price_book("us-east-1").expect("a region of the catalog"))
 }
 
@@ -151,7 +152,7 @@ fn check_parts(parts: &BTreeMap<String, CostAndUse>, total: NanoUsd) {
 
 /// The lines sum to the total, and so does every breakdown.
 #[track_caller]
-fn check_sums(bill: &Bill) {
+pub(crate) fn check_sums(bill: &Bill) {
     assert_eq!(bill.lines.iter().map(|line| line.amount).sum::<NanoUsd>(), bill.total);
     check_parts(&bill.by_service, bill.total);
     check_parts(&bill.by_task_definition, bill.total);
@@ -674,7 +675,7 @@ fn task() -> impl Strategy<Value = Task> {
 }
 
 /// The facts of a random script. Instances 0 to 2 may exist; tasks also name a fourth, whose start is never stated.
-fn script() -> impl Strategy<Value = Vec<MeteringFact>> {
+pub(crate) fn script() -> impl Strategy<Value = Vec<MeteringFact>> {
     let types = vec!["m7i.large", "c4.8xlarge", "t3.micro", "t4g.small"];
     let charges = prop::collection::vec(0..1_000 * SECOND, 0..3);
     let instances =

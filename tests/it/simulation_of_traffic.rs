@@ -67,3 +67,91 @@ fn a_canary_goes_well() {
     };
     assert!(revision(2) >= 2, "the target's tasks are there");
 }
+
+/// A hook that looks at what it is asked about, and says no to revision 2.
+const PARTICULAR: &str = r#"(module
+    (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (func (export "_start") (local $at i32)
+        (drop (call $sizes (i32.const 0) (i32.const 4)))
+        (drop (call $get (i32.const 1024) (i32.const 4096)))
+        (local.set $at (i32.const 4096))
+        (loop $next
+            ;; "eb:2"
+            (if (i32.eq (i32.load (local.get $at)) (i32.const 0x323a6265)) (then (call $exit (i32.const 3))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $at) (i32.add (i32.const 4096) (i32.load (i32.const 4))))))))"#;
+
+/// A service by blue and green that is updated after `updated_at` seconds, when a hook, a task, has looked at the new revision.
+fn blue_green(folder: &std::path::Path, updated_at: u64) -> Simulation {
+    std::fs::write(folder.join("particular.wat"), PARTICULAR).expect("the folder is writable");
+    let web = "[[task_definition]]\nfamily = \"web\"\ncpu = \"256\"\nmemory = \"512\"\n\
+               requires_compatibilities = [\"FARGATE\"]\ncontainer = [{ name = \"main\" }]\n\
+               simulation = { job_cpu = \"10ms\" }\n";
+    let text = format!(
+        r#"
+[cluster]
+name = "blue-green"
+[settings]
+run_for = "10m"
+{web}{web}
+[[task_definition]]
+family = "check"
+cpu = "256"
+memory = "512"
+requires_compatibilities = ["FARGATE"]
+container = [{{ name = "main", image = "particular.wat" }}]
+[[service]]
+name = "web"
+task_definition = "web:1"
+desired_count = 2
+launch_type = "FARGATE"
+  [service.deployment_configuration]
+  strategy = "BLUE_GREEN"
+  bake_time_in_minutes = 1
+  lifecycle_hooks = [{{ task_definition = "check", lifecycle_stages = ["POST_SCALE_UP"] }}]
+[[update_service]]
+at = "{updated_at}s"
+service = "web"
+task_definition = "web:2"
+"#
+    );
+    let file = ClusterFile::parse(&text, folder.join("cluster.toml"), &Catalog::embedded());
+    let spec = file.unwrap_or_else(|errors| panic!("{errors}"));
+    Simulation::new(&spec, SimulationOptions::default()).expect("it can be simulated")
+}
+
+/// How each of a service's deployments ended, and why.
+fn ends(simulation: &Simulation) -> Vec<(&'static str, String)> {
+    let records = simulation.state().services["web"].service_deployments.iter();
+    records
+        .map(|record| (record.status.as_str(), record.status_reason.as_deref().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+/// ecs-semantics §5.8: a hook that fails takes the deployment back to the one that has completed. Where none has, there is nothing to go
+/// back to: tasks of the first deployment are not healthy before their 40 s.
+#[test]
+fn a_hook_that_fails_takes_the_deployment_back() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let ended = |updated_at: u64| {
+        let mut simulation = blue_green(folder.path(), updated_at);
+        simulation.run_until(Timestamp(400 * 1_000_000_000), u64::MAX);
+        ends(&simulation)
+    };
+    let failed = "ECS deployment: lifecycle hook check in stage POST_SCALE_UP failed: exit code 3";
+    let [first, second] = &ended(120)[..] else { panic!("two deployments were asked for") };
+    assert_eq!(first.0, "SUCCESSFUL");
+    assert_eq!(second.0, "ROLLBACK_SUCCESSFUL", "{}", second.1);
+    assert!(second.1.starts_with(&format!("{failed}: rolling back to deploymentId ")), "{}", second.1);
+    let [first, second] = &ended(30)[..] else { panic!("two deployments were asked for") };
+    assert_eq!(*first, ("STOPPED", "A newer deployment started.".to_owned()));
+    assert_eq!(second.0, "STOPPED");
+    assert!(
+        second.1.starts_with(&format!("{failed}. There is no completed deployment to roll back to. ")),
+        "{}",
+        second.1
+    );
+}

@@ -80,5 +80,9 @@ fn what_is_no_form() {
     }
     assert!(Form::parse(&[0xff, 0xfe]).is_err());
     assert_eq!(Form::parse(b"").expect("an empty one").text("Action"), None);
-    check(Service::AutoScaling, "Action=DescribeTags&Made.Up=1&Filters.member.x.Name=y", json!({"Filters": []}));
+    check(
+        Service::AutoScaling,
+        "Action=DescribeAutoScalingGroups&Made.Up=1&Filters.member.x.Name=y",
+        json!({"Filters": []}),
+    );
 }

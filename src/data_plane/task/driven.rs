@@ -16,7 +16,7 @@ use super::super::pool::Message;
 use super::super::sandbox::{self, Launch, Special};
 use super::super::stdio::{CHECK_OUTPUT_BYTES, ContainerOutput, Input, OutputSettings};
 use super::super::volumes::Mount;
-use super::{Kill, Phase, State, Task};
+use super::{ContainerEnd, Kill, Phase, State, Task};
 use crate::agent::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult, TaskAgent};
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::TaskStep;
@@ -242,10 +242,11 @@ impl Task {
         state: &mut State,
         shared: &Shared,
     ) {
+        let crash = state.ends.get_mut(place).and_then(ContainerEnd::take_crash);
         let Some(driven) = &state.driven else { return };
         let event = match driven.containers.get(place) {
             Some(found) => {
-                let exit = match (exit, &state.kill) {
+                let exit = match (exit.or(crash), &state.kill) {
                     (Some(exit), _) => exit,
                     (None, _) if !found.has_begun => ContainerExit::default(),
                     (None, Some(kill)) => kill.exit(),

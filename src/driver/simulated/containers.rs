@@ -45,13 +45,15 @@ impl SimulatedPlane {
 
     fn do_all(&mut self, now: Timestamp, task: TaskId, first: Next) {
         let mut line = std::mem::take(&mut self.spare_line);
+        let mut actions = std::mem::take(&mut self.spare_agent_actions);
         line.push_back(first);
         while let Some(next) = line.pop_front() {
             let Some(&slot) = self.slots.get(&task) else { break };
             match next {
                 Next::Tell(event) => {
                     let Some(state) = self.tasks.get_mut(slot as usize) else { break };
-                    for action in state.agent.apply(now, event) {
+                    state.agent.apply_into(now, event, &mut actions);
+                    for action in actions.drain(..) {
                         self.do_for_agent(now, task, slot, action, &mut line);
                     }
                 }
@@ -64,6 +66,7 @@ impl SimulatedPlane {
         }
         line.clear();
         self.spare_line = line;
+        self.spare_agent_actions = actions;
         self.arm_agent(task);
     }
 
@@ -304,7 +307,7 @@ impl SimulatedPlane {
                         continue;
                     }
                     match self.take_job(now, place) {
-                        Some(line) => end = StepEnd::Job(line),
+                        Some(taken) => (step, end) = taken,
                         None => {
                             self.leave_processor(now, place);
                             let token = self.next_token();
@@ -337,16 +340,21 @@ impl SimulatedPlane {
         (container == place.container as usize).then_some((service, task.start.deployment))
     }
 
-    fn take_job(&mut self, now: Timestamp, place: Place) -> Option<std::sync::Arc<str>> {
+    /// Gives a container its next job: what it does first, where that is known, and else what to tell it.
+    fn take_job(&mut self, now: Timestamp, place: Place) -> Option<(Option<Step>, StepEnd)> {
         let (service, deployment) = self.jobs_of(place)?;
         // One that is to stop takes no more.
         if self.container(place)?.is_stopping {
             return None;
         }
         let job = self.services[service].take(now, deployment)?;
-        let line = job.line.clone();
-        self.container(place)?.job = Some(job);
-        Some(line)
+        let container = self.container(place)?;
+        let taken = match &mut container.work {
+            ContainerWork::Modelled(work) => (Some(work.job(job.draws)), StepEnd::Done),
+            ContainerWork::Executed(_) | ContainerWork::Check(..) => (None, StepEnd::Job(job.line.clone())),
+        };
+        container.job = Some(job);
+        Some(taken)
     }
 
     fn leave_job(&mut self, now: Timestamp, place: Place, end: JobEnd) {

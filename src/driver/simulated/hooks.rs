@@ -53,8 +53,10 @@ impl Simulation {
 
     /// A task is over: a hook's says by this what it answers.
     pub(super) fn hook_task_over(&mut self, id: TaskId) {
+        let Some(record) = self.control_plane.state().tasks.get(&id).filter(|_| self.hook_tasks.has(id)) else {
+            return;
+        };
         let printed = self.plane.take_output(id);
-        let Some(record) = self.control_plane.state().tasks.get(&id) else { return };
         self.inbox.extend(self.hook_tasks.over(id, &record.task, &printed));
     }
 

@@ -1,20 +1,22 @@
 //! A cluster in simulated time: the same control plane on a queue of events that jumps from one to the next.
 //!
 //! One thread, no clock, no sleeping: what happens next is whatever is due first, and time is then what it says. The same cluster file and
-//! seed give the same events, one for one. What happens at the same moment happens in this order: the data plane, what the file
-//! plans, faults, usage, the end, the control plane's own deadlines.
+//! seed give the same events, one for one. What happens at the same moment happens in this order: the data plane, messages that were
+//! under way, what the file plans, faults, usage, the end, the control plane's own deadlines.
 //!
 //! Read `plane` for instances and tasks, `containers` for what a container does next, `processor` for how long that takes, `work` for
-//! where it comes from, `jobs` for load.
+//! where it comes from, `jobs` for load; `messages` and `orders` for what goes astray between the planes.
 
 mod containers;
 mod digest;
+pub mod event_counts;
 mod executed;
 pub mod histogram;
 mod hooks;
 mod jobs;
 mod messages;
 pub mod observer;
+mod orders;
 mod plane;
 mod processor;
 mod queue;
@@ -29,9 +31,11 @@ use crossbeam_channel::Sender;
 use thiserror::Error;
 
 use self::digest::EventDigest;
+use self::event_counts::EventCounts;
 use self::histogram::DurationHistogram;
 use self::messages::Messages;
 use self::observer::Observer;
+use self::orders::{Arrived, Orders};
 use self::plane::SimulatedPlane;
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::hook_tasks::HookTasks;
@@ -43,17 +47,18 @@ use super::snapshot::Snapshot;
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Notification, Response};
-use crate::control_plane::event::{Event, Request};
+use crate::control_plane::event::{Event, Request, TaskStateChange};
 use crate::control_plane::explain::{Explanation, Question};
-use crate::control_plane::faults::{FaultPlan, LaunchFate};
+use crate::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::data_plane::DataPlaneOptions;
 use crate::metering::meter::Meter;
 use crate::model::arn::ArnForm;
 use crate::model::cluster::ClusterSpec;
-use crate::model::ids::RequestId;
+use crate::model::ids::{ContainerInstanceId, RequestId};
 use crate::model::recent::Percentiles;
+use crate::model::rng::Stream;
 use crate::model::task::TaskStatus;
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::UsageSample;
@@ -128,7 +133,10 @@ pub struct Simulation {
     meter: Meter,
     plans: Plans,
     faults: FaultPlan,
-    messages: Messages,
+    /// To the control plane.
+    messages: Messages<Event>,
+    /// To the data plane.
+    orders: Orders,
     event_bridge: EventBridge,
     event_watcher: Option<Sender<ClusterEvent>>,
     observer: Option<Observer>,
@@ -144,8 +152,8 @@ pub struct Simulation {
     hook_tasks: HookTasks,
     next_usage: Option<Timestamp>,
     run_until: Option<Timestamp>,
-    /// How many events the control plane has taken in.
-    event_count: u64,
+    /// What the control plane has taken in.
+    event_counts: EventCounts,
     /// How many times something happened in the data plane.
     happening_count: u64,
 }
@@ -199,7 +207,8 @@ impl Simulation {
             meter: Meter::new(price_book),
             plans: Plans::of(spec),
             faults: FaultPlan::new(spec.faults.clone(), spec.settings.seed),
-            messages: Messages::new(spec.messages.clone(), spec.settings.seed),
+            messages: Messages::new(spec.messages.clone(), spec.settings.seed, Stream::Messages),
+            orders: Orders::new(spec.actions.clone(), spec.settings.seed),
             event_bridge: EventBridge::new(arns, calendar_start),
             event_watcher: options.event_watcher,
             observer,
@@ -212,7 +221,7 @@ impl Simulation {
             hook_tasks: HookTasks::default(),
             next_usage,
             run_until: run_for.map(|time| Timestamp::ZERO + time),
-            event_count: 0,
+            event_counts: EventCounts::default(),
             happening_count: 0,
         };
         for (what, request) in set_up(spec) {
@@ -300,9 +309,14 @@ impl Simulation {
         self.plans.unplaced()
     }
 
-    /// How many events the control plane has taken in.
+    /// How many events the control plane has taken in, those that came together in one call being one.
     pub fn event_count(&self) -> u64 {
-        self.event_count
+        self.event_counts.calls
+    }
+
+    /// What the control plane has taken in, by kind.
+    pub fn event_counts(&self) -> EventCounts {
+        self.event_counts
     }
 
     /// How many times something happened in the data plane: what boots, starts, computes, sleeps, arrives.
@@ -334,9 +348,16 @@ impl Simulation {
     /// are under way still arrive when they do.
     pub fn heal(&mut self) {
         self.messages.heal();
-        for event in self.faults.end_all() {
-            self.take_in(event);
+        self.orders.heal();
+        for effect in self.faults.end_all() {
+            self.bring_about(effect);
         }
+    }
+
+    /// The instances that the data plane has, those that boot included: none that the control plane does not know of, unless what it asked
+    /// for is under way.
+    pub fn instances_of_data_plane(&self) -> impl Iterator<Item = ContainerInstanceId> {
+        self.plane.instance_ids()
     }
 
     /// How long jobs of a service took from arrival to done, and waited before; `None` for one without load.
@@ -384,7 +405,7 @@ impl Simulation {
     /// When somebody but the data plane has something to do.
     fn next_of_others(&self) -> Option<Timestamp> {
         let by_control_plane = self.control_plane.next_deadline().map(|(at, _)| at);
-        let by_faults = [self.faults.next(), self.messages.next()].into_iter().flatten().min();
+        let by_faults = [self.faults.next(), self.messages.next(), self.orders.next()].into_iter().flatten().min();
         let all = [self.plans.next(), by_faults, self.next_usage, self.run_until, by_control_plane];
         all.into_iter().flatten().min()
     }
@@ -430,20 +451,20 @@ impl Simulation {
         while let Some(event) = self.messages.take_due(now) {
             self.take_in(event);
         }
+        while let Some(arrived) = self.orders.take_due(now) {
+            self.obey(arrived);
+            self.plane.settle(now);
+            self.hear_of_plane();
+            self.take_in_all();
+        }
         if self.plans.next().is_some_and(|at| at <= now) {
             let mut plans = std::mem::take(&mut self.plans);
             plans.meet(now, self);
             self.plans = plans;
         }
         if self.faults.next().is_some_and(|at| at <= now) {
-            for event in self.faults.take_due(now, self.control_plane.state()) {
-                match event {
-                    Event::Request { request, .. } => {
-                        // A fault that is refused hits nothing.
-                        let _ = self.answer_of(request);
-                    }
-                    event => self.take_in(event),
-                }
+            for effect in self.faults.take_due(now, self.control_plane.state()) {
+                self.bring_about(effect);
             }
         }
         if self.next_usage.is_some_and(|at| at <= now) {
@@ -457,6 +478,22 @@ impl Simulation {
         }
         if self.has_nothing_to_do() {
             self.drain();
+        }
+    }
+
+    fn bring_about(&mut self, effect: FaultEffect) {
+        match effect {
+            FaultEffect::Event(event) => self.take_in(event),
+            FaultEffect::Request(request) => {
+                // A fault that is refused hits nothing.
+                let _ = self.answer_of(request);
+            }
+            FaultEffect::Crash { task, exit_code } => {
+                self.plane.crash_task(self.now, task, exit_code);
+                self.plane.settle(self.now);
+                self.hear_of_plane();
+                self.take_in_all();
+            }
         }
     }
 
@@ -494,20 +531,21 @@ impl Simulation {
 
     fn take_in_all(&mut self) {
         while let Some(event) = self.inbox.pop_front() {
-            self.event_count += 1;
+            self.event_counts.add(&event);
             if let Some(digest) = &mut self.digest {
                 digest.add(self.now, &event);
             }
             self.journal.event(self.now, &event);
             let seen = self.observer.is_some().then(|| event.clone());
-            let actions = self.control_plane.apply(self.now, event);
+            let mut actions = self.control_plane.apply(self.now, event);
             self.journal.actions(&actions);
             if let (Some(observer), Some(event)) = (&mut self.observer, seen) {
                 observer.see(&self.control_plane, self.now, &event, &actions);
             }
-            for action in actions {
+            for action in actions.drain(..) {
                 self.carry_out(action);
             }
+            self.control_plane.reuse(actions);
             self.plane.settle(self.now);
             self.hear_of_plane();
         }
@@ -516,7 +554,7 @@ impl Simulation {
     /// Passes on what the data plane has to tell, as far as it comes at once.
     fn hear_of_plane(&mut self) {
         for event in self.plane.outbox.drain(..) {
-            self.inbox.extend(self.messages.send(self.now, event));
+            self.inbox.extend(self.messages.send(self.now, event).at_once);
         }
     }
 
@@ -524,17 +562,15 @@ impl Simulation {
         let now = self.now;
         match action {
             Action::LaunchInstance { instance, launch } => match self.faults.fate_of(&launch) {
-                LaunchFate::Launched(launch) => self.plane.launch_instance(now, instance, launch),
+                LaunchFate::Launched(launch) => self.send(Action::LaunchInstance { instance, launch }),
                 LaunchFate::Refused(reason) => {
                     self.inbox.push_back(Event::InstanceLaunchFailed { instance, reason: reason.into() });
                 }
             },
-            Action::TerminateInstance { instance } => self.plane.terminate_instance(now, instance),
+            Action::TerminateInstance { .. } | Action::StartTask(_) | Action::StopTask { .. } => self.send(action),
             Action::SetInstanceCpuRate { instance, work_per_second } => {
                 self.plane.set_instance_cpu_rate(now, instance, work_per_second);
             }
-            Action::StartTask(start) => self.plane.start_task(now, &start),
-            Action::StopTask { task } => self.plane.stop_task(now, task),
             Action::DirectTraffic { service, weights } => self.plane.direct_traffic(&service, weights),
             Action::CallHook(call) => self.call_hook(&call),
             Action::EndHook { hook } => self.end_hook(hook),
@@ -551,6 +587,34 @@ impl Simulation {
                 }
                 self.tell(now, &notification);
             }
+        }
+    }
+
+    fn send(&mut self, action: Action) {
+        if let Some(arrived) = self.orders.send(self.now, action) {
+            self.obey(arrived);
+        }
+    }
+
+    /// A message has come to the data plane.
+    fn obey(&mut self, arrived: Arrived) {
+        let now = self.now;
+        match arrived {
+            Arrived::InTime(Action::LaunchInstance { instance, launch }) => {
+                self.plane.launch_instance(now, instance, launch);
+            }
+            Arrived::InTime(Action::TerminateInstance { instance }) => self.plane.terminate_instance(now, instance),
+            Arrived::InTime(Action::StartTask(start)) => self.plane.start_task(now, &start),
+            Arrived::InTime(Action::StopTask { task }) => self.plane.stop_task(now, task),
+            Arrived::Overtaken(Action::LaunchInstance { instance, .. }) => {
+                self.plane.outbox.push(Event::InstanceTerminated { instance, reason: None });
+            }
+            Arrived::Overtaken(Action::StartTask(start)) => {
+                self.plane.outbox.push(Event::TaskStateChange(TaskStateChange::of_stopped_start(&start)));
+            }
+            // The end of something that has begun anew since, and what was heard before, change nothing.
+            Arrived::Overtaken(_) | Arrived::Repeated => {}
+            Arrived::InTime(action) => unreachable!("{action:?} is no message to the data plane"),
         }
     }
 

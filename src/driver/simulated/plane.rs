@@ -13,19 +13,19 @@ use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
 use super::task::{MemoryUse, SimulatedTask, executed_containers, modelled_containers};
 use super::work::Dealt;
-use crate::agent::{AgentEvent, TaskAgent};
+use crate::agent::{AgentAction, AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
 use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
 use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::cluster::Load;
+use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::job::JobStats;
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
-use crate::model::task_table::TaskTable;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
@@ -66,7 +66,7 @@ pub(super) struct SimulatedPlane {
     /// Services whose jobs may find somebody who waits for one.
     pub(super) services_to_serve: Vec<usize>,
     loads: Vec<LoadStream>,
-    instances: BTreeMap<ContainerInstanceId, Instance>,
+    instances: InstanceTable<Instance>,
     /// What all real guests share, where there are some.
     executed_work: Option<Arc<ExecutedWork>>,
     seed: u64,
@@ -78,6 +78,8 @@ pub(super) struct SimulatedPlane {
     past_work: Flow,
     /// Room for what is to be done for a task, kept for the next time.
     pub(super) spare_line: VecDeque<Next>,
+    pub(super) spare_agent_actions: Vec<AgentAction>,
+    spare_places: Vec<Place>,
 }
 
 /// A processor and what is expected of it.
@@ -130,16 +132,22 @@ impl<T> Slots<T> {
         self.all.len() - 1
     }
 
-    pub(super) fn remove(&mut self, index: usize) -> Option<T> {
-        let removed = self.all.get_mut(index)?.take();
-        if removed.is_some() {
+    /// Drops what is there where it is: a task is large.
+    pub(super) fn remove(&mut self, index: usize) {
+        if let Some(place) = self.all.get_mut(index)
+            && place.is_some()
+        {
+            *place = None;
             self.free.push(index);
         }
-        removed
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.all.get_mut(index)?.as_mut()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.all.iter_mut().flatten()
     }
 }
 
@@ -156,7 +164,7 @@ impl SimulatedPlane {
             services_by_name: BTreeMap::new(),
             services_to_serve: Vec::new(),
             loads: Vec::new(),
-            instances: BTreeMap::new(),
+            instances: InstanceTable::default(),
             executed_work,
             seed: settings.seed,
             cpu_period: settings.cpu_period,
@@ -164,6 +172,8 @@ impl SimulatedPlane {
             outputs: BTreeMap::new(),
             past_work: Flow::default(),
             spare_line: VecDeque::new(),
+            spare_agent_actions: Vec::new(),
+            spare_places: Vec::new(),
         }
     }
 
@@ -366,6 +376,19 @@ impl SimulatedPlane {
         self.tell(now, task, AgentEvent::StopRequested);
     }
 
+    /// Lets a running task's first essential container end with an exit code: what a fault does.
+    pub(super) fn crash_task(&mut self, now: Timestamp, task: TaskId, exit_code: i32) {
+        let Some(state) = self.slots.get(&task).and_then(|slot| self.tasks.get_mut(*slot as usize)) else { return };
+        let Some(index) = state.start.task_definition.job_container(None) else { return };
+        let attempt = state.containers[index].attempt;
+        self.crash(now, task, u32::try_from(index).unwrap_or(u32::MAX), attempt, exit_code);
+    }
+
+    /// The instances that have been launched and not terminated.
+    pub(super) fn instance_ids(&self) -> impl Iterator<Item = ContainerInstanceId> {
+        self.instances.keys()
+    }
+
     /// Something happens whose time has come.
     pub(super) fn happen(&mut self, now: Timestamp, happening: Happening) {
         match happening {
@@ -437,12 +460,13 @@ impl SimulatedPlane {
         }
         shared.expected = None;
         shared.processor.flow(now);
-        let mut places = Vec::new();
+        let mut places = std::mem::take(&mut self.spare_places);
         shared.processor.finished(&mut places);
         self.mark_changed(index);
-        for place in places {
+        for place in places.drain(..) {
             self.computed(now, place);
         }
+        self.spare_places = places;
     }
 
     pub(super) fn mark_changed(&mut self, index: usize) {
@@ -478,7 +502,7 @@ impl SimulatedPlane {
     /// A task is over: only what it has worked is kept.
     pub(super) fn forget(&mut self, task: TaskId) {
         let Some(slot) = self.slots.remove(&task) else { return };
-        let Some(state) = self.tasks.remove(slot as usize) else { return };
+        let Some(state) = self.tasks.get_mut(slot as usize) else { return };
         self.past_work.add(state.computed);
         if let Some((container, output)) = self.outputs.get_mut(&task)
             && let Some(executed) = &state.executed
@@ -495,22 +519,25 @@ impl SimulatedPlane {
                 }
             }
         }
+        self.tasks.remove(slot as usize);
     }
 
     /// What every live task has used so far.
     pub(super) fn usage(&mut self, now: Timestamp) -> Vec<UsageSample> {
-        let mut samples = Vec::with_capacity(self.slots.len());
-        for (task, slot) in self.slots.iter() {
-            let Some(state) = self.tasks.get_mut(*slot as usize) else { continue };
-            if let Some(shared) = self.processors.get_mut(state.processor) {
-                shared.processor.flow(now);
-                for index in 0..state.containers.len() {
-                    let container = u32::try_from(index).unwrap_or(u32::MAX);
-                    let done = shared.processor.take_done(Place { slot: *slot, container });
+        let tasks = &mut self.tasks;
+        for shared in self.processors.iter_mut() {
+            shared.processor.flow(now);
+            shared.processor.take_all_done(|place, done| {
+                if let Some(state) = tasks.get_mut(place.slot as usize) {
                     state.computed.add(done);
                 }
+            });
+        }
+        let mut samples = Vec::with_capacity(self.slots.len());
+        for (task, slot) in self.slots.iter() {
+            if let Some(state) = self.tasks.get_mut(*slot as usize) {
+                samples.push(UsageSample { task, usage: state.usage(now) });
             }
-            samples.push(UsageSample { task, usage: state.usage(now) });
         }
         samples
     }

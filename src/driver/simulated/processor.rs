@@ -260,6 +260,13 @@ impl Processor {
         }
     }
 
+    /// Takes what everybody has done since it was last asked.
+    pub(super) fn take_all_done(&mut self, mut take: impl FnMut(Place, Flow)) {
+        for thread in &mut self.threads {
+            take(thread.place, std::mem::take(&mut thread.done));
+        }
+    }
+
     /// The containers whose work is done.
     pub(super) fn finished(&self, places: &mut Vec<Place>) {
         places.extend(self.threads.iter().filter(|thread| thread.left == Some(Flow(0))).map(|thread| thread.place));
@@ -269,7 +276,8 @@ impl Processor {
     pub(super) fn next(&mut self) -> Option<Timestamp> {
         // A quota that was just used up, or has begun to refill, is a change as well.
         let has_quota = self.tasks.iter().any(|task| task.claim.quota.is_some());
-        if std::mem::take(&mut self.is_changed) || has_quota {
+        let is_changed = std::mem::take(&mut self.is_changed);
+        if has_quota || (is_changed && !self.give_all()) {
             self.share();
         }
         let mut soonest: Option<Duration> = None;
@@ -278,13 +286,38 @@ impl Processor {
                 soonest = Some(soonest.map_or(time, |other| other.min(time)));
             }
         };
+        // Of those at the same rate the least work is done first, so that not each of them is divided: most go at one.
+        let mut least: Option<(u64, Flow)> = None;
         for thread in &self.threads {
-            see(thread.left.and_then(|left| left.time_at(thread.share.rate)));
+            let Some(left) = thread.left else { continue };
+            match &mut least {
+                Some((rate, least)) if *rate == thread.share.rate => *least = left.min(*least),
+                Some((rate, least)) => {
+                    see(least.time_at(*rate));
+                    (*rate, *least) = (thread.share.rate, left);
+                }
+                None => least = Some((thread.share.rate, left)),
+            }
         }
-        for task in &self.tasks {
-            see(task.claim.quota.as_ref().and_then(|quota| quota.used_up(task.share.rate)));
+        see(least.and_then(|(rate, least)| least.time_at(rate)));
+        if has_quota {
+            for task in &self.tasks {
+                see(task.claim.quota.as_ref().and_then(|quota| quota.used_up(task.share.rate)));
+            }
         }
         soonest.map(|time| self.at + time)
+    }
+
+    /// Gives everybody what it can use, if that is there for all and nobody has a quota.
+    fn give_all(&mut self) -> bool {
+        let wanted: u64 = self.threads.iter().map(|thread| thread.share.most).sum();
+        if wanted > self.capacity.0 {
+            return false;
+        }
+        for thread in &mut self.threads {
+            thread.share.rate = thread.share.most;
+        }
+        true
     }
 
     fn share(&mut self) {

@@ -19,9 +19,16 @@ struct Queued<T> {
     what: T,
 }
 
+impl<T> Queued<T> {
+    /// Time and sequence as one number: most of what a queue does is to compare them.
+    fn key(&self) -> u128 {
+        u128::from(self.at.0) << 64 | u128::from(self.sequence)
+    }
+}
+
 impl<T> PartialEq for Queued<T> {
     fn eq(&self, other: &Queued<T>) -> bool {
-        (self.at, self.sequence) == (other.at, other.sequence)
+        self.key() == other.key()
     }
 }
 
@@ -35,7 +42,7 @@ impl<T> PartialOrd for Queued<T> {
 
 impl<T> Ord for Queued<T> {
     fn cmp(&self, other: &Queued<T>) -> std::cmp::Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+        self.key().cmp(&other.key())
     }
 }
 

@@ -4,9 +4,8 @@
 //! bill stops at the family.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::{Billing, InstanceShare, SECONDS_PER_HOUR};
+use super::{Billing, IdleKey, InstanceShare, SECONDS_PER_HOUR};
 use crate::metering::bill::{BillLine, BillUnit};
 use crate::metering::ledger::{Ledger, NANOS_PER_SECOND};
 use crate::metering::quantity::{Quantity, apportion};
@@ -20,8 +19,8 @@ struct FamilySurplus {
     nanos: u128,
     /// By group index.
     by_group: BTreeMap<usize, u128>,
-    /// Of instances on which no task is known, by capacity provider.
-    by_nobody: BTreeMap<Option<Arc<str>>, u128>,
+    /// Of instances on which no task is known.
+    by_nobody: BTreeMap<IdleKey, u128>,
 }
 
 impl Billing<'_> {
@@ -51,33 +50,27 @@ impl Billing<'_> {
         });
         let amount: u128 = amount.0.unsigned_abs().into();
         self.ec2.vcpu_nano_usd += amount;
-        let by_group = self.groups.iter().map(|(index, _)| surplus.by_group.get(index).copied().unwrap_or(0));
-        let weights: Vec<u128> = by_group.chain(surplus.by_nobody.values().copied()).collect();
-        let parts = apportion(amount, &weights);
-        let (group_parts, other_parts) = parts.split_at(self.groups.len());
-        for (cost, part) in self.costs.iter_mut().zip(group_parts) {
-            cost.nano_usd += part;
-        }
-        for (capacity_provider, part) in surplus.by_nobody.keys().zip(other_parts) {
-            self.idle.entry(capacity_provider.clone()).or_default().nano_usd += part;
-        }
+        let weights: Vec<u128> =
+            self.groups.iter().map(|(index, _)| surplus.by_group.get(index).copied().unwrap_or(0)).collect();
+        let others: Vec<(IdleKey, u128)> = surplus.by_nobody.iter().map(|(key, nanos)| (key.clone(), *nanos)).collect();
+        self.share_out(amount, &weights, &others);
     }
 }
 
 fn surplus_of(ledger: &Ledger, family: BurstFamily) -> FamilySurplus {
     let mut sum = FamilySurplus::default();
-    for instance in ledger.instances() {
-        let Some(start) = &instance.started else { continue };
-        if start.instance_type.burst.is_none_or(|burst| burst.family != family) {
+    for (slot, instance) in ledger.instances() {
+        let Some(host) = &instance.host else { continue };
+        if host.instance_type.burst.is_none_or(|burst| burst.family != family) {
             continue;
         }
         let nanos: u128 = instance.surplus.values().map(|work| u128::from(work.0)).sum();
         sum.nanos += nanos;
-        let share = InstanceShare::of(&start.instance_type);
+        let share = InstanceShare::of(&host.instance_type);
         let weights: Vec<u128> =
             instance.reserved.values().map(|reserved| share.weight(reserved.unit_nanos, reserved.mib_nanos)).collect();
         if weights.iter().all(|weight| *weight == 0) {
-            *sum.by_nobody.entry(start.capacity_provider.clone()).or_default() += nanos;
+            *sum.by_nobody.entry((host.capacity_provider.clone(), slot)).or_default() += nanos;
             continue;
         }
         for (index, part) in instance.reserved.keys().zip(apportion(nanos, &weights)) {

@@ -42,22 +42,31 @@ pub struct Drawn {
     pub deeds: Vec<(u64, u64, Deed)>,
 }
 
-struct Chance(RandomStream);
+/// What a seed is asked.
+pub struct Chance(RandomStream);
 
 impl Chance {
+    /// The chance of a seed.
+    pub fn new(seed: u64) -> Chance {
+        Chance(RandomStream::new(seed, Stream::Faults))
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0.below(bound)
     }
 
-    fn between(&mut self, least: u64, most: u64) -> u64 {
+    /// A number from `least` to `most`.
+    pub fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.0.below(most - least + 1)
     }
 
-    fn of(&mut self, percent: u64) -> bool {
+    /// Whether something of such a probability is so.
+    pub fn of(&mut self, percent: u64) -> bool {
         self.0.below(100) < percent
     }
 
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    /// One of them.
+    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.0.below(all.len() as u64)).expect("it is below a length")]
     }
 }
@@ -76,7 +85,7 @@ enum Capacity {
 
 /// Draws a cluster and what happens to it.
 pub fn draw(seed: u64) -> Drawn {
-    let mut chance = Chance(RandomStream::new(seed, Stream::Faults));
+    let mut chance = Chance::new(seed);
     let mut file = String::new();
     let boot = chance.between(5, 90);
     let _ = write!(
@@ -93,7 +102,8 @@ pub fn draw(seed: u64) -> Drawn {
     }
     draw_batch(&mut chance, &mut file);
     draw_faults(&mut chance, &mut file, &capacities);
-    draw_messages(&mut chance, &mut file);
+    draw_messages(&mut chance, &mut file, "messages");
+    draw_messages(&mut chance, &mut file, "actions");
     let deeds = (0..chance.between(0, 8)).map(|_| draw_deed(&mut chance, services)).collect();
     Drawn { file, deeds }
 }
@@ -269,6 +279,7 @@ fn draw_faults(chance: &mut Chance, file: &mut String, capacities: &[Capacity]) 
             "SLOW_BOOT",
             "AGENT_DISCONNECTED",
             "DRAIN",
+            "TASK_CRASH",
         ]);
         let _ = write!(file, "[[fault]]\nkind = \"{kind}\"\n");
         if chance.of(50) {
@@ -283,22 +294,28 @@ fn draw_faults(chance: &mut Chance, file: &mut String, capacities: &[Capacity]) 
                 write!(file, "availability_zone = \"{}\"\nduration = \"{lasts}s\"\n", chance.pick(&ZONES))
             }
             "SPOT_INTERRUPTION" => writeln!(file, "count = {}", chance.between(1, 4)),
+            "TASK_CRASH" => {
+                write!(file, "count = {}\nexit_code = {}\n", chance.between(1, 4), chance.below(3))
+            }
             "CAPACITY_REFUSED" => writeln!(file, "duration = \"{lasts}s\""),
             "SLOW_BOOT" => write!(file, "duration = \"{lasts}s\"\nboot_time = \"{}s\"\n", chance.between(60, 600)),
             _ => write!(file, "count = {}\nduration = \"{lasts}s\"\n", chance.between(1, 2)),
         };
-        if capacities.contains(&Capacity::Group) && !matches!(kind, "AZ_OUTAGE" | "SPOT_INTERRUPTION") && chance.of(30)
+        if capacities.contains(&Capacity::Group)
+            && !matches!(kind, "AZ_OUTAGE" | "SPOT_INTERRUPTION" | "TASK_CRASH")
+            && chance.of(30)
         {
             file.push_str("capacity_provider = \"asg\"\n");
         }
     }
 }
 
-fn draw_messages(chance: &mut Chance, file: &mut String) {
+/// What goes astray on the way from the data plane (`messages`), or to it (`actions`).
+pub fn draw_messages(chance: &mut Chance, file: &mut String, table: &str) {
     if chance.of(60) {
         let _ = write!(
             file,
-            "[simulation.messages]\nlost = 0.0{}\nlate = 0.{}\nrepeated = 0.{}\nresent_after = \"{}s\"\n\
+            "[simulation.{table}]\nlost = 0.0{}\nlate = 0.{}\nrepeated = 0.{}\nresent_after = \"{}s\"\n\
              delay = {{ exponential = {{ mean = \"{}ms\" }} }}\n",
             chance.below(10),
             chance.below(5),

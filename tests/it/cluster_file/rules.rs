@@ -1282,6 +1282,13 @@ kind = "SPOT_INTERRUPTION"
 service = "web"
 capacity_provider = "FARGATE_SPOT"
 [[fault]]
+at = "1s"
+kind = "TASK_CRASH"
+service = "web"
+task_definition = "web:2"
+capacity_provider = "asg"
+exit_code = "one"
+[[fault]]
 kind = "EARTHQUAKE"
 [[instance_refresh]]
 capacity_provider = "asg"
@@ -1298,11 +1305,15 @@ preferences = { auto_rollback = true }
             10:1: fault[1].duration: a fault of kind AZ_OUTAGE needs duration
             10:1: fault[1].availability_zone: a fault of kind AZ_OUTAGE needs availability_zone
             16:11: fault[2].service: service "web" is not defined in this file
-            18:1: fault[3].at: `at` is missing
-            19:8: fault[3].kind: "EARTHQUAKE" is not valid here: "INSTANCE_FAILURE", "INSTANCE_IMPAIRED", "AZ_OUTAGE", "SPOT_INTERRUPTION", "CAPACITY_REFUSED", "SLOW_BOOT", "AGENT_DISCONNECTED" or "DRAIN"
-            22:12: instance_refresh[0].image_id: image_id is another launch template: write launch_template_version as well
-            23:42: instance_refresh[0].preferences.max_healthy_percentage: max_healthy_percentage needs min_healthy_percentage too
-            26:33: instance_refresh[1].preferences.auto_rollback: auto_rollback needs a launch template that is named"#]],
+            21:11: fault[3].service: service "web" is not defined in this file
+            22:19: fault[3].task_definition: task definition "web" is not defined in this file
+            23:21: fault[3].capacity_provider: a fault of kind TASK_CRASH has no capacity_provider
+            24:13: fault[3].exit_code: expected an integer, found the string "one"
+            25:1: fault[4].at: `at` is missing
+            26:8: fault[4].kind: "EARTHQUAKE" is not valid here: "INSTANCE_FAILURE", "INSTANCE_IMPAIRED", "AZ_OUTAGE", "SPOT_INTERRUPTION", "CAPACITY_REFUSED", "SLOW_BOOT", "AGENT_DISCONNECTED", "TASK_CRASH" or "DRAIN"
+            29:12: instance_refresh[0].image_id: image_id is another launch template: write launch_template_version as well
+            30:42: instance_refresh[0].preferences.max_healthy_percentage: max_healthy_percentage needs min_healthy_percentage too
+            33:33: instance_refresh[1].preferences.auto_rollback: auto_rollback needs a launch template that is named"#]],
     );
 }
 

@@ -8,6 +8,7 @@ use longshore::control_plane::event::{InstanceAttribute, Request, UpdateService}
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::ContainerInstanceId;
 use longshore::model::service::{AvailabilityZoneRebalancing, PlacementConstraint};
+use longshore::model::task::DesiredStatus;
 
 use super::check;
 use crate::harness::{World, instance_launch, latest, on_ec2, run};
@@ -590,4 +591,43 @@ fn zones_are_rebalanced() {
     ] {
         assert_eq!(rebalanced(more).0, "I1 I1 I2 I2", "{more}");
     }
+}
+
+/// ecs-semantics §4.2: with the strategy `random` each task is as likely to go as any other when a service scales in, wherever it is; behind
+/// another strategy it decides among those that are alike.
+#[test]
+fn random_scale_in_spares_nobody() {
+    let scaled_in = |seed: u64, strategy: &str| -> Vec<(u64, u64)> {
+        let mut world = world(&format!(
+            "[settings]\nseed = {seed}\n[[service]]\nname = \"web\"\ntask_definition = \"app\"\ndesired = 12\n\
+             placement_strategy = {strategy}\n"
+        ));
+        world.run_for(60);
+        world.done(Request::UpdateService(Box::new(UpdateService {
+            service: "web".into(),
+            desired_count: Some(6),
+            ..UpdateService::default()
+        })));
+        let tasks = world.plane.state().tasks.values().map(|record| &record.task);
+        let gone = tasks.filter(|task| task.desired_status == DesiredStatus::Stopped);
+        gone.map(|task| (task.id.0, task.container_instance.expect("it is placed").0)).collect()
+    };
+    let mut times_gone = std::collections::BTreeMap::<u64, u32>::new();
+    for seed in 0..100 {
+        let gone = scaled_in(seed, "[{ type = \"random\" }]");
+        assert_eq!(gone.len(), 6);
+        for (task, _) in gone {
+            *times_gone.entry(task).or_default() += 1;
+        }
+    }
+    // Half of a hundred on average: further off than four standard deviations of 5 would be no chance.
+    assert!(times_gone.len() == 12 && times_gone.values().all(|times| (30..=70).contains(times)), "{times_gone:?}");
+
+    let by_instance = "[{ type = \"spread\", field = \"instanceId\" }, { type = \"random\" }]";
+    let (once, again) = (scaled_in(1, by_instance), scaled_in(2, by_instance));
+    for gone in [&once, &again] {
+        let hosts: std::collections::BTreeSet<u64> = gone.iter().map(|(_, host)| *host).collect();
+        assert_eq!(hosts.len(), 6, "one of the two on each instance");
+    }
+    assert_ne!(once, again, "which of the two is chance");
 }

@@ -1,29 +1,37 @@
-//! Things by task, in the order of ids, found at once.
+//! Things by id, in the order of ids, found at once.
 //!
-//! Ids of tasks are dense counters, and most tasks that are known at a time are of about the same age: so the table is a line of pages of
-//! 64 ids each, from the oldest known task's to the youngest's. A look-up is two loads, whatever the number of tasks. A page on which
+//! Ids are dense counters, and most tasks that are known at a time are of about the same age: so the table is a line of pages of
+//! 64 ids each, from the oldest known one's to the youngest's. A look-up is two loads, whatever the number of tasks. A page on which
 //! nothing is left is given back, so that a task that lives on among millions that are over costs eight bytes for each 64 of those.
 //!
 //! It is for ids that the control plane has given out: a made-up id may be asked for, but not added.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::ops::Index;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::ids::TaskId;
+use super::ids::{ContainerInstanceId, CounterId, TaskId};
 
 const PAGE_BITS: u32 = 6;
 const PAGE_LENGTH: usize = 1 << PAGE_BITS;
 
-/// Things by task. Iterates in the order of ids.
+/// Things by task.
+pub type TaskTable<T> = IdTable<TaskId, T>;
+
+/// Things by container instance.
+pub type InstanceTable<T> = IdTable<ContainerInstanceId, T>;
+
+/// Things by id. Iterates in the order of ids.
 #[derive(Clone, Debug)]
-pub struct TaskTable<T> {
+pub struct IdTable<I, T> {
     /// The first one's number is `first_page`. Neither the first nor the last is ever empty.
     pages: VecDeque<Option<Box<Page<T>>>>,
     first_page: u64,
     length: usize,
+    ids: PhantomData<I>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,19 +40,19 @@ struct Page<T> {
     length: usize,
 }
 
-impl<T> Default for TaskTable<T> {
-    fn default() -> TaskTable<T> {
-        TaskTable { pages: VecDeque::new(), first_page: 0, length: 0 }
+impl<I, T> Default for IdTable<I, T> {
+    fn default() -> IdTable<I, T> {
+        IdTable { pages: VecDeque::new(), first_page: 0, length: 0, ids: PhantomData }
     }
 }
 
 /// The number of an id's page, and its place there.
-fn place_of(id: TaskId) -> (u64, usize) {
-    let place = id.0 % (1 << PAGE_BITS);
-    (id.0 >> PAGE_BITS, usize::try_from(place).unwrap_or(0))
+fn place_of<I: CounterId>(id: I) -> (u64, usize) {
+    let place = id.number() % (1 << PAGE_BITS);
+    (id.number() >> PAGE_BITS, usize::try_from(place).unwrap_or(0))
 }
 
-impl<T> TaskTable<T> {
+impl<I: CounterId, T> IdTable<I, T> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.length
@@ -55,27 +63,38 @@ impl<T> TaskTable<T> {
         self.length == 0
     }
 
-    /// What is there for a task.
-    pub fn get(&self, id: &TaskId) -> Option<&T> {
+    /// What is there for an id.
+    pub fn get(&self, id: &I) -> Option<&T> {
         let (page, place) = place_of(*id);
         let index = usize::try_from(page.checked_sub(self.first_page)?).ok()?;
         self.pages.get(index)?.as_ref()?.slots[place].as_ref()
     }
 
-    /// What is there for a task.
-    pub fn get_mut(&mut self, id: &TaskId) -> Option<&mut T> {
+    /// What is there for an id.
+    pub fn get_mut(&mut self, id: &I) -> Option<&mut T> {
         let (page, place) = place_of(*id);
         let index = usize::try_from(page.checked_sub(self.first_page)?).ok()?;
         self.pages.get_mut(index)?.as_mut()?.slots[place].as_mut()
     }
 
-    /// Whether anything is there for a task.
-    pub fn contains_key(&self, id: &TaskId) -> bool {
+    /// What is there for an id; what there is to begin with, where there was nothing.
+    pub fn get_or_default(&mut self, id: I) -> &mut T
+    where
+        T: Default,
+    {
+        if !self.contains_key(&id) {
+            self.insert(id, T::default());
+        }
+        self.get_mut(&id).expect("it was put there")
+    }
+
+    /// Whether anything is there for an id.
+    pub fn contains_key(&self, id: &I) -> bool {
         self.get(id).is_some()
     }
 
     /// Puts something there; returns what was there before.
-    pub fn insert(&mut self, id: TaskId, thing: T) -> Option<T> {
+    pub fn insert(&mut self, id: I, thing: T) -> Option<T> {
         let (page, place) = place_of(id);
         if self.pages.is_empty() {
             self.first_page = page;
@@ -97,8 +116,8 @@ impl<T> TaskTable<T> {
         before
     }
 
-    /// Takes out what is there for a task.
-    pub fn remove(&mut self, id: &TaskId) -> Option<T> {
+    /// Takes out what is there for an id.
+    pub fn remove(&mut self, id: &I) -> Option<T> {
         let (number, place) = place_of(*id);
         let index = usize::try_from(number.checked_sub(self.first_page)?).ok()?;
         let slot = self.pages.get_mut(index)?;
@@ -119,18 +138,18 @@ impl<T> TaskTable<T> {
         Some(removed)
     }
 
-    /// Tasks and what is there for them.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (TaskId, &T)> {
+    /// Ids and what is there for them.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> {
         let pages = self.pages.iter().enumerate().filter_map(|(index, page)| Some((index, page.as_ref()?)));
         pages.flat_map(|(index, page)| {
             let first = (self.first_page + index as u64) << PAGE_BITS;
             let slots = page.slots.iter().enumerate();
-            slots.filter_map(move |(place, slot)| Some((TaskId(first + place as u64), slot.as_ref()?)))
+            slots.filter_map(move |(place, slot)| Some((I::of(first + place as u64), slot.as_ref()?)))
         })
     }
 
-    /// The tasks for which something is there.
-    pub fn keys(&self) -> impl DoubleEndedIterator<Item = TaskId> {
+    /// The ids for which something is there.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = I> {
         self.iter().map(|(id, _)| id)
     }
 
@@ -146,26 +165,26 @@ impl<T> TaskTable<T> {
 }
 
 /// Written as pairs in the order of ids.
-impl<T: Serialize> Serialize for TaskTable<T> {
+impl<I: CounterId + Serialize, T: Serialize> Serialize for IdTable<I, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // A list tells how long it is.
         serializer.collect_seq(self.iter().collect::<Vec<_>>())
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for TaskTable<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TaskTable<T>, D::Error> {
-        struct Read<T>(std::marker::PhantomData<T>);
+impl<'de, I: CounterId + Deserialize<'de>, T: Deserialize<'de>> Deserialize<'de> for IdTable<I, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IdTable<I, T>, D::Error> {
+        struct Read<I, T>(PhantomData<(I, T)>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
-            type Value = TaskTable<T>;
+        impl<'de, I: CounterId + Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for Read<I, T> {
+            type Value = IdTable<I, T>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("tasks and what is there for each")
+                f.write_str("ids and what is there for each")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<TaskTable<T>, A::Error> {
-                let mut table = TaskTable::default();
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<IdTable<I, T>, A::Error> {
+                let mut table = IdTable::default();
                 while let Some((id, thing)) = pairs.next_element()? {
                     table.insert(id, thing);
                 }
@@ -173,14 +192,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for TaskTable<T> {
             }
         }
 
-        deserializer.deserialize_seq(Read(std::marker::PhantomData))
+        deserializer.deserialize_seq(Read(PhantomData))
     }
 }
 
-impl<T> Index<&TaskId> for TaskTable<T> {
+impl<I: CounterId, T> Index<&I> for IdTable<I, T> {
     type Output = T;
 
-    fn index(&self, id: &TaskId) -> &T {
+    fn index(&self, id: &I) -> &T {
         self.get(id).expect("the caller knows that it is there")
     }
 }
