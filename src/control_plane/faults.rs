@@ -24,7 +24,7 @@ use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::PurchaseOption;
 
 /// Something that a fault brings about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub enum FaultEffect {
     /// The control plane hears of this.
     Event(Event),

@@ -152,10 +152,12 @@ pub struct ControlPlane {
     #[serde(skip)]
     actions: Vec<Action>,
     /// Room for a text that is put together.
+    #[serde(skip)]
     text: String,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
-    /// What the meter was told of the last task that started: of each instance, and of Fargate.
+    /// What the meter was told of the last task that started: of each instance, and of Fargate. Shared, and never asked what it is.
+    #[serde(skip)]
     last_identities: LastIdentities,
     next_task: u64,
     next_instance: u64,

@@ -32,6 +32,7 @@ pub(super) struct ServiceController {
     /// When it was last worked out why no instance takes a task.
     pub explained_at: Option<Timestamp>,
     /// The last task that was started: the next one is most often alike in much.
+    #[serde(skip)]
     pub draft: Option<NewTask>,
 }
 
