@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub jobs: BTreeMap<Arc<str>, JobStats>,
     /// Why the journal that was asked for is not written any more, if that is so.
     pub journal_trouble: Option<Arc<str>>,
+    /// Why nothing can be written to the data directory at this moment, if that is so.
+    pub durable_trouble: Option<Arc<str>>,
     /// What it was like over time until its end, if that was recorded; `None` before the end of a cluster in real time.
     pub series: Option<Arc<Series>>,
 }
@@ -63,6 +65,7 @@ impl Snapshot {
             timer_lateness: Percentiles::default(),
             jobs: BTreeMap::new(),
             journal_trouble: None,
+            durable_trouble: None,
             series: None,
         }
     }

@@ -137,7 +137,7 @@ pub const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
 pub const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 
 /// What a task takes from an instance. **Source:** ecs-semantics §3.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reservation {
     /// CPU units.
     pub cpu: CpuUnits,
@@ -195,7 +195,10 @@ impl TaskDefinition {
     /// The attributes that an instance must have. **Source:** ecs-semantics §4.1.
     pub fn required_attributes(&self) -> Vec<RequiredAttribute> {
         let architecture = self.required_architecture.map(CpuArchitecture::attribute_value);
-        architecture.map(|value| RequiredAttribute { name: "ecs.cpu-architecture", value }).into_iter().collect()
+        architecture
+            .map(|value| RequiredAttribute { name: "ecs.cpu-architecture".into(), value: value.into() })
+            .into_iter()
+            .collect()
     }
 
     /// What placement subtracts for one task.

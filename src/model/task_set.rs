@@ -6,6 +6,7 @@
 //!
 //! **Source:** ecs-semantics §1.1, §5.8, §11.6.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -106,7 +107,7 @@ pub enum TaskSetName {
 }
 
 /// ECS' statuses of a task set. **Source:** ecs-semantics §1.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskSetStatus {
     /// It serves production traffic.
@@ -129,7 +130,7 @@ impl TaskSetStatus {
 }
 
 /// Whether a task set has what it wants. **Source:** ecs-semantics §1.1, §5.7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StabilityStatus {
     /// As many healthy tasks as computed, nothing pending, none on an instance that drains.
@@ -159,7 +160,7 @@ pub struct TaskSetDescription {
     /// The service.
     pub service: Arc<str>,
     /// `startedBy`: `CODE_DEPLOY`, or nothing.
-    pub started_by: Option<&'static str>,
+    pub started_by: Option<Cow<'static, str>>,
     /// `externalId`.
     pub external_id: Option<Arc<str>>,
     /// Its status.

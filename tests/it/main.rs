@@ -13,6 +13,7 @@ mod control_plane_properties;
 mod crashes;
 mod deploy_command;
 mod determinism;
+mod durability;
 mod executed;
 mod executed_cluster;
 mod explain_command;

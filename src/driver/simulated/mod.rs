@@ -392,6 +392,7 @@ impl Simulation {
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
             journal_trouble: self.journal.trouble().cloned(),
+            durable_trouble: None,
             series: self.recorder.as_ref().map(|recorder| Arc::new(recorder.series().clone())),
         }
     }
