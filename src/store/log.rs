@@ -263,7 +263,7 @@ impl Log {
         }
         let left = bytes.len() - offset;
         let path = self.disk.shown(name);
-        Ok((left > 0).then(|| Cut { path, offset: offset as u64, bytes: left as u64, position: stopped_at }))
+        Ok((left > 0).then_some(Cut { path, offset: offset as u64, bytes: left as u64, position: stopped_at }))
     }
 
     /// Holds a record against the one of its stream before it.

@@ -12,6 +12,11 @@ use crate::model::rng::{Draws, Stream};
 const SEGMENT_BYTES: u64 = 600;
 const STREAMS: [&str; 3] = ["cluster.a", "registry", "ledger"];
 
+/// Some byte of a number.
+fn byte(number: u64) -> u8 {
+    number.to_le_bytes()[0]
+}
+
 fn stream(name: &str) -> StreamName {
     StreamName::new(name).expect("it is a name")
 }
@@ -71,7 +76,7 @@ fn write_by_chance(log: &mut Log, told: &mut Told, draws: &mut Draws, disk: &Sim
         if disk.has_crashed() {
             return;
         }
-        if draws.draw() % 8 == 0 {
+        if draws.draw().is_multiple_of(8) {
             let name = stream(STREAMS[(draws.draw() % 3) as usize]);
             let to = Position(draws.draw() % (log.durable().0 + 1));
             let known = log.streams().get(&name).cloned().unwrap_or_default();
@@ -89,10 +94,10 @@ fn write_by_chance(log: &mut Log, told: &mut Told, draws: &mut Draws, disk: &Sim
             }
             continue;
         }
-        if batch.is_empty() || draws.draw() % 2 == 0 {
+        if batch.is_empty() || draws.draw().is_multiple_of(2) {
             for _ in 0..=draws.draw() % 4 {
                 let name = stream(STREAMS[(draws.draw() % 3) as usize]);
-                let bytes = vec![draws.draw() as u8; (draws.draw() % 200) as usize];
+                let bytes = vec![byte(draws.draw()); (draws.draw() % 200) as usize];
                 let known = told.by_stream.entry(name.clone()).or_default();
                 let before = known.last().map(|(at, _)| *at).unwrap_or_default();
                 let position = Position(log.durable().0 + batch.len() as u64 + 1);
@@ -122,7 +127,7 @@ fn nothing_durable_is_lost_whatever_fails() {
             cuts += u64::from(opened.cut.is_some());
             let mut log = opened.log;
             told.check(&log);
-            let failing_per_mille = if draws.draw() % 2 == 0 { 0 } else { draws.draw() % 200 };
+            let failing_per_mille = if draws.draw().is_multiple_of(2) { 0 } else { draws.draw() % 200 };
             let crash_at = Some(disk.operations() + 1 + draws.draw() % 90);
             disk.fail(FaultRates { failing_per_mille, crash_at, refuses_writes: None });
             write_by_chance(&mut log, &mut told, &mut draws, &disk, 60);
@@ -163,7 +168,7 @@ fn a_log() -> (SimulatedDisk, Told, String) {
     let (disk, mut told) = (SimulatedDisk::new(1), Told::default());
     let mut log = open(&disk).expect("an empty folder opens").log;
     for step in 1..=8u64 {
-        let (name, bytes) = (stream("registry"), vec![step as u8; 20]);
+        let (name, bytes) = (stream("registry"), vec![byte(step); 20]);
         told.by_stream.entry(name.clone()).or_default().push((Position(step), bytes.clone()));
         log.commit(&[segment::NewRecord { stream: name, before: Position(step - 1), bytes }])
             .expect("the disk is well");
@@ -182,7 +187,7 @@ fn damage_is_told_and_never_guessed_over() {
     let last_batch = length - (length - segment::HEADER_LENGTH) / 8 + 10;
     for offset in 0..length {
         let (disk, _, name) = a_log();
-        disk.flip_bit(&name, offset, offset as u32);
+        disk.flip_bit(&name, offset, u32::from(byte(offset as u64)));
         match open(&disk) {
             Err(OpenError::Damaged { path, offset: told, .. }) => {
                 assert!(path.ends_with(&name) && told <= offset as u64, "offset {offset}: {path:?} {told}");
@@ -212,7 +217,7 @@ fn a_missing_file_is_told() {
     let mut log = open(&disk).expect("an empty folder opens").log;
     for _ in 0..30 {
         let before = told.durable;
-        let bytes = vec![draws.draw() as u8; 100];
+        let bytes = vec![byte(draws.draw()); 100];
         log.commit(&[segment::NewRecord { stream: stream("registry"), before, bytes }]).expect("the disk is well");
         told.durable = log.durable();
     }
