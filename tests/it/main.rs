@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
 mod api;
+mod api_clients;
 mod apply;
 mod bill;
 mod chaos;
