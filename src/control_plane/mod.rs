@@ -17,6 +17,7 @@ mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
+pub mod client_tokens;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::model::ids::TaskId;
+
 /// A refused request. **Source:** ecs-semantics §11.2.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -13,6 +15,12 @@ pub enum RequestError {
     /// `InvalidParameterException`.
     #[error("{0}")]
     InvalidParameter(String),
+    /// `ConflictException`. **Source:** ecs-semantics §4.5.
+    #[error("The client token belongs to a request with other parameters.")]
+    TokenConflict {
+        /// What that request started.
+        tasks: Vec<TaskId>,
+    },
     /// `ServiceNotFoundException`.
     #[error("Service not found.")]
     ServiceNotFound,
@@ -62,6 +70,7 @@ impl RequestError {
         match self {
             RequestError::Client(_) => "ClientException",
             RequestError::InvalidParameter(_) => "InvalidParameterException",
+            RequestError::TokenConflict { .. } => "ConflictException",
             RequestError::ServiceNotFound => "ServiceNotFoundException",
             RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             RequestError::TaskSetNotFound => "TaskSetNotFoundException",

@@ -98,7 +98,7 @@ impl ControlPlane {
                 self.continue_service_deployment(service_deployment, hook, action)
             }
             Request::UpdateTaskProtection { tasks, protection } => self.update_task_protection(&tasks, protection),
-            Request::RunTask(spec) => self.run_task(&spec),
+            Request::RunTask(spec) => self.run_task_once(&spec),
             Request::StartTask(spec) => self.request_start(&spec),
             Request::StopTask { task, reason } => self.request_stop(task, reason),
             Request::PutAttributes(attributes) => self.put_attributes(attributes),
@@ -287,7 +287,7 @@ impl ControlPlane {
 
     /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
     /// **Source:** ecs-semantics §4.5.
-    fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
+    pub(super) fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
         let (any, target) = self.standalone_task(spec)?;
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut tasks = Vec::new();

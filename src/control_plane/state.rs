@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::client_tokens::ClientTokens;
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
 use super::lifecycle_hooks::InstanceWaits;
@@ -67,6 +68,8 @@ pub struct ClusterState {
     pub deregistered_targets: BTreeMap<Arc<str>, ScalableTarget>,
     /// Alarms by name.
     pub alarms: BTreeMap<Arc<str>, Alarm>,
+    /// RunTask calls by the tokens that their clients sent.
+    pub client_tokens: ClientTokens,
     /// Events that were late, repeated or for unknown ids.
     pub ignored_events: u64,
 }

@@ -164,6 +164,9 @@ pub struct RunTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// `clientToken`: a call that is sent again with the same one starts nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_token: Option<Arc<str>>,
     /// What else the caller said, kept and given back. *Ours.*
     #[serde(skip_serializing_if = "Document::is_empty")]
     pub document: Document,
@@ -183,6 +186,7 @@ impl Default for RunTaskSpec {
             placement_constraints: Vec::new(),
             tags: BTreeMap::new(),
             propagate_tags: PropagateTags::None,
+            client_token: None,
             document: Document::default(),
         }
     }
