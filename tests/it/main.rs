@@ -6,6 +6,7 @@ mod apply;
 mod bill;
 mod chaos;
 mod cluster_file;
+mod client_scripts;
 mod command_line;
 mod compare;
 mod containers;
