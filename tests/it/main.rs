@@ -5,6 +5,7 @@ mod api_clients;
 mod apply;
 mod bill;
 mod chaos;
+mod client_scripts;
 mod cluster_file;
 mod command_line;
 mod compare;
