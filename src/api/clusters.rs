@@ -153,7 +153,7 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::new(exception, message));
     }
     region.end_cluster(name);
-    region.registry().clusters.update(name, |row| row.status = ClusterStatus::Inactive);
+    region.registry().cluster_gone(name);
     Ok(json!({"cluster": show(region, name, |_| false)?}))
 }
 
