@@ -17,7 +17,7 @@ import time
 import urllib.parse
 
 from service_model import ServiceModel
-from session import ENDPOINT, client
+from session import ENDPOINT, client, keep
 
 SECONDS_MAX = 5
 OTHER_FAMILIES = ("Daemon", "Gateway", "ExpressGateway")
@@ -34,7 +34,7 @@ class Connection:
 
     def __init__(self, service, region="us-east-1"):
         self.host = urllib.parse.urlparse(ENDPOINT).netloc
-        self.model = ServiceModel(service)
+        self.service, self.model = service, ServiceModel(service)
         self.http = http.client.HTTPConnection(self.host, timeout=SECONDS_MAX)
         self.headers = {
             "Content-Type": "application/x-amz-json-1.1",
@@ -56,6 +56,8 @@ class Connection:
             return 0, {}
         counted["requests"] += 1
         if answer.status == 200:
+            if self.service == "ecs":
+                keep(operation, body)
             if output := self.model.output(operation):
                 for misfit in self.model.misfits(output, body):
                     wrong.append(f"{operation}: {misfit}, to {brief(members)}")
