@@ -33,6 +33,10 @@ cluster = ecs.create_cluster(
 )["cluster"]
 assert sorted(cluster["capacityProviders"]) == ["FARGATE", "pool"], cluster
 
+attached = ecs.describe_clusters(clusters=["ec2"], include=["ATTACHMENTS"])["clusters"][0]
+details = {one["name"]: one["value"] for one in attached["attachments"][0]["details"]}
+assert details["capacityProviderName"] == "pool" and attached["attachmentsStatus"] == "UPDATE_COMPLETE", attached
+
 # Tasks that have no room wait for an instance, which the provider has the group launch.
 ecs.register_task_definition(
     family="work",

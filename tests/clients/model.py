@@ -1,28 +1,32 @@
 """Every operation that botocore's model has of ECS, but those of the daemon, gateway and express gateway families, and of Application Auto
-Scaling: a minimal request that is right, one for each constraint of each member that breaks it, and requests with everything in them.
+Scaling: a minimal request that is right, one for each constraint of each member that breaks it, requests with everything in them, and some that are drawn.
 
 What is answered has to be a success whose members are as the model has them, or an error that the operation's model has; it never is an
 error of the server, and never takes longer than five seconds. Requests are sent as they are: botocore's own validation is not in the way.
 
 The last line has what was counted, as JSON:
 
-    python tests/clients/model.py http://127.0.0.1:8080 [--verbose]
+    python tests/clients/model.py http://127.0.0.1:8080 [--verbose] [--seed=0] [--rounds=20]
 """
 
 import collections
 import http.client
 import json
+import random
 import sys
 import time
 import urllib.parse
 
 from service_model import ServiceModel
-from session import ENDPOINT, client
+from session import ENDPOINT, client, keep
 
 SECONDS_MAX = 5
 OTHER_FAMILIES = ("Daemon", "Gateway", "ExpressGateway")
 # Errors that every operation may answer with, which not every model names. Source: the API references, "Common errors".
 COMMON_ERRORS = {"SerializationException", "ValidationException"}
+# Of requests that are drawn: another seed draws others.
+SEED = int(next((argument.removeprefix("--seed=") for argument in sys.argv if argument.startswith("--seed=")), 0))
+ROUNDS = int(next((argument.removeprefix("--rounds=") for argument in sys.argv if argument.startswith("--rounds=")), 20))
 VERBOSE = "--verbose" in sys.argv
 
 counted = collections.Counter()
@@ -34,7 +38,7 @@ class Connection:
 
     def __init__(self, service, region="us-east-1"):
         self.host = urllib.parse.urlparse(ENDPOINT).netloc
-        self.model = ServiceModel(service)
+        self.service, self.model = service, ServiceModel(service)
         self.http = http.client.HTTPConnection(self.host, timeout=SECONDS_MAX)
         self.headers = {
             "Content-Type": "application/x-amz-json-1.1",
@@ -56,6 +60,8 @@ class Connection:
             return 0, {}
         counted["requests"] += 1
         if answer.status == 200:
+            if self.service == "ecs":
+                keep(operation, body)
             if output := self.model.output(operation):
                 for misfit in self.model.misfits(output, body):
                     wrong.append(f"{operation}: {misfit}, to {brief(members)}")
@@ -125,6 +131,30 @@ def members_one_by_one(connection, requests):
         for number in (0, -(2**31), 2**31 - 1):
             connection.call(operation, base | with_numbers(connection.model, name, whole, number))
         counted["fuzzed operations"] += 1
+
+
+def drawn_requests(connection, requests, seed=SEED):
+    """Requests with members drawn from what is there and what is not, of all operations by turns; they may do what they can."""
+    drawn = random.Random(seed)
+    texts = sorted({text for _, members in requests for text in texts_in(members)})
+    texts += ["", "a", "0", "*", "task:1", "task:0", "task:99999999999", "attribute:x == y", "arn:aws:ecs:us-east-1:1:task/"]
+    texts += ["service:web", "family:task", "0.5 vCPU", "512", "1 GB", "us-east-1a", "rate(1 minute)", "at(x)", "1" * 300]
+    for _ in range(ROUNDS):
+        for operation, members in requests:
+            made = connection.model.drawn(connection.model.input(operation), drawn, texts)
+            kept = {name: value for name, value in members.items() if drawn.random() < 0.6}
+            connection.call(operation, made | kept)
+            counted["drawn"] += 1
+
+
+def texts_in(value):
+    if isinstance(value, str):
+        yield value
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for of in value:
+            yield from texts_in(of)
 
 
 def with_texts(model, name, value, text):
@@ -386,6 +416,7 @@ for service, made in [("ecs", ecs_requests), ("application-autoscaling", scaling
     violations(connection, at_first)
     minimal_requests(connection, requests, expected_errors)
     members_one_by_one(connection, at_first)
+    drawn_requests(connection, at_first)
     sums[service] = dict(counted)
 for each in wrong[:100]:
     print(each)

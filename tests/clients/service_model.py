@@ -68,6 +68,38 @@ class ServiceModel:
             return {self.scalar(self.shape(shape["key"]["shape"])): self.whole(shape["value"]["shape"], (*above, name))}
         return self.scalar(shape)
 
+    def drawn(self, name, random, texts, above=()):
+        """A value of a shape whose members, lengths, numbers and texts are drawn: of texts, those that mean something somewhere."""
+        shape = self.shape(name)
+        kind, within = shape["type"], (*above, name)
+        if kind == "structure":
+            members = shape["members"]
+            if shape.get("union"):
+                members = dict([random.choice(list(members.items()))])
+            return {
+                one: self.drawn(of["shape"], random, texts, within)
+                for one, of in members.items()
+                if one in shape.get("required", [])
+                or shape.get("union")
+                or (random.random() < 0.3 and within.count(of["shape"]) < NESTING_MAX)
+            }
+        if kind == "list":
+            count = max(shape.get("min", 0), random.choice((0, 1, 1, 2)))
+            return [self.drawn(shape["member"]["shape"], random, texts, within) for _ in range(count)]
+        if kind == "map":
+            return {random.choice(texts): self.drawn(shape["value"]["shape"], random, texts, within) for _ in range(2)}
+        if kind == "string":
+            return random.choice(shape.get("enum", texts))
+        if kind == "boolean":
+            return random.random() < 0.5
+        if kind == "timestamp":
+            return random.choice((0, 1_800_000_000, 1_700_000_000.5))
+        if kind in ("integer", "long"):
+            return random.choice((0, 1, 1, 2, 10, 60, 100, 256, 512, -1, 2**31 - 1))
+        if kind in ("double", "float"):
+            return random.choice((0.0, 0.5, 50.0, 100.0, -1.0, 1e300))
+        return self.scalar(shape)
+
     def scalar(self, shape):
         kind, least = shape["type"], shape.get("min")
         if kind in ("string", "blob"):
@@ -190,7 +222,7 @@ class ServiceModel:
             "long": is_number and isinstance(value, int),
             "double": is_number,
             "float": is_number,
-            "timestamp": is_number and 1_000_000_000 < value < 3_000_000_000,
+            "timestamp": is_number and 0 <= value < 10_000_000_000,
             "boolean": isinstance(value, bool),
         }[kind]
         if not right:

@@ -30,16 +30,21 @@ def client(service, region=REGION, key=ACCESS_KEY, secret=SECRET_KEY, **settings
         aws_secret_access_key=secret,
         config=botocore.config.Config(**settings),
     )
-    if "ANSWERS" in os.environ:
-        made.meta.events.register(f"after-call.{service}", recorded)
+    if service == "ecs":
+        made.meta.events.register("after-call.ecs", recorded)
     return made
 
 
 def recorded(model, parsed, **_):
-    """Adds an answer to the file that the variable ANSWERS names."""
-    answer = {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
-    with open(os.environ["ANSWERS"], "a") as file:
-        print(json.dumps({"operation": model.name, "answer": answer}, default=str), file=file)
+    """Adds an answer to those that are compared with what ECS itself has answered."""
+    keep(model.name, {name: value for name, value in parsed.items() if name != "ResponseMetadata"})
+
+
+def keep(operation, answer):
+    """Adds an answer to the file that the variable ANSWERS names, if it names one; `recorded.py` reads it."""
+    if "ANSWERS" in os.environ:
+        with open(os.environ["ANSWERS"], "a") as file:
+            print(json.dumps({"operation": operation, "answer": answer}, default=str), file=file)
 
 
 def raised(exception, call, **arguments):

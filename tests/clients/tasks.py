@@ -62,6 +62,9 @@ arns = [task["taskArn"] for task in longer]
 waiter(ecs, "tasks_running").wait(tasks=arns)
 task = ecs.describe_tasks(tasks=arns[:1])["tasks"][0]
 assert task["overrides"]["containerOverrides"][0]["command"] == ["sleep", "300"], task
+interface = {one["name"]: one["value"] for one in task["attachments"][0]["details"]}
+assert interface["subnetId"] == "subnet-1" and interface["networkInterfaceId"].startswith("eni-"), task
+assert task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] == interface["privateIPv4Address"], task
 assert "startedAt" in task and "stopCode" not in task and "exitCode" not in task["containers"][0], task
 stopped = ecs.stop_task(task=arns[0], reason="enough")["task"]
 assert stopped["desiredStatus"] == "STOPPED", stopped
@@ -89,6 +92,7 @@ assert ecs.run_task(taskDefinition="exits", clientToken="once", **fargate)["task
 raised(
     ecs.exceptions.ConflictException, ecs.run_task, taskDefinition="exits", clientToken="once", startedBy="x", **fargate
 )
+assert len(ecs.list_tasks(family="exits", desiredStatus="RUNNING")["taskArns"]) <= 3
 
 # What can't be run says why.
 raised(ecs.exceptions.ClientException, ecs.run_task, taskDefinition="none")
