@@ -260,11 +260,11 @@ fn show_service_revision(revision: &ServiceRevision, context: &ReadContext<'_>) 
     Value::Object(shown)
 }
 
+/// Lifecycle hooks with their ids as they are shown.
+type ShownHooks = Vec<(String, HookId)>;
+
 /// The service deployment that an ARN names.
-fn known(
-    call: &Call<'_>,
-    arn: &str,
-) -> Result<(Arc<LiveCluster>, ServiceDeploymentId, Vec<(String, HookId)>), ApiError> {
+fn known(call: &Call<'_>, arn: &str) -> Result<(Arc<LiveCluster>, ServiceDeploymentId, ShownHooks), ApiError> {
     let not_found = || ApiError::new("ServiceDeploymentNotFoundException", "Service deployment not found.");
     let (live, name) = place_of(call.region, arn).ok_or_else(not_found)?;
     let id = last_part(arn).to_owned();
