@@ -55,6 +55,7 @@ impl ControlPlane {
                 rollback_target: None,
                 traffic: Default::default(),
                 protected: Default::default(),
+                deleted_task_sets: Default::default(),
             },
         );
         self.measures.begin_service(&name);
@@ -182,6 +183,7 @@ impl ControlPlane {
                     "The service cannot be stopped while it is scaled above 0.".into(),
                 ));
             }
+            service.remember_task_sets(|_| true);
             service.status = ServiceStatus::Draining;
             service.spec.desired_count = 0;
             // Ours: protection is from scale-in, not from the service's own end.
