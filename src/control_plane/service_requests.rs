@@ -73,6 +73,7 @@ impl ControlPlane {
                 traffic: Default::default(),
                 protected: Default::default(),
                 created_from,
+                deleted_task_sets: Default::default(),
             },
         );
         self.measures.begin_service(&name);
@@ -203,6 +204,7 @@ impl ControlPlane {
                     "The service cannot be stopped while it is scaled above 0.".into(),
                 ));
             }
+            service.remember_task_sets(|_| true);
             service.status = ServiceStatus::Draining;
             service.spec.desired_count = 0;
             // Ours: protection is from scale-in, not from the service's own end.

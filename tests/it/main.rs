@@ -33,6 +33,7 @@ mod shell;
 mod simulation;
 mod simulation_of_guests;
 mod simulation_of_traffic;
+mod task_sets;
 mod tidy;
 mod traffic;
 mod workloads;
