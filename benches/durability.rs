@@ -9,6 +9,8 @@
 //!
 //! Durations are what they were once, or the median of a few: each case takes seconds, so criterion is of no use.
 
+#![expect(clippy::cast_precision_loss, reason = "counts and seconds are small")]
+
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::capacity::RequiredAttribute;
 use super::container_order::ContainerDependency;
@@ -169,6 +171,13 @@ pub enum Protocol {
 }
 
 impl TaskDefinition {
+    /// One of which nothing is known but its name, `family:revision`; `None` when that is none.
+    pub fn named(name: &str) -> Option<TaskDefinition> {
+        let (family, revision) = name.rsplit_once(':')?;
+        let (family, revision) = (family.to_owned(), revision.parse().ok()?);
+        Some(TaskDefinition { family, revision, ..TaskDefinition::default() })
+    }
+
     /// Whether its containers have an order, health checks or restarts: without, they all start and stop together.
     pub fn has_container_lifecycles(&self) -> bool {
         self.containers.iter().any(|container| {
@@ -416,4 +425,12 @@ pub struct PortMapping {
     pub host_port: u16,
     /// The protocol.
     pub protocol: Protocol,
+}
+
+/// Reads a task definition's name: what it is besides is not known then.
+pub(super) fn definition_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TaskDefinition>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    TaskDefinition::named(&name)
+        .map(Arc::new)
+        .ok_or_else(|| D::Error::custom(format!("{name:?} is no task definition")))
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::LaunchTarget;
 use super::ids::DeploymentId;
-use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::task_definition::{TaskDefinition, TaskDefinitionRef, definition_by_name};
 use super::units::Timestamp;
 use super::written_form::{by_name, is_default};
 
@@ -151,7 +151,7 @@ impl StabilityStatus {
 }
 
 /// A task set as DescribeTaskSets shows it. **Source:** ecs-semantics §11.6.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct TaskSetDescription {
     /// Its identity.
     pub id: DeploymentId,
@@ -165,8 +165,8 @@ pub struct TaskSetDescription {
     pub external_id: Option<Arc<str>>,
     /// Its status.
     pub status: TaskSetStatus,
-    /// What its tasks run.
-    #[serde(serialize_with = "by_name")]
+    /// What its tasks run. Of one that is read its name alone is known.
+    #[serde(serialize_with = "by_name", deserialize_with = "definition_by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// Its share of the service's desired count.
     pub scale: Scale,

@@ -53,7 +53,7 @@ fn a_saved_control_plane_goes_on_as_itself() {
                 assert!(found == actions, "seed {seed}, {now}, {event:?}\nsaved:    {found:?}\noriginal: {actions:?}");
                 assert_eq!(twin.fingerprint(), plane.fingerprint(), "seed {seed}, {now}, {event:?}");
             }
-            if draws.draw() % 25 == 0 {
+            if draws.draw().is_multiple_of(25) {
                 let bytes = rmp_serde::to_vec_named(plane).expect("it can be written");
                 let read: ControlPlane =
                     rmp_serde::from_slice(&bytes).unwrap_or_else(|error| panic!("seed {seed}: {error}"));

@@ -36,6 +36,7 @@ pub fn look(folder: &Path, cluster: &str) -> Result<Option<Snapshot>, RecoverErr
         unplaced: saved.ahead.plans.unplaced(),
         timer_lateness: Percentiles::default(),
         jobs: BTreeMap::new(),
+        jobs_by_deployment: BTreeMap::new(),
         journal_trouble: None,
         durable_trouble: None,
         series: None,
