@@ -211,7 +211,28 @@ impl RunningCluster {
     ///
     /// # Errors
     /// When the data plane can't start, the region has no prices, or the control plane refuses something in the spec.
-    pub fn start(spec: ClusterSpec, options: HostOptions) -> Result<RunningCluster, StartError> {
+    pub fn start(spec: ClusterSpec, mut options: HostOptions) -> Result<RunningCluster, StartError> {
+        let (durable, recovered) = open_data(options.data.take(), &spec.region, &spec.name)?;
+        RunningCluster::start_with(spec, options, durable, recovered)
+    }
+
+    /// Goes on with a cluster as the data directory has it; `None` where it has none of this name, or one that is over.
+    ///
+    /// # Errors
+    /// As [`RunningCluster::start`].
+    pub fn go_on(region: &str, cluster: &str, mut options: HostOptions) -> Result<Option<RunningCluster>, StartError> {
+        let (durable, recovered) = open_data(options.data.take(), region, cluster)?;
+        let Some(found) = recovered else { return Ok(None) };
+        let spec = found.in_force.spec.clone();
+        RunningCluster::start_with(spec, options, durable, Some(found)).map(Some)
+    }
+
+    fn start_with(
+        spec: ClusterSpec,
+        options: HostOptions,
+        mut durable: Durable,
+        mut recovered: Option<Recovered>,
+    ) -> Result<RunningCluster, StartError> {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
@@ -219,7 +240,6 @@ impl RunningCluster {
         if let Some(definition) = spec.task_definitions.iter().find(has_no_image) {
             return Err(StartError::NoImage(definition.family.clone()));
         }
-        let (mut durable, mut recovered) = open_data(options.data, &spec)?;
         let mut settings = spec.settings.clone();
         if let Some(saved) = &recovered {
             settings = saved.control_plane.settings().clone();
@@ -505,10 +525,14 @@ impl Drop for RunningCluster {
 }
 
 /// Opens the data directory, if there is one, and reads what it has of a cluster that is not over.
-fn open_data(data: Option<DataDirectory>, spec: &ClusterSpec) -> Result<(Durable, Option<Recovered>), StartError> {
+fn open_data(
+    data: Option<DataDirectory>,
+    region: &str,
+    cluster: &str,
+) -> Result<(Durable, Option<Recovered>), StartError> {
     let Some(data) = data else { return Ok((Durable::nothing(), None)) };
     let store = data.open()?;
-    let stream = durable::stream_of(&spec.region, &spec.name).ok_or_else(|| StartError::Name(spec.name.clone()))?;
+    let stream = durable::stream_of(region, cluster).ok_or_else(|| StartError::Name(cluster.to_owned()))?;
     let found = recover(&store, &stream, &Catalog::embedded())?;
     let mut durable = Durable::of(store, stream);
     if let Some(found) = found {

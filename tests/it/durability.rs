@@ -336,6 +336,40 @@ fn a_full_disk_refuses_and_recovers() {
     }
 }
 
+/// Claim: what a crash has torn off at the log's end is left out, and said; damage elsewhere is an error with its place.
+#[test]
+fn a_torn_end_is_said() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (data, path) = (folder.path().join("data"), folder.path().join("cluster.toml"));
+    std::fs::write(&path, file()).unwrap();
+    let cluster = start(DataDirectory::Folder(data.clone())).expect("it starts");
+    the_task(cluster.ask(run_task("web")));
+    let image = crash_image(&data);
+    drop(cluster);
+    let segment = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("log-");
+    let mut names = std::fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let log = image.path().join(names.find(|name| segment(name)).expect("there is a segment"));
+    let bytes = std::fs::read(&log).unwrap();
+    let run = || {
+        let data = image.path().to_str().unwrap();
+        longshore(folder.path(), &["run", path.to_str().unwrap(), "--data-dir", data, "--for", "1ms"]).output().unwrap()
+    };
+    std::fs::write(&log, [&bytes[..], &[1, 2, 3]].concat()).unwrap();
+    let ran = run();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+    assert!(said.contains("the last 3 bytes") && said.contains("were never finished: they are left out"), "{said}");
+    let mut damaged = bytes;
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let image = tempfile::tempdir().expect("there is room");
+    std::fs::write(image.path().join(log.file_name().unwrap()), damaged).unwrap();
+    let data = image.path().to_str().unwrap();
+    let ran = longshore(folder.path(), &["data", "check", data]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && said.contains("log-") && said.contains("offset"), "{said}");
+}
+
 /// Several clusters share one data directory.
 #[test]
 fn clusters_share_a_directory() {
