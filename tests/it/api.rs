@@ -4,6 +4,7 @@ mod agents;
 mod application_auto_scaling;
 mod capacity;
 mod clusters;
+mod durability;
 mod server;
 mod services;
 mod sigv4;
@@ -11,12 +12,14 @@ mod task_definitions;
 mod task_sets;
 mod tasks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore::api::error::ApiError;
 use longshore::api::shape::Service;
 use longshore::api::{Api, ApiOptions};
 use longshore::data_plane::DataPlaneOptions;
+use longshore::store::Store;
 use serde_json::Value;
 
 /// An account of its own.
@@ -26,13 +29,21 @@ struct Account {
 
 impl Account {
     fn new() -> Account {
+        Account::kept(None)
+    }
+
+    /// One that outlives this process, or goes on with what is there.
+    fn kept(data: Option<Arc<Store>>) -> Account {
         let options = DataPlaneOptions { pooled_instances: 64, worker_threads: Some(1), ..DataPlaneOptions::default() };
         let mut options = ApiOptions::new(options).expect("the engine starts");
         // As ECS does it, and sooner.
         options.settings.restart_delay_first = Duration::from_millis(50);
         options.settings.healthy_after = Duration::from_millis(500);
         options.settings.boot_time = Duration::from_millis(200);
-        Account { api: Api::new(options) }
+        options.data = data;
+        let api = Api::new(options);
+        api.go_on().unwrap_or_else(|error| panic!("{error}"));
+        Account { api }
     }
 
     /// Calls an operation of ECS.
