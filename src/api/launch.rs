@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::members::Members;
 use super::region::{LiveCluster, Region};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
-use crate::model::service::{BinpackField, PlacementStrategy, PropagateTags, SpreadField};
+use crate::model::service::{BinpackField, EcsManagedTags, PlacementStrategy, PropagateTags, SpreadField};
 use crate::model::task_definition::LaunchType;
 
 /// The launch type or the strategy of a request.
@@ -113,6 +113,13 @@ pub(super) fn show_placement_strategy(strategies: &[PlacementStrategy]) -> Value
         }
     });
     shown.collect()
+}
+
+/// Whether tasks get the tags that ECS manages; `None` where nothing is said.
+pub(super) fn ecs_managed_tags(input: Members<'_>) -> Option<EcsManagedTags> {
+    input
+        .flag("enableECSManagedTags")
+        .map(|wanted| if wanted { EcsManagedTags::Enabled } else { EcsManagedTags::Disabled })
 }
 
 /// Whose tags tasks get.

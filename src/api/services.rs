@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::{cluster_strategy, launch_target, placement_strategy, propagate_tags};
+use super::launch::{cluster_strategy, ecs_managed_tags, launch_target, placement_strategy, propagate_tags};
 use super::members::Members;
 use super::names::{cluster_in, is_name, last_part};
 use super::page::{SHORT_PAGES, page};
@@ -27,7 +27,7 @@ use crate::model::task_set::DeploymentController;
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
 /// Members that mean nothing here and are given back.
-const STORED: [&str; 11] = [
+const STORED: [&str; 10] = [
     "networkConfiguration",
     "loadBalancers",
     "serviceRegistries",
@@ -37,7 +37,6 @@ const STORED: [&str; 11] = [
     "gatewayConnectors",
     "platformVersion",
     "role",
-    "enableECSManagedTags",
     "enableExecuteCommand",
 ];
 /// Those among them that start a deployment when they change. **Source:** ecs-semantics §5.5.
@@ -102,10 +101,20 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             Some(sent) => deployment_configuration::read_monitoring(sent)?,
             None => Default::default(),
         },
+        ecs_managed_tags: ecs_managed_tags(input).unwrap_or_default(),
+        client_token: input.text("clientToken").map(Arc::from),
         document: Document::from(input.only(&STORED)),
-        ..ServiceSpec::default()
     };
-    let mut answer = asked(&live, name, Request::CreateService(Box::new(spec)))?;
+    let name: Arc<str> = spec.name.clone();
+    let is_there = live.cluster.read({
+        let name = name.clone();
+        move |state, _| state.services.get(&name).is_some_and(|service| service.status == ServiceStatus::Active)
+    })?;
+    let mut answer = asked(&live, &name, Request::CreateService(Box::new(spec)))?;
+    if is_there {
+        // The same request again.
+        return Ok(answer);
+    }
     // ECS answers before its scheduler has done anything.
     let service = &mut answer["service"];
     for path in ["", "/deployments/0"] {
@@ -165,6 +174,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             .transpose()?,
         health_check_grace_period: grace_period(input),
         propagate_tags: input.has("propagateTags").then(|| propagate_tags(input)),
+        ecs_managed_tags: ecs_managed_tags(input),
         monitoring: input.structure("monitoring").map(deployment_configuration::read_monitoring).transpose()?,
         availability_zone_rebalancing: rebalancing(input),
         document: Some(Document::from(members)),
@@ -173,7 +183,6 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             _ if has_changed => NewDeployment::DocumentChanged,
             _ => NewDeployment::WhenChanged,
         },
-        ..UpdateService::default()
     };
     asked(&live, &name, Request::UpdateService(Box::new(update)))
 }
