@@ -19,7 +19,8 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// A server of its own, which ends with it.
 pub struct Served {
     child: Child,
-    endpoint: String,
+    /// Where it answers.
+    pub endpoint: String,
 }
 
 impl Served {
@@ -55,6 +56,23 @@ impl Drop for Served {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A file with the keys that clients here sign with.
+pub struct Keys {
+    /// Its path.
+    pub file: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Keys {
+    pub fn write() -> Keys {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("keys.toml");
+        let text = "[[credentials]]\naccess_key_id = \"AKIDEXAMPLE\"\nsecret_access_key = \"an example of a secret\"\n";
+        std::fs::write(&file, text).expect("the folder is writable");
+        Keys { file: file.display().to_string(), _folder: folder }
     }
 }
 
@@ -125,10 +143,6 @@ fn scaling() {
 /// Signatures of real clients are right, and those with a wrong secret are not.
 #[test]
 fn signatures() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = folder.path().join("keys.toml");
-    let text = "[[credentials]]\naccess_key_id = \"AKIDEXAMPLE\"\nsecret_access_key = \"an example of a secret\"\n";
-    std::fs::write(&keys, text).expect("the folder is writable");
-    let keys = keys.display().to_string();
-    Served::start(&["--verify-signatures", "--credentials", &keys]).run_script("signatures");
+    let keys = Keys::write();
+    Served::start(&["--verify-signatures", "--credentials", &keys.file]).run_script("signatures");
 }

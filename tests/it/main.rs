@@ -2,6 +2,7 @@
 
 mod api;
 mod api_clients;
+mod api_sdk;
 mod apply;
 mod bill;
 mod chaos;
@@ -28,6 +29,7 @@ mod report;
 mod run_task;
 mod sandbox;
 mod scenarios;
+mod serve_command;
 mod shell;
 mod simulation;
 mod simulation_of_guests;
