@@ -126,7 +126,12 @@ impl Acceptance<'_> {
                 Ok(Value::Number(number))
             }
             (Kind::Double | Kind::Float, _) => wrong("a number"),
-            (Kind::Timestamp, value @ (Value::Number(_) | Value::String(_))) => Ok(value),
+            (Kind::Timestamp, Value::Number(seconds)) => Ok(Value::Number(seconds)),
+            // Forms have texts, and some clients send them in JSON.
+            (Kind::Timestamp, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
+                Ok(moment) => Ok(super::epoch_seconds(moment)),
+                Err(_) => wrong("a number of seconds since 1970"),
+            },
             (Kind::Timestamp, _) => wrong("a number of seconds since 1970"),
             (Kind::Boolean, Value::Bool(value)) => Ok(Value::Bool(value)),
             (Kind::Boolean, _) => wrong("true or false"),

@@ -18,7 +18,7 @@ use crate::catalog::Catalog;
 use crate::config::{SizeError, check_fargate_size, parse_task_cpu, parse_task_memory};
 use crate::model::cluster_query::ClusterQuery;
 use crate::model::container_order::{ContainerDependency, DependencyCondition, dependency_problems};
-use crate::model::health_command::{HealthCommand, HealthCommandError};
+use crate::model::health_command::{HealthCommand, Shell};
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint};
 use crate::model::task_definition::{
     ContainerDefinition, CpuArchitecture, HealthCheck, LaunchType, MountPoint, NetworkMode, PortMapping, Protocol,
@@ -241,17 +241,9 @@ fn health_check(container: &str, check: Members<'_>) -> Result<HealthCheck, ApiE
         _ => Ok(check.count(member)),
     };
     let seconds = |found: Option<u32>, default: Duration| found.map_or(default, |n| Duration::from_secs(n.into()));
-    let mut command: Vec<String> = check.texts("command").map(str::to_owned).collect();
-    match HealthCommand::parse(&command) {
-        Ok(_) => {}
-        Err(HealthCommandError::NeedsShell(_) | HealthCommandError::OpenQuote) => {
-            let line = command.pop().unwrap_or_default();
-            command = ["CMD".into(), "sh".into(), "-c".into(), line].into();
-        }
-        Err(error) => return Err(ApiError::client(format!("Container '{container}': {error}"))),
-    }
+    let command = HealthCommand::words(check.texts("command").map(str::to_owned).collect(), Shell::Unknown);
     Ok(HealthCheck {
-        command,
+        command: command.map_err(|error| ApiError::client(format!("Container '{container}': {error}")))?,
         interval: seconds(within("interval", 5, 300)?, default.interval),
         timeout: seconds(within("timeout", 2, 60)?, default.timeout),
         retries: within("retries", 1, 10)?.unwrap_or(default.retries),

@@ -116,7 +116,7 @@ fn started(live: &LiveCluster, request: Request) -> Result<Value, ApiError> {
         json!({"tasks": tasks.collect::<Value>(), "failures": failures.collect::<Value>()})
     });
     answered.map_err(|error| match error {
-        AskError::Refused(RequestError::Conflict { ref tasks }) => {
+        AskError::Refused(RequestError::Conflict { ref tasks, .. }) => {
             let known: Value = tasks.iter().map(|task| live.arns.task(*task)).collect();
             let mut conflict = ApiError::from(error);
             conflict.members.insert("resourceIds".to_owned(), known);

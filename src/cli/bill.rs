@@ -8,6 +8,7 @@ use std::io::Write as _;
 use comfy_table::{Cell, CellAlignment, Row};
 
 use super::{BillArguments, BillFormat, Failure, Outcome, bad_input, complain, failed, format, summary, warn};
+use crate::driver::csv;
 use crate::driver::ledger::bill::{GroupBy, LedgerBill, SummedLine};
 use crate::driver::ledger::document::LedgerBillDocument;
 use crate::driver::ledger::focus;
@@ -76,7 +77,7 @@ pub(super) fn bill(arguments: &BillArguments) -> Outcome {
             let document = LedgerBillDocument::of(&bill, by).map_err(bad_input)?;
             writeln!(out, "{}", serde_json::to_string_pretty(&document).expect("a bill is plain data"))
         }
-        BillFormat::Csv => write!(out, "{}", csv(&bill, by)?),
+        BillFormat::Csv => write!(out, "{}", csv_text(&bill, by)?),
         BillFormat::Focus => {
             let mut whole = Vec::new();
             focus::write(&bill, &mut whole).and_then(|()| out.write_all(&whole))
@@ -219,18 +220,18 @@ fn head_of(by: &GroupBy) -> &'static str {
 }
 
 /// The breakdown as CSV, with exact numbers; by usage type, the lines.
-fn csv(bill: &LedgerBill, by: &GroupBy) -> Result<String, Failure> {
+fn csv_text(bill: &LedgerBill, by: &GroupBy) -> Result<String, Failure> {
     let mut text = String::new();
     if *by == GroupBy::UsageType {
         text.push_str("usage_type,quantity,unit,rate,amount\n");
         for line in bill.lines() {
-            let (usage_type, unit) = (csv_cell(&line.usage_type), line.unit);
+            let (usage_type, unit) = (csv::cell(&line.usage_type), line.unit);
             let _ = writeln!(text, "{usage_type},{:.12},{unit},{},{}", line.quantity, line.rate, line.amount);
         }
         return Ok(text);
     }
     let head = by.to_string();
-    let head = csv_cell(&head).replace('-', "_");
+    let head = csv::cell(&head).replace('-', "_");
     let _ = writeln!(
         text,
         "{head},tasks,amount,vcpu_seconds_reserved,vcpu_seconds_used,memory_gb_seconds_reserved,memory_gb_seconds_used,memory_bytes_peak"
@@ -239,7 +240,7 @@ fn csv(bill: &LedgerBill, by: &GroupBy) -> Result<String, Failure> {
         let _ = writeln!(
             text,
             "{},{},{},{},{},{},{},{}",
-            csv_cell(&key),
+            csv::cell(&key),
             cost.tasks,
             cost.amount,
             cost.vcpu_seconds_reserved,
@@ -250,11 +251,4 @@ fn csv(bill: &LedgerBill, by: &GroupBy) -> Result<String, Failure> {
         );
     }
     Ok(text)
-}
-
-fn csv_cell(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
 }

@@ -434,3 +434,6 @@ fn bar(part: u32, whole: u32) -> String {
     let empty = (WIDTH as usize).saturating_sub(filled);
     format!("{}{} {}", "▇".repeat(filled), "▁".repeat(empty), format::percent(part.into(), whole.into()))
 }
+
+#[cfg(test)]
+mod tests;

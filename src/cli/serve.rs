@@ -124,7 +124,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     let credentials = arguments.keys()?;
     let who = match &credentials {
         Some(keys) => format!("Requests are to be signed with {}.", keys.ids().collect::<Vec<_>>().join(" or ")),
-        None => "Any credentials will do, as in AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any.".to_owned(),
+        None => "Any credentials will do: AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any.".to_owned(),
     };
     let (record, requests) = crossbeam_channel::bounded(LOG_LINES_WAITING);
     let options = ServerOptions {
@@ -205,8 +205,7 @@ fn announce(format: Format, address: SocketAddr, region: &str, who: &str) {
         Format::Text => write_out(&format!(
             "longshore {version} answers the ECS API on {address}, region {region}. Lead clients to it with\n\n  \
              export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region}\n\n\
-             which leads those of Application Auto Scaling, EC2 Auto Scaling, EC2 and STS to it, too, and those of all other services; \
-             with\nAWS_ENDPOINT_URL_ECS alone it is ECS'. {who}\nCtrl-C drains and ends.",
+             {who} AWS_ENDPOINT_URL_ECS leads those of ECS alone.\nCtrl-C drains and ends.",
             version = env!("CARGO_PKG_VERSION"),
         )),
         Format::Json => write_out(

@@ -9,12 +9,14 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use super::{capacity_view, containers_view, format, scaling_view, simulate};
 use crate::control_plane::deployment_records::ServiceDeployment;
 use crate::control_plane::state::Service;
+use crate::driver::report::deployment_jobs;
 use crate::driver::simulated::report::SimulationReport;
 use crate::driver::snapshot::Snapshot;
 use crate::metering::bill::Bill;
 use crate::model::deployment::ServiceDeploymentStatus;
+use crate::model::job::DeploymentJobs;
 use crate::model::task::{StopCode, Task, TaskStatus};
-use crate::model::task_set::TaskSetDescription;
+use crate::model::task_set::{TaskSetDescription, TaskSetStatus};
 use crate::model::units::{Timestamp, VcpuNanos};
 
 /// The whole summary, ready to print.
@@ -24,6 +26,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     section(&mut text, "SERVICES", services(snapshot));
     section(&mut text, "DEPLOYMENTS", deployments(snapshot));
     section(&mut text, "TASK SETS", task_sets(snapshot));
+    section(&mut text, "JOBS BY DEPLOYMENT", jobs_by_deployment(snapshot));
     section(&mut text, "SCALING", rows(&scaling_view::POLICY_HEADS, scaling_view::policies(snapshot)));
     section(&mut text, "ALARMS", rows(&scaling_view::ALARM_HEADS, scaling_view::alarms(snapshot)));
     section(&mut text, "TASKS", tasks(snapshot));
@@ -147,14 +150,18 @@ fn services(snapshot: &Snapshot) -> Option<Table> {
     Some(table)
 }
 
-/// Task sets of services that consist of them.
+/// Task sets of services that consist of them, and those that are deleted as they were before: at its end a cluster deletes its services.
 fn task_sets(snapshot: &Snapshot) -> Option<Table> {
-    let sets = snapshot.state.services.values().flat_map(Service::task_sets);
-    let row = |set: TaskSetDescription| {
+    let sets = snapshot.state.services.values().flat_map(|service| {
+        let live = service.task_sets().into_iter().filter(|set| set.status != TaskSetStatus::Draining);
+        let deleted = service.deleted_task_sets.iter().cloned();
+        deleted.map(|set| (set, ", deleted")).chain(live.map(|set| (set, "")))
+    });
+    let row = |(set, deleted): (TaskSetDescription, &str)| {
         [
             set.service.to_string(),
             set.external_id.unwrap_or(set.shown_id).to_string(),
-            set.status.as_str().to_owned(),
+            format!("{}{deleted}", set.status.as_str()),
             set.task_definition.to_string(),
             set.scale.to_string(),
             set.computed_desired_count.to_string(),
@@ -166,6 +173,26 @@ fn task_sets(snapshot: &Snapshot) -> Option<Table> {
     let heads =
         ["Service", "Task set", "Status", "Task definition", "Scale", "Desired", "Running", "Pending", "Stability"];
     rows(&heads, sets.map(row).collect())
+}
+
+/// Whose tasks did how many jobs, of services that had several deployments or task sets which did some.
+fn jobs_by_deployment(snapshot: &Snapshot) -> Option<Table> {
+    let rows_of = |service: &Service| {
+        let row = |(deployment, task_definition, jobs): (String, Option<String>, DeploymentJobs)| {
+            [
+                service.spec.name.to_string(),
+                format::with_short_ids(&deployment),
+                task_definition.unwrap_or_else(|| "-".into()),
+                jobs.completed.to_string(),
+                jobs.completed_test.to_string(),
+                jobs.died.to_string(),
+            ]
+        };
+        let rows: Vec<_> = deployment_jobs(snapshot, service).map(row).collect();
+        if rows.len() > 1 { rows } else { Vec::new() }
+    };
+    let heads = ["Service", "Deployment", "Task definition", "Done", "Of test traffic", "Died of"];
+    rows(&heads, snapshot.state.services.values().flat_map(rows_of).collect())
 }
 
 /// Service deployments, where a service had more than its first or that did not go well.

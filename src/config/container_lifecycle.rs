@@ -11,7 +11,7 @@ use super::reader::{Table, Words, did_you_mean, quoted};
 use super::settings::PeriodLimits;
 use super::suggest::nearest;
 use crate::model::container_order::{ContainerDependency, DependencyCondition, dependency_problems};
-use crate::model::health_command::HealthCommand;
+use crate::model::health_command::{HealthCommand, Shell};
 use crate::model::task_definition::{ContainerDefinition, HealthCheck, RestartPolicy, Secret};
 use crate::model::units::Duration;
 
@@ -26,13 +26,11 @@ const CONDITIONS: Words<DependencyCondition> = Words {
 };
 
 /// Reads `health_check`. **Source:** ecs-semantics §1.5.1.
-pub(super) fn read_health_check(container: &Table<'_>, limits: PeriodLimits) -> Option<HealthCheck> {
+pub(super) fn read_health_check(container: &Table<'_>, shell: Shell, limits: PeriodLimits) -> Option<HealthCheck> {
     let at = container.table("health_check", &HEALTH_CHECK)?;
     let default = HealthCheck::default();
     let command = at.need("command").and_then(|value| {
-        let command = value.strings()?;
-        HealthCommand::parse(&command).map_err(|error| value.reject(error.to_string())).ok()?;
-        Some(command)
+        HealthCommand::words(value.strings()?, shell).map_err(|error| value.reject(error.to_string())).ok()
     });
     Some(HealthCheck {
         command: command.unwrap_or_default(),

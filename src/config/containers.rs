@@ -7,11 +7,12 @@ use super::container_lifecycle::{
 };
 use super::document::Context;
 use super::keys::{CONTAINER, MOUNT_POINT, PORT_MAPPING};
-use super::paths::resolve_image;
+use super::paths::{at_path, resolve_image};
 use super::reader::{Table, Words, did_you_mean, or_list};
 use super::suggest::nearest;
 use super::tags::read_environment;
 use super::task_definitions::LEAST_MEMORY;
+use crate::model::health_command::Shell;
 use crate::model::task_definition::{
     ContainerDefinition, HostPort, MountPoint, NetworkMode, PortMapping, Protocol, TaskDefinition, VolumeAccess,
 };
@@ -78,9 +79,12 @@ fn read_container(
         Work::Modelled(_) => table.get("image"),
         Work::Executed => table.need("image"),
     };
+    let image = image.and_then(|value| resolve_image(&value, context.folder, &context.images)).unwrap_or_default();
+    let mapped = context.images.resolve(&image, &at_path);
+    let shell = if mapped.is_ok_and(|mapped| mapped.has_shell()) { Shell::InImage } else { Shell::Nowhere };
     ContainerDefinition {
         secrets: read_secrets(table, &environment, context.folder),
-        image: image.and_then(|value| resolve_image(&value, context.folder, &context.images)).unwrap_or_default(),
+        image,
         entry_point: table.strings("entry_point").filter(|arguments| !arguments.is_empty()),
         command: table.strings("command").unwrap_or_default(),
         environment,
@@ -91,7 +95,7 @@ fn read_container(
         mount_points: read_mount_points(table, task_definition),
         port_mappings: read_port_mappings(table, &name, task_definition.network_mode, host_ports),
         stop_timeout: table.duration("stop_timeout"),
-        health_check: read_health_check(table, context.period_limits),
+        health_check: read_health_check(table, shell, context.period_limits),
         depends_on: read_depends_on(table),
         start_timeout: table.duration("start_timeout"),
         restart_policy: read_restart_policy(table, context.period_limits),

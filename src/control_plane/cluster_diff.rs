@@ -17,9 +17,10 @@ use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{
     ClusterSpec, Load, ScheduledInstanceRefresh, ScheduledRunTask, ScheduledServiceUpdate, ScheduledStartTask,
 };
+use crate::model::deployment_hook::HookTarget;
 use crate::model::fault::Fault;
 use crate::model::metric::MetricScript;
-use crate::model::service::ServiceSpec;
+use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::settings::Settings;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::{DeploymentController, TaskSetName, TaskSetSpec};
@@ -72,6 +73,17 @@ impl Revisions {
     pub fn registered(&self, reference: &TaskDefinitionRef) -> TaskDefinitionRef {
         let revision = reference.revision.and_then(|_| self.resolve(reference));
         TaskDefinitionRef { family: reference.family.clone(), revision }
+    }
+
+    /// A deployment configuration of the file whose hooks name task definitions as the cluster knows them.
+    fn with_hooks(&self, configuration: &DeploymentConfiguration) -> DeploymentConfiguration {
+        let mut configuration = configuration.clone();
+        for hook in &mut configuration.lifecycle_hooks {
+            if let HookTarget::TaskDefinition(reference) = &mut hook.target {
+                *reference = self.registered(reference);
+            }
+        }
+        configuration
     }
 }
 
@@ -420,7 +432,8 @@ impl ClusterDiff {
                         DeploymentController::External => service.task_definition.clone(),
                         _ => self.revisions.registered(&service.task_definition),
                     };
-                    let spec = ServiceSpec { task_definition, ..service.clone() };
+                    let deployment_configuration = self.revisions.with_hooks(&service.deployment_configuration);
+                    let spec = ServiceSpec { task_definition, deployment_configuration, ..service.clone() };
                     self.step(Item::Service(service.name.clone()), Request::CreateService(Box::new(spec)));
                 }
                 Some(was) => self.service(was, service, after, revisions),
@@ -487,7 +500,10 @@ impl ClusterDiff {
             desired_count: changed(&was.desired_count, &is.desired_count),
             task_definition: other_definition
                 .then(|| TaskDefinitionRef { family: is.task_definition.family.clone(), revision: runs }),
-            deployment_configuration: changed(&was.deployment_configuration, &is.deployment_configuration),
+            deployment_configuration: changed(
+                &revisions.with_hooks(&was.deployment_configuration),
+                &self.revisions.with_hooks(&is.deployment_configuration),
+            ),
             placement_strategy: changed(&was.placement_strategy, &is.placement_strategy),
             placement_constraints: changed(&was.placement_constraints, &is.placement_constraints),
             capacity_provider_strategy: self.strategy(was, is, after),

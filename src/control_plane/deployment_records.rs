@@ -195,6 +195,15 @@ impl Service {
         self.service_deployments.back().filter(|last| !last.status.is_final())
     }
 
+    /// What the tasks of a deployment run, also of one that is over, as long as there is a record of it.
+    pub fn task_definition_of(&self, deployment: DeploymentId) -> Option<&Arc<TaskDefinition>> {
+        let live = self.deployments.iter().find(|found| found.id == deployment).map(|found| &found.task_definition);
+        let recorded = || self.service_deployments.iter().find(|record| record.deployment == deployment);
+        let task_set =
+            || self.deleted_task_sets.iter().find(|set| set.id == deployment).map(|set| &set.task_definition);
+        live.or_else(|| recorded().map(|record| &record.target.task_definition)).or_else(task_set)
+    }
+
     pub(super) fn current_service_deployment_mut(&mut self) -> Option<&mut ServiceDeployment> {
         self.service_deployments.back_mut().filter(|last| !last.status.is_final())
     }

@@ -22,7 +22,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
-use crate::model::task_set::{Scale, StabilityStatus, TaskSetStatus};
+use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
@@ -339,6 +339,9 @@ pub struct Service {
     pub protected: BTreeSet<TaskId>,
     /// What its creation asked for, if that had a client token.
     pub created_from: Option<Arc<ServiceSpec>>,
+    /// Task sets that it had, as they were when they were deleted, oldest first. *Ours:* ECS forgets them, and whoever reads what a run has come
+    /// to wants to know of them; the last twenty are kept.
+    pub deleted_task_sets: VecDeque<TaskSetDescription>,
 }
 
 /// A deployment that completed, which a later one may go back to even when its tasks are gone.

@@ -233,6 +233,8 @@ impl ControlPlane {
         if deletion == Deletion::WhenScaledToZero && set.computed_desired_count(service.spec.desired_count) > 0 {
             return invalid("The task set cannot be deleted while it is scaled above 0.");
         }
+        let service = self.state.services.get_mut(name).expect("it has just been found");
+        service.remember_task_sets(|set| set.id == id);
         self.drain_task_set(name, id);
         self.task_sets_changed(name);
         self.task_set_response(name, id)

@@ -17,6 +17,9 @@ use super::state::{Deployment, Service, ServiceStatus, TaskSetState, count};
 use crate::model::capacity::LaunchTarget;
 use crate::model::task_set::{StabilityStatus, TaskSetDescription, TaskSetStatus};
 
+/// Deleted task sets of a service that are kept in mind. *Ours.*
+const DELETED_TASK_SETS_MAX: usize = 20;
+
 /// How many tasks there may be and must be of what is scheduled as one: a task set, or all of a service's deployments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -94,6 +97,14 @@ impl Service {
     /// The task sets as DescribeTaskSets shows them, oldest first. **Source:** ecs-semantics §11.6.
     pub fn task_sets(&self) -> Vec<TaskSetDescription> {
         self.deployments.iter().filter_map(|set| self.describe(set)).collect()
+    }
+
+    /// Keeps in mind some of its task sets, which are about to be deleted, as they are.
+    pub(super) fn remember_task_sets(&mut self, is_deleted: impl Fn(&TaskSetDescription) -> bool) {
+        let live = self.task_sets().into_iter().filter(|set| set.status != TaskSetStatus::Draining);
+        self.deleted_task_sets.extend(live.filter(is_deleted));
+        let surplus = self.deleted_task_sets.len().saturating_sub(DELETED_TASK_SETS_MAX);
+        self.deleted_task_sets.drain(..surplus);
     }
 
     pub(super) fn describe(&self, deployment: &Deployment) -> Option<TaskSetDescription> {

@@ -4,9 +4,13 @@
 //! thread of low priority; the others wait for the same result, and later ones find it at once. The same bytes under two
 //! names are compiled once. An image that failed is tried anew by the next task that wants it. Which module stands for a name is for
 //! [`ImageMap`] to say.
+//!
+//! A module that has changed is another image of the same name, as a tag that was moved: who has it, [`pinned`] decides.
 
 mod cache;
 mod cargo_package;
+mod pinned;
+mod stamp;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +26,9 @@ use wasmtime::{InstancePre, Module};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use self::cache::{CodeCache, MachineCode};
+pub(super) use self::pinned::PinnedBy;
+use self::pinned::{Named, Waiter};
+use self::stamp::Stamp;
 use super::clock::Clock;
 use super::engine::{ComponentGuest, Engines, Host, ModuleGuest};
 use super::options::{DataPlaneError, DataPlaneOptions};
@@ -82,6 +89,8 @@ pub(super) struct Image {
     /// The SHA-256 of the module. **Source:** ecs-semantics §5.9, §12.3.
     pub(super) digest: ImageDigest,
     pub(super) code: Arc<Code>,
+    /// What it was made of, as it was then.
+    stamp: Stamp,
 }
 
 /// The machine code of a module or component, linked to the host.
@@ -159,15 +168,6 @@ impl Code {
 /// The code of some bytes, once somebody has made it.
 type CodeSlot = OnceLock<Result<Arc<Code>, ImageError>>;
 
-/// Told when an image is there or cannot be had.
-type Waiter = Box<dyn FnOnce(Result<Arc<Image>, ImageError>) + Send>;
-
-enum Entry {
-    /// On its way; these wait for it.
-    Working(Vec<Waiter>),
-    Ready(Arc<Image>),
-}
-
 /// All images of a data plane.
 pub(super) struct Images {
     shared: Arc<Shared>,
@@ -181,7 +181,7 @@ struct Shared {
     cache: Option<CodeCache>,
     clock: Clock,
     observer: Option<Sender<ImageProgress>>,
-    entries: Mutex<BTreeMap<Arc<str>, Entry>>,
+    entries: Mutex<BTreeMap<Arc<str>, Named>>,
     by_digest: Mutex<BTreeMap<[u8; 32], Arc<CodeSlot>>>,
     compiled: AtomicU64,
 }
@@ -218,31 +218,25 @@ impl Images {
     }
 
     /// The image, if it is there already.
-    pub(super) fn ready(&self, image: &str) -> Option<Arc<Image>> {
-        match self.shared.entries.lock().get(image) {
-            Some(Entry::Ready(image)) => Some(image.clone()),
-            _ => None,
-        }
+    pub(super) fn ready(&self, name: &str, by: PinnedBy) -> Option<Arc<Image>> {
+        self.shared.entries.lock().get_mut(name)?.ready(by, self.shared.clock.now())
     }
 
     /// Has `waiter` told of the image: at once, from here, when it is there already.
-    pub(super) fn request(&self, name: &str, waiter: Waiter) {
+    pub(super) fn request(&self, name: &str, by: PinnedBy, waiter: Waiter) {
         let mut entries = self.shared.entries.lock();
-        match entries.get_mut(name) {
-            Some(Entry::Ready(image)) => {
-                let image = image.clone();
-                drop(entries);
-                waiter(Ok(image));
-            }
-            Some(Entry::Working(waiting)) => waiting.push(waiter),
-            None => {
-                let name: Arc<str> = name.into();
-                entries.insert(name.clone(), Entry::Working(vec![waiter]));
-                drop(entries);
-                if let Some(work) = &*self.work.lock() {
-                    // The threads end only when this sender is gone.
-                    let _ = work.send(name);
-                }
+        if !entries.contains_key(name) {
+            entries.insert(name.into(), Named::default());
+        }
+        let named = entries.get_mut(name).expect("it is there by now");
+        if let Some(image) = named.ready(by, self.shared.clock.now()) {
+            drop(entries);
+            waiter(Ok(image));
+        } else if named.wait(by, waiter) {
+            drop(entries);
+            if let Some(work) = &*self.work.lock() {
+                // The threads end only when this sender is gone.
+                let _ = work.send(name.into());
             }
         }
     }
@@ -260,7 +254,7 @@ impl Images {
     /// Ends the threads once they have finished what they do at the moment; nobody who waits is told any more.
     pub(super) fn shutdown(&self) {
         *self.work.lock() = None;
-        self.shared.entries.lock().retain(|_, entry| matches!(entry, Entry::Ready(_)));
+        self.shared.entries.lock().values_mut().for_each(Named::give_up);
         for thread in std::mem::take(&mut *self.threads.lock()) {
             // A thread that panicked has nothing more to say.
             let _ = thread.join();
@@ -272,7 +266,7 @@ impl Shared {
     fn work(&self, images: &Receiver<Arc<str>>) {
         lower_priority(COMPILE_NICENESS);
         for name in images {
-            if !self.entries.lock().contains_key(&name) {
+            if !self.entries.lock().get(&name).is_some_and(Named::is_wanted) {
                 continue;
             }
             let began = self.clock.now();
@@ -283,17 +277,9 @@ impl Shared {
                 Ok(_) => ImageProgress::Ready { image: name.clone(), took: self.clock.now().since(began) },
                 Err(error) => ImageProgress::Failed { image: name.clone(), error: error.clone() },
             });
-            let waiting = {
-                let mut entries = self.entries.lock();
-                let before = match &made {
-                    Ok(image) => entries.insert(name, Entry::Ready(image.clone())),
-                    Err(_) => entries.remove(&name),
-                };
-                match before {
-                    Some(Entry::Working(waiting)) => waiting,
-                    _ => Vec::new(),
-                }
-            };
+            let now = self.clock.now();
+            let waiting = self.entries.lock().entry(name).or_default().made(&made, now);
+            self.forget_unused_code();
             for waiter in waiting {
                 waiter(made.clone());
             }
@@ -310,6 +296,8 @@ impl Shared {
     fn make(&self, name: &Arc<str>) -> Result<Arc<Image>, ImageError> {
         let mapped = self.map.resolve(name, &at_path).map_err(ImageError::CannotPull)?;
         let path = mapped.module;
+        // As it is before it is read: a change while it is read is seen as one.
+        let stamp = Stamp::of(&path);
         let file = if path.is_dir() {
             self.tell(ImageProgress::Building { image: name.clone() });
             cargo_package::build(&path).map_err(ImageError::CannotPull)?
@@ -335,7 +323,18 @@ impl Shared {
             command: mapped.command,
             digest: ImageDigest::of(digest),
             code: code.map_err(in_file)?,
+            stamp,
         }))
+    }
+
+    /// Of modules that have changed, nobody may have the old code any more.
+    fn forget_unused_code(&self) {
+        self.by_digest.lock().retain(|_, slot| match slot.get() {
+            Some(Ok(code)) => Arc::strong_count(code) > 1,
+            // It is being made.
+            None => true,
+            Some(Err(_)) => false,
+        });
     }
 
     fn code(&self, name: &Arc<str>, bytes: &[u8], digest: [u8; 32]) -> Result<Arc<Code>, ImageError> {

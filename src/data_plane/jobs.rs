@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::clock::Clock;
 use crate::model::ids::DeploymentId;
-use crate::model::job::{JobStats, QUEUED_MAX};
+use crate::model::job::{JobStats, JobsByDeployment, QUEUED_MAX};
 use crate::model::lanes::Lanes;
 use crate::model::recent::RecentDurations;
 use crate::model::traffic::{TrafficKind, TrafficWeights};
@@ -59,6 +59,7 @@ struct State {
     completed: u64,
     requeued: u64,
     lost: u64,
+    by_deployment: JobsByDeployment,
     latencies: RecentDurations,
 }
 
@@ -148,6 +149,11 @@ impl JobQueue {
         stats.latency_p50 = latencies.p50;
         stats.latency_p99 = latencies.p99;
         stats
+    }
+
+    /// What each deployment's tasks have done of them.
+    pub fn by_deployment(&self) -> JobsByDeployment {
+        self.state.lock().by_deployment.clone()
     }
 
     /// A reader of this queue, of a task of a deployment.
@@ -249,10 +255,15 @@ impl JobReader {
         match end {
             ReaderEnd::Done => {
                 state.completed += 1;
+                state.by_deployment.note_done(self.deployment, job.kind);
                 state.latencies.push(now.since(job.pushed_at));
             }
-            ReaderEnd::Died if job.killed_one => state.lost += 1,
+            ReaderEnd::Died if job.killed_one => {
+                state.lost += 1;
+                state.by_deployment.note_died(self.deployment);
+            }
             ReaderEnd::Died => {
+                state.by_deployment.note_died(self.deployment);
                 job.killed_one = true;
                 state.requeued += 1;
                 let kind = job.kind;

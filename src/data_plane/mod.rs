@@ -51,7 +51,7 @@ use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
 use engine::Engines;
-use image::{ImageError, Images};
+use image::{ImageError, Images, PinnedBy};
 use jobs::{JobQueue, JobReader};
 use meter::CpuMeasure;
 use newcomer::{Known, Newcomer};
@@ -137,7 +137,7 @@ fn prepare(images: &Images, image: &str) -> Receiver<Result<(), ImageError>> {
         // Whoever asked may have lost interest.
         let _ = answer.send(image.map(|_| ()));
     };
-    images.request(image, Box::new(waiter));
+    images.request(image, PinnedBy::Task, Box::new(waiter));
     receiver
 }
 

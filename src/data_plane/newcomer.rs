@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::Shared;
-use super::image::Image;
+use super::image::{Image, PinnedBy};
 use super::task::{Task, TaskLimits};
 use crate::agent::TaskAgent;
 use crate::control_plane::action::TaskStart;
@@ -34,7 +34,8 @@ impl Newcomer {
         if TaskAgent::is_needed_for(definition) {
             return Err(limits);
         }
-        let images = definition.containers.iter().map(|container| shared.images.ready(&container.image));
+        let by = PinnedBy::of(start.deployment);
+        let images = definition.containers.iter().map(|container| shared.images.ready(&container.image, by));
         match images.collect::<Option<Vec<_>>>() {
             Some(images) => Ok(Arc::new(Newcomer { start: start.clone(), limits, images, at })),
             None => Err(limits),

@@ -40,6 +40,10 @@ const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
 /// The least that a ring holds; it doubles from there, so that the task's account is not touched by every line.
 const RING_BYTES_MIN: usize = 256;
 
+/// How long a guest that looks at its input for the first time is not shown that it was asked to stop before: longer than a look without a
+/// wait takes, whose timer has a millisecond.
+const STOP_HIDDEN_FOR: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// The most that is kept of each stream of a container's last health check.
 pub(super) const CHECK_OUTPUT_BYTES: usize = 4 << 10;
 
@@ -85,6 +89,8 @@ pub(super) struct Input(Mutex<InputState>);
 #[derive(Debug, Default)]
 struct InputState {
     stopped: bool,
+    /// Whether its guest has looked whether there is something.
+    is_looked_at: bool,
     jobs: Option<JobReader>,
     waiting: Vec<Waker>,
 }
@@ -95,9 +101,24 @@ impl Input {
         Input(Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() }))
     }
 
+    /// An input that has ended before its guest begins.
+    pub(super) fn ended() -> Input {
+        Input(Mutex::new(InputState { stopped: true, is_looked_at: true, ..InputState::default() }))
+    }
+
     /// Another guest begins at the same place. One that was told to stop stays so.
     pub(super) fn begin_again(&self, jobs: Option<JobReader>) {
-        self.0.lock().jobs = jobs;
+        let mut state = self.0.lock();
+        state.jobs = jobs;
+        state.is_looked_at = state.stopped;
+    }
+
+    /// Whether the guest looks for the first time, and has been asked to stop before. It is shown an open input this once, so that it can tell
+    /// the stop from an input that had ended before it began.
+    fn hides_stop(&self) -> bool {
+        let mut state = self.0.lock();
+        let is_first = !std::mem::replace(&mut state.is_looked_at, true);
+        is_first && state.stopped
     }
 
     /// Input is at its end from here on.
@@ -213,6 +234,11 @@ impl StdinStream for GuestInput {
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestInput {
     async fn ready(&mut self) {
+        if self.0.time.is_none() && self.0.input.hides_stop() {
+            tokio::time::sleep(STOP_HIDDEN_FOR).await;
+            // A look without a wait is over by then, and its end is to be told before the input's.
+            tokio::task::yield_now().await;
+        }
         Ready { container: &self.0, is_done: false }.await;
     }
 }

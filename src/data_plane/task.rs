@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use super::Shared;
 use super::container::{Container, turn};
-use super::image::{Image, ImageError};
+use super::image::{Image, ImageError, PinnedBy};
 use super::jobs::ReaderEnd;
 use super::life::Life;
 use super::memory::{ContainerMemory, TaskMemory};
@@ -168,7 +168,9 @@ impl Task {
     /// Gets the images and goes to the pool when they are all there.
     pub(super) fn begin(self: &Arc<Task>, shared: &Shared, now: Timestamp) {
         let containers = &self.start.task_definition.containers;
-        let ready: Option<Vec<_>> = containers.iter().map(|container| shared.images.ready(&container.image)).collect();
+        let by = PinnedBy::of(self.start.deployment);
+        let ready: Option<Vec<_>> =
+            containers.iter().map(|container| shared.images.ready(&container.image, by)).collect();
         {
             let mut state = self.state.lock();
             state.pull_started_at = Some(now);
@@ -182,7 +184,7 @@ impl Task {
         }
         for (index, container) in containers.iter().enumerate() {
             let task = self.clone();
-            shared.images.request(&container.image, Box::new(move |image| task.image_came(index, image)));
+            shared.images.request(&container.image, by, Box::new(move |image| task.image_came(index, image)));
         }
     }
 

@@ -9,6 +9,7 @@
 pub mod apply;
 pub mod capacity_report;
 pub mod compare;
+pub mod csv;
 pub mod event_bridge;
 pub mod event_detail;
 mod hook_tasks;

@@ -545,6 +545,11 @@ impl ControlLoop {
                 .iter()
                 .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.stats()))
                 .collect(),
+            jobs_by_deployment: self
+                .loads
+                .iter()
+                .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.by_deployment()))
+                .collect(),
             journal_trouble: self.journal.trouble().cloned(),
             series: None,
         }

@@ -19,6 +19,7 @@ use crate::metering::meter::UsageRecord;
 use crate::metering::quantity::Quantity;
 use crate::model::capacity::{AgentConnection, ContainerInstance};
 use crate::model::ids::TaskId;
+use crate::model::job::{DeploymentJobs, JobsByDeployment};
 use crate::model::task_set::TaskSetDescription;
 use crate::model::units::{NanoUsd, Timestamp, VcpuNanos};
 
@@ -138,6 +139,8 @@ pub struct ServiceReport {
     pub deployments: Vec<DeploymentReport>,
     /// Of a service whose deployments are not its own.
     pub task_sets: Vec<TaskSetReport>,
+    /// The last ones that it had, as they were when they were deleted, with the service if not before.
+    pub deleted_task_sets: Vec<TaskSetReport>,
     /// What it was to become and how that went, oldest first.
     pub service_deployments: Vec<ServiceDeploymentReport>,
     pub events: Vec<ServiceEventReport>,
@@ -195,6 +198,21 @@ pub struct JobReport {
     pub lost: u64,
     pub latency_seconds_p50: Decimal,
     pub latency_seconds_p99: Decimal,
+    pub by_deployment: Vec<DeploymentJobsReport>,
+}
+
+/// Jobs that the tasks of a deployment, or of a task set, took.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct DeploymentJobsReport {
+    pub deployment: String,
+    /// Null when the deployment is not known any more.
+    pub task_definition: Option<String>,
+    pub completed: u64,
+    /// Of test traffic.
+    pub completed_test: u64,
+    /// Times that a task died of a job.
+    pub died: u64,
 }
 
 /// A container instance.
@@ -431,6 +449,7 @@ fn service_report(snapshot: &Snapshot, service: &Service) -> ServiceReport {
             false => service.deployments.iter().map(deployment_report).collect(),
         },
         task_sets: service.task_sets().iter().map(|set| task_set_report(snapshot, set)).collect(),
+        deleted_task_sets: service.deleted_task_sets.iter().map(|set| task_set_report(snapshot, set)).collect(),
         service_deployments: service_deployment_reports(snapshot, service),
         events: service
             .events
@@ -445,8 +464,29 @@ fn service_report(snapshot: &Snapshot, service: &Service) -> ServiceReport {
             lost: jobs.lost,
             latency_seconds_p50: nanos_as_seconds(nanos(jobs.latency_p50)),
             latency_seconds_p99: nanos_as_seconds(nanos(jobs.latency_p99)),
+            by_deployment: deployment_jobs(snapshot, service)
+                .map(|(deployment, task_definition, jobs)| DeploymentJobsReport {
+                    deployment,
+                    task_definition,
+                    completed: jobs.completed,
+                    completed_test: jobs.completed_test,
+                    died: jobs.died,
+                })
+                .collect(),
         }),
     }
+}
+
+/// The jobs that each deployment's tasks took, with its id and what they run, oldest first.
+pub fn deployment_jobs<'a>(
+    snapshot: &'a Snapshot,
+    service: &'a Service,
+) -> impl Iterator<Item = (String, Option<String>, DeploymentJobs)> + 'a {
+    let jobs = snapshot.jobs_by_deployment.get(&service.spec.name).into_iter().flat_map(JobsByDeployment::iter);
+    jobs.map(|(deployment, jobs)| {
+        let task_definition = service.task_definition_of(deployment).map(|definition| definition.to_string());
+        (snapshot.ids.deployment(deployment), task_definition, jobs)
+    })
 }
 
 fn deployment_report(deployment: &Deployment) -> DeploymentReport {

@@ -9,7 +9,7 @@ use crate::control_plane::state::ClusterState;
 use crate::metering::bill::Bill;
 use crate::metering::meter::Meter;
 use crate::model::ids::IdForm;
-use crate::model::job::JobStats;
+use crate::model::job::{JobStats, JobsByDeployment};
 use crate::model::recent::Percentiles;
 use crate::model::units::Timestamp;
 use crate::model::usage::Delivery;
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub timer_lateness: Percentiles,
     /// Jobs by service, for services with load.
     pub jobs: BTreeMap<Arc<str>, JobStats>,
+    /// The same jobs, by the deployment whose tasks took them.
+    pub jobs_by_deployment: BTreeMap<Arc<str>, JobsByDeployment>,
     /// Why the journal that was asked for is not written any more, if that is so.
     pub journal_trouble: Option<Arc<str>>,
     /// What it was like over time until its end, if that was recorded; `None` before the end of a cluster in real time.
@@ -62,6 +64,7 @@ impl Snapshot {
             unplaced: 0,
             timer_lateness: Percentiles::default(),
             jobs: BTreeMap::new(),
+            jobs_by_deployment: BTreeMap::new(),
             journal_trouble: None,
             series: None,
         }

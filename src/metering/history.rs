@@ -3,7 +3,7 @@
 //! The bill of all time is the one that the cluster showed while it ran, to the nano-dollar: the same sums are priced in the same way. Quantities of ranges that
 //! follow each other sum to those of the whole; amounts are rounded once in each bill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bill::{Bill, CostAndUse};
@@ -13,7 +13,7 @@ use super::price::PriceBook;
 use super::quantity::{Quantity, nano_usd};
 use super::stretch::{Host, LedgerRecord, Span, Stretch};
 use crate::model::calendar::{Day, UnixNanos};
-use crate::model::ids::ContainerInstanceId;
+use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::{NanoUsd, Timestamp};
 use crate::model::usage::TaskIdentity;
 
@@ -37,6 +37,8 @@ pub struct History {
     whole: Ledger,
     /// The same with slots, where something is to be told apart.
     slotted: Ledger,
+    /// Tasks that began before the range, or before a day of it, and have been counted in it: by its begin.
+    begun_before: BTreeSet<(UnixNanos, UnixNanos, TaskId)>,
     /// Instances by the start of the cluster that launched them, numbered as they are met.
     numbers: BTreeMap<(UnixNanos, ContainerInstanceId), u32>,
     /// By their numbers.
@@ -88,7 +90,8 @@ impl History {
     /// No records yet.
     pub fn new(range: Span, detail: Detail) -> History {
         let (whole, slotted) = (Ledger::default(), Ledger::default());
-        History { range, detail, whole, slotted, numbers: BTreeMap::new(), instances: Vec::new() }
+        let (begun_before, numbers, instances) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
+        History { range, detail, whole, slotted, begun_before, numbers, instances }
     }
 
     /// Adds what of a record is in the range. Each record is to be added once.
@@ -96,19 +99,24 @@ impl History {
         let whole = Span { from: record.from, to: record.to };
         let Some(part) = self.range.part_of(whole) else { return };
         match &record.used {
-            Stretch::Task { since, identity, instance, usage, .. } => {
+            Stretch::Task { task, since, identity, instance, usage } => {
                 let number = instance.map(|id| self.number(cluster_start, id));
-                let begin = self.range.from.max(*since);
+                let first = self.is_first(self.range.from, cluster_start, *task, *since, record.from);
                 let task_part = TaskPart {
-                    tasks: u64::from(part.from == begin),
+                    tasks: u64::from(first),
                     billed_seconds: part.billed_seconds(*since),
                     nanos: part.nanos(),
                     usage: usage.within(whole, part),
                 };
                 add_task(&mut self.whole, identity, number, Slot::default(), &task_part);
                 if let Some(slot) = self.slot(record.day(), number) {
-                    let tasks = u64::from(part.from == begin.max(record.day().start()));
-                    add_task(&mut self.slotted, identity, number, slot, &TaskPart { tasks, ..task_part });
+                    let day_from = self.range.from.max(record.day().start());
+                    let first = match day_from == self.range.from {
+                        true => first,
+                        false => self.is_first(day_from, cluster_start, *task, *since, record.from),
+                    };
+                    let task_part = TaskPart { tasks: u64::from(first), ..task_part };
+                    add_task(&mut self.slotted, identity, number, slot, &task_part);
                 }
             }
             Stretch::Instance { instance, host, since, .. } => {
@@ -156,6 +164,22 @@ impl History {
             bill: priced.bill,
             by_day: by_day.into_iter().map(|(day, cost)| (day, cost.finish())).collect(),
             charges: charges.collect(),
+        }
+    }
+
+    /// Whether a stretch is the first that is told of its task from a moment on. The first stretch of a task begins with it; one that began before
+    /// may have had nothing to tell of for a while.
+    fn is_first(
+        &mut self,
+        from: UnixNanos,
+        cluster_start: UnixNanos,
+        task: TaskId,
+        since: UnixNanos,
+        begin: UnixNanos,
+    ) -> bool {
+        match since >= from {
+            true => begin == since,
+            false => self.begun_before.insert((from, cluster_start, task)),
         }
     }
 

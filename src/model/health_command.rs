@@ -6,8 +6,8 @@
 //! | `["CMD-SHELL", "probe --quick"]` | the same, after the line was split into words as a shell would |
 //! | `["EXPORT", "is_healthy"]` | the function that the module exports under this name, in an instance of its own |
 //!
-//! There is no shell among the guests, so that a line that needs one is refused. A final `|| exit 1` is dropped: it changes
-//! nothing of what passes and what fails.
+//! A line that needs a shell is run as `sh -c LINE` in an image that has one, and is refused elsewhere. A final `|| exit 1` is dropped: it
+//! changes nothing of what passes and what fails.
 
 use std::fmt;
 
@@ -18,6 +18,17 @@ pub enum HealthCommand {
     Arguments(Vec<String>),
     /// An exported function without parameters. It passes when it returns nothing, or the integer 0.
     Export(String),
+}
+
+/// Whether a line of a health check can be given to a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// The image has one.
+    InImage,
+    /// It is not known. A line that needs one is given to the image's.
+    Unknown,
+    /// There is none.
+    Nowhere,
 }
 
 /// What is wrong with a health check's command.
@@ -51,7 +62,7 @@ impl fmt::Display for HealthCommandError {
             HealthCommandError::TooMany { form } => write!(f, "\"{form}\" is followed by exactly one string"),
             HealthCommandError::OpenQuote => f.write_str("a quote in the command is not closed"),
             HealthCommandError::NeedsShell(what) => {
-                write!(f, "there is no shell among the guests, and {what:?} needs one")
+                write!(f, "the image has no shell that is known, and {what:?} needs one")
             }
         }
     }
@@ -60,6 +71,22 @@ impl fmt::Display for HealthCommandError {
 impl std::error::Error for HealthCommandError {}
 
 impl HealthCommand {
+    /// The words of a `command`, with a line that needs a shell given to the image's.
+    ///
+    /// # Errors
+    /// As [`HealthCommand::parse`]; where there is or may be a shell, no line is refused that only one can run.
+    pub fn words(command: Vec<String>, shell: Shell) -> Result<Vec<String>, HealthCommandError> {
+        let parsed = HealthCommand::parse(&command);
+        let is_line = command.first().is_some_and(|form| form == "CMD-SHELL");
+        let needs_shell = matches!(parsed, Err(HealthCommandError::NeedsShell(_) | HealthCommandError::OpenQuote));
+        match (shell, parsed) {
+            (Shell::InImage, Ok(_)) if is_line => Ok(in_shell(command)),
+            (Shell::InImage | Shell::Unknown, Err(_)) if needs_shell => Ok(in_shell(command)),
+            (_, Ok(_)) => Ok(command),
+            (_, Err(error)) => Err(error),
+        }
+    }
+
     /// Reads the words of a `command`.
     ///
     /// # Errors
@@ -80,6 +107,11 @@ impl HealthCommand {
             other => Err(HealthCommandError::UnknownForm(other.to_owned())),
         }
     }
+}
+
+fn in_shell(mut command: Vec<String>) -> Vec<String> {
+    let line = command.pop().unwrap_or_default();
+    ["CMD".into(), "sh".into(), "-c".into(), line].into()
 }
 
 /// Splits a line into words as a POSIX shell would that has nothing to expand.
@@ -168,13 +200,32 @@ mod tests {
         );
     }
 
+    /// Claim: a line goes to the shell of an image that has one, and to one that may be there when it needs it. Method: each kind of
+    /// line with each kind of image.
+    #[test]
+    fn shells() {
+        let words = |shell, words: &[&str]| {
+            let words = HealthCommand::words(words.iter().map(|word| (*word).to_owned()).collect(), shell);
+            words.map_or_else(|error| error.to_string(), |words| words.join("|"))
+        };
+        let (plain, piped) = (["CMD-SHELL", "exit 0"], ["CMD-SHELL", "a && b"]);
+        assert_eq!(words(Shell::InImage, &plain), "CMD|sh|-c|exit 0");
+        assert_eq!(words(Shell::InImage, &piped), "CMD|sh|-c|a && b");
+        assert_eq!(words(Shell::InImage, &["CMD", "probe"]), "CMD|probe");
+        assert_eq!(words(Shell::InImage, &["CMD-SHELL", ""]), "a health check's command needs something to run");
+        assert_eq!(words(Shell::Unknown, &plain), "CMD-SHELL|exit 0");
+        assert_eq!(words(Shell::Unknown, &piped), "CMD|sh|-c|a && b");
+        assert_eq!(words(Shell::Nowhere, &plain), "CMD-SHELL|exit 0");
+        assert_eq!(words(Shell::Nowhere, &piped), r#"the image has no shell that is known, and "&" needs one"#);
+    }
+
     /// Claim: lines are split as a shell does, and what needs a shell is refused. Method: quotes, escapes, operators.
     #[test]
     fn lines() {
         check(&["CMD-SHELL", r#"a 'b c' "d \"e" f\ g '' || exit 1"#], r#"Arguments(["a", "b c", "d \"e", "f g", ""])"#);
         check(&["CMD-SHELL", "a 'b"], "a quote in the command is not closed");
-        check(&["CMD-SHELL", "a | b"], r#"there is no shell among the guests, and "|" needs one"#);
-        check(&["CMD-SHELL", "a || exit 0"], r#"there is no shell among the guests, and "|" needs one"#);
-        check(&["CMD-SHELL", r#"a "$HOME""#], r#"there is no shell among the guests, and "$" needs one"#);
+        check(&["CMD-SHELL", "a | b"], r#"the image has no shell that is known, and "|" needs one"#);
+        check(&["CMD-SHELL", "a || exit 0"], r#"the image has no shell that is known, and "|" needs one"#);
+        check(&["CMD-SHELL", r#"a "$HOME""#], r#"the image has no shell that is known, and "$" needs one"#);
     }
 }

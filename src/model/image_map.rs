@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::image_reference::ImageReference;
@@ -42,6 +43,9 @@ pub struct MappedImage {
     pub command: Vec<String>,
 }
 
+/// What shells are called.
+const SHELLS: [&str; 6] = ["sh", "bash", "ash", "dash", "busybox", "shell"];
+
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtPath {
@@ -57,6 +61,15 @@ impl MappedImage {
     /// A module by itself.
     pub fn of(module: impl Into<PathBuf>) -> MappedImage {
         MappedImage { module: module.into(), ..MappedImage::default() }
+    }
+
+    /// Whether `sh -c LINE` can be run in it. *Ours:* its module is called like a shell, or it is one by its entry point or its command.
+    pub fn has_shell(&self) -> bool {
+        let first = |words: &[String]| words.first().map(PathBuf::from);
+        let names = [Some(self.module.clone()), self.entry_point.as_deref().and_then(first), first(&self.command)];
+        let is_shell =
+            |path: &PathBuf| path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| SHELLS.contains(&stem));
+        names.iter().flatten().any(is_shell)
     }
 }
 

@@ -169,6 +169,13 @@ pub enum Protocol {
 }
 
 impl TaskDefinition {
+    /// One of which nothing is known but its name, `family:revision`; `None` when that is none.
+    pub fn named(name: &str) -> Option<TaskDefinition> {
+        let (family, revision) = name.rsplit_once(':')?;
+        let (family, revision) = (family.to_owned(), revision.parse().ok()?);
+        Some(TaskDefinition { family, revision, ..TaskDefinition::default() })
+    }
+
     /// Whether its containers have an order, health checks or restarts: without, they all start and stop together.
     pub fn has_container_lifecycles(&self) -> bool {
         self.containers.iter().any(|container| {

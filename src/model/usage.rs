@@ -154,11 +154,9 @@ pub struct TaskIdentity {
 /// Reads a task definition's name: what it is besides is not known then.
 fn definition_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TaskDefinition>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let named = name.rsplit_once(':').and_then(|(family, revision)| {
-        let (family, revision) = (family.to_owned(), revision.parse().ok()?);
-        Some(TaskDefinition { family, revision, ..TaskDefinition::default() })
-    });
-    named.map(Arc::new).ok_or_else(|| D::Error::custom(format!("{name:?} is no task definition")))
+    TaskDefinition::named(&name)
+        .map(Arc::new)
+        .ok_or_else(|| D::Error::custom(format!("{name:?} is no task definition")))
 }
 
 /// Where a task runs, for its price.

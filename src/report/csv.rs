@@ -1,8 +1,7 @@
 //! The series, the marks and the bill as CSV: every sample, every service, exact numbers.
 
-use std::fmt::Write as _;
-
 use super::ReportInput;
+use crate::driver::csv;
 use crate::driver::series::Sample;
 use crate::model::metric::thousandths_text;
 use crate::model::units::{Duration, Timestamp};
@@ -30,12 +29,7 @@ impl Row<'_> {
         if !self.0.is_empty() && !self.0.ends_with('\n') {
             self.0.push(',');
         }
-        let text = value.to_string();
-        if text.contains(['"', ',', '\n', '\r']) {
-            let _ = write!(self.0, "\"{}\"", text.replace('"', "\"\""));
-        } else {
-            self.0.push_str(&text);
-        }
+        self.0.push_str(&csv::cell(&value.to_string()));
         self
     }
 

@@ -41,13 +41,14 @@ impl Served {
         Served { child, endpoint }
     }
 
-    /// Runs a script of `tests/clients` against it.
+    /// Runs a script of `tests/clients` against it, and returns what it prints.
     #[track_caller]
-    pub fn run_script(&self, name: &str) {
+    pub fn run_script(&self, name: &str) -> String {
         let script = Path::new(SCRIPTS).join(name).with_extension("py");
         let run = Command::new(python()).arg(script).arg(&self.endpoint).output().expect("Python starts");
         let [stdout, stderr] = [&run.stdout, &run.stderr].map(|output| String::from_utf8_lossy(output));
         assert!(run.status.success(), "{name}.py against {}: {}\n{stdout}{stderr}", self.endpoint, run.status);
+        stdout.into_owned()
     }
 }
 

@@ -357,6 +357,43 @@ fn positions_in_the_file_lead_to_revisions() {
     "#]].assert_eq(&shown(&two));
 }
 
+/// So it is with the task definition of a hook: it stays the one that the file means, of a service that was there and of one that comes
+/// (ecs-semantics §5.8).
+#[test]
+fn hooks_lead_to_revisions_too() {
+    let file = |first: &str, services: &[&str]| {
+        let definition = |family: &str, command: &str| {
+            format!(
+                "[[task_definition]]\n family = \"{family}\"\n cpu = 256\n memory = 512\n requires_compatibilities = [\"FARGATE\"]\n                  [[task_definition.container]]\n name = \"main\"\n image = \"../workloads/limits/spin.wat\"\n command = [\"{command}\"]\n"
+            )
+        };
+        let service = |name: &&str| {
+            format!(
+                "[[service]]\n name = \"{name}\"\n task_definition = \"web\"\n desired_count = 1\n launch_type = \"FARGATE\"\n                  [service.deployment_configuration]\n strategy = \"BLUE_GREEN\"\n bake_time_in_minutes = 1\n                  lifecycle_hooks = [{{ task_definition = \"check:1\", lifecycle_stages = [\"POST_SCALE_UP\"] }}]\n"
+            )
+        };
+        let services: String = services.iter().map(service).collect();
+        parse(&format!(
+            "{}{}{}{services}",
+            definition("web", "a"),
+            definition("check", first),
+            definition("check", "b")
+        ))
+    };
+    let (before, after) = (file("a", &["web"]), file("c", &["web", "more"]));
+    let diff = ClusterDiff::between(&before, &after, &Revisions::of_start(&before));
+    let hooks = diff.steps.iter().filter_map(|step| match &step.request {
+        Request::UpdateService(update) => update.deployment_configuration.as_ref().map(|found| ("update", found)),
+        Request::CreateService(spec) => Some(("create", &spec.deployment_configuration)),
+        _ => None,
+    });
+    let hooks: Vec<String> =
+        hooks.map(|(what, found)| format!("{what} {}", found.lifecycle_hooks[0].target.name())).collect();
+    assert_eq!(hooks, ["update check:3", "create check:3"]);
+    // What is in force is what the file says: nothing is left to do.
+    assert!(ClusterDiff::between(&after, &after, &diff.revisions).is_empty());
+}
+
 /// What a diff asks for is granted by a cluster that runs the file before, and makes it run the file after.
 #[test]
 fn a_cluster_becomes_what_the_edited_file_says() {

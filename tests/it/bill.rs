@@ -132,6 +132,38 @@ fn a_task_that_is_cut_costs_what_it_costs_whole() {
     assert_eq!(bill.by_service["web"].tasks, 1);
 }
 
+/// A task counts once in every range and every day that has something of it, also where its first stretch there begins later than the range.
+#[test]
+fn a_task_is_counted_once_wherever_it_has_part() {
+    let facts = [
+        Task::new("web", 1024, 2048, on_demand()).of("web").started(1, HOUR),
+        Task::new("api", 512, 2048, on_instance(1)).of("api").started(2, HOUR),
+        stopped(1, 75 * HOUR),
+        stopped(2, 75 * HOUR),
+        Task::new("web", 1024, 2048, on_demand()).of("web").started(3, 76 * HOUR),
+    ];
+    let mut records = kept(&facts).take_records();
+    // Nothing is told of the second day, which begins at 2 h.
+    records.retain(|record| record.day() != day("2026-11-26"));
+    assert_eq!(records.len(), 8, "{records:#?}");
+    let tasks = |days| {
+        let count = |detail| {
+            let by_service = history_bill(&records, range_of(days), detail).bill.by_service;
+            ["web", "api"].map(|service| by_service.get(service).map_or(0, |cost| cost.tasks))
+        };
+        assert_eq!(count(Detail::Whole), count(Detail::DaysAndInstances), "{days:?}");
+        count(Detail::Whole)
+    };
+    assert_eq!(tasks(["2026-11-25", "2026-11-29"]), [1, 1]);
+    assert_eq!(tasks(["2026-11-25", "2026-11-26"]), [1, 1]);
+    assert_eq!(tasks(["2026-11-26", "2026-11-27"]), [0, 0]);
+    // The first that this range hears of them is a day after its begin.
+    assert_eq!(tasks(["2026-11-26", "2026-11-29"]), [1, 1]);
+    let by_day = history_bill(&records, range_of(["2026-11-26", "2026-11-29"]), Detail::Days).by_day;
+    let by_day: Vec<_> = by_day.iter().map(|(day, cost)| (day.to_string(), cost.tasks)).collect();
+    assert_eq!(by_day, [("2026-11-27".to_owned(), 2), ("2026-11-28".to_owned(), 2)]);
+}
+
 /// A task of ten seconds over midnight costs its minimum on the day in which it began, and nothing on the next.
 #[test]
 fn the_minimum_is_billed_where_it_began() {

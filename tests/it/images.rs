@@ -5,11 +5,16 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use longshore::catalog::Catalog;
 use longshore::config::{ClusterFile, load_images};
+use longshore::control_plane::action::{TaskHost, TaskStart};
 use longshore::data_plane::DataPlaneOptions;
+use longshore::model::ids::{DeploymentId, TaskId};
 use longshore::model::image_map::{AtPath, ImageMap, ImagePaths, MappedImage};
+use longshore::model::task::HealthStatus;
 use longshore::model::task_definition::ContainerDefinition;
 use longshore::model::units::Timestamp;
 use serde_json::{Value, json};
@@ -495,4 +500,97 @@ fn a_server_runs_images() {
     let server = Served::start(&["--allow-paths"]);
     server.ask("CreateCluster", &json!({}));
     assert_eq!(server.run(&module, &["sh", "-c", "exit 4"])["containers"][0]["exitCode"], 4);
+}
+
+/// Claim: all tasks of a deployment have the module that its first one had, and another deployment has what is there then; a task by itself
+/// has what is there when it starts. **Source:** ecs-semantics §5.9. Method: a module that is exchanged, and exchanged for one that is none.
+#[test]
+fn a_deployment_keeps_its_module() {
+    let plane = Plane::new();
+    let exits = |code: i32, padding: &str| {
+        plane.module(
+            "moved",
+            &format!(
+                r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                   (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const {code})))) {padding}"#
+            ),
+        )
+    };
+    let image = exits(1, "");
+    let next_task = std::cell::Cell::new(100);
+    let run = |deployment: Option<u64>| {
+        let task = TaskId(next_task.replace(next_task.get() + 1));
+        plane.plane.start_task(&Arc::new(TaskStart {
+            task,
+            task_definition: Arc::new(definition(vec![container(&image)])),
+            overrides: Arc::default(),
+            host: TaskHost::Fargate,
+            service: Some("web".into()),
+            deployment: deployment.map(DeploymentId),
+            stop_timeout: Duration::from_millis(300),
+        }));
+        let ended = plane.wait_stopped(task);
+        ended.exits.get(&0).and_then(|exit| exit.exit_code).ok_or(ended.failed_to_start)
+    };
+    assert_eq!((run(Some(1)), run(None)), (Ok(1), Ok(1)));
+    exits(2, ";; another size");
+    assert_eq!(run(Some(1)), Ok(1));
+    assert_eq!(run(Some(2)), Ok(2));
+    assert_eq!((run(Some(1)), run(Some(2))), (Ok(1), Ok(2)));
+    fs::write(&image, "no module").expect("the file is written");
+    // Longer than whether it has changed is not looked at again.
+    std::thread::sleep(Duration::from_millis(150));
+    assert!(run(None).is_err_and(|reason| reason.is_some_and(|reason| reason.starts_with("CannotPullContainerError"))));
+    assert!(run(Some(3)).is_err(), "a deployment of what is no module fails");
+    assert_eq!((run(Some(1)), run(Some(2))), (Ok(1), Ok(2)));
+    exits(3, "");
+    assert_eq!((run(Some(3)), run(None), run(Some(1))), (Ok(3), Ok(3), Ok(1)));
+    assert_eq!(plane.plane.compiled_count(), 3);
+}
+
+/// Claim: a health check's line is a shell's where the image has one, and is refused where it has none. **Source:** ecs-semantics §1.5.1.
+/// Method: one line in a cluster file for both, and the container that it is for.
+#[test]
+fn health_checks_have_the_shell_of_their_image() {
+    let folder = TempDir::new().expect("there is a temporary folder");
+    fs::copy(guests::wasip1("shell"), folder.path().join("shell.wasm")).expect("the shell is built");
+    fs::copy(guests::wasip1("probe"), folder.path().join("probe.wasm")).expect("the probe is built");
+    let parse = |image: &str| {
+        let text = format!(
+            r#"
+[settings]
+short_periods = true
+[images]
+"nginx" = {{ module = "shell.wasm", command = ["nginx"] }}
+"tool" = {{ module = "probe.wasm", entry_point = ["/bin/sh"] }}
+"probe" = "probe.wasm"
+[[task_definition]]
+family = "t"
+memory = 64
+[[task_definition.container]]
+name = "a"
+image = "{image}"
+command = ["sleep", "300"]
+health_check = {{ command = ["CMD-SHELL", "x=$(echo on) && test $x = on || exit 1"], interval = "20ms" }}
+"#
+        );
+        ClusterFile::parse(&text, folder.path().join("cluster.toml"), &Catalog::embedded())
+    };
+    for image in ["nginx", "./shell.wasm", "tool"] {
+        let spec = parse(image).unwrap_or_else(|errors| panic!("{errors}"));
+        let check = spec.task_definitions[0].containers[0].health_check.as_ref().expect("it has one");
+        assert_eq!(check.command, ["CMD", "sh", "-c", "x=$(echo on) && test $x = on || exit 1"], "{image}");
+    }
+    let refused = parse("probe").expect_err("it has no shell").to_string();
+    assert!(refused.contains("the image has no shell that is known, and"), "{refused}");
+
+    let spec = parse("nginx").unwrap_or_else(|errors| panic!("{errors}"));
+    let plane = Plane::with(DataPlaneOptions { images: spec.images.clone(), ..DataPlaneOptions::default() });
+    let task = plane.start(definition(spec.task_definitions[0].containers.clone()));
+    let health = std::iter::repeat_with(|| plane.change())
+        .find_map(|change| change.containers.iter().find_map(|container| container.health))
+        .expect("it is checked");
+    assert_eq!(health, HealthStatus::Healthy);
+    plane.plane.stop_task(task);
+    plane.wait_stopped(task);
 }

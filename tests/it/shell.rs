@@ -8,8 +8,10 @@ use std::time::Duration;
 use longshore::control_plane::action::TaskHost;
 use longshore::data_plane::DataPlaneOptions;
 use longshore::model::image_map::{ImageMap, MappedImage};
-use longshore::model::task::{ContainerOverride, TaskOverrides};
-use longshore::model::task_definition::{ContainerDefinition, MountPoint, TaskDefinition, Volume, VolumeAccess};
+use longshore::model::task::{ContainerOverride, HealthStatus, TaskOverrides};
+use longshore::model::task_definition::{
+    ContainerDefinition, HealthCheck, MountPoint, TaskDefinition, Volume, VolumeAccess,
+};
 
 use crate::guests;
 use crate::plane::{Plane, container, definition, only};
@@ -162,6 +164,38 @@ fn stopping_is_a_signal() {
         assert_eq!((plane.stdout(task, 0).as_str(), only(&ended).0), (stdout, Some(code)), "{script}");
         assert!(plane.clock.now().since(began) < Duration::from_secs(15), "{script}: it took its stop timeout");
     }
+}
+
+/// Claim: a stop is heard also when it comes before the shell looks at its input, and an input that has ended before a health check
+/// begins is none. Method: stop tasks right after they were started, and a check that sleeps.
+#[test]
+fn a_stop_before_the_shell_looks_is_heard() {
+    let plane = plane();
+    plane.run(shell("exit 0"));
+    let began = plane.clock.now();
+    for script in ["sleep 300", "while true; do sleep 1; done", "tail -f /dev/null"].repeat(5) {
+        let mut defined = shell(script);
+        defined.containers[0].stop_timeout = Some(Duration::from_secs(20));
+        let task = plane.start(defined);
+        plane.plane.stop_task(task);
+        let ended = plane.wait_stopped(task);
+        assert!(ended.exits.values().all(|exit| exit.exit_code.is_none_or(|code| code == 143)), "{script}: {ended:?}");
+    }
+    assert!(plane.clock.now().since(began) < Duration::from_secs(15), "one took its stop timeout");
+
+    let mut defined = shell("sleep 300");
+    defined.containers[0].health_check = Some(HealthCheck {
+        command: words(&["CMD", "sh", "-c", "sleep 0.01 && echo checked"]),
+        interval: Duration::from_millis(10),
+        ..HealthCheck::default()
+    });
+    let task = plane.start(defined);
+    let health = std::iter::repeat_with(|| plane.change())
+        .find_map(|change| change.containers.iter().find_map(|container| container.health))
+        .expect("it is checked");
+    assert_eq!(health, HealthStatus::Healthy);
+    plane.plane.stop_task(task);
+    plane.wait_stopped(task);
 }
 
 /// Claim: what ignores the stop is ended by force, as elsewhere. Method: a trap that does nothing, and a short stop timeout.

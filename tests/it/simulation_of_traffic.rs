@@ -6,8 +6,16 @@ use longshore::driver::simulated::{Simulation, SimulationOptions};
 use longshore::model::deployment::ServiceDeploymentStatus;
 use longshore::model::units::Timestamp;
 
+use crate::command_line::{cluster_file, document, output};
+
 /// A service that is updated after 30 s, by a canary of a tenth for a minute, when a hook that is a task has ended well.
 fn canary() -> Simulation {
+    let spec = ClusterFile::parse(&canary_file(), "cluster.toml", &Catalog::embedded());
+    let spec = spec.unwrap_or_else(|errors| panic!("{errors}"));
+    Simulation::new(&spec, SimulationOptions::default()).expect("it can be simulated")
+}
+
+fn canary_file() -> String {
     let definition = |family: &str, work: &str| {
         format!(
             "[[task_definition]]\nfamily = \"{family}\"\ncpu = \"256\"\nmemory = \"512\"\n\
@@ -17,7 +25,7 @@ fn canary() -> Simulation {
     };
     let web = definition("web", "job_cpu = \"10ms\"");
     let check = definition("check", "duration = \"2s\"");
-    let text = format!(
+    format!(
         r#"
 [cluster]
 name = "canary"
@@ -42,11 +50,13 @@ jobs_per_second = 10
 at = "30s"
 service = "web"
 task_definition = "web:2"
+[[load]]
+service = "web"
+job = "t"
+jobs_per_second = 5
+traffic = "TEST"
 "#
-    );
-    let file = ClusterFile::parse(&text, "cluster.toml", &Catalog::embedded());
-    let spec = file.unwrap_or_else(|errors| panic!("{errors}"));
-    Simulation::new(&spec, SimulationOptions::default()).expect("it can be simulated")
+    )
 }
 
 fn status_at(simulation: &mut Simulation, seconds: u64) -> ServiceDeploymentStatus {
@@ -66,6 +76,59 @@ fn a_canary_goes_well() {
         tasks.filter(|task| &*task.task_definition.family == "web" && task.task_definition.revision == id).count()
     };
     assert!(revision(2) >= 2, "the target's tasks are there");
+}
+
+/// ecs-semantics §5.8: test traffic goes to the target from its stage on, before any of the users' does; then the canary has its tenth, and
+/// every job is counted with the deployment whose tasks did it.
+#[test]
+fn test_traffic_goes_to_the_target_first() {
+    let mut simulation = canary();
+    let (mut test_first, mut shares) = (0, Vec::new());
+    for seconds in 1..400 {
+        simulation.run_until(Timestamp(seconds * 1_000_000_000), u64::MAX);
+        let snapshot = simulation.snapshot();
+        let by_deployment: Vec<_> = snapshot.jobs_by_deployment["web"].iter().map(|(_, jobs)| jobs).collect();
+        let sum: u64 = by_deployment.iter().map(|jobs| jobs.completed + jobs.completed_test).sum();
+        assert_eq!(sum, snapshot.jobs["web"].completed);
+        let Some(target) = by_deployment.get(1) else { continue };
+        test_first += u64::from(target.completed == 0 && target.completed_test > 0);
+        let weight = snapshot.state.services["web"].traffic.production.values().last().map(ToString::to_string);
+        shares.push((weight, by_deployment[0], *target));
+    }
+    assert!(test_first >= 2, "the target had test traffic alone while its hook looked at it");
+    // Over the minute of the canary: a tenth of ten jobs a second, and all test traffic.
+    let in_canary: Vec<_> = shares.iter().filter(|(weight, ..)| weight.as_deref() == Some("10 %")).collect();
+    let [(_, source_before, before), .., (_, source_after, after)] = &in_canary[..] else { panic!("{in_canary:?}") };
+    let seconds = u64::try_from(in_canary.len()).expect("a minute") - 1;
+    let completed = after.completed - before.completed;
+    assert!((seconds * 6 / 10..=seconds * 14 / 10).contains(&completed), "{completed} in {seconds} s");
+    assert!(source_after.completed - source_before.completed > seconds * 8);
+    assert_eq!(source_after.completed_test, source_before.completed_test);
+    assert!(after.completed_test - before.completed_test > seconds * 4);
+}
+
+/// The same is told to people and to programs, of each deployment with what it ran.
+#[test]
+fn jobs_are_told_by_deployment() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let file = cluster_file(folder.path(), &canary_file());
+    let text = output(&["simulate", &file, "--for", "400s"]);
+    let text = String::from_utf8(text.stdout).expect("it is text");
+    let rows =
+        text.lines().skip_while(|line| *line != "JOBS BY DEPLOYMENT").skip(1).take_while(|line| !line.is_empty());
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    let definitions: Vec<&str> = rows[1..].iter().map(|row| row[2]).collect();
+    assert_eq!(definitions, ["web:1", "web:2"], "{text}");
+    let document = document(&output(&["simulate", &file, "--for", "400s", "--format", "json"]));
+    let jobs = &document["services"][0]["jobs"];
+    let by_deployment = jobs["by_deployment"].as_array().expect("there are two");
+    for (row, told) in rows[1..].iter().zip(by_deployment) {
+        let told = ["task_definition", "completed", "completed_test", "died"].map(|member| told[member].to_string());
+        assert_eq!(told.map(|text| text.replace('"', "")), [row[2], row[3], row[4], row[5]]);
+    }
+    let sum = |member: &str| by_deployment.iter().filter_map(|one| one[member].as_u64()).sum::<u64>();
+    assert_eq!(Some(sum("completed") + sum("completed_test")), jobs["completed"].as_u64());
 }
 
 /// A hook that looks at what it is asked about, and says no to revision 2.

@@ -26,7 +26,7 @@ pub(super) use guest_time::GuestClock;
 
 use super::clock::{Clock, ClockHand};
 use super::engine::{Engines, Time};
-use super::image::{Image, ImageError, Images};
+use super::image::{Image, ImageError, Images, PinnedBy};
 use super::meter::CpuMeasure;
 use super::options::{DataPlaneError, DataPlaneOptions};
 use super::prepare;
@@ -111,7 +111,7 @@ impl ExecutedWork {
             // The receiver is below, waiting.
             let _ = answer.send(image);
         };
-        self.images.request(name, Box::new(waiter));
+        self.images.request(name, PinnedBy::Simulation, Box::new(waiter));
         receiver.recv().unwrap_or_else(|_| Err(ImageError::CannotPull("the compiler has ended".to_owned())))
     }
 

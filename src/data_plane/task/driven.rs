@@ -74,10 +74,8 @@ impl Driven {
                 let limit = container.memory.map(|memory| memory.bytes());
                 let memory = ContainerMemory::new(memory.clone(), limit);
                 let output = ContainerOutput::new(settings.clone(), start.task, index, None);
-                let check = Container::new(memory, Input::default(), output);
                 // A check that reads its input finds it at its end.
-                check.input.stop();
-                checks.push(check);
+                checks.push(Container::new(memory, Input::ended(), output));
             }
             containers.push(driven);
         }

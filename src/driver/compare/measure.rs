@@ -225,12 +225,12 @@ impl Watcher {
             }
             used.insert(task.id, task.usage.vcpu);
         }
-        let desired: u64 = state.services.values().map(|service| u64::from(service.spec.desired_count)).sum();
+        let desired: u64 = state.services.values().map(|service| u64::from(service.wanted_count())).sum();
         let kept: u64 = state
             .services
             .values()
             .map(|service| {
-                u64::from(service.running_count() + service.pending_count()).min(service.spec.desired_count.into())
+                u64::from(service.running_count() + service.pending_count()).min(service.wanted_count().into())
             })
             .sum();
         // Of a service's tasks those count that are missing or wait; of standalone ones also those that were not taken.

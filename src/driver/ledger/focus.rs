@@ -12,6 +12,7 @@
 use std::io::{self, Write};
 
 use super::bill::{ClusterBill, LedgerBill};
+use crate::driver::csv;
 use crate::metering::bill::{BillLine, BillUnit};
 use crate::metering::history::{Charge, ChargedInstance};
 use crate::metering::quantity::Quantity;
@@ -104,18 +105,11 @@ pub fn write(bill: &LedgerBill, out: &mut impl Write) -> io::Result<()> {
         charges.sort_by_key(|charge| (charge.day, charge.line));
         for charge in charges {
             let row = row(cluster, bill.range, charge);
-            let cells: Vec<String> = row.iter().map(|cell| quoted(cell.as_deref().unwrap_or_default())).collect();
+            let cells: Vec<_> = row.iter().map(|cell| csv::cell(cell.as_deref().unwrap_or_default())).collect();
             writeln!(out, "{}", cells.join(","))?;
         }
     }
     Ok(())
-}
-
-fn quoted(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
 }
 
 /// What a charge is for.

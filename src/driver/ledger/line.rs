@@ -317,13 +317,8 @@ impl Numbers<'_> {
 
 impl Whom {
     fn identity(self) -> Result<TaskIdentity, String> {
-        let wrong = || format!("{:?} is no task definition", self.task_definition);
-        let (family, revision) = self.task_definition.rsplit_once(':').ok_or_else(wrong)?;
-        let task_definition = TaskDefinition {
-            family: family.to_owned(),
-            revision: revision.parse().map_err(|_| wrong())?,
-            ..TaskDefinition::default()
-        };
+        let task_definition = TaskDefinition::named(&self.task_definition)
+            .ok_or_else(|| format!("{:?} is no task definition", self.task_definition))?;
         Ok(TaskIdentity {
             service: self.service,
             task_definition: Arc::new(task_definition),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::histogram::DurationHistogram;
 use super::processor::Place;
 use crate::model::ids::DeploymentId;
-use crate::model::job::{JobStats, QUEUED_MAX};
+use crate::model::job::{JobStats, JobsByDeployment, QUEUED_MAX};
 use crate::model::lanes::Lanes;
 use crate::model::rng::{Draws, Stream};
 use crate::model::traffic::{TrafficKind, TrafficWeights};
@@ -55,6 +55,7 @@ pub(super) struct ServiceJobs {
     queue: Lanes<Job>,
     waiting: VecDeque<Waiting>,
     stats: JobStats,
+    pub(super) by_deployment: JobsByDeployment,
     /// From arrival to done.
     pub(super) latencies: DurationHistogram,
     /// From arrival until somebody works on it for the first time.
@@ -70,6 +71,7 @@ impl ServiceJobs {
             queue: Lanes::default(),
             waiting: VecDeque::new(),
             stats: JobStats::default(),
+            by_deployment: JobsByDeployment::default(),
             latencies: DurationHistogram::default(),
             waits: DurationHistogram::default(),
         }
@@ -124,6 +126,10 @@ impl ServiceJobs {
     /// A container of a deployment leaves its job.
     pub(super) fn leave(&mut self, now: Timestamp, mut job: Job, end: JobEnd, deployment: Option<DeploymentId>) {
         self.stats.outstanding -= 1;
+        match end {
+            JobEnd::Done => self.by_deployment.note_done(deployment, job.kind),
+            JobEnd::Died => self.by_deployment.note_died(deployment),
+        }
         match end {
             JobEnd::Done => {
                 self.stats.completed += 1;

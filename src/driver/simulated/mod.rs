@@ -391,6 +391,7 @@ impl Simulation {
             unplaced: self.plans.unplaced(),
             timer_lateness: Percentiles::default(),
             jobs: self.plane.jobs(),
+            jobs_by_deployment: self.plane.jobs_by_deployment(),
             journal_trouble: self.journal.trouble().cloned(),
             series: self.recorder.as_ref().map(|recorder| Arc::new(recorder.series().clone())),
         }

@@ -22,7 +22,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::cluster::Load;
 use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::job::JobStats;
+use crate::model::job::{JobStats, JobsByDeployment};
 use crate::model::rng::{Draws, Stream};
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
@@ -552,5 +552,11 @@ impl SimulatedPlane {
     /// The jobs of each service that has load.
     pub(super) fn jobs(&self) -> BTreeMap<Arc<str>, JobStats> {
         self.services_by_name.iter().map(|(name, index)| (name.clone(), self.services[*index].stats())).collect()
+    }
+
+    /// What each deployment's tasks have done of them, by service.
+    pub(super) fn jobs_by_deployment(&self) -> BTreeMap<Arc<str>, JobsByDeployment> {
+        let jobs = |index: &usize| self.services[*index].by_deployment.clone();
+        self.services_by_name.iter().map(|(name, index)| (name.clone(), jobs(index))).collect()
     }
 }

@@ -1481,7 +1481,7 @@ health_check = { command = ["CMD-SHELL", "probe | grep ok"] }
         expect![[r#"
             10:92: task_definition[0].container[0].health_check.timeout: timeout 0s is not within the limits: 1ms to 60s
             20:17: task_definition[1].container[0].start_timeout: start_timeout 1s is not valid on Fargate: 2s to 120s
-            21:28: task_definition[1].container[0].health_check.command: there is no shell among the guests, and "|" needs one"#]],
+            21:28: task_definition[1].container[0].health_check.command: the image has no shell that is known, and "|" needs one"#]],
     );
 }
 

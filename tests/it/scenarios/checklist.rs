@@ -197,6 +197,17 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "scenarios/deployments",
         "a_newer_deployment_stops_the_one_in_flight",
     ),
+    ("§5.8", "each task set has its share, rounded up", "scenarios/task_sets", "sets_have_their_shares"),
+    ("§5.8", "shares follow the desired count", "scenarios/task_sets", "sets_follow_the_desired_count"),
+    ("§5.8", "a task set replaces its own tasks", "scenarios/task_sets", "sets_replace_their_tasks"),
+    (
+        "§5.8",
+        "a deleted service takes its task sets along",
+        "scenarios/task_sets",
+        "a_deleted_service_takes_its_sets_along",
+    ),
+    ("§5.8", "CODE_DEPLOY has one task set from the start", "scenarios/task_sets", "code_deploy_has_one_set"),
+    ("§7.2", "what scales a service scales its task sets", "scenarios/task_sets", "auto_scaling_scales_all_sets"),
     ("§5.10", "zones are rebalanced start first, from a steady state", "scenarios/placement", "zones_are_rebalanced"),
     (
         "§6.1",

@@ -685,6 +685,61 @@ fn deployments_hold_scale_in_off() {
     assert_eq!(desired(&world), 4);
 }
 
+/// ecs-semantics §5.8, §7.2: while a canary moves traffic, a service scales out, both its revisions with it, and scales in only when the
+/// canary is over. The share of the traffic stays what the stage says.
+#[test]
+fn a_canary_is_scaled_out_and_not_in() {
+    let canary = r#"
+        min_capacity = 1
+        max_capacity = 10
+        target_tracking = [{ metric = "ECSServiceAverageCPUUtilization", target_value = 50 }]
+        [service.deployment_configuration]
+        strategy = "CANARY"
+        canary_configuration = { canary_percent = 10, canary_bake_time_in_minutes = 20 }
+        bake_time_in_minutes = 0
+        "#;
+    let mut world = web(canary);
+    world.behave("web", Behaviour { cpu_percent: 50, ..Behaviour::default() });
+    world.run_until(100);
+    deploy(&mut world);
+    world.run_until(200);
+    world.behave("web", Behaviour { cpu_percent: 90, ..Behaviour::default() });
+    let mut text = String::new();
+    let mut note = |world: &World, seconds: u64| {
+        let service = &world.plane.state().services["web"];
+        let deployments = service.deployments.iter().map(|one| format!("{} tasks", one.running_count()));
+        let shares: Vec<String> = service.traffic.production.values().map(ToString::to_string).collect();
+        let deployments = deployments.collect::<Vec<_>>().join(" and ");
+        let _ = writeln!(text, "{seconds}s: desired {}, {deployments}, {}", desired(world), shares.join(" and "));
+    };
+    note(&world, 200);
+    world.run_until(700);
+    note(&world, 700);
+    // What comes now is little, and long enough for the low alarm.
+    world.behave("web", Behaviour { cpu_percent: 5, ..Behaviour::default() });
+    world.run_until(1_300);
+    note(&world, 1_300);
+    world.run_until(3_000);
+    note(&world, 3_000);
+    check(
+        &text,
+        &expect![[r#"
+        200s: desired 2, 2 tasks and 2 tasks, 90 % and 10 %
+        700s: desired 10, 10 tasks and 10 tasks, 90 % and 10 %
+        1300s: desired 10, 10 tasks and 10 tasks, 90 % and 10 %
+        3000s: desired 1, 1 tasks, 
+    "#]],
+    );
+    check(
+        &changes(&world),
+        &expect![[r#"
+        360.000s from 2 to 8: monitor alarm TargetTracking-service/test/web-AlarmHigh in state ALARM triggered policy ECSServiceAverageCPUUtilization: 90% against a target of 50%
+        420.000s from 8 to 10: monitor alarm TargetTracking-service/test/web-AlarmHigh in state ALARM triggered policy ECSServiceAverageCPUUtilization: 90% against a target of 50%
+        1560.000s from 10 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy ECSServiceAverageCPUUtilization: 5% against a target of 50%
+    "#]],
+    );
+}
+
 /// ecs-semantics §7.2, §7.5: `disable_scale_in` leaves scale-out alone.
 #[test]
 fn scale_in_can_be_disabled() {
