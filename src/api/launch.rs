@@ -2,13 +2,15 @@
 //!
 //! **Source:** ecs-semantics §4.2, §4.5, §6.1.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::members::Members;
 use super::region::{LiveCluster, Region};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
-use crate::model::service::{BinpackField, PlacementStrategy, PropagateTags, SpreadField};
+use crate::model::service::{BinpackField, EcsManagedTags, PlacementStrategy, PropagateTags, SpreadField};
 use crate::model::task_definition::LaunchType;
 
 /// The launch type or the strategy of a request.
@@ -113,6 +115,29 @@ pub(super) fn show_placement_strategy(strategies: &[PlacementStrategy]) -> Value
         }
     });
     shown.collect()
+}
+
+/// Whether tasks get the tags that ECS manages; `None` where nothing is said.
+pub(super) fn ecs_managed_tags(input: Members<'_>) -> Option<EcsManagedTags> {
+    input
+        .flag("enableECSManagedTags")
+        .map(|wanted| if wanted { EcsManagedTags::Enabled } else { EcsManagedTags::Disabled })
+}
+
+/// What makes a request happen once, if it was sent. **Source:** ecs-semantics §1.3.
+///
+/// # Errors
+/// When it is too long, or has what is no visible letter of ASCII.
+pub(super) fn client_token(input: Members<'_>, most: usize) -> Result<Option<Arc<str>>, ApiError> {
+    match input.text("clientToken") {
+        None => Ok(None),
+        Some(token) if (1..=most).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(token.into()))
+        }
+        Some(_) => Err(ApiError::invalid_parameter(format!(
+            "A client token has 1 to {most} visible letters, digits and signs of ASCII."
+        ))),
+    }
 }
 
 /// Whose tags tasks get.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::launch_target;
+use super::launch::{client_token, launch_target};
 use super::members::Members;
 use super::names::last_part;
 use super::region::LiveCluster;
@@ -21,6 +21,8 @@ use crate::model::document::Document;
 use crate::model::ids::DeploymentId;
 use crate::model::task_set::{Scale, TaskSetDescription, TaskSetName, TaskSetSpec};
 
+/// The longest client token. **Source:** ecs-semantics §1.3.
+const TOKEN_MAX: usize = 36;
 /// Members that mean nothing here and are given back.
 const STORED: [&str; 4] = ["networkConfiguration", "loadBalancers", "serviceRegistries", "platformVersion"];
 
@@ -37,7 +39,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         scale: input.structure("scale").map(scale_of).transpose()?.unwrap_or(Scale::ALL),
         external_id: input.text("externalId").map(Arc::from),
         tags: tags_of(input.list("tags")),
-        client_token: input.text("clientToken").map(Arc::from),
+        client_token: client_token(input, TOKEN_MAX)?,
         opaque: (!stored.is_empty()).then(|| Value::Object(stored).to_string().into()),
     };
     asked(&live, Request::CreateTaskSet(Box::new(spec)))
