@@ -15,12 +15,6 @@ pub enum RequestError {
     /// `InvalidParameterException`.
     #[error("{0}")]
     InvalidParameter(String),
-    /// `ConflictException`. **Source:** ecs-semantics §4.5.
-    #[error("The client token belongs to a request with other parameters.")]
-    TokenConflict {
-        /// What that request started.
-        tasks: Vec<TaskId>,
-    },
     /// `ServiceNotFoundException`.
     #[error("Service not found.")]
     ServiceNotFound,
@@ -50,6 +44,15 @@ pub enum RequestError {
     /// `TargetNotFoundException`.
     #[error("The specified target wasn't found.")]
     TargetNotFound,
+    /// `ConflictException`.
+    #[error("The client token was used for a RunTask call with other parameters.")]
+    Conflict {
+        /// The tasks of that call: `resourceIds`.
+        tasks: Vec<TaskId>,
+    },
+    /// `ResourceNotFoundException`.
+    #[error("{0}")]
+    ResourceNotFound(String),
     /// `MissingVersionException`.
     #[error("The version of the container agent is not known.")]
     MissingVersion,
@@ -70,7 +73,6 @@ impl RequestError {
         match self {
             RequestError::Client(_) => "ClientException",
             RequestError::InvalidParameter(_) => "InvalidParameterException",
-            RequestError::TokenConflict { .. } => "ConflictException",
             RequestError::ServiceNotFound => "ServiceNotFoundException",
             RequestError::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             RequestError::TaskSetNotFound => "TaskSetNotFoundException",
@@ -79,6 +81,8 @@ impl RequestError {
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
             RequestError::TargetNotFound => "TargetNotFoundException",
+            RequestError::Conflict { .. } => "ConflictException",
+            RequestError::ResourceNotFound(_) => "ResourceNotFoundException",
             RequestError::MissingVersion => "MissingVersionException",
             RequestError::NoUpdateAvailable => "NoUpdateAvailableException",
             RequestError::UpdateInProgress => "UpdateInProgressException",

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::client_tokens::ClientTokens;
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
 use super::lifecycle_hooks::InstanceWaits;
@@ -68,8 +67,6 @@ pub struct ClusterState {
     pub deregistered_targets: BTreeMap<Arc<str>, ScalableTarget>,
     /// Alarms by name.
     pub alarms: BTreeMap<Arc<str>, Alarm>,
-    /// RunTask calls by the tokens that their clients sent.
-    pub client_tokens: ClientTokens,
     /// Events that were late, repeated or for unknown ids.
     pub ignored_events: u64,
 }
@@ -340,6 +337,8 @@ pub struct Service {
     pub traffic: TrafficWeights,
     /// Its tasks that may be protected from scale-in: their own times say until when. **Source:** ecs-semantics §2.6.
     pub protected: BTreeSet<TaskId>,
+    /// What its creation asked for, if that had a client token.
+    pub created_from: Option<Arc<ServiceSpec>>,
 }
 
 /// A deployment that completed, which a later one may go back to even when its tasks are gone.

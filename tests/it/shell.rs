@@ -3,7 +3,7 @@
 mod scripts;
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore::control_plane::action::TaskHost;
 use longshore::data_plane::DataPlaneOptions;
@@ -88,7 +88,8 @@ fn mistakes_are_told() {
 #[test]
 fn entry_points_and_commands() {
     let plane = plane();
-    let cases: [(Option<&[&str]>, &[&str], &str, i32); 12] = [
+    type Case<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a str, i32);
+    let cases: [Case<'_>; 12] = [
         (None, &["sh", "-c", "echo hello && exit 0"], "hello\n", 0),
         (None, &["/bin/sh", "-c", "echo $0 $1", "name", "x"], "name x\n", 0),
         (None, &["echo", "hi"], "hi\n", 0),
@@ -148,7 +149,7 @@ fn stopping_is_a_signal() {
     ] {
         let mut defined = shell(script);
         defined.containers[0].stop_timeout = Some(Duration::from_secs(20));
-        let began = Instant::now();
+        let began = plane.clock.now();
         let task = plane.start(defined);
         plane.wait_running(task);
         while !plane.stdout(task, 0).contains("up") {
@@ -159,7 +160,7 @@ fn stopping_is_a_signal() {
         plane.plane.stop_task(task);
         let ended = plane.wait_stopped(task);
         assert_eq!((plane.stdout(task, 0).as_str(), only(&ended).0), (stdout, Some(code)), "{script}");
-        assert!(began.elapsed() < Duration::from_secs(15), "{script}: it took its stop timeout");
+        assert!(plane.clock.now().since(began) < Duration::from_secs(15), "{script}: it took its stop timeout");
     }
 }
 
