@@ -2,8 +2,6 @@
 //!
 //! **Source:** ecs-semantics §4.2, §4.5, §6.1.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -124,22 +122,6 @@ pub(super) fn ecs_managed_tags(input: Members<'_>) -> Option<EcsManagedTags> {
         .map(|wanted| if wanted { EcsManagedTags::Enabled } else { EcsManagedTags::Disabled })
 }
 
-/// What makes a request happen once, if it was sent. **Source:** ecs-semantics §1.3.
-///
-/// # Errors
-/// When it is too long, or has what is no visible letter of ASCII.
-pub(super) fn client_token(input: Members<'_>, most: usize) -> Result<Option<Arc<str>>, ApiError> {
-    match input.text("clientToken") {
-        None => Ok(None),
-        Some(token) if (1..=most).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Ok(Some(token.into()))
-        }
-        Some(_) => Err(ApiError::invalid_parameter(format!(
-            "A client token has 1 to {most} visible letters, digits and signs of ASCII."
-        ))),
-    }
-}
-
 /// Whose tags tasks get.
 pub(super) fn propagate_tags(input: Members<'_>) -> PropagateTags {
     match input.text("propagateTags") {
@@ -147,4 +129,18 @@ pub(super) fn propagate_tags(input: Members<'_>) -> PropagateTags {
         Some("SERVICE") => PropagateTags::Service,
         _ => PropagateTags::None,
     }
+}
+
+/// Whether a `clientToken`, where there is one, is of printable ASCII and not longer than this.
+///
+/// # Errors
+/// When it is not. **Source:** ecs-semantics §1.3.
+pub(super) fn check_client_token(input: Members<'_>, length_max: usize) -> Result<(), ApiError> {
+    let is_token =
+        |token: &str| (1..=length_max).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if input.text("clientToken").is_none_or(is_token) {
+        return Ok(());
+    }
+    let rule = format!("clientToken must be 1 to {length_max} printable ASCII characters without blanks.");
+    Err(ApiError::invalid_parameter(rule))
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::{
-    client_token, cluster_strategy, ecs_managed_tags, launch_target, placement_strategy, propagate_tags,
-};
+use super::launch::{cluster_strategy, ecs_managed_tags, launch_target, placement_strategy, propagate_tags};
 use super::members::Members;
 use super::names::{cluster_in, is_name, last_part};
 use super::page::{SHORT_PAGES, page};
@@ -26,10 +24,10 @@ use crate::model::service::{AvailabilityZoneRebalancing, SchedulingStrategy, Ser
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::task_set::DeploymentController;
 
+/// The longest `clientToken`. **Source:** ecs-semantics §1.3.
+const CLIENT_TOKEN_MAX: usize = 36;
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
-/// The longest client token of CreateService. **Source:** ecs-semantics §1.3.
-const CREATE_SERVICE_TOKEN_MAX: usize = 36;
 /// Members that mean nothing here and are given back.
 const STORED: [&str; 10] = [
     "networkConfiguration",
@@ -58,6 +56,7 @@ const DEPLOYED: [&str; 7] = [
 pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let live = region.cluster(input.text("cluster"))?;
+    super::launch::check_client_token(input, CLIENT_TOKEN_MAX)?;
     let name = input.required_text("serviceName");
     if !is_name(name) {
         return Err(ApiError::invalid_parameter(
@@ -106,7 +105,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             None => Default::default(),
         },
         ecs_managed_tags: ecs_managed_tags(input).unwrap_or_default(),
-        client_token: client_token(input, CREATE_SERVICE_TOKEN_MAX)?,
+        client_token: input.text("clientToken").map(Arc::from),
         document: Document::from(input.only(&STORED)),
     };
     let name: Arc<str> = spec.name.clone();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::{client_token, launch_target};
+use super::launch::{check_client_token, launch_target};
 use super::members::Members;
 use super::names::last_part;
 use super::region::LiveCluster;
@@ -29,6 +29,7 @@ const STORED: [&str; 4] = ["networkConfiguration", "loadBalancers", "serviceRegi
 /// CreateTaskSet.
 pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
+    check_client_token(input, TOKEN_MAX)?;
     let live = region.cluster(input.text("cluster"))?;
     let task_definition = task_definitions::hand_over(region, &live, input.required_text("taskDefinition"))?;
     let stored = input.only(&STORED);
@@ -39,7 +40,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         scale: input.structure("scale").map(scale_of).transpose()?.unwrap_or(Scale::ALL),
         external_id: input.text("externalId").map(Arc::from),
         tags: tags_of(input.list("tags")),
-        client_token: client_token(input, TOKEN_MAX)?,
+        client_token: input.text("clientToken").map(Arc::from),
         opaque: (!stored.is_empty()).then(|| Value::Object(stored).to_string().into()),
     };
     asked(&live, Request::CreateTaskSet(Box::new(spec)))

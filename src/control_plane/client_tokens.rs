@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::Response;
 use super::request_error::RequestError;
-use super::state::{ClusterState, Deployment, ServiceStatus};
+use super::state::{ClusterState, ServiceStatus};
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::TaskId;
 use crate::model::service::ServiceSpec;
@@ -92,8 +92,8 @@ impl ControlPlane {
             return Ok(None);
         };
         if known.created_from.as_deref() == Some(spec) {
-            let answered = |primary: &Deployment| Response::Service { deployment: primary.id };
-            return Ok(Some(known.primary_if_any().map_or(Response::Done, answered)));
+            let primary = known.primary_if_any();
+            return Ok(Some(primary.map_or(Response::Done, |primary| Response::Service { deployment: primary.id })));
         }
         Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()))
     }
