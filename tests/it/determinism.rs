@@ -127,7 +127,7 @@ fn the_same_seed_gives_the_same_journal_with_guests() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(once == bytes(&others), "seed {seed}, in two processes\n{text}");
         let shown = String::from_utf8_lossy(&once);
-        let done = shown.lines().filter(|line| line.contains("\"jobs_done\"")).last().unwrap_or_default();
+        let done = shown.lines().rfind(|line| line.contains("\"jobs_done\"")).unwrap_or_default();
         assert!(!done.is_empty() && !done.contains("\"done\":0}"), "no job was done: {done}");
     }
 }

@@ -12,10 +12,12 @@ use longshore::catalog::Catalog;
 use longshore::config::{ClusterFile, load_images};
 use longshore::control_plane::action::{TaskHost, TaskStart};
 use longshore::data_plane::DataPlaneOptions;
+use longshore::data_plane::clock::Clock;
 use longshore::model::ids::{DeploymentId, TaskId};
 use longshore::model::image_map::{AtPath, ImageMap, ImagePaths, MappedImage};
 use longshore::model::task::HealthStatus;
 use longshore::model::task_definition::ContainerDefinition;
+use longshore::model::units::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -450,13 +452,13 @@ impl Served {
         let started = self
             .ask("RunTask", &json!({"taskDefinition": "t", "launchType": "FARGATE", "networkConfiguration": network}));
         let arn = started["tasks"][0]["taskArn"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
-        let patience = std::time::Instant::now() + crate::plane::PATIENCE;
+        let clock = Clock::start_now();
         loop {
             let found = self.ask("DescribeTasks", &json!({"tasks": [arn]}));
             if found["tasks"][0]["lastStatus"] == "STOPPED" {
                 return found["tasks"][0].clone();
             }
-            assert!(std::time::Instant::now() < patience, "it does not end: {found}");
+            assert!(clock.now() < Timestamp::ZERO + crate::plane::PATIENCE, "it does not end: {found}");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }

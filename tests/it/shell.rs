@@ -3,7 +3,7 @@
 mod scripts;
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore::control_plane::action::TaskHost;
 use longshore::data_plane::DataPlaneOptions;
@@ -89,8 +89,10 @@ fn mistakes_are_told() {
 /// Method: entry points and commands of real task definitions, and an override.
 #[test]
 fn entry_points_and_commands() {
+    /// Entry point and command, then what it writes and its exit code.
+    type Case<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a str, i32);
     let plane = plane();
-    let cases: [(Option<&[&str]>, &[&str], &str, i32); 12] = [
+    let cases: [Case<'_>; 12] = [
         (None, &["sh", "-c", "echo hello && exit 0"], "hello\n", 0),
         (None, &["/bin/sh", "-c", "echo $0 $1", "name", "x"], "name x\n", 0),
         (None, &["echo", "hi"], "hi\n", 0),
@@ -150,7 +152,7 @@ fn stopping_is_a_signal() {
     ] {
         let mut defined = shell(script);
         defined.containers[0].stop_timeout = Some(Duration::from_secs(20));
-        let began = Instant::now();
+        let began = plane.clock.now();
         let task = plane.start(defined);
         plane.wait_running(task);
         while !plane.stdout(task, 0).contains("up") {
@@ -161,7 +163,7 @@ fn stopping_is_a_signal() {
         plane.plane.stop_task(task);
         let ended = plane.wait_stopped(task);
         assert_eq!((plane.stdout(task, 0).as_str(), only(&ended).0), (stdout, Some(code)), "{script}");
-        assert!(began.elapsed() < Duration::from_secs(15), "{script}: it took its stop timeout");
+        assert!(plane.clock.now().since(began) < Duration::from_secs(15), "{script}: it took its stop timeout");
     }
 }
 
@@ -171,7 +173,7 @@ fn stopping_is_a_signal() {
 fn a_stop_before_the_shell_looks_is_heard() {
     let plane = plane();
     plane.run(shell("exit 0"));
-    let began = Instant::now();
+    let began = plane.clock.now();
     for script in ["sleep 300", "while true; do sleep 1; done", "tail -f /dev/null"].repeat(5) {
         let mut defined = shell(script);
         defined.containers[0].stop_timeout = Some(Duration::from_secs(20));
@@ -180,7 +182,7 @@ fn a_stop_before_the_shell_looks_is_heard() {
         let ended = plane.wait_stopped(task);
         assert!(ended.exits.values().all(|exit| exit.exit_code.is_none_or(|code| code == 143)), "{script}: {ended:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(15), "one took its stop timeout");
+    assert!(plane.clock.now().since(began) < Duration::from_secs(15), "one took its stop timeout");
 
     let mut defined = shell("sleep 300");
     defined.containers[0].health_check = Some(HealthCheck {
