@@ -51,11 +51,19 @@ impl Patterns {
         let mut compiled = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !compiled.contains_key(pattern) {
             // A pattern that is none would be our mistake in a model; it must not keep anybody out.
-            let Ok(regex) = Regex::new(&format!("^(?:{pattern})$")) else { return true };
+            let Ok(regex) = Regex::new(&format!("^(?:{})$", translated(pattern))) else { return true };
             compiled.insert(pattern.to_owned(), regex);
         }
         compiled[pattern].is_match(text)
     }
+}
+
+/// A pattern as Java writes it in the syntax that is compiled here.
+fn translated(pattern: &str) -> String {
+    pattern
+        .replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\u{10000}-\u{10FFFF}")
+        .replace(r"\p{Print}", r"[\x20-\x7E]")
+        .replace(r"\p{ASCII}", r"[\x00-\x7F]")
 }
 
 /// Accepts a request's members.
@@ -118,7 +126,12 @@ impl Acceptance<'_> {
                 Ok(Value::Number(number))
             }
             (Kind::Double | Kind::Float, _) => wrong("a number"),
-            (Kind::Timestamp, value @ (Value::Number(_) | Value::String(_))) => Ok(value),
+            (Kind::Timestamp, Value::Number(seconds)) => Ok(Value::Number(seconds)),
+            // Forms have texts, and some clients send them in JSON.
+            (Kind::Timestamp, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
+                Ok(moment) => Ok(super::epoch_seconds(moment)),
+                Err(_) => wrong("a number of seconds since 1970"),
+            },
             (Kind::Timestamp, _) => wrong("a number of seconds since 1970"),
             (Kind::Boolean, Value::Bool(value)) => Ok(Value::Bool(value)),
             (Kind::Boolean, _) => wrong("true or false"),

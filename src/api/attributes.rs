@@ -11,8 +11,8 @@ use super::members::Members;
 use super::page::{LONG_PAGES, page};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::{InstanceAttribute, Request};
+use crate::model::arn::ArnForm;
 use crate::model::capacity::ContainerInstanceStatus;
-use crate::model::ids::IdForm;
 
 /// PutAttributes.
 pub(super) fn put(call: &Call<'_>) -> Result<Value, ApiError> {
@@ -40,18 +40,18 @@ fn asked(call: &Call<'_>, request: impl Fn(Vec<InstanceAttribute>) -> Request) -
     let attributes: Result<Vec<InstanceAttribute>, ApiError> = attributes.collect();
     match live.cluster.ask(request(attributes?))? {
         Response::Attributes(done) => {
-            Ok(json!({"attributes": done.iter().map(|found| show(found, live.arns.ids)).collect::<Value>()}))
+            Ok(json!({"attributes": done.iter().map(|found| show(found, &live.arns)).collect::<Value>()}))
         }
         _ => Ok(json!({"attributes": []})),
     }
 }
 
-fn show(attribute: &InstanceAttribute, ids: IdForm) -> Value {
+fn show(attribute: &InstanceAttribute, arns: &ArnForm) -> Value {
     json!({
         "name": attribute.name,
         "value": attribute.value,
         "targetType": "container-instance",
-        "targetId": ids.container_instance(attribute.instance),
+        "targetId": arns.container_instance(attribute.instance),
     })
 }
 
@@ -78,7 +78,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
                 && value.is_none_or(|value| found.value.as_deref() == Some(value))
         });
         let items = meant.map(|found| (format!("{:020} {}", found.instance.0, found.name), found));
-        page(input, LONG_PAGES, "attributes", items, |found| show(&found, context.arns.ids))
+        page(input, LONG_PAGES, "attributes", items, |found| show(&found, context.arns))
     })?;
     listed.map(Value::Object)
 }

@@ -225,7 +225,7 @@ pub(super) fn put_of_cluster(call: &Call<'_>) -> Result<Value, ApiError> {
     let name: Arc<str> = last_part(input.required_text("cluster")).into();
     let wanted: Vec<Arc<str>> = input.texts("capacityProviders").map(|provider| last_part(provider).into()).collect();
     associate(region, &name, &wanted, input.list("defaultCapacityProviderStrategy").to_vec(), input)?;
-    Ok(json!({"cluster": clusters::show(region, &name, |what| what == "ATTACHMENTS")?}))
+    Ok(json!({"cluster": clusters::show(region, &name, |what| ["SETTINGS", "ATTACHMENTS"].contains(&what))?}))
 }
 
 /// Gives a cluster these providers and this default strategy, in place of those that it has.

@@ -10,10 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::capacity_providers::associate;
 use super::error::ApiError;
+use super::ids::uuid_of;
 use super::members::Members;
 use super::names::{DEFAULT_CLUSTER, is_name, last_part};
 use super::page::{LONG_PAGES, page};
 use super::region::Region;
+use super::registry::Registry;
 use super::registry::clusters::{ClusterRow, ClusterStatus};
 use super::{Call, account_settings, missing, show_tags, tags_of};
 use crate::control_plane::state::{ClusterState, ServiceStatus};
@@ -140,7 +142,7 @@ fn change(region: &Region, input: Members<'_>, change: impl FnOnce(&mut ClusterR
         return Err(ApiError::cluster_not_found());
     }
     region.registry().clusters.update(name, change);
-    Ok(json!({"cluster": show(region, name, |what| what == "SETTINGS" || what == "CONFIGURATIONS")?}))
+    Ok(json!({"cluster": show(region, name, |what| ["SETTINGS", "CONFIGURATIONS", "ATTACHMENTS"].contains(&what))?}))
 }
 
 /// DeleteCluster. **Source:** ecs-semantics §11.4: only one that is empty.
@@ -153,7 +155,7 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::new(exception, message));
     }
     region.end_cluster(name);
-    region.registry().clusters.update(name, |row| row.status = ClusterStatus::Inactive);
+    region.registry().cluster_gone(name);
     Ok(json!({"cluster": show(region, name, |_| false)?}))
 }
 
@@ -211,7 +213,11 @@ pub(super) fn show(region: &Region, name: &str, includes: impl Fn(&str) -> bool)
     let settings = row.settings.iter().map(|(name, value)| json!({"name": name, "value": value}));
     put("settings", if includes("SETTINGS") { settings.collect() } else { json!([]) });
     if includes("ATTACHMENTS") {
-        put("attachments", json!([]));
+        let attachments = attachments(&region.registry(), &region.name, &row.capacity_providers);
+        if !attachments.is_empty() {
+            put("attachmentsStatus", json!("UPDATE_COMPLETE"));
+        }
+        put("attachments", json!(attachments));
     }
     if includes("CONFIGURATIONS") {
         row.document.into_iter().for_each(|(name, value)| put(&name, value));
@@ -219,6 +225,27 @@ pub(super) fn show(region: &Region, name: &str, includes: impl Fn(&str) -> bool)
         put("serviceConnectDefaults", defaults.clone());
     }
     Ok(Value::Object(shown))
+}
+
+/// The scaling policies of providers whose groups ECS scales. *Ours:* they are there at once.
+///
+/// **Source:** the page describe-clusters of the AWS CLI, example 2.
+fn attachments(registry: &Registry, region: &str, providers: &[Arc<str>]) -> Vec<Value> {
+    let scales = |name: &str| registry.capacity_providers.get(name).is_some_and(|row| row.managed_scaling.is_some());
+    let scaled = providers.iter().filter(|name| scales(name));
+    let attachment = |name: &Arc<str>| {
+        let policy = format!("ECSManagedAutoScalingPolicy-{}", uuid_of(&[region, "policy", name]));
+        json!({
+            "id": uuid_of(&[region, "attachment", name]),
+            "type": "as_policy",
+            "status": "CREATED",
+            "details": [
+                {"name": "capacityProviderName", "value": **name},
+                {"name": "scalingPolicyName", "value": policy},
+            ]
+        })
+    };
+    scaled.map(attachment).collect()
 }
 
 /// What of a cluster's state is counted.

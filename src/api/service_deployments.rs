@@ -260,11 +260,16 @@ fn show_service_revision(revision: &ServiceRevision, context: &ReadContext<'_>) 
     Value::Object(shown)
 }
 
-/// Lifecycle hooks with their ids as they are shown.
-type ShownHooks = Vec<(String, HookId)>;
+/// A service deployment that a request names.
+struct Known {
+    live: Arc<LiveCluster>,
+    id: ServiceDeploymentId,
+    /// Its lifecycle hooks, by the id that clients see.
+    hooks: Vec<(String, HookId)>,
+}
 
 /// The service deployment that an ARN names.
-fn known(call: &Call<'_>, arn: &str) -> Result<(Arc<LiveCluster>, ServiceDeploymentId, ShownHooks), ApiError> {
+fn known(call: &Call<'_>, arn: &str) -> Result<Known, ApiError> {
     let not_found = || ApiError::new("ServiceDeploymentNotFoundException", "Service deployment not found.");
     let (live, name) = place_of(call.region, arn).ok_or_else(not_found)?;
     let id = last_part(arn).to_owned();
@@ -275,13 +280,13 @@ fn known(call: &Call<'_>, arn: &str) -> Result<(Arc<LiveCluster>, ServiceDeploym
         Some((record.id, hooks.collect()))
     })?;
     let (id, hooks) = found.ok_or_else(not_found)?;
-    Ok((live, id, hooks))
+    Ok(Known { live, id, hooks })
 }
 
 /// StopServiceDeployment.
 pub(super) fn stop(call: &Call<'_>) -> Result<Value, ApiError> {
     let arn = call.input.required_text("serviceDeploymentArn");
-    let (live, service_deployment, _) = known(call, arn)?;
+    let Known { live, id: service_deployment, .. } = known(call, arn)?;
     let stop_type = if call.input.text("stopType") == Some("ABORT") { StopType::Abort } else { StopType::Rollback };
     live.cluster.ask(Request::StopServiceDeployment { service_deployment, stop_type })?;
     Ok(json!({"serviceDeploymentArn": arn}))
@@ -291,7 +296,7 @@ pub(super) fn stop(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn continue_at(call: &Call<'_>) -> Result<Value, ApiError> {
     let input = call.input;
     let arn = input.required_text("serviceDeploymentArn");
-    let (live, service_deployment, hooks) = known(call, arn)?;
+    let Known { live, id: service_deployment, hooks } = known(call, arn)?;
     let wanted = input.required_text("hookId");
     let hook = hooks.into_iter().find(|(shown, _)| shown == wanted).map(|(_, id)| id);
     let hook =

@@ -103,8 +103,18 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             None => Default::default(),
         },
         document: Document::from(input.only(&STORED)),
+        ..ServiceSpec::default()
     };
-    let mut answer = asked(&live, name, Request::CreateService(Box::new(spec)))?;
+    let name: Arc<str> = spec.name.clone();
+    let is_there = live.cluster.read({
+        let name = name.clone();
+        move |state, _| state.services.get(&name).is_some_and(|service| service.status == ServiceStatus::Active)
+    })?;
+    let mut answer = asked(&live, &name, Request::CreateService(Box::new(spec)))?;
+    if is_there {
+        // The same request again.
+        return Ok(answer);
+    }
     // ECS answers before its scheduler has done anything.
     let service = &mut answer["service"];
     for path in ["", "/deployments/0"] {
@@ -172,6 +182,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             _ if has_changed => NewDeployment::DocumentChanged,
             _ => NewDeployment::WhenChanged,
         },
+        ..UpdateService::default()
     };
     asked(&live, &name, Request::UpdateService(Box::new(update)))
 }

@@ -1,8 +1,7 @@
 //! Signatures: whether a request was made by somebody who knows the secret of a key that this server knows.
 //!
 //! AWS' Signature Version 4 in the `Authorization` header; presigned queries are not taken. Beyond AWS' rules a signature counts once:
-//! who has overheard a request can't send it again while it is young. Clients of AWS sign an id of each attempt, so that no two of theirs
-//! are alike.
+//! who has overheard a request can't send it again as it is, nor with another id two seconds later.
 //!
 //! Nothing here decides who may do what: who has a key may do everything.
 //!
@@ -132,7 +131,14 @@ impl Verifier {
         }
         // Compares in constant time.
         sign(&key, &text).verify_slice(&signature).map_err(|_| SignatureProblem::Mismatch)?;
-        match self.replays.note(&signature, time + SKEW, now) {
+        // Each attempt has an id and a number, which some clients sign and botocore does not.
+        let id: Vec<u8> = ["amz-sdk-invocation-id", "amz-sdk-request"]
+            .into_iter()
+            .filter_map(|name| request.headers.get(name))
+            .flat_map(|value| value.as_bytes().iter().copied().chain([b'\n']))
+            .collect();
+        let id = Some(id.as_slice()).filter(|id| !id.is_empty());
+        match self.replays.note(&signature, id, time + SKEW, now) {
             Seen::First => Ok(()),
             Seen::Before => Err(SignatureProblem::Replayed),
             Seen::TooMany => Err(SignatureProblem::TooMany),
@@ -304,8 +310,8 @@ impl SignatureProblem {
             }
             SignatureProblem::Replayed => ApiError::new(
                 name("InvalidSignatureException", "SignatureDoesNotMatch", "SignatureDoesNotMatch"),
-                "The signature was used before. Requests that are alike and of the same second have to differ in a signed \
-                 header, such as amz-sdk-invocation-id.",
+                "The signature was used before. Requests that are alike and of the same second have to differ in the header \
+                 amz-sdk-invocation-id.",
             ),
             SignatureProblem::TooMany => {
                 ApiError::new("ThrottlingException", "Rate exceeded: too many signed requests")

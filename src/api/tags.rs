@@ -38,7 +38,13 @@ pub(super) fn untag(call: &Call<'_>) -> Result<Value, ApiError> {
 
 /// ListTagsForResource.
 pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
-    Ok(json!({"tags": show_tags(&tags_at(call.region, call.input.required_text("resourceArn"))?)}))
+    let arn = call.input.required_text("resourceArn");
+    let tags = tags_at(call.region, arn).map_err(|error| match error.exception {
+        // Its model has no ResourceNotFoundException.
+        "ResourceNotFoundException" => ApiError::invalid_parameter(error.message),
+        _ => error,
+    })?;
+    Ok(json!({"tags": show_tags(&tags)}))
 }
 
 fn change(call: &Call<'_>, change: impl FnOnce(&mut Tags)) -> Result<Value, ApiError> {

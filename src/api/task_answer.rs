@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ids::hex17_of;
 use crate::control_plane::action::{Failure, TaskFailure};
 use crate::control_plane::state::ClusterState;
 use crate::driver::reads::ReadContext;
@@ -50,7 +51,8 @@ pub(super) fn show_task(task: &Task, state: &ClusterState, context: &ReadContext
         put("platformVersion", json!(named.unwrap_or(PLATFORM_VERSION)));
         put("platformFamily", json!("Linux"));
     }
-    put("attachments", attachments(task, &context.arns.ids.event(task.id.0)));
+    let interface = NetworkInterface::of(task, context.arns.ids.event(task.id.0));
+    put("attachments", attachments(task, interface.as_ref()));
     if let Some(storage) = shown.get("ephemeralStorage").cloned() {
         shown.insert("fargateEphemeralStorage".into(), storage);
     }
@@ -59,7 +61,7 @@ pub(super) fn show_task(task: &Task, state: &ClusterState, context: &ReadContext
     }
     if let Some(Value::Array(containers)) = shown.get_mut("containers") {
         for (container, found) in containers.iter_mut().filter_map(Value::as_object_mut).zip(&task.containers) {
-            show_container(container, task, found);
+            show_container(container, task, found, interface.as_ref());
         }
     }
     Value::Object(shown)
@@ -84,7 +86,12 @@ fn show_overrides(overrides: &mut Map<String, Value>, task: &Task) {
     }
 }
 
-fn show_container(shown: &mut Map<String, Value>, task: &Task, container: &Container) {
+fn show_container(
+    shown: &mut Map<String, Value>,
+    task: &Task,
+    container: &Container,
+    interface: Option<&NetworkInterface>,
+) {
     let definition = &task.task_definition;
     let defined = definition.containers.iter().find(|defined| shown.get("name") == Some(&json!(defined.name)));
     let is_seen = container.last_status == ContainerStatus::Running && definition.network_mode == NetworkMode::Bridge;
@@ -99,6 +106,11 @@ fn show_container(shown: &mut Map<String, Value>, task: &Task, container: &Conta
         })
     });
     shown.insert("networkBindings".into(), bindings.collect());
+    if let Some(interface) = interface.filter(|_| task.last_status != TaskStatus::Provisioning) {
+        let (attachment, address) = (&interface.attachment_id, &interface.private_ipv4_address);
+        let shown_interface = json!({"attachmentId": attachment, "privateIpv4Address": address});
+        shown.insert("networkInterfaces".into(), json!([shown_interface]));
+    }
     if container.last_status != ContainerStatus::Pending {
         // ECS shows the runtime's own id: here the last part of the container's.
         let arn = shown.get("containerArn").and_then(Value::as_str).unwrap_or_default();
@@ -111,11 +123,38 @@ fn show_container(shown: &mut Map<String, Value>, task: &Task, container: &Conta
     }
 }
 
-/// The network interface that a task in `awsvpc` mode has. *Ours:* it is there in name, with the subnet that was asked for.
-fn attachments(task: &Task, id: &str) -> Value {
-    if task.task_definition.network_mode != NetworkMode::Awsvpc {
-        return json!([]);
+/// The network interface that a task in `awsvpc` mode has. *Ours:* it is there in name, with the subnet that was asked for; nothing
+/// listens at its address.
+struct NetworkInterface {
+    attachment_id: String,
+    subnet: Option<String>,
+    /// Made of the task's number, as its address is.
+    id: String,
+    private_ipv4_address: String,
+    mac_address: String,
+}
+
+impl NetworkInterface {
+    fn of(task: &Task, attachment_id: String) -> Option<NetworkInterface> {
+        if task.task_definition.network_mode != NetworkMode::Awsvpc {
+            return None;
+        }
+        let configuration = task.document.member("networkConfiguration");
+        let subnet = configuration.and_then(|found| found["awsvpcConfiguration"]["subnets"][0].as_str());
+        // The last addresses of a subnet's kind come round again.
+        let [_, _, _, _, _, high, middle, low] = task.id.0.to_be_bytes();
+        Some(NetworkInterface {
+            subnet: subnet.map(str::to_owned),
+            id: format!("eni-{}", hex17_of(&[&attachment_id])),
+            private_ipv4_address: format!("10.{high}.{middle}.{low}"),
+            mac_address: format!("0a:00:0a:{high:02x}:{middle:02x}:{low:02x}"),
+            attachment_id,
+        })
     }
+}
+
+fn attachments(task: &Task, interface: Option<&NetworkInterface>) -> Value {
+    let Some(interface) = interface else { return json!([]) };
     let status = match task.last_status {
         TaskStatus::Provisioning => "PRECREATED",
         TaskStatus::Pending | TaskStatus::Activating => "ATTACHING",
@@ -123,14 +162,20 @@ fn attachments(task: &Task, id: &str) -> Value {
         TaskStatus::Deprovisioning => "DETACHING",
         TaskStatus::Stopped => "DELETED",
     };
-    let configuration = task.document.member("networkConfiguration");
-    let subnet = configuration.and_then(|found| found["awsvpcConfiguration"]["subnets"][0].as_str());
-    let details = subnet.map(|subnet| json!({"name": "subnetId", "value": subnet}));
+    let detail = |name: &str, value: &str| json!({"name": name, "value": value});
+    let mut details: Vec<Value> = interface.subnet.iter().map(|subnet| detail("subnetId", subnet)).collect();
+    if task.last_status != TaskStatus::Provisioning {
+        let address = &interface.private_ipv4_address;
+        details.push(detail("networkInterfaceId", &interface.id));
+        details.push(detail("macAddress", &interface.mac_address));
+        details.push(detail("privateDnsName", &format!("ip-{}.ec2.internal", address.replace('.', "-"))));
+        details.push(detail("privateIPv4Address", address));
+    }
     json!([{
-        "id": id,
+        "id": interface.attachment_id,
         "type": "ElasticNetworkInterface",
         "status": status,
-        "details": details.into_iter().collect::<Vec<_>>()
+        "details": details
     }])
 }
 

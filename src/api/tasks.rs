@@ -19,8 +19,10 @@ use super::{Call, missing, tags_of, task_definitions};
 use crate::config::{SizeError, parse_task_cpu, parse_task_memory};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
+use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::ClusterState;
 use crate::driver::reads::ReadContext;
+use crate::driver::running_cluster::AskError;
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::document::Document;
 use crate::model::ids::TaskId;
@@ -63,7 +65,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, ApiError> {
         placement_constraints: placement_constraints(input.structures("placementConstraints"))?,
         tags: tags_of(input.list("tags")),
         propagate_tags: propagate_tags(input),
+        client_token: input.text("clientToken").map(Arc::from),
         document: Document::from(input.only(&STORED)),
+        ..RunTaskSpec::default()
     };
     started(&live, Request::RunTask(Box::new(spec)))
 }
@@ -93,6 +97,7 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
         tags: tags_of(input.list("tags")),
         propagate_tags: propagate_tags(input),
         document: Document::from(input.only(&STORED)),
+        ..StartTaskSpec::default()
     };
     let mut answer = started(&live, Request::StartTask(Box::new(spec)))?;
     if let Some(found) = answer["failures"].as_array_mut() {
@@ -103,14 +108,22 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
 
 /// Asks for tasks and answers them as they are right then.
 fn started(live: &LiveCluster, request: Request) -> Result<Value, ApiError> {
-    let answer = live.cluster.ask_then(request, |response, state, context| {
+    let answered = live.cluster.ask_then(request, |response, state, context| {
         let Response::RunTask { tasks, failures } = response else { return json!({}) };
         let tasks = tasks.iter().filter_map(|id| state.tasks.get(id));
         let tasks = tasks.map(|record| show_task(&record.task, state, context, TagsShown::Yes));
         let failures = failures.iter().map(|failure| show_failure(failure, context.arns));
         json!({"tasks": tasks.collect::<Value>(), "failures": failures.collect::<Value>()})
-    })?;
-    Ok(answer)
+    });
+    answered.map_err(|error| match error {
+        AskError::Refused(RequestError::Conflict { ref tasks, .. }) => {
+            let known: Value = tasks.iter().map(|task| live.arns.task(*task)).collect();
+            let mut conflict = ApiError::from(error);
+            conflict.members.insert("resourceIds".to_owned(), known);
+            conflict
+        }
+        error => error.into(),
+    })
 }
 
 /// What a request changes of its task definition.

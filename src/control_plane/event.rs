@@ -416,6 +416,13 @@ pub enum Request {
         /// All of its tags.
         tags: BTreeMap<String, String>,
     },
+    /// Makes the tags of something these. *Ours:* stands for TagResource and UntagResource.
+    SetTags {
+        /// What is tagged.
+        resource: Tagged,
+        /// All of its tags.
+        tags: BTreeMap<String, String>,
+    },
     /// Gives an instance up that was registered by hand and launched like this: it is drained, and terminated when it is empty or has
     /// drained for long enough. *Ours:* stands for UpdateContainerInstancesState and, later, TerminateInstances.
     RetireInstance(Arc<InstanceLaunch>),
@@ -463,6 +470,18 @@ pub enum Request {
     },
     /// Ends everything in good order: services to zero, standalone tasks stopped, then groups and instances terminated.
     DrainCluster,
+}
+
+/// What of a cluster has tags.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tagged {
+    /// A task, until it is not shown any more.
+    Task(TaskId),
+    /// A container instance.
+    ContainerInstance(ContainerInstanceId),
+    /// A service: for tasks that are started from here on.
+    Service(Arc<str>),
 }
 
 /// `ShouldDecrementDesiredCapacity` of EnterStandby.
@@ -576,6 +595,9 @@ pub struct UpdateService {
     pub health_check_grace_period: Option<Duration>,
     /// Whose tags tasks get that are started from here on.
     pub propagate_tags: Option<crate::model::service::PropagateTags>,
+    /// Whether tasks that are started from here on get the tags that ECS manages.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ecs_managed_tags: Option<crate::model::service::EcsManagedTags>,
     /// How fine its utilisation is measured.
     pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.

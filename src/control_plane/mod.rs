@@ -17,6 +17,7 @@ mod auto_scaling_requests;
 pub mod backoff;
 mod capacity;
 pub mod capacity_strategy;
+mod client_tokens;
 pub mod cluster_autoscaling;
 pub mod cluster_diff;
 mod constraints;
@@ -62,6 +63,7 @@ mod services;
 mod standby;
 mod start_task;
 pub mod state;
+mod tags;
 mod task_definitions;
 mod task_health;
 mod task_overrides;
@@ -85,6 +87,7 @@ use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 use action::{Action, Notification};
+use client_tokens::ClientTokens;
 use cluster_autoscaling::ManagedScaler;
 use cpu_credits::CreditAccounts;
 use event::Event;
@@ -151,6 +154,7 @@ pub struct ControlPlane {
     essential_exited: Arc<str>,
     /// What the meter was told of the last task that started: of each instance, and of Fargate.
     last_identities: LastIdentities,
+    client_tokens: ClientTokens,
     next_task: u64,
     next_instance: u64,
     next_deployment: u64,
@@ -198,6 +202,7 @@ impl ControlPlane {
             text: String::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
             last_identities: LastIdentities::default(),
+            client_tokens: ClientTokens::default(),
             next_task: 1,
             next_instance: 1,
             next_deployment: 1,

@@ -275,6 +275,9 @@ impl PlacementIndex {
     }
 
     /// The same, with what the choice went by: [`PlacementIndex::ranks`] before the task is reserved.
+    ///
+    /// # Errors
+    /// As [`PlacementIndex::place`].
     pub fn place_by_ranks(
         &mut self,
         request: &PlacementRequest<'_>,

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::model::ids::TaskId;
+
 /// A refused request. **Source:** ecs-semantics §11.2.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +44,15 @@ pub enum RequestError {
     /// `TargetNotFoundException`.
     #[error("The specified target wasn't found.")]
     TargetNotFound,
+    /// `ConflictException`.
+    #[error("The client token was used for a RunTask call with other parameters.")]
+    Conflict {
+        /// The tasks of that call: `resourceIds`.
+        tasks: Vec<TaskId>,
+    },
+    /// `ResourceNotFoundException`.
+    #[error("{0}")]
+    ResourceNotFound(String),
     /// `MissingVersionException`.
     #[error("The version of the container agent is not known.")]
     MissingVersion,
@@ -70,6 +81,8 @@ impl RequestError {
             RequestError::ObjectNotFound(_) => "ObjectNotFoundException",
             RequestError::AttributeLimitExceeded { .. } => "AttributeLimitExceededException",
             RequestError::TargetNotFound => "TargetNotFoundException",
+            RequestError::Conflict { .. } => "ConflictException",
+            RequestError::ResourceNotFound(_) => "ResourceNotFoundException",
             RequestError::MissingVersion => "MissingVersionException",
             RequestError::NoUpdateAvailable => "NoUpdateAvailableException",
             RequestError::UpdateInProgress => "UpdateInProgressException",

@@ -15,7 +15,6 @@ use crate::model::capacity::{
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, TaskDefinition};
 
@@ -110,6 +109,7 @@ impl ControlPlane {
             Request::PutMetricScript(script) => Ok(self.put_metric_script(script)),
             Request::DeleteMetricScript(metric) => Ok(self.delete_metric_script(&metric)),
             Request::SetServiceTags { service, tags } => self.set_service_tags(&service, tags),
+            Request::SetTags { resource, tags } => self.set_tags(&resource, tags),
             Request::RetireInstance(launch) => self.retire_instance_by_hand(&launch),
             Request::RegisterScalableTarget(asked) => self.register_scalable_target(&asked),
             Request::DeregisterScalableTarget { service } => self.deregister_scalable_target(&service),
@@ -229,19 +229,25 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// A target's rules, and the definition's size where it goes to Fargate. **Source:** ecs-semantics §6.1, §8.1, §11.2.
-    pub(super) fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
-        let on_fargate = match target {
-            LaunchTarget::LaunchType(launch_type) => *launch_type == LaunchType::Fargate,
+    /// What all tasks of a target run on; the rules of a target by itself. **Source:** ecs-semantics §6.1.
+    fn launch_type_at(&self, target: &LaunchTarget) -> Result<LaunchType, RequestError> {
+        match target {
+            LaunchTarget::LaunchType(launch_type) => Ok(*launch_type),
             LaunchTarget::Strategy(items) => {
                 self.check_strategy(items)?;
-                if items.is_empty() {
-                    return Err(RequestError::InvalidParameter("a capacity provider strategy can't be empty".into()));
-                }
-                items.iter().any(|item| matches!(&*item.capacity_provider, FARGATE | FARGATE_SPOT))
+                let first = items.first();
+                let first = first.ok_or_else(|| {
+                    RequestError::InvalidParameter("a capacity provider strategy can't be empty".into())
+                })?;
+                Ok(launch_type_of(&first.capacity_provider))
             }
-            LaunchTarget::ClusterDefault => false,
-        };
+            LaunchTarget::ClusterDefault => Ok(LaunchType::Ec2),
+        }
+    }
+
+    /// A target's rules, and the definition's size where it goes to Fargate. **Source:** ecs-semantics §6.1, §8.1, §11.2.
+    pub(super) fn check_target(&self, target: &LaunchTarget, definition: &TaskDefinition) -> Result<(), RequestError> {
+        let on_fargate = self.launch_type_at(target)? == LaunchType::Fargate;
         match (on_fargate, definition.cpu, definition.memory) {
             (true, None, _) => {
                 Err(RequestError::Client("Fargate requires that 'cpu' be defined at the task level.".into()))
@@ -256,18 +262,16 @@ impl ControlPlane {
     /// The first task of a RunTask call, and where all of them go.
     pub(super) fn standalone_task(&self, spec: &RunTaskSpec) -> Result<(NewTask, LaunchTarget), RequestError> {
         let target = self.effective_target(&spec.launch_target);
-        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
+        let launch_type = self.launch_type_at(&target)?;
         let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
-        let mut tags = match spec.propagate_tags {
-            PropagateTags::TaskDefinition => registered.definition.tags.clone(),
-            PropagateTags::None | PropagateTags::Service => Default::default(),
-        };
-        tags.extend(spec.tags.clone());
+        let mut tags = super::tags::standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition);
+        spec.ecs_managed_tags.add_to(&mut tags, &self.name, None);
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
+        let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
             overrides: spec.overrides.clone(),
@@ -288,6 +292,15 @@ impl ControlPlane {
     /// Partial success is normal; tasks without room are not queued unless a scaled provider may bring it.
     /// **Source:** ecs-semantics §4.5.
     fn run_task(&mut self, spec: &RunTaskSpec) -> Answer {
+        if let Some(response) = self.answered_before(spec)? {
+            return Ok(response);
+        }
+        let response = self.run_tasks(spec)?;
+        self.remember_answer(spec, &response);
+        Ok(response)
+    }
+
+    fn run_tasks(&mut self, spec: &RunTaskSpec) -> Answer {
         let (any, target) = self.standalone_task(spec)?;
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut tasks = Vec::new();

@@ -1,5 +1,6 @@
 //! Starts of a service's tasks: where each goes, and what is said when there is no room.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,34 +14,30 @@ use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
 use crate::model::capacity::LaunchTarget;
 use crate::model::ids::TaskId;
-use crate::model::service::PropagateTags;
-use crate::model::task_definition::LaunchType;
+use crate::model::service::{EcsManagedTags, PropagateTags};
+use crate::model::task_definition::{LaunchType, TaskDefinition};
 
 /// Why a task is not even accepted. *Ours:* ECS' reason on EventBridge is in no document.
 const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
 
 impl Service {
     /// The next task of a deployment.
-    pub(super) fn next_task(&self, deployment_index: usize) -> NewTask {
-        self.next_task_after(None, deployment_index)
+    pub(super) fn next_task(&self, cluster: &str, deployment_index: usize) -> NewTask {
+        self.next_task_after(cluster, None, deployment_index)
     }
 
     /// The same, which shares with an earlier one what is alike: for a task that lives a second it takes long to put together.
-    fn next_task_after(&self, earlier: Option<&NewTask>, deployment_index: usize) -> NewTask {
+    fn next_task_after(&self, cluster: &str, earlier: Option<&NewTask>, deployment_index: usize) -> NewTask {
         let launching = &self.deployments[deployment_index];
         let definition = launching.task_definition.clone();
-        let no_tags = BTreeMap::new();
-        let tags = match self.spec.propagate_tags {
-            PropagateTags::None => &no_tags,
-            PropagateTags::TaskDefinition => &definition.tags,
-            PropagateTags::Service => &self.spec.tags,
-        };
-        let same_tags = earlier.map(|earlier| &earlier.tags).filter(|known| ***known == *tags);
         let same_placement = earlier.filter(|earlier| {
             Arc::ptr_eq(&earlier.registered.definition, &definition)
                 && self.spec.has_placement_rules(&earlier.placement, &definition)
         });
         let (launch_type, capacity_provider) = self.next_host(deployment_index);
+        let tags = self.tags_of_tasks(cluster, &definition);
+        let same_tags = earlier.map(|earlier| &earlier.tags).filter(|known| ***known == *tags);
+        let tags = same_tags.cloned().unwrap_or_else(|| Arc::new(tags.into_owned()));
         NewTask {
             overrides: Default::default(),
             group: self.group.clone(),
@@ -49,7 +46,7 @@ impl Service {
             capacity_provider,
             service: Some(self.spec.name.clone()),
             deployment: Some(launching.id),
-            tags: same_tags.cloned().unwrap_or_else(|| Arc::new(tags.clone())),
+            tags,
             // What is said of the service without a deployment is said of its primary one.
             document: match deployment_index {
                 0 => self.spec.document.clone(),
@@ -60,6 +57,19 @@ impl Service {
             replaces: None,
             registered: Registered { definition, reservation: launching.reservation.clone() },
         }
+    }
+
+    /// The tags that its tasks get. **Source:** ecs-semantics §1.3.
+    fn tags_of_tasks<'a>(&'a self, cluster: &str, definition: &'a TaskDefinition) -> Cow<'a, BTreeMap<String, String>> {
+        let mut tags = match self.spec.propagate_tags {
+            PropagateTags::None => Cow::default(),
+            PropagateTags::TaskDefinition => Cow::Borrowed(&definition.tags),
+            PropagateTags::Service => Cow::Borrowed(&self.spec.tags),
+        };
+        if self.spec.ecs_managed_tags == EcsManagedTags::Enabled {
+            self.spec.ecs_managed_tags.add_to(tags.to_mut(), cluster, Some(&self.spec.name));
+        }
+        tags
     }
 
     /// Where the next task of a deployment goes: the launch type, and the capacity provider if a strategy chooses one.
@@ -94,7 +104,7 @@ impl ControlPlane {
     ) -> Vec<TaskId> {
         let service = &self.state.services[name];
         let draft = self.controllers.get_mut(name).and_then(|controller| controller.draft.take());
-        let mut new = NewTask { replaces, ..service.next_task_after(draft.as_ref(), deployment_index) };
+        let mut new = NewTask { replaces, ..service.next_task_after(&self.name, draft.as_ref(), deployment_index) };
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();

@@ -2,7 +2,6 @@
 //!
 //! **Source:** ecs-semantics §4.5.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -10,11 +9,11 @@ use super::action::{Failure, Response};
 use super::placement::{AGENT, INACTIVE, PlacementRequest};
 use super::request_error::RequestError;
 use super::state::{ClusterState, DecisionBasis, PlacementRules};
+use super::tags::standalone_tags;
 use super::tasks::NewTask;
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::cluster::StartTaskSpec;
 use crate::model::ids::ContainerInstanceId;
-use crate::model::service::PropagateTags;
 use crate::model::task_definition::{LaunchType, TaskDefinition};
 
 /// The instance is not known. **Source:** ecs-semantics §4.5.
@@ -34,6 +33,8 @@ impl ControlPlane {
         }
         let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, LaunchType::Ec2)?;
         let group = standalone_group(spec.group.as_ref(), &registered.definition)?;
+        let mut tags = standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition);
+        spec.ecs_managed_tags.add_to(&mut tags, &self.name, None);
         let new = NewTask {
             overrides: spec.overrides.clone(),
             group,
@@ -43,7 +44,7 @@ impl ControlPlane {
             service: None,
             replaces: None,
             deployment: None,
-            tags: standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition),
+            tags: Arc::new(tags),
             document: spec.document.clone(),
             placement: Arc::new(PlacementRules::of(&registered.definition, &[], &[])),
             registered,
@@ -95,18 +96,4 @@ pub(super) fn standalone_group(
         Some(group) => Ok(group.clone()),
         None => Ok(format!("family:{}", definition.family).into()),
     }
-}
-
-/// **Source:** ecs-semantics §2.5.
-fn standalone_tags(
-    own: &BTreeMap<String, String>,
-    propagated: PropagateTags,
-    definition: &TaskDefinition,
-) -> Arc<BTreeMap<String, String>> {
-    let mut tags = match propagated {
-        PropagateTags::TaskDefinition => definition.tags.clone(),
-        PropagateTags::None | PropagateTags::Service => BTreeMap::new(),
-    };
-    tags.extend(own.clone());
-    Arc::new(tags)
 }

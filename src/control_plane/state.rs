@@ -337,6 +337,8 @@ pub struct Service {
     pub traffic: TrafficWeights,
     /// Its tasks that may be protected from scale-in: their own times say until when. **Source:** ecs-semantics §2.6.
     pub protected: BTreeSet<TaskId>,
+    /// What its creation asked for, if that had a client token.
+    pub created_from: Option<Arc<ServiceSpec>>,
     /// Task sets that it had, as they were when they were deleted, oldest first. *Ours:* ECS forgets them, and whoever reads what a run has come
     /// to wants to know of them; the last twenty are kept.
     pub deleted_task_sets: VecDeque<TaskSetDescription>,

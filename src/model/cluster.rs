@@ -13,13 +13,14 @@ use super::fault::{Fault, MessageFaults};
 use super::ids::ContainerInstanceId;
 use super::image_map::ImageMap;
 use super::metric::MetricScript;
-use super::service::{PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
+use super::service::{EcsManagedTags, PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
 use super::task_set::TaskSetSpec;
 use super::traffic::TrafficKind;
 use super::units::{Duration, Timestamp};
+use super::written_form::is_default;
 
 /// A cluster: valid by itself, every reference resolved but the order of registration left to the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,6 +136,9 @@ pub struct StartTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// Whether its tasks get the tags that ECS manages.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ecs_managed_tags: EcsManagedTags,
     /// What else the caller said, kept and given back. *Ours.*
     #[serde(skip_serializing_if = "Document::is_empty")]
     pub document: Document,
@@ -164,6 +168,12 @@ pub struct RunTaskSpec {
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
     pub propagate_tags: PropagateTags,
+    /// Whether its tasks get the tags that ECS manages.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ecs_managed_tags: EcsManagedTags,
+    /// Makes the call happen once, however often it is made. **Source:** ecs-semantics §1.3.
+    #[serde(skip_serializing_if = "is_default")]
+    pub client_token: Option<Arc<str>>,
     /// What else the caller said, kept and given back. *Ours.*
     #[serde(skip_serializing_if = "Document::is_empty")]
     pub document: Document,
@@ -183,6 +193,8 @@ impl Default for RunTaskSpec {
             placement_constraints: Vec::new(),
             tags: BTreeMap::new(),
             propagate_tags: PropagateTags::None,
+            ecs_managed_tags: EcsManagedTags::Disabled,
+            client_token: None,
             document: Document::default(),
         }
     }

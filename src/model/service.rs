@@ -52,6 +52,12 @@ pub struct ServiceSpec {
     pub health_check_grace_period: Duration,
     /// How fine its utilisation is measured.
     pub monitoring: Monitoring,
+    /// Whether its tasks get the tags that ECS manages.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ecs_managed_tags: EcsManagedTags,
+    /// Makes the call happen once, however often it is made. **Source:** ecs-semantics §1.3.
+    #[serde(skip_serializing_if = "is_default")]
+    pub client_token: Option<Arc<str>>,
     /// What else the caller said, kept and given back. *Ours.*
     #[serde(skip_serializing_if = "Document::is_empty")]
     pub document: Document,
@@ -203,6 +209,18 @@ pub enum PlacementConstraint {
 
 /// Constraints of a task at most, its definition's among them. **Source:** ecs-semantics §4.1.
 pub const PLACEMENT_CONSTRAINTS_MAX: usize = 10;
+
+/// `enableECSManagedTags`: whether a task is tagged with its cluster and its service by ECS itself. **Source:** developer guide, Tagging
+/// Amazon ECS resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EcsManagedTags {
+    /// It is not.
+    #[default]
+    Disabled,
+    /// `aws:ecs:clusterName`, and `aws:ecs:serviceName` for a service's task.
+    Enabled,
+}
 
 /// Whose tags a task gets at its creation. **Source:** ecs-semantics §2.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

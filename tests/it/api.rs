@@ -1,9 +1,12 @@
 //! The ECS API without a socket: operations as JSON in, answers and exceptions out.
 
 mod agents;
+mod application_auto_scaling;
 mod capacity;
 mod clusters;
+mod server;
 mod services;
+mod sigv4;
 mod task_definitions;
 mod task_sets;
 mod tasks;

@@ -1,16 +1,18 @@
-//! Tasks that crash by plan, and a bad revision by plan: the same cluster file in real time and in simulated time.
+//! Tasks that crash and a bad revision by plan, the same cluster file in real time and in simulated time; and orders that are lost.
 
 use std::path::Path;
 use std::time::Duration;
 
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
+use longshore::control_plane::event::Request;
 use longshore::driver::running_cluster::{End, ImagePull};
 use longshore::driver::simulated::{Simulation, SimulationOptions};
 use longshore::driver::snapshot::Snapshot;
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::deployment::ServiceDeploymentStatus;
-use longshore::model::task::{StopCode, Task};
+use longshore::model::task::{StopCode, Task, TaskStatus};
+use longshore::model::units::Timestamp;
 use longshore::{HostOptions, RunningCluster};
 
 use crate::guests;
@@ -132,4 +134,29 @@ fn a_bad_revision_by_plan_is_taken_back() {
     let spec = parse(&text, &path);
     check_breaker(&simulate(&spec));
     check_breaker(&run(spec));
+}
+
+/// Claim: what the control plane asks for and what is lost on the way comes when it is sent again, and a task whose StopTask was faster than
+/// its StartTask never runs. Method: all messages are lost once, then none.
+#[test]
+fn lost_orders_are_sent_again() {
+    let text = "[settings]\nrun_for = \"1h\"\n[simulation.actions]\nlost = 1\nresent_after = \"10s\"\n\
+                [[task_definition]]\nfamily = \"job\"\ncpu = \"256\"\nmemory = \"512\"\n\
+                requires_compatibilities = [\"FARGATE\"]\nsimulation = { cpu = 100 }\ncontainer = [{ name = \"main\" }]\n\
+                [[run_task]]\ntask_definition = \"job\"\nlaunch_type = \"FARGATE\"\ncount = 2\n";
+    let spec = parse(text, Path::new("cluster.toml"));
+    let mut simulation = Simulation::new(&spec, SimulationOptions::default()).expect("it can be simulated");
+    let statuses = |simulation: &mut Simulation, millis: u64| {
+        simulation.run_until(Timestamp(millis * 1_000_000), u64::MAX);
+        let tasks = simulation.state().tasks.values();
+        tasks.map(|record| (record.task.last_status, record.task.started_at.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&mut simulation, 9_999), [(TaskStatus::Pending, false); 2]);
+    // From here on nothing is lost: the StopTask of the second comes at once, before its StartTask.
+    simulation.heal();
+    let second = *simulation.state().tasks.values().map(|record| &record.task.id).next_back().expect("there are two");
+    simulation.request(Request::StopTask { task: second, reason: None }).expect("it is known");
+    assert_eq!(statuses(&mut simulation, 9_999), [(TaskStatus::Pending, false), (TaskStatus::Stopping, false)]);
+    assert_eq!(statuses(&mut simulation, 10_001), [(TaskStatus::Running, true), (TaskStatus::Stopped, false)]);
+    assert_eq!(statuses(&mut simulation, 60_000), [(TaskStatus::Running, true), (TaskStatus::Stopped, false)]);
 }

@@ -12,7 +12,6 @@ use longshore::catalog::Catalog;
 use longshore::config::{ClusterFile, load_images};
 use longshore::control_plane::action::{TaskHost, TaskStart};
 use longshore::data_plane::DataPlaneOptions;
-use longshore::data_plane::clock::Clock;
 use longshore::model::ids::{DeploymentId, TaskId};
 use longshore::model::image_map::{AtPath, ImageMap, ImagePaths, MappedImage};
 use longshore::model::task::HealthStatus;
@@ -452,7 +451,7 @@ impl Served {
         let started = self
             .ask("RunTask", &json!({"taskDefinition": "t", "launchType": "FARGATE", "networkConfiguration": network}));
         let arn = started["tasks"][0]["taskArn"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
-        let clock = Clock::start_now();
+        let clock = longshore::data_plane::clock::Clock::start_now();
         loop {
             let found = self.ask("DescribeTasks", &json!({"tasks": [arn]}));
             if found["tasks"][0]["lastStatus"] == "STOPPED" {

@@ -1,9 +1,11 @@
 //! Every integration test, in one binary: linking the engine once is what keeps `cargo test` short.
 
 mod api;
+mod api_clients;
 mod apply;
 mod bill;
 mod chaos;
+mod client_scripts;
 mod cluster_file;
 mod command_line;
 mod compare;

@@ -273,7 +273,9 @@ fn the_journal_of_a_killed_run_replays() {
     child.wait().expect("it ends");
     assert!(is_running(), "its task never ran, or the journal was kept back");
     let replayed = replay(&path, &[]);
-    assert_eq!(replayed["cluster"]["tasks"][0]["last_status"], "RUNNING");
+    // One of two: the other may have been on its way.
+    let tasks = replayed["cluster"]["tasks"].as_array().expect("tasks");
+    assert!(tasks.iter().any(|task| task["last_status"] == "RUNNING"), "{tasks:?}");
 }
 
 /// A journal that can't be written: known at once it is bad input, known later it is told and no reason to end the cluster.

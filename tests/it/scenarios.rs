@@ -1116,6 +1116,7 @@ fn a_cluster_file_is_a_scenario() {
 
 mod capacity;
 mod checklist;
+mod client_tokens_and_tags;
 mod container_health;
 mod containers;
 mod cpu_credits;

@@ -89,9 +89,8 @@ fn mistakes_are_told() {
 /// Method: entry points and commands of real task definitions, and an override.
 #[test]
 fn entry_points_and_commands() {
-    /// Entry point and command, then what it writes and its exit code.
-    type Case<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a str, i32);
     let plane = plane();
+    type Case<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a str, i32);
     let cases: [Case<'_>; 12] = [
         (None, &["sh", "-c", "echo hello && exit 0"], "hello\n", 0),
         (None, &["/bin/sh", "-c", "echo $0 $1", "name", "x"], "name x\n", 0),

@@ -1,4 +1,5 @@
-//! What tenants get and what they can't take: quotas, shares and the control loop's own time, measured through whole clusters.
+//! What tenants get and what they can't take: quotas, shares and the control loop's own time, measured through whole clusters; and
+//! whether a simulation says what then happens.
 //!
 //! A binary of its own, run after the others, and one measurement at a time: nothing else may want the cores meanwhile.
 
@@ -20,12 +21,13 @@ use longshore::model::units::{CpuUnits, Fuel, MemoryMib};
 use longshore::{HostOptions, RunningCluster};
 
 mod data_plane;
-#[expect(dead_code, reason = "only the modules of text are measured")]
+#[expect(dead_code, reason = "no component is measured")]
 #[path = "../it/guests.rs"]
 mod guests;
 #[expect(dead_code, reason = "the tests of the sandboxes ask for more")]
 #[path = "../it/plane.rs"]
 mod plane;
+mod truth;
 
 /// Held by the one measurement that runs.
 static ALONE: Mutex<()> = Mutex::new(());

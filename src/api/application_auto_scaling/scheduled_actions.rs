@@ -25,6 +25,11 @@ pub fn put(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let resource = Resource::of_request(input)?;
     let name = input.required_text("ScheduledActionName").to_owned();
+    if !is_name(&name) {
+        return Err(validation(format!(
+            "ScheduledActionName '{name}' must not have a colon, a slash, a bar or a control character, nor begin or end with a space"
+        )));
+    }
     let live = resource.cluster_of_target(region)?;
     let before = actions_of(&live, Some(&resource)).remove(&resource.id).unwrap_or_default();
     let known = before.get(&name);
@@ -124,6 +129,12 @@ fn actions_of(live: &LiveCluster, resource: Option<&Resource>) -> BTreeMap<Strin
         actions.collect()
     });
     read.unwrap_or_default()
+}
+
+/// The model's pattern, which looks ahead and so is none that is compiled. **Source:** the shape ScheduledActionName.
+fn is_name(text: &str) -> bool {
+    let is_allowed = |letter: char| !letter.is_control() && ![':', '/', '|'].contains(&letter);
+    text.trim_matches(' ').len() == text.len() && text.chars().all(is_allowed)
 }
 
 /// A moment as clients of AWS JSON write it: seconds since 1970, or a text with a date and a time.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Registry;
+use super::clusters::ClusterStatus;
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::ManagedScaling;
 
@@ -67,6 +69,23 @@ pub struct GroupHome {
     pub cluster: Arc<str>,
     /// The name that its control plane knows it by: that of the provider which brought it there.
     pub capacity_provider: Arc<str>,
+}
+
+impl Registry {
+    /// A cluster was deleted: its providers and their groups, which have no instances there any more, may go to another.
+    pub fn cluster_gone(&mut self, name: &str) {
+        self.clusters.update(name, |row| row.status = ClusterStatus::Inactive);
+        let groups = self.groups.iter().filter(|(_, row)| row.home.as_ref().is_some_and(|home| *home.cluster == *name));
+        let groups: Vec<Arc<str>> = groups.map(|(key, _)| key.clone()).collect();
+        for group in groups {
+            self.groups.update(&group, |row| row.home = None);
+        }
+        let providers = self.capacity_providers.iter().filter(|(_, row)| row.cluster.as_deref() == Some(name));
+        let providers: Vec<Arc<str>> = providers.map(|(key, _)| key.clone()).collect();
+        for provider in providers {
+            self.capacity_providers.update(&provider, |row| row.cluster = None);
+        }
+    }
 }
 
 impl GroupRow {

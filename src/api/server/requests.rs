@@ -23,6 +23,7 @@ use crate::api::protocol::{HttpAnswer, HttpRequest};
 use crate::api::shape::Protocol;
 use crate::api::sigv4::{SignedRequest, Verifier};
 use crate::data_plane::clock::Clock;
+use crate::model::units::Duration;
 
 /// Where the state is emptied.
 const RESET_PATH: &str = "/_longshore/reset";
@@ -100,7 +101,7 @@ impl Desk {
             path: (!is_api).then(|| format!("{} {path}", request.method())),
             status: 0,
             exception: None,
-            took: crate::model::units::Duration::ZERO,
+            took: Duration::ZERO,
             request_bytes: 0,
             answer_bytes: 0,
             trouble: None,
@@ -138,7 +139,9 @@ impl Desk {
         };
         let received = Arc::new(received);
         let (desk, asked, id) = (self.clone(), received.clone(), request_id.to_owned());
-        match self.carry_out(place, move || desk.api.answer(&http_request(&asked, &id))).await {
+        match carry_out(place, self.options.limits.answer_time, move || desk.api.answer(&http_request(&asked, &id)))
+            .await
+        {
             Ok(answer) => answer.into(),
             Err(trouble) => {
                 let error = ApiError::new("ServerException", trouble.told());
@@ -180,26 +183,6 @@ impl Desk {
     /// A place among the requests that are under way.
     fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.requests.clone().try_acquire_owned().map_err(|_| throttled())
-    }
-
-    /// Does something that waits for clusters, beside the threads that serve connections.
-    async fn carry_out<T: Send + 'static>(
-        &self,
-        place: OwnedSemaphorePermit,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Trouble> {
-        let work = tokio::task::spawn_blocking(move || {
-            // Held to the end of the work, also when nobody waits for it any more.
-            let _place = place;
-            // Nothing of ours is left half changed: the clusters' states are on threads of their own.
-            std::panic::catch_unwind(AssertUnwindSafe(work))
-        });
-        match tokio::time::timeout(self.options.limits.answer_time, work).await {
-            Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(panic))) => Err(Trouble::Panic(text_of(&*panic))),
-            Ok(Err(_)) => Err(Trouble::Panic("the handler was given up".to_owned())),
-            Err(_) => Err(Trouble::Late),
-        }
     }
 
     /// Reads a body within its bounds.
@@ -297,10 +280,30 @@ impl Desk {
             Err(error) => return response_of(self.refuse(&received, request_id, &error)),
         };
         let api = self.api.clone();
-        match self.carry_out(place, move || api.reset()).await {
+        match carry_out(place, self.options.limits.answer_time, move || api.reset()).await {
             Ok(()) => json_response(StatusCode::OK, &json!({"reset": true})),
             Err(trouble) => message(StatusCode::INTERNAL_SERVER_ERROR, trouble.told()),
         }
+    }
+}
+
+/// Does something that waits for clusters, beside the threads that serve connections.
+async fn carry_out<T: Send + 'static>(
+    place: OwnedSemaphorePermit,
+    answer_time: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Trouble> {
+    let work = tokio::task::spawn_blocking(move || {
+        // Held to the end of the work, also when nobody waits for it any more.
+        let _place = place;
+        // Nothing of ours is left half changed: the clusters' states are on threads of their own.
+        std::panic::catch_unwind(AssertUnwindSafe(work))
+    });
+    match tokio::time::timeout(answer_time, work).await {
+        Ok(Ok(Ok(done))) => Ok(done),
+        Ok(Ok(Err(panic))) => Err(Trouble::Panic(text_of(&*panic))),
+        Ok(Err(_)) => Err(Trouble::Panic("the handler was given up".to_owned())),
+        Err(_) => Err(Trouble::Late),
     }
 }
 
@@ -386,4 +389,30 @@ fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = message(StatusCode::METHOD_NOT_ALLOWED, &format!("the methods here are {allowed}"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Carries something out that may take so long; says how it ended and how many places are free then.
+    fn check(seconds: f32, work: impl FnOnce() -> u32 + Send + 'static) -> (Result<u32, String>, usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let places = Arc::new(Semaphore::new(1));
+        let place = places.clone().try_acquire_owned().expect("it is free");
+        let done = runtime.block_on(carry_out(place, Duration::from_secs_f32(seconds), work));
+        runtime.shutdown_background();
+        (done.map_err(|trouble| trouble.logged()), places.available_permits())
+    }
+
+    /// A handler that panics or hangs is an answer like others, and keeps nobody out but for as long as it lasts.
+    #[test]
+    fn handlers_that_panic_or_hang() {
+        assert_eq!(check(60.0, || 7), (Ok(7), 1));
+        assert_eq!(check(60.0, || panic!("on the {}nd", 2)), (Err("the handler panicked: on the 2nd".to_owned()), 1));
+        let (hung, release) = std::sync::mpsc::channel::<()>();
+        let found = check(0.05, move || release.recv().map_or(0, |()| 1));
+        assert_eq!(found, (Err("the handler has not answered in time".to_owned()), 0));
+        drop(hung);
+    }
 }

@@ -80,3 +80,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StalledWrites<S> {
         this.watched(context, shut)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// Who reads, however slowly, is waited for; who does not is not.
+    #[test]
+    fn readers_have_to_read() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (near, mut far) = duplex(16);
+            let mut stream = StalledWrites::new(near, Duration::from_millis(100));
+            let reader = tokio::spawn(async move {
+                let mut read = [0; 16];
+                for _ in 0..6 {
+                    sleep(Duration::from_millis(30)).await;
+                    far.read_exact(&mut read).await.expect("there is more");
+                }
+                far
+            });
+            stream.write_all(&[1; 96]).await.expect("it is read in time");
+            let _far = reader.await.expect("the reader ends");
+            let error = stream.write_all(&[1; 17]).await.expect_err("nobody reads it");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+}

@@ -128,3 +128,23 @@ fn tags_and_settings() {
         account.refused("PutAccountSetting", json!({"name": "taskLongArnFormat", "value": "disabled"}));
     assert_eq!(exception, "InvalidParameterException");
 }
+
+/// A deleted cluster's provider and group may go to another one.
+#[test]
+fn capacity_outlives_its_cluster() {
+    let account = account_with_instances();
+    let resize = |desired: u32| {
+        let input = json!({"AutoScalingGroupName": "nodes", "DesiredCapacity": desired});
+        account.api.call(Service::AutoScaling, "SetDesiredCapacity", "us-east-1", input).expect("it is granted");
+    };
+    resize(0);
+    account
+        .until("DescribeClusters", json!({}), |found| found["clusters"][0]["registeredContainerInstancesCount"] == 0);
+    account.until("ListContainerInstances", json!({}), |found| found["containerInstanceArns"] == json!([]));
+    account.granted("DeleteCluster", json!({"cluster": "default"}));
+    let providers = json!(["nodes-provider"]);
+    account.granted("CreateCluster", json!({"clusterName": "second", "capacityProviders": providers}));
+    resize(1);
+    let second = json!({"clusters": ["second"]});
+    account.until("DescribeClusters", second, |found| found["clusters"][0]["registeredContainerInstancesCount"] == 1);
+}

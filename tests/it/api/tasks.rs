@@ -31,7 +31,7 @@ fn a_task_that_ends_by_itself() {
     assert!(["PROVISIONING", "PENDING"].contains(&task["lastStatus"].as_str().expect("a text")), "{task}");
     assert_eq!((&task["desiredStatus"], &task["launchType"]), (&json!("RUNNING"), &json!("FARGATE")));
     assert_eq!((&task["tags"], &task["group"]), (&json!([{"key": "a", "value": "b"}]), &json!("family:exit")));
-    assert_eq!(task["attachments"][0]["details"], json!([{"name": "subnetId", "value": "subnet-1"}]));
+    assert_eq!(task["attachments"][0]["details"][0], json!({"name": "subnetId", "value": "subnet-1"}));
     let arn = task["taskArn"].as_str().expect("a text").to_owned();
     let ended =
         account.until("DescribeTasks", json!({"tasks": [arn]}), |found| found["tasks"][0]["lastStatus"] == "STOPPED");
@@ -75,4 +75,35 @@ fn a_task_that_is_stopped() {
         "ClusterNotFoundException"
     );
     assert_eq!(account.refused("RunTask", json!({"cluster": "shop", "taskDefinition": "no"})).0, "ClientException");
+}
+
+/// ecs-semantics §4.5, §5.5: a request that is sent again starts nothing; its token is not another one's.
+#[test]
+fn what_is_asked_for_twice() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    define(&account, "spin", "limits/spin.wat", &[]);
+    let run = json!({"taskDefinition": "spin", "launchType": "FARGATE", "clientToken": "once", "count": 2});
+    let arns = |answer: &Value| -> Vec<Value> {
+        answer["tasks"].as_array().expect("a list").iter().map(|task| task["taskArn"].clone()).collect()
+    };
+    let first = arns(&account.granted("RunTask", run.clone()));
+    assert_eq!(arns(&account.granted("RunTask", run.clone())), first);
+    let mut other = run.clone();
+    other["count"] = json!(1);
+    let conflict = account.ecs("RunTask", other).expect_err("it is another request");
+    assert_eq!((conflict.exception, &conflict.members["resourceIds"]), ("ConflictException", &json!(first)));
+    assert_eq!(account.granted("ListTasks", json!({}))["taskArns"], json!(first));
+    for token in ["", "with a blank", &"x".repeat(65)] {
+        let refused = account.refused("RunTask", json!({"taskDefinition": "spin", "clientToken": token}));
+        assert_eq!(refused.0, "InvalidParameterException", "{token}");
+    }
+
+    let mut service =
+        json!({"serviceName": "web", "taskDefinition": "spin", "launchType": "FARGATE", "desiredCount": 1});
+    let created = account.granted("CreateService", service.clone())["service"]["createdAt"].clone();
+    assert_eq!(account.granted("CreateService", service.clone())["service"]["createdAt"], created);
+    service["desiredCount"] = json!(2);
+    let refused = account.refused("CreateService", service);
+    assert_eq!(refused, ("InvalidParameterException", "Creation of service was not idempotent.".to_owned()));
 }
