@@ -130,3 +130,17 @@ pub(super) fn propagate_tags(input: Members<'_>) -> PropagateTags {
         _ => PropagateTags::None,
     }
 }
+
+/// Whether a `clientToken`, where there is one, is of printable ASCII and not longer than this.
+///
+/// # Errors
+/// When it is not. **Source:** ecs-semantics §1.3.
+pub(super) fn check_client_token(input: Members<'_>, length_max: usize) -> Result<(), ApiError> {
+    let is_token =
+        |token: &str| (1..=length_max).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if input.text("clientToken").is_none_or(is_token) {
+        return Ok(());
+    }
+    let rule = format!("clientToken must be 1 to {length_max} printable ASCII characters without blanks.");
+    Err(ApiError::invalid_parameter(rule))
+}

@@ -24,6 +24,8 @@ use crate::model::service::{AvailabilityZoneRebalancing, SchedulingStrategy, Ser
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::task_set::DeploymentController;
 
+/// The longest `clientToken`. **Source:** ecs-semantics §1.3.
+const CLIENT_TOKEN_MAX: usize = 36;
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
 /// Members that mean nothing here and are given back.
@@ -54,6 +56,7 @@ const DEPLOYED: [&str; 7] = [
 pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let live = region.cluster(input.text("cluster"))?;
+    super::launch::check_client_token(input, CLIENT_TOKEN_MAX)?;
     let name = input.required_text("serviceName");
     if !is_name(name) {
         return Err(ApiError::invalid_parameter(

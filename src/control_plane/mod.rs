@@ -243,6 +243,7 @@ impl ControlPlane {
             Event::Usage { samples } => self.take_usage(&samples),
             Event::HookAnswered { hook, call, answer } => self.hook_answered(hook, call, answer),
             Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
+            Event::MetricsEmitted { metrics } => self.take_emitted_metrics(&metrics),
             Event::DeadlineReached => {}
         }
         self.reach_deadlines();

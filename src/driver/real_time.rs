@@ -327,6 +327,7 @@ impl ControlLoop {
             }
             self.apply(Event::Usage { samples });
             self.report_jobs();
+            self.report_metrics();
             self.next_usage = Some(now + self.control_plane.settings().usage_period);
         }
         if self.run_until.is_some_and(|until| until <= now) && self.end == End::WhenDone {
@@ -371,6 +372,14 @@ impl ControlLoop {
         }
         for (service, done) in done {
             self.apply(Event::JobsDone { service, done });
+        }
+    }
+
+    /// Hands on what guests have said of metrics of their own.
+    fn report_metrics(&mut self) {
+        let metrics = self.data_plane.take_metrics();
+        if !metrics.is_empty() {
+            self.apply(Event::MetricsEmitted { metrics });
         }
     }
 

@@ -3,6 +3,7 @@
 mod agents;
 mod application_auto_scaling;
 mod capacity;
+mod client_tokens;
 mod clusters;
 mod server;
 mod services;

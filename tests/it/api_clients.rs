@@ -45,7 +45,13 @@ impl Served {
     #[track_caller]
     pub fn run_script(&self, name: &str) -> String {
         let script = Path::new(SCRIPTS).join(name).with_extension("py");
-        let run = Command::new(python()).arg(script).arg(&self.endpoint).output().expect("Python starts");
+        // What Python keeps of the scripts is not to be among them.
+        let run = Command::new(python())
+            .arg(script)
+            .arg(&self.endpoint)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .expect("Python starts");
         let [stdout, stderr] = [&run.stdout, &run.stderr].map(|output| String::from_utf8_lossy(output));
         assert!(run.status.success(), "{name}.py against {}: {}\n{stdout}{stderr}", self.endpoint, run.status);
         stdout.into_owned()

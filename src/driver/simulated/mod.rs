@@ -520,6 +520,10 @@ impl Simulation {
         for event in done {
             self.take_in(event);
         }
+        let metrics = self.plane.take_metrics();
+        if !metrics.is_empty() {
+            self.take_in(Event::MetricsEmitted { metrics });
+        }
         self.next_usage = Some(self.now + self.control_plane.settings().usage_period);
     }
 

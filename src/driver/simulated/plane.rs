@@ -15,7 +15,7 @@ use super::task::{MemoryUse, SimulatedTask, executed_containers, modelled_contai
 use super::work::Dealt;
 use crate::agent::{AgentAction, AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{EmittedMetric, Event, TaskStateChange, TaskStep};
 use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
@@ -552,6 +552,11 @@ impl SimulatedPlane {
     /// The jobs of each service that has load.
     pub(super) fn jobs(&self) -> BTreeMap<Arc<str>, JobStats> {
         self.services_by_name.iter().map(|(name, index)| (name.clone(), self.services[*index].stats())).collect()
+    }
+
+    /// The metrics that guests have written to their output since the last call. What is modelled writes nothing.
+    pub(super) fn take_metrics(&self) -> Vec<EmittedMetric> {
+        self.executed_work.as_ref().map(|work| work.take_metrics()).unwrap_or_default()
     }
 
     /// What each deployment's tasks have done of them, by service.
