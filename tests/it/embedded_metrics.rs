@@ -41,6 +41,10 @@ fn output_has_metrics() {
     let plane = Plane::new();
     let image = plane.module("emits", &module(&format!("hello\n{LINE}")));
     let task = plane.start(definition(vec![container(&image)]));
+    plane.wait_running(task);
+    while !plane.stdout(task, 0).ends_with("40}\n") {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     plane.plane.stop_task(task);
     plane.wait_stopped(task);
     let metrics = plane.plane.take_metrics();
