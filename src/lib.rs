@@ -23,6 +23,7 @@
 //! | `cli` (feature `cli`) | the `longshore` program | |
 //! | `report` (feature `cli`) | a run as a page, charts and tables | how it came about |
 //! | [`driver`] | a running cluster in real time, the same in simulated time, comparisons of simulations, journals, snapshots | how anything is decided |
+//! | [`store`] | a data directory: a log of records that many share, on a disk that may fail | what a record says |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |
 //! | [`agent`] | the containers of one task: order, health checks, restarts | the same, and what a container is made of |
 //! | [`control_plane`] | events in, actions out | clocks, threads, files, wasm |
@@ -53,6 +54,7 @@ pub mod model;
 #[cfg(feature = "cli")]
 pub mod report;
 mod single_task;
+pub mod store;
 
 pub use driver::running_cluster::{HostOptions, RunningCluster};
 pub use single_task::{Outcome, RunError, Task, run};

@@ -7,6 +7,7 @@ mod bill;
 mod capacity_view;
 mod compare;
 mod containers_view;
+mod data;
 mod deploy;
 mod deploy_socket;
 pub mod diagnostics;
@@ -73,6 +74,31 @@ enum Command {
     Bill(BillArguments),
     /// Check a cluster file and list every mistake in it
     Validate(ValidateArguments),
+    /// Look into a data directory, which may be in use
+    Data(DataArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct DataArguments {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum DataCommand {
+    /// Hold every file against its checksums, and say what is in it
+    Check {
+        /// The data directory
+        folder: PathBuf,
+        /// What the output looks like
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Write everything that is in it, one record a line as JSON
+    Dump {
+        /// The data directory
+        folder: PathBuf,
+    },
 }
 
 /// What output looks like.
@@ -98,6 +124,9 @@ struct RunArguments {
     /// Write what containers print into files below this folder
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+    /// Keep the cluster in this folder, so that it goes on there after this program was ended or killed; it is in memory alone otherwise
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Write every EventBridge event into this file, one a line as JSON
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -430,6 +459,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Bill(arguments) => bill::bill(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,10 +20,11 @@ use crate::config::ClusterFile;
 use crate::data_plane::DataPlaneOptions;
 use crate::data_plane::image::ImageProgress;
 use crate::driver::report::Report;
-use crate::driver::running_cluster::{End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
+use crate::driver::running_cluster::{DataDirectory, End, HostOptions, ImagePull, Notice, RunningCluster, StartError};
 use crate::driver::snapshot::Snapshot;
 use crate::model::ids::IdForm;
 use crate::report::ReportTime;
+use crate::store::OpenError;
 
 /// How often a stop request is looked for, and the live view drawn again.
 const REFRESH: Duration = Duration::from_millis(125);
@@ -50,6 +51,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         watcher: Some(watcher),
         event_watcher,
         recording,
+        data: arguments.data_dir.clone().map(DataDirectory::Folder),
         journal: arguments.journal.options(&arguments.file)?,
         ..HostOptions::default()
     };
@@ -57,7 +59,11 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let cluster = started.map_err(|error| {
         complain(&error);
         // Nothing has run yet, and another path will do.
-        if matches!(error, StartError::Journal(_)) { Failure::BadInput } else { Failure::Failed }
+        if matches!(error, StartError::Journal(_) | StartError::Store(OpenError::InUse(_))) {
+            Failure::BadInput
+        } else {
+            Failure::Failed
+        }
     })?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
@@ -69,7 +75,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
         complain(trouble);
     }
-    if let Some(trouble) = &snapshot.journal_trouble {
+    for trouble in snapshot.journal_trouble.iter().chain(&snapshot.durable_trouble) {
         complain(trouble);
     }
     match arguments.format {

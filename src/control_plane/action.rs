@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::event::{ContainerStateChange, InstanceAttribute, TaskStateChange, TaskStep};
+use super::placement::{KnownReason, read_reason};
 use super::request_error::RequestError;
 use crate::model::capacity::InstanceLaunch;
 use crate::model::deployment::LifecycleStage;
@@ -223,12 +224,14 @@ pub struct TaskFailure {
 }
 
 /// Why an instance did not take a task. **Source:** ecs-semantics §4.5.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     /// The instance, if there is one.
     pub instance: Option<ContainerInstanceId>,
     /// ECS' reason, as in `RESOURCE:MEMORY`.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "read_reason")]
+    pub reason: KnownReason,
     /// What was needed and what was there.
     pub detail: String,
 }

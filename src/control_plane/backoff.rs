@@ -7,6 +7,8 @@
 //! publish: the first delay, then twice the one before. A service with ten tasks that all fail at once has failed once:
 //! failures are counted by rounds, and a task belongs to the round that was going on when it was created.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::units::{Duration, Timestamp};
 
 /// The text of the service event, after its `(service X) ` prefix. **Source:** ecs-semantics §5.6, §5.11.
@@ -20,7 +22,7 @@ const ROUNDS_UNTIL_ANNOUNCED: u32 = 3;
 const ANNOUNCED_FOR: Duration = Duration::from_secs(6 * 3600);
 
 /// Delays the start of a service's tasks after some failed to start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RestartThrottle {
     first: Duration,
     max: Duration,

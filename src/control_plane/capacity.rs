@@ -210,6 +210,15 @@ impl ControlPlane {
         }
     }
 
+    /// An instance is gone with the host that it was on, whether it was up, coming up, or running in a warm pool.
+    pub(super) fn instance_lost_with_host(&mut self, id: ContainerInstanceId, reason: &str) {
+        let found = self.state.container_instances.get(&id);
+        if found.is_some_and(|instance| instance.lifecycle.is_warmed()) {
+            self.leave_group(id, LifecycleState::Terminating);
+        }
+        self.instance_terminated(id, Some(reason.to_owned()));
+    }
+
     /// Nothing that ran on an instance that is gone can report any more.
     fn end_what_ran_on(&mut self, id: ContainerInstanceId) {
         let left: Vec<TaskId> = self.state.tasks_by_instance.remove(&id).unwrap_or_default().into_iter().collect();

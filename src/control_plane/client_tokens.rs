@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
-use super::action::Response;
+use super::action::{Failure, Response};
 use super::request_error::RequestError;
 use super::state::{ClusterState, ServiceStatus};
 use crate::model::cluster::RunTaskSpec;
@@ -24,19 +26,19 @@ const GOOD_AFTER_TASKS: Duration = Duration::from_secs(3600);
 const REMEMBERED_MAX: usize = 10_000;
 
 /// What RunTask calls were answered, by token.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct ClientTokens {
     by_token: BTreeMap<Arc<str>, Answered>,
     /// Oldest first. One that was taken anew is here twice, and the younger counts.
     in_order: VecDeque<(Timestamp, Arc<str>)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Answered {
     at: Timestamp,
     spec: Box<RunTaskSpec>,
     tasks: Vec<TaskId>,
-    response: Response,
+    failures: Vec<Failure>,
 }
 
 impl Answered {
@@ -55,20 +57,23 @@ impl ControlPlane {
         let known = spec.client_token.as_ref().and_then(|token| self.client_tokens.by_token.get(token));
         match known.filter(|known| known.is_good(self.now, &self.state)) {
             None => Ok(None),
-            Some(known) if *known.spec == *spec => Ok(Some(known.response.clone())),
+            Some(known) if *known.spec == *spec => {
+                let (tasks, failures) = (known.tasks.clone(), known.failures.clone());
+                Ok(Some(Response::RunTask { tasks, failures }))
+            }
             Some(known) => Err(RequestError::Conflict { tasks: known.tasks.clone() }),
         }
     }
 
     /// Remembers the answer to a call with a token. One that came to nothing may be tried again.
     pub(super) fn remember_answer(&mut self, spec: &RunTaskSpec, response: &Response) {
-        let (Some(token), Response::RunTask { tasks, .. }) = (&spec.client_token, response) else { return };
+        let (Some(token), Response::RunTask { tasks, failures }) = (&spec.client_token, response) else { return };
         if tasks.is_empty() {
             return;
         }
         let now = self.now;
         let answered =
-            Answered { at: now, spec: Box::new(spec.clone()), tasks: tasks.clone(), response: response.clone() };
+            Answered { at: now, spec: Box::new(spec.clone()), tasks: tasks.clone(), failures: failures.clone() };
         let tokens = &mut self.client_tokens;
         tokens.by_token.insert(token.clone(), answered);
         tokens.in_order.push_back((now, token.clone()));

@@ -15,6 +15,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::metrics::percent_text;
 use crate::model::capacity::{InstanceResources, ManagedScaling};
 use crate::model::ids::ContainerInstanceId;
@@ -109,7 +111,7 @@ pub struct ManagedScalingResult {
 }
 
 /// Managed scaling of one Auto Scaling group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ManagedScaler {
     settings: ManagedScaling,
     min_size: u32,

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Deletion, Request, UpdateService};
 use crate::model::alarm::{MetricAlarm, MetricId};
 use crate::model::capacity::{InstanceLaunch, LaunchTarget};
@@ -26,11 +28,11 @@ use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRe
 use crate::model::task_set::{DeploymentController, TaskSetName, TaskSetSpec};
 
 /// Which revisions the task definitions of a file have been registered as.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Revisions(BTreeMap<String, FamilyRevisions>);
 
 /// The revisions of one family.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 struct FamilyRevisions {
     /// By the position in the file among the definitions of the family.
     by_position: Vec<u32>,

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::metrics::names::{self, CONTAINER_INSIGHTS};
 use super::metrics::utilisation::{GroupMetrics, TaskPeriod};
@@ -20,7 +22,7 @@ use crate::model::task::Task;
 use crate::model::task_definition::TaskDefinition;
 
 /// What comes together over a metric period.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct InsightMeasures {
     /// Restarts of containers, by service (none: standalone) and family.
     restarts: BTreeMap<(Option<Arc<str>>, Arc<str>), u64>,
@@ -29,7 +31,7 @@ pub(super) struct InsightMeasures {
 }
 
 /// A task that is measured by itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct SingleTask {
     period: TaskPeriod,
     metrics: GroupMetrics,

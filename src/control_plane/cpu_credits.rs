@@ -11,6 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::{Action, Response};
 use super::metrics::names;
@@ -29,7 +31,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const HOUR_NANOS: u64 = 3600 * 1_000_000_000;
 
 /// Whose accounts are open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct CreditAccounts {
     /// Burstable instances that run.
     running: BTreeSet<ContainerInstanceId>,

@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::state::Service;
 use crate::model::capacity::LaunchTarget;
@@ -25,7 +27,7 @@ const KEPT_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
 const KEPT_MAX: usize = 100;
 
 /// What a service is at a moment: never changed once it is made. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ServiceRevision {
     /// Its identity.
     pub id: ServiceRevisionId,
@@ -46,7 +48,7 @@ pub struct ServiceRevision {
 }
 
 /// A way from one revision to another. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ServiceDeployment {
     /// Its identity.
     pub id: ServiceDeploymentId,
@@ -85,7 +87,7 @@ pub struct ServiceDeployment {
 }
 
 /// A rollback. **Source:** ecs-semantics §5.8, §11.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RollbackRecord {
     /// Why.
     pub reason: Arc<str>,
@@ -96,7 +98,7 @@ pub struct RollbackRecord {
 }
 
 /// A lifecycle hook at one stage: `lifecycleHookDetails`. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct HookRecord {
     /// Its identity.
     pub id: HookId,
@@ -117,7 +119,7 @@ pub struct HookRecord {
 }
 
 /// A deployment's circuit breaker. **Source:** ecs-semantics §5.8, §11.6.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct BreakerRecord {
     /// What it is doing.
     pub status: MonitorStatus,
@@ -128,7 +130,7 @@ pub struct BreakerRecord {
 }
 
 /// A deployment's alarms. **Source:** ecs-semantics §5.7, §5.8.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct AlarmsRecord {
     /// What they are doing.
     pub status: MonitorStatus,

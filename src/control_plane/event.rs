@@ -130,6 +130,11 @@ pub enum Event {
         /// What it says.
         answer: HookAnswer,
     },
+    /// The host was gone and is back: everything that ran on it is lost. *Ours.*
+    HostRestarted {
+        /// What is told of it.
+        reason: String,
+    },
     /// A deadline named by `next_deadline` has come.
     DeadlineReached,
 }

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Event, OutageChange, Request};
 use super::state::ClusterState;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
@@ -22,7 +24,7 @@ use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::PurchaseOption;
 
 /// Something that a fault brings about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub enum FaultEffect {
     /// The control plane hears of this.
     Event(Event),
@@ -174,7 +176,7 @@ fn spot_interruptions(
 }
 
 /// The faults of a cluster file, and which of them last at the moment. Driven by whoever carries out the control plane's actions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct FaultPlan {
     /// By time, then by their order in the file.
     ahead: VecDeque<Fault>,

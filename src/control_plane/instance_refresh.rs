@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::Response;
 use super::request_error::RequestError;
@@ -31,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const REFRESH_TIME_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// An instance refresh as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct InstanceRefresh {
     /// Its number in its group, from 1.
     pub number: u32,
@@ -61,7 +63,7 @@ pub struct InstanceRefresh {
 }
 
 /// Which instances a refresh replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 enum Stale {
     /// Those launched before it.
     Before(ContainerInstanceId),

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::units::{Duration, Timestamp};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// Counts a service's starts of the last minute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct LaunchRate {
     per_minute: u32,
     /// (when, how many), oldest first.

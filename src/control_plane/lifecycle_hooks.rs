@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::Response;
 use super::request_error::RequestError;
@@ -19,7 +21,7 @@ const TIMEOUTS_MAX: u32 = 100;
 const HOOK_TIME_MAX: Duration = Duration::from_secs(48 * 3600);
 
 /// What one instance waits for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct InstanceWaits {
     /// Until when it waits for its tasks to be gone.
     pub drained_until: Option<Timestamp>,
@@ -30,7 +32,7 @@ pub struct InstanceWaits {
 }
 
 /// An instance's wait for one hook.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct HookWait {
     /// When it ends by itself, unless there is a heartbeat.
     pub deadline: Timestamp,

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::Response;
 use super::container_insights::InsightMeasures;
@@ -29,7 +31,7 @@ use crate::model::task_definition::Reservation;
 use crate::model::units::Timestamp;
 
 /// What comes together over a metric period.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Measures {
     /// Every running task.
     tasks: TaskTable<MeasuredTask>,
@@ -48,7 +50,7 @@ pub(super) struct Measures {
 }
 
 /// A running task and the groups that it belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct MeasuredTask {
     period: TaskPeriod,
     service: Option<Arc<str>>,
@@ -56,14 +58,14 @@ struct MeasuredTask {
 }
 
 /// Where a task runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 enum MeasuredHost {
     Fargate,
     Instance,
 }
 
 /// Jobs of a service that were done in all.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 struct JobCount {
     done: u64,
     /// Up to the last metric period.
@@ -71,6 +73,11 @@ struct JobCount {
 }
 
 impl Measures {
+    /// How many jobs of a service are known to be done.
+    pub(super) fn jobs_done(&self, service: &str) -> u64 {
+        self.jobs.get(service).map_or(0, |count| count.done)
+    }
+
     /// A service of this name begins without a past.
     pub(super) fn begin_service(&mut self, name: &Arc<str>) {
         self.services.insert(name.clone(), GroupMetrics::default());

@@ -33,6 +33,7 @@ pub mod explain;
 mod external_instances;
 pub mod faults;
 mod high_resolution;
+mod host_restart;
 pub mod instance_refresh;
 mod launch_rate;
 pub mod lifecycle_hooks;
@@ -82,6 +83,8 @@ mod warm_pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
@@ -105,7 +108,7 @@ use waiting::WaitingTasks;
 ///
 /// `apply` is the only mutation. Call it with every event, carry out the actions it returns in their order, and call it with
 /// [`Event::DeadlineReached`] when the moment of [`ControlPlane::next_deadline`] has come. `now` must never decrease.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ControlPlane {
     name: Arc<str>,
     settings: Settings,
@@ -146,13 +149,18 @@ pub struct ControlPlane {
     /// Capacity providers that were steady when they were last looked at.
     steady_providers: BTreeSet<Arc<str>>,
     /// The calendar time of the cluster's start.
+    #[serde(with = "crate::model::written_form::calendar_moment")]
     calendar_start: jiff::Timestamp,
+    /// Empty between two events.
+    #[serde(skip)]
     actions: Vec<Action>,
     /// Room for a text that is put together.
+    #[serde(skip)]
     text: String,
     /// Why most tasks end, said once.
     essential_exited: Arc<str>,
-    /// What the meter was told of the last task that started: of each instance, and of Fargate.
+    /// What the meter was told of the last task that started: of each instance, and of Fargate. Shared, and never asked what it is.
+    #[serde(skip)]
     last_identities: LastIdentities,
     client_tokens: ClientTokens,
     next_task: u64,
@@ -244,6 +252,7 @@ impl ControlPlane {
             Event::HookAnswered { hook, call, answer } => self.hook_answered(hook, call, answer),
             Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
             Event::MetricsEmitted { metrics } => self.take_emitted_metrics(&metrics),
+            Event::HostRestarted { reason } => self.host_restarted(&reason),
             Event::DeadlineReached => {}
         }
         self.reach_deadlines();

@@ -30,11 +30,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use assessment::{Assessment, Candidate, Position};
 pub use decision::{RankNames, rank_names};
 pub use failure::{
-    AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, MEMBER_OF, NO_ACTIVE_INSTANCES,
-    PlacementFailure, RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PORTS, Rule, RuleVerdict,
+    AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, KnownReason, MEMBER_OF,
+    NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PORTS, Rule, RuleVerdict,
+    read_reason,
 };
 use thiserror::Error;
 
@@ -74,7 +77,7 @@ pub struct PlacementRequest<'a> {
 }
 
 /// What a task belongs to. **Source:** ecs-semantics §4.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum TaskKind {
     /// A service. Without a strategy its tasks are spread over zones, then over instances.
     Service,
@@ -92,7 +95,7 @@ pub struct Unplaceable;
 /// The caller says what it does: [`reserve`](PlacementIndex::reserve) for a task that was placed,
 /// [`release`](PlacementIndex::release) when it has ended. An instance that was removed stays known for as long as it
 /// holds tasks, so that it can be inserted again with them; until then they count for nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct PlacementIndex {
     slots: Vec<Slot>,
     vacant: Vec<SlotIndex>,
@@ -107,11 +110,12 @@ pub struct PlacementIndex {
 }
 
 /// How an instance's id and times are shown to queries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Calendar {
     /// The form of ids.
     pub ids: IdForm,
     /// The calendar time of the cluster's start.
+    #[serde(with = "crate::model::written_form::calendar_moment")]
     pub start: jiff::Timestamp,
 }
 
@@ -128,7 +132,7 @@ impl Calendar {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Group {
     index: GroupIndex,
     /// Never zero.

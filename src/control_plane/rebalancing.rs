@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::ServiceActionEvent;
 use super::placement::{PlacementRequest, TaskKind};
@@ -34,7 +36,7 @@ struct Zone {
 ///
 /// *Ours:* it tries again only from a better state, or with other instances or another count: whatever sends the replacements back to
 /// where the tasks were (the providers of its strategy, for one) would keep it busy for ever.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct LastMove {
     /// The squares of the zones' counts: less is better balanced.
     imbalance: u64,

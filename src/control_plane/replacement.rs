@@ -6,6 +6,8 @@
 //!
 //! **Source:** ecs-semantics §3.3, §5.4, §5.10.
 
+use serde::{Deserialize, Serialize};
+
 use super::deployment::{Blocked, Bounds};
 use super::state::ReplaceCause;
 use crate::model::ids::TaskId;
@@ -25,7 +27,7 @@ pub(super) struct GivingWay {
 }
 
 /// What a task is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Standing {
     Starting,
     NotHealthy,

@@ -1,12 +1,12 @@
 //! Why a request was refused, by ECS' exception names.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::ids::TaskId;
 
 /// A refused request. **Source:** ecs-semantics §11.2.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestError {
     /// `ClientException`.
@@ -53,6 +53,9 @@ pub enum RequestError {
     /// `ResourceNotFoundException`.
     #[error("{0}")]
     ResourceNotFound(String),
+    /// `ServerException`: the data directory can't be written.
+    #[error("{0}")]
+    Server(String),
     /// `MissingVersionException`.
     #[error("The version of the container agent is not known.")]
     MissingVersion,
@@ -83,6 +86,7 @@ impl RequestError {
             RequestError::TargetNotFound => "TargetNotFoundException",
             RequestError::Conflict { .. } => "ConflictException",
             RequestError::ResourceNotFound(_) => "ResourceNotFoundException",
+            RequestError::Server(_) => "ServerException",
             RequestError::MissingVersion => "MissingVersionException",
             RequestError::NoUpdateAvailable => "NoUpdateAvailableException",
             RequestError::UpdateInProgress => "UpdateInProgressException",

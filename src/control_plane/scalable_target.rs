@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::service_autoscaling::ServiceScaler;
 use crate::model::ids::IdForm;
 use crate::model::scaling::{ActivityRecord, ActivityStatus, AutoScaling};
@@ -18,7 +20,7 @@ const ACTIVITIES_KEPT: usize = 100;
 const UNFULFILLED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// A service whose desired count is scaled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ScalableTarget {
     /// `service/CLUSTER/SERVICE`.
     pub resource_id: Arc<str>,
@@ -36,7 +38,7 @@ pub struct ScalableTarget {
 }
 
 /// How a service stands, for the question whether an activity has come to its end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Standing {
     pub now: Timestamp,
     pub desired_count: u32,

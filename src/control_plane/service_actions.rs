@@ -68,7 +68,8 @@ impl ControlPlane {
         provider: Option<&Arc<str>>,
     ) {
         let reason = failure.reason();
-        if self.complain(name, Complaint::NoRoom(reason), &failure.service_event_reason(self.ids)) == Said::Aloud {
+        if self.complain(name, Complaint::NoRoom(reason.into()), &failure.service_event_reason(self.ids)) == Said::Aloud
+        {
             let subjects = ServiceActionSubjects::provider(provider);
             self.service_action(name, ServiceActionEvent::TaskPlacementFailure, Some(reason.into()), subjects);
         }

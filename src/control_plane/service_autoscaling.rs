@@ -19,6 +19,8 @@ pub mod tracking;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::ids::IdForm;
 use crate::model::metric::thousandths_text;
 use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TargetTracking, TrackedMetric};
@@ -107,7 +109,7 @@ pub enum ScalingDirection {
 }
 
 /// What policies remember of a service: the alarms of target tracking, and cooldowns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ServiceScaler {
     resource_id: Arc<str>,
     ids: IdForm,
@@ -127,7 +129,7 @@ pub enum AlarmEnd {
 }
 
 /// A time in which only a larger scale-out is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct ScaleOutCooldown {
     until: Timestamp,
     /// The desired count before the scale-out that began it.

@@ -1,7 +1,10 @@
 //! What a service says: its event list, complaints that are not repeated, tasks as events name them.
 
+use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::ControlPlane;
 use super::action::Notification;
@@ -17,9 +20,9 @@ const TASKS_LISTED: usize = 10;
 const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
 
 /// What a service complains about. The text may name another instance each time; the trouble is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Complaint {
-    NoRoom(&'static str),
+    NoRoom(Cow<'static, str>),
     ProvisioningLimit,
     BlockedByBounds,
     BlockedByProtection,
@@ -38,7 +41,8 @@ impl ControlPlane {
     pub(super) fn complain(&mut self, name: &Arc<str>, about: Complaint, text: &str) -> Said {
         let now = self.now;
         let Some(controller) = self.controllers.get_mut(name) else { return Said::Before };
-        let repeated = controller.complaint.is_some_and(|(last, at)| last == about && now.since(at) < REPEAT_AFTER);
+        let repeated = controller.complaint.as_ref();
+        let repeated = repeated.is_some_and(|(last, at)| *last == about && now.since(*at) < REPEAT_AFTER);
         if !repeated {
             controller.complaint = Some((about, now));
             self.service_event(name, text);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::ControlPlane;
 use super::action::ServiceActionEvent;
 use super::backoff::RestartThrottle;
@@ -21,7 +23,7 @@ use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 
 /// What a service is steered by, beside its public state.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct ServiceController {
     pub throttle: RestartThrottle,
     pub rate: LaunchRate,
@@ -30,6 +32,7 @@ pub(super) struct ServiceController {
     /// When it was last worked out why no instance takes a task.
     pub explained_at: Option<Timestamp>,
     /// The last task that was started: the next one is most often alike in much.
+    #[serde(skip)]
     pub draft: Option<NewTask>,
 }
 

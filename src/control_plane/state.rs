@@ -2,8 +2,11 @@
 //!
 //! Everything here is readable from outside; only the control plane's other files change it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
@@ -27,7 +30,7 @@ use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
 
 /// The state of a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct ClusterState {
     /// Registered task definitions by family, then revision.
     pub task_definitions: BTreeMap<String, BTreeMap<u32, Registered>>,
@@ -72,7 +75,7 @@ pub struct ClusterState {
 }
 
 /// An alarm and its state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Alarm {
     /// What it watches.
     pub spec: MetricAlarm,
@@ -95,7 +98,7 @@ impl Alarm {
 }
 
 /// A registered task definition with what is worked out from it once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Registered {
     /// The definition.
     pub definition: Arc<TaskDefinition>,
@@ -104,7 +107,7 @@ pub struct Registered {
 }
 
 /// How an instance is chosen for a task.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PlacementRules {
     /// Ranking of instances, first strategy first.
     pub strategies: Vec<PlacementStrategy>,
@@ -138,7 +141,7 @@ impl PlacementRules {
 }
 
 /// How a task came to its instance: what is kept to explain it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PlacementDecision {
     /// When.
     pub at: Timestamp,
@@ -147,7 +150,7 @@ pub struct PlacementDecision {
 }
 
 /// What decided on an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum DecisionBasis {
     /// The strategies, or ECS' default: the numbers that the chosen instance had, in their order.
     Strategies {
@@ -161,7 +164,7 @@ pub enum DecisionBasis {
 }
 
 /// A task and what the control plane alone needs to know of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TaskRecord {
     /// The task.
     pub task: Task,
@@ -181,7 +184,7 @@ pub struct TaskRecord {
 }
 
 /// Why a service's task is to be replaced though it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum ReplaceCause {
     /// Its health checks fail. **Source:** ecs-semantics §5.4.
     Unhealthy,
@@ -192,7 +195,7 @@ pub enum ReplaceCause {
 }
 
 /// Whether a service's task counts toward the healthy ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum TaskHealth {
     /// Not (yet).
     Unproven,
@@ -201,7 +204,7 @@ pub enum TaskHealth {
 }
 
 /// What the meter knows of a task: it hears of each start and each stop exactly once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Metered {
     /// Nothing.
     No,
@@ -212,7 +215,7 @@ pub enum Metered {
 }
 
 /// A capacity provider and its Auto Scaling group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ProviderState {
     /// What it was created from.
     pub provider: Arc<CapacityProvider>,
@@ -243,7 +246,7 @@ pub struct ProviderState {
 }
 
 /// Whether a group moves instances between zones. **Source:** ecs-semantics §9.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ZoneBalance {
     /// It leaves them where they are.
     #[default]
@@ -289,7 +292,7 @@ impl ProviderState {
 }
 
 /// ECS' statuses of a service. **Source:** ecs-semantics §1.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ServiceStatus {
     /// Kept at its desired count.
     Active,
@@ -311,7 +314,7 @@ impl ServiceStatus {
 }
 
 /// A service as it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Service {
     /// What it was created from; updates change it, its desired count included.
     pub spec: ServiceSpec,
@@ -345,7 +348,7 @@ pub struct Service {
 }
 
 /// A deployment that completed, which a later one may go back to even when its tasks are gone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RollbackTarget {
     /// Its identity, which it keeps.
     pub id: DeploymentId,
@@ -356,7 +359,7 @@ pub struct RollbackTarget {
 }
 
 /// Whether a service has reached a steady state. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Steadiness {
     /// Something is still to be done.
     Changing,
@@ -365,7 +368,7 @@ pub enum Steadiness {
 }
 
 /// A line of a service's event list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ServiceEvent {
     /// When.
     pub at: Timestamp,
@@ -374,7 +377,7 @@ pub struct ServiceEvent {
 }
 
 /// The legacy view's statuses of a deployment. **Source:** ecs-semantics §1.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum DeploymentStatus {
     /// The one that the service is moving to or has reached.
     Primary,
@@ -393,7 +396,7 @@ impl DeploymentStatus {
 }
 
 /// How far a deployment is. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum RolloutState {
     /// `IN_PROGRESS`.
     InProgress,
@@ -415,7 +418,7 @@ impl RolloutState {
 }
 
 /// Which failures a circuit breaker counts. **Source:** ecs-semantics §5.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum BreakerStage {
     /// No task of the deployment has run: those that fail to.
     Starting,
@@ -424,7 +427,7 @@ pub enum BreakerStage {
 }
 
 /// What a task set has beside what every deployment has. **Source:** ecs-semantics §5.8, §11.6.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TaskSetState {
     /// Its status.
     pub status: TaskSetStatus,
@@ -435,7 +438,7 @@ pub struct TaskSetState {
     /// Since when that is so.
     pub stability_status_at: Timestamp,
     /// Who created it, if that was not the client.
-    pub started_by: Option<&'static str>,
+    pub started_by: Option<Cow<'static, str>>,
     /// What it is called elsewhere.
     pub external_id: Option<Arc<str>>,
     /// Tags.
@@ -447,7 +450,7 @@ pub struct TaskSetState {
 }
 
 /// A deployment of a service, or a task set: a task definition and the tasks that run it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Deployment {
     /// Its identity.
     pub id: DeploymentId,

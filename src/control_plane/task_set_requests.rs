@@ -118,7 +118,7 @@ impl ControlPlane {
         let mut set = self.new_task_set(spec, registered, asked);
         if let Some(state) = &mut set.task_set {
             state.status = TaskSetStatus::Primary;
-            state.started_by = Some(DeploymentController::CodeDeploy.as_str());
+            state.started_by = Some(DeploymentController::CodeDeploy.as_str().into());
         }
         set
     }

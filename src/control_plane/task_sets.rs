@@ -113,7 +113,7 @@ impl Service {
             id: deployment.id,
             shown_id: deployment.shown_id.clone(),
             service: self.spec.name.clone(),
-            started_by: set.started_by,
+            started_by: set.started_by.clone(),
             external_id: set.external_id.clone(),
             status: set.status,
             task_definition: deployment.task_definition.clone(),

@@ -64,7 +64,7 @@ impl NewTask {
 }
 
 /// What the meter was told of the last task that started somewhere.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LastIdentities {
     pub on_instances: InstanceTable<Arc<TaskIdentity>>,
     pub on_fargate: Option<Arc<TaskIdentity>>,

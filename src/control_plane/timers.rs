@@ -7,6 +7,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::id_table::TaskTable;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::Timestamp;
@@ -15,7 +17,7 @@ use crate::model::units::Timestamp;
 ///
 /// The order of the variants is the order in which wakeups of the same moment are handled: first what changes the state
 /// of tasks, then what starts some, then what measures and decides over all of them, then what tidies up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Wakeup {
     /// A task has run long enough to count as healthy. **Source:** ecs-semantics §5.2.
     TaskHealthy(TaskId),
@@ -44,7 +46,7 @@ pub enum Wakeup {
 }
 
 /// Deadlines by wakeup, ordered by time and then by [`Wakeup`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Timers {
     by_time: BTreeSet<(Timestamp, Wakeup)>,
     by_wakeup: BTreeMap<Wakeup, Timestamp>,

@@ -6,13 +6,15 @@
 //!
 //! **Source:** ecs-semantics §5.8.
 
+use serde::{Deserialize, Serialize};
+
 use super::deployment::{Blocked, Bounds, Tally};
 use crate::model::deployment::LifecycleStage;
 use crate::model::ids::{DeploymentId, HookId};
 use crate::model::units::{Duration, Timestamp};
 
 /// The way of the primary deployment through its stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct TrafficShift {
     /// The stage.
     pub stage: LifecycleStage,
@@ -29,7 +31,7 @@ pub struct TrafficShift {
 }
 
 /// What a stage waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ShiftPhase {
     /// For tasks.
     Working,
@@ -43,7 +45,7 @@ pub enum ShiftPhase {
 }
 
 /// A hook that is being asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct HookRun {
     /// Its identity at this stage.
     pub id: HookId,
@@ -58,7 +60,7 @@ pub struct HookRun {
 }
 
 /// What is awaited of a hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Awaited {
     /// The answer to a call.
     Answer {

@@ -6,19 +6,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::placement::{PlacementRequest, TaskKind};
 use super::state::{PlacementRules, TaskRecord};
 use crate::model::ids::TaskId;
 use crate::model::task_definition::Reservation;
 
 /// The waiting tasks of one provider.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct WaitingTasks {
     kinds: Vec<WaitingKind>,
 }
 
 /// Tasks that want the same of an instance. Never empty between calls.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct WaitingKind {
     reservation: Arc<Reservation>,
     group: Arc<str>,

@@ -20,6 +20,8 @@ pub struct Clock {
 enum Source {
     /// The operating system's clock, since this moment.
     Real(Instant),
+    /// The same, since this moment, at which so much time had passed.
+    Resumed(Instant, Duration),
     /// What a [`ClockHand`] was set to last, in nanoseconds.
     Simulated(Arc<AtomicU64>),
 }
@@ -47,6 +49,14 @@ impl Clock {
         Clock { calendar_start, ..Clock::start_now() }
     }
 
+    /// Goes on where a clock that started at this calendar time would be; never behind a moment that was shown already.
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that reads the clock")]
+    pub fn going_on(calendar_start: jiff::Timestamp, from: Timestamp) -> Clock {
+        let elapsed = Duration::try_from(jiff::Timestamp::now().duration_since(calendar_start)).unwrap_or_default();
+        let elapsed = elapsed.max(from.elapsed());
+        Clock { source: Source::Resumed(Instant::now(), elapsed), calendar_start }
+    }
+
     /// A clock that stands at zero until it is set, and what sets it.
     pub fn simulated(calendar_start: jiff::Timestamp) -> (Clock, ClockHand) {
         let nanos = Arc::new(AtomicU64::new(0));
@@ -57,6 +67,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.source {
             Source::Real(start) => Timestamp(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+            Source::Resumed(start, before) => Timestamp::ZERO + (*before + start.elapsed()),
             Source::Simulated(nanos) => Timestamp(nanos.load(Ordering::Relaxed)),
         }
     }

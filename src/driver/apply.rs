@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use crossbeam_channel::bounded;
 use thiserror::Error;
 
+use super::durable::held::Held;
 use super::load::ArrivalTimes;
-use super::real_time::ControlLoop;
+use super::real_time::{Asker, ControlLoop};
 use super::running_cluster::ClusterOver;
 use crate::control_plane::action::Response;
 use crate::control_plane::cluster_diff::{ClusterDiff, Edits, Item, Refusal, Revisions};
@@ -158,6 +159,8 @@ impl ControlLoop {
         }
         self.run_until = in_force.settings.run_for.map(|time| Timestamp::ZERO + time);
         self.in_force = InForce { spec: in_force, revisions: diff.revisions };
+        self.note_in_force();
+        self.note_ahead();
         Ok(applied)
     }
 
@@ -182,7 +185,7 @@ impl ControlLoop {
         };
         let before = primary(self);
         let (answer, response) = bounded(1);
-        self.ask(request, Some(answer));
+        self.ask(request, Some(Asker::Loop(answer)));
         let outcome = match response.try_recv() {
             Ok(Ok(Response::TaskDefinition(definition))) => Ok(Outcome::Revision(definition.revision)),
             Ok(Ok(Response::Service { deployment })) if verb == "create" || before != Some(deployment) => {
@@ -262,7 +265,7 @@ impl ControlLoop {
     }
 
     /// Puts other loads in the place of those that are. One that is not changed goes on; another begins with its next job.
-    fn put_loads(&mut self, loads: Vec<Load>) {
+    pub(super) fn put_loads(&mut self, loads: Vec<Load>) {
         let now = self.clock.now();
         let seed = self.control_plane.settings().seed;
         let mut before = std::mem::take(&mut self.loads);
@@ -282,21 +285,27 @@ impl ControlLoop {
     /// Answers those who wait for a deployment that is over.
     pub(super) fn tell_of_deployments(&mut self) {
         let state = self.control_plane.state();
-        self.waiting_for_deployments.retain(|(service, deployment, answer)| {
-            let records = state.services.get(service).map(|service| &service.service_deployments);
-            let record = records.into_iter().flatten().find(|record| record.deployment == *deployment);
-            let end = match record {
+        let (mut ended, mut waiting) = (Vec::new(), Vec::new());
+        for (service, deployment, answer) in std::mem::take(&mut self.waiting_for_deployments) {
+            let records = state.services.get(&service).map(|service| &service.service_deployments);
+            let record = records.into_iter().flatten().find(|record| record.deployment == deployment);
+            match record {
                 Some(record) if record.status.is_final() => {
-                    DeploymentEnd { status: record.status, reason: record.status_reason.clone() }
+                    let end = DeploymentEnd { status: record.status, reason: record.status_reason.clone() };
+                    ended.push(Held::DeploymentEnd(answer, end));
                 }
-                Some(_) => return true,
+                Some(_) => waiting.push((service, deployment, answer)),
                 // A service that was deleted and created anew has other deployments.
-                None => DeploymentEnd { status: ServiceDeploymentStatus::Stopped, reason: None },
-            };
-            // A reader that has gone needs no answer.
-            let _ = answer.send(end);
-            false
-        });
+                None => {
+                    let end = DeploymentEnd { status: ServiceDeploymentStatus::Stopped, reason: None };
+                    ended.push(Held::DeploymentEnd(answer, end));
+                }
+            }
+        }
+        self.waiting_for_deployments = waiting;
+        for end in ended {
+            self.hold(end);
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Notification, Response};
 use crate::control_plane::event::{Request, UpdateService};
@@ -37,7 +39,7 @@ pub(super) trait PlannedCluster {
 }
 
 /// Calls that are yet to be made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Plans {
     /// RunTask calls by time.
     pub(super) run_tasks: VecDeque<ScheduledRunTask>,
@@ -52,7 +54,7 @@ pub(super) struct Plans {
 }
 
 /// A StartTask call that is yet to be made for some of its instances.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct PendingStart {
     /// When to make it.
     at: Timestamp,

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 
 use super::event_detail::Facts;
 use super::running_cluster::ClusterOver;
@@ -45,10 +45,40 @@ impl ReadContext<'_> {
 }
 
 /// A read that is on its way to the control thread.
-pub(super) type Read = Box<dyn FnOnce(&ClusterState, &ReadContext<'_>) + Send>;
+pub(super) type Read = Box<dyn FnOnce(&ClusterState, &ReadContext<'_>) -> Told + Send>;
 
 /// A read that begins with the answer to a request.
-pub(super) type ReadOfAnswer = Box<dyn FnOnce(Result<Response, RequestError>, &ClusterState, &ReadContext<'_>) + Send>;
+pub(super) type ReadOfAnswer =
+    Box<dyn FnOnce(Result<Response, RequestError>, &ClusterState, &ReadContext<'_>) -> Told + Send>;
+
+/// What a read came to, on its way back: it may have to wait until it is on the disk.
+pub(super) struct Told {
+    /// `Err` where something else is to be told than it came to.
+    send: Box<dyn FnOnce(Result<(), RequestError>) + Send>,
+    instead: Option<RequestError>,
+}
+
+impl Told {
+    fn new(send: impl FnOnce(Result<(), RequestError>) + Send + 'static) -> Told {
+        Told { send: Box::new(send), instead: None }
+    }
+
+    /// The same when what it came to is not on the disk: an error, of a request.
+    pub(super) fn despite(self, error: RequestError) -> Told {
+        Told { instead: Some(error), ..self }
+    }
+
+    /// Tells it.
+    pub(super) fn tell(self) {
+        (self.send)(self.instead.map_or(Ok(()), Err));
+    }
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told").field("instead", &self.instead).finish_non_exhaustive()
+    }
+}
 
 /// What a read came to; or the panic that it ended with, which is its caller's and not the cluster's.
 type Outcome<T> = std::thread::Result<T>;
@@ -72,7 +102,11 @@ pub(super) fn prepare<T: Send + 'static>(
     read: impl FnOnce(&ClusterState, &ReadContext<'_>) -> T + Send + 'static,
 ) -> (Read, Pending<T>) {
     let (sender, receiver) = bounded(1);
-    let read: Read = Box::new(move |state, context| tell(&sender, || read(state, context)));
+    let read: Read = Box::new(move |state, context| {
+        let outcome = looked(|| read(state, context));
+        // Who asked may have gone, here and below.
+        Told::new(move |_| drop(sender.send(outcome)))
+    });
     (read, Pending(receiver))
 }
 
@@ -82,13 +116,13 @@ pub(super) fn prepare_after_answer<T: Send + 'static>(
 ) -> (ReadOfAnswer, Pending<Result<T, RequestError>>) {
     let (sender, receiver) = bounded(1);
     let read: ReadOfAnswer = Box::new(move |answer, state, context| {
-        tell(&sender, || answer.map(|response| read(response, state, context)));
+        let outcome = looked(|| answer.map(|response| read(response, state, context)));
+        Told::new(move |durable| drop(sender.send(durable.map_or_else(|error| Ok(Err(error)), |()| outcome))))
     });
     (read, Pending(receiver))
 }
 
 /// Nothing that a read sees can be left half changed by a panic: it only looks.
-fn tell<T>(sender: &Sender<Outcome<T>>, read: impl FnOnce() -> T) {
-    // Who asked may have gone.
-    let _ = sender.send(catch_unwind(AssertUnwindSafe(read)));
+fn looked<T>(read: impl FnOnce() -> T) -> Outcome<T> {
+    catch_unwind(AssertUnwindSafe(read))
 }

@@ -9,6 +9,10 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::apply::{DeploymentEnd, InForce};
+use super::durable::Durable;
+use super::durable::held::Held;
+use super::durable::record::{Ahead, InForceForm, Saved};
+use super::durable::recovery::Recovered;
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::hook_tasks::HookTasks;
 use super::hooks::HookCallbacks;
@@ -61,10 +65,11 @@ pub(super) struct ControlLoop {
     event_bridge: EventBridge,
     event_watchers: Vec<Sender<ClusterEvent>>,
     journal: KeptJournal,
+    pub(super) durable: Durable,
     /// What the cluster was last made to be.
     pub(super) in_force: InForce,
     pub(super) waiting_for_deployments: Vec<(Arc<str>, DeploymentId, Sender<DeploymentEnd>)>,
-    answers: BTreeMap<RequestId, Sender<Result<Response, RequestError>>>,
+    answers: BTreeMap<RequestId, Asker>,
     waiting: BTreeMap<TaskId, Vec<Sender<Task>>>,
     /// Who waits until no standalone task is live.
     waiting_for_none: Vec<Sender<()>>,
@@ -86,6 +91,18 @@ pub(super) struct ControlLoop {
     /// How late the control plane's deadlines were met.
     lateness: RecentDurations,
     recorder: Option<SeriesRecorder>,
+    durable_wakeups: Receiver<()>,
+    /// How many jobs of each service were done before this process began.
+    jobs_before: BTreeMap<Arc<str>, u64>,
+}
+
+/// Who has asked for something.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// The loop itself, which needs to know at once.
+    Loop(Sender<Result<Response, RequestError>>),
+    /// A client, who is told once it is durable.
+    Client(Sender<Result<Response, RequestError>>),
 }
 
 /// What a control loop is put together from.
@@ -102,6 +119,7 @@ pub(super) struct Parts {
     pub(super) event_watcher: Option<Sender<ClusterEvent>>,
     pub(super) recording: Recording,
     pub(super) journal: KeptJournal,
+    pub(super) durable: Durable,
 }
 
 /// What a look at the channels brought.
@@ -125,11 +143,13 @@ impl ControlLoop {
         let samples_usage = settings.usage_period > std::time::Duration::ZERO;
         let region: Arc<str> = spec.region.as_str().into();
         let ids = parts.control_plane.ids();
+        let wakeups = parts.durable.wakeups();
         let arns = ArnForm { cluster: parts.control_plane.name().clone(), region, ids };
         ControlLoop {
             event_bridge: EventBridge::new(arns.clone(), parts.clock.calendar(Timestamp::ZERO)),
             event_watchers: parts.event_watcher.into_iter().collect(),
             journal: parts.journal,
+            durable: parts.durable,
             in_force: InForce::of_start(spec),
             waiting_for_deployments: Vec::new(),
             clock: parts.clock,
@@ -156,11 +176,14 @@ impl ControlLoop {
             outbox: VecDeque::new(),
             lateness: RecentDurations::keeping(LATENESSES_KEPT),
             recorder: parts.recording.recorder(settings.run_for),
+            durable_wakeups: wakeups,
+            jobs_before: BTreeMap::new(),
         }
     }
 
     /// Asks for everything in the spec.
     pub(super) fn set_up(&mut self, spec: ClusterSpec) -> Result<(), StartError> {
+        self.durable.begin(&self.control_plane, &self.arns.region);
         for (index, load) in spec.loads.iter().cloned().enumerate() {
             self.data_plane.attach_load(&load.service, load.container.clone());
             let queue = self.data_plane.job_queue(&load.service);
@@ -173,7 +196,65 @@ impl ControlLoop {
         }
         self.plans = Plans::of(&spec);
         self.faults = FaultPlan::new(spec.faults, self.control_plane.settings().seed);
+        self.note_in_force();
+        self.note_ahead();
         Ok(())
+    }
+
+    /// Goes on with a cluster whose process was gone: what ran is lost as of the last moment that is known of, and then it is now.
+    pub(super) fn go_on(&mut self, saved: Recovered, reason: String) {
+        self.meter = saved.meter;
+        self.next_request = saved.last_request;
+        self.in_force = InForce { spec: saved.in_force.spec, revisions: saved.in_force.revisions };
+        let Ahead { plans, faults } = saved.ahead;
+        (self.plans, self.faults) = (plans, faults);
+        self.run_until = self.in_force.spec.settings.run_for.map(|time| Timestamp::ZERO + time);
+        let known = self.control_plane.now();
+        self.next_usage = self.next_usage.map(|_| self.clock.now() + self.control_plane.settings().usage_period);
+        for service in self.control_plane.state().services.keys() {
+            self.jobs_before.insert(service.clone(), self.control_plane.jobs_done(service));
+        }
+        self.put_loads(self.in_force.spec.loads.clone());
+        self.apply_at(Some(known), Event::HostRestarted { reason });
+    }
+
+    /// Lets come due what has come due by now.
+    pub(super) fn come_to_now(&mut self) {
+        self.apply(Event::DeadlineReached);
+    }
+
+    fn in_force_form(&self) -> InForceForm {
+        InForceForm { spec: self.in_force.spec.clone(), revisions: self.in_force.revisions.clone() }
+    }
+
+    fn ahead_form(&self) -> Ahead {
+        Ahead { plans: self.plans.clone(), faults: self.faults.clone() }
+    }
+
+    /// Writes down what the cluster is to be.
+    pub(super) fn note_in_force(&mut self) {
+        if self.durable.is_on() {
+            self.durable.in_force(self.in_force_form());
+        }
+    }
+
+    /// Writes down what is yet to come by plan.
+    pub(super) fn note_ahead(&mut self) {
+        if self.durable.is_on() {
+            self.durable.ahead(self.ahead_form());
+        }
+    }
+
+    /// Everything that is to be known again after a restart.
+    fn saved(&self) -> Saved {
+        Saved::of_now(
+            &self.control_plane,
+            &self.meter,
+            &self.arns.region,
+            self.in_force_form(),
+            self.ahead_form(),
+            self.next_request,
+        )
     }
 
     /// Runs the cluster to its end.
@@ -185,6 +266,8 @@ impl ControlLoop {
             }
             let now = self.clock.now();
             self.meet_deadlines(now);
+            self.durable.append();
+            self.let_go();
             if self.is_over() {
                 break;
             }
@@ -212,7 +295,22 @@ impl ControlLoop {
         self.journal.flush(self.clock.now());
         let snapshot = self.snapshot();
         self.take_sample(snapshot.at);
-        Snapshot { series: self.recorder.map(|recorder| Arc::new(recorder.into_series())), ..snapshot }
+        let durable_trouble = self.close();
+        Snapshot { durable_trouble, series: self.recorder.map(|recorder| Arc::new(recorder.into_series())), ..snapshot }
+    }
+
+    /// Puts everything on the disk, and tells what waited for that; says why not, where that can't be done.
+    fn close(&mut self) -> Option<Arc<str>> {
+        let mut durable = std::mem::replace(&mut self.durable, Durable::nothing());
+        let closed = durable.close(|| self.saved());
+        self.durable = durable;
+        while let Some(held) = self.durable.pop() {
+            // Whatever is to be started is started by whoever goes on with the cluster.
+            if !matches!(held, Held::CarryOut(_)) {
+                self.show(held);
+            }
+        }
+        closed.err().map(|trouble| trouble.to_string().into())
     }
 
     fn take_sample(&mut self, now: Timestamp) {
@@ -246,6 +344,9 @@ impl ControlLoop {
             }
         }
         self.apply_changes(&mut changes);
+        while self.durable_wakeups.try_recv().is_ok() {
+            taken = Taken::Something;
+        }
         while let Ok(command) = self.commands.try_recv() {
             if self.take_command(command) == Next::End {
                 return Taken::TheEnd;
@@ -257,36 +358,54 @@ impl ControlLoop {
 
     fn take_command(&mut self, command: Command) -> Next {
         match command {
-            Command::Ask { request, answer } => self.ask(request, Some(answer)),
+            Command::Ask { request, answer } => match self.durable.trouble() {
+                // The one thing that can be asked of a disk that refuses is to go.
+                Some(trouble) if request != Request::DrainCluster => {
+                    let _ = answer.send(Err(RequestError::Server(trouble.to_string())));
+                }
+                _ => self.ask(request, Some(Asker::Client(answer))),
+            },
             Command::AskThen { request, read } => {
-                let answer = self.answer_of(request);
-                read(answer, self.control_plane.state(), &self.read_context());
+                let answer = match self.durable.trouble() {
+                    Some(trouble) => Err(RequestError::Server(trouble.to_string())),
+                    None => self.answer_of(request),
+                };
+                let told = read(answer, self.control_plane.state(), &self.read_context());
+                self.hold(Held::Read(told));
             }
-            Command::Read(read) => read(self.control_plane.state(), &self.read_context()),
+            Command::Read(read) => {
+                let told = read(self.control_plane.state(), &self.read_context());
+                self.hold(Held::Read(told));
+            }
             Command::Event(event) => self.apply(event),
             Command::Watch(watcher) => self.watchers.push(watcher),
             Command::Events(watcher) => self.event_watchers.push(watcher),
             Command::Apply { spec, answer } => {
-                let _ = answer.send(self.apply_spec(*spec));
+                let applied = self.apply_spec(*spec);
+                self.hold(Held::Applied(answer, applied));
             }
             Command::WaitForDeployment { service, deployment, answer } => {
                 self.waiting_for_deployments.push((service, deployment, answer));
             }
             // A reader that has gone needs no answer, here and below.
             Command::Explain { question, answer } => {
-                let _ = answer.send(self.plans.explain(&self.control_plane, &question));
+                let explained = self.plans.explain(&self.control_plane, &question);
+                self.hold(Held::Explanation(answer, Box::new(explained)));
             }
             Command::Snapshot(answer) => {
-                let _ = answer.send(self.snapshot());
+                let snapshot = self.snapshot();
+                self.hold(Held::Snapshot(answer, Box::new(snapshot)));
             }
             Command::Task { task, answer } => {
                 let found = self.control_plane.state().tasks.get(&task);
-                let _ = answer.send(found.map(|record| record.task.clone()));
+                let found = found.map(|record| Arc::new(record.task.clone()));
+                self.hold(Held::Task(answer, found));
             }
             Command::WaitForTask { task, answer } => {
                 match self.control_plane.state().tasks.get(&task) {
                     Some(record) if record.task.last_status == TaskStatus::Stopped => {
-                        let _ = answer.send(record.task.clone());
+                        let task = Box::new(record.task.clone());
+                        self.hold(Held::Stopped(vec![answer], task));
                     }
                     Some(_) => self.waiting.entry(task).or_default().push(answer),
                     // Dropping the sender tells that there is nothing to wait for.
@@ -310,6 +429,7 @@ impl ControlLoop {
             let mut plans = std::mem::take(&mut self.plans);
             plans.meet(now, self);
             self.plans = plans;
+            self.note_ahead();
         }
         if self.faults.next().is_some_and(|at| at <= now) {
             for effect in self.faults.take_due(now, self.control_plane.state()) {
@@ -319,6 +439,7 @@ impl ControlLoop {
                     FaultEffect::Crash { task, exit_code } => self.data_plane.crash_task(task, exit_code),
                 }
             }
+            self.note_ahead();
         }
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
@@ -344,12 +465,12 @@ impl ControlLoop {
         if !self.waiting_for_deployments.is_empty() {
             self.tell_of_deployments();
         }
-        let state = self.control_plane.state();
-        if state.standalone_live_count == 0 {
-            for answer in self.waiting_for_none.drain(..) {
-                let _ = answer.send(());
+        if self.control_plane.state().standalone_live_count == 0 {
+            for answer in std::mem::take(&mut self.waiting_for_none) {
+                self.hold(Held::NoStandaloneTask(answer));
             }
         }
+        let state = self.control_plane.state();
         let nothing_to_do = self.end == End::WhenDone
             && !state.draining
             && self.plans.has_no_tasks()
@@ -371,6 +492,7 @@ impl ControlLoop {
             }
         }
         for (service, done) in done {
+            let done = done + self.jobs_before.get(&service).copied().unwrap_or_default();
             self.apply(Event::JobsDone { service, done });
         }
     }
@@ -403,6 +525,7 @@ impl ControlLoop {
         let mut select = Select::new();
         select.recv(&self.events);
         select.recv(&self.commands);
+        select.recv(&self.durable_wakeups);
         match until {
             Some(at) => {
                 // Whether it is a message or the time does not matter: both are looked for next.
@@ -414,7 +537,7 @@ impl ControlLoop {
         }
     }
 
-    pub(super) fn ask(&mut self, request: Request, answer: Option<Sender<Result<Response, RequestError>>>) {
+    pub(super) fn ask(&mut self, request: Request, answer: Option<Asker>) {
         self.next_request += 1;
         let request_id = RequestId(self.next_request);
         if let Some(answer) = answer {
@@ -438,11 +561,18 @@ impl ControlLoop {
 
     /// Gives an event to the control plane and carries out what it says, and what follows from that.
     fn apply(&mut self, event: Event) {
+        self.apply_at(None, event);
+    }
+
+    /// The same at a moment, or now.
+    fn apply_at(&mut self, at: Option<Timestamp>, event: Event) {
         self.outbox.push_back(event);
         while let Some(event) = self.outbox.pop_front() {
-            let now = self.clock.now();
+            let now = at.unwrap_or_else(|| self.clock.now()).max(self.control_plane.now());
             self.journal.event(now, &event);
+            let written = self.durable.event(&event);
             let mut actions = self.control_plane.apply(now, event);
+            self.durable.took_in(now, written, &self.control_plane);
             self.journal.actions(&actions);
             for action in actions.drain(..) {
                 self.carry_out(now, action);
@@ -454,24 +584,28 @@ impl ControlLoop {
     fn carry_out(&mut self, now: Timestamp, action: Action) {
         match action {
             Action::LaunchInstance { instance, launch } => match self.faults.fate_of(&launch) {
-                LaunchFate::Launched(launch) => self.data_plane.launch_instance(instance, launch),
+                LaunchFate::Launched(launch) => {
+                    self.hold(Held::CarryOut(Action::LaunchInstance { instance, launch }));
+                }
                 LaunchFate::Refused(reason) => {
                     self.outbox.push_back(Event::InstanceLaunchFailed { instance, reason: reason.into() });
                 }
             },
-            Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
-            Action::SetInstanceCpuRate { instance, work_per_second } => {
-                self.data_plane.set_instance_cpu_rate(instance, work_per_second);
-            }
-            Action::StartTask(start) => self.data_plane.start_task(&start),
-            Action::StopTask { task } => self.data_plane.stop_task(task),
-            Action::DirectTraffic { service, weights } => self.data_plane.direct_traffic(&service, weights),
-            Action::CallHook(call) => self.call_hook(&call),
-            Action::EndHook { hook } => self.end_hook(hook),
+            Action::TerminateInstance { .. }
+            | Action::SetInstanceCpuRate { .. }
+            | Action::StartTask(_)
+            | Action::StopTask { .. }
+            | Action::DirectTraffic { .. }
+            | Action::CallHook(_)
+            | Action::EndHook { .. } => self.hold(Held::CarryOut(action)),
             Action::Respond { request_id, response } => {
                 self.hook_task_asked(request_id, &response);
-                if let Some(answer) = self.answers.remove(&request_id) {
-                    let _ = answer.send(response);
+                match self.answers.remove(&request_id) {
+                    Some(Asker::Loop(answer)) => {
+                        let _ = answer.send(response);
+                    }
+                    Some(Asker::Client(answer)) => self.hold(Held::Response(answer, response)),
+                    None => {}
                 }
             }
             Action::Meter(fact) => self.meter.record(&fact),
@@ -485,6 +619,91 @@ impl ControlLoop {
         }
     }
 
+    /// Lets the world see something: once all that led to it is on the disk, where there is one.
+    pub(super) fn hold(&mut self, held: Held) {
+        if self.durable.is_on() {
+            self.durable.hold(held);
+        } else {
+            self.show(held);
+        }
+    }
+
+    /// Lets the world see what is on the disk.
+    fn let_go(&mut self) {
+        loop {
+            while let Some(held) = self.durable.pop() {
+                self.show(held);
+            }
+            // What was carried out may have said something at once.
+            let Some(event) = self.outbox.pop_front() else { break };
+            self.apply(event);
+            self.durable.append();
+        }
+        if let Some(trouble) = self.durable.trouble() {
+            for held in self.durable.take_answers() {
+                self.show(held.despite(&trouble));
+            }
+        }
+        let mut durable = std::mem::replace(&mut self.durable, Durable::nothing());
+        durable.snapshot_when_due(|| self.saved());
+        self.durable = durable;
+    }
+
+    /// Does or tells what was held. Whoever has gone needs no answer.
+    fn show(&mut self, held: Held) {
+        match held {
+            Held::CarryOut(action) => self.do_now(action),
+            Held::Notice(notice) => self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok()),
+            Held::Event(event) => self.event_watchers.retain(|watcher| watcher.send(event.clone()).is_ok()),
+            Held::Response(answer, response) => {
+                let _ = answer.send(response);
+            }
+            Held::Applied(answer, applied) => {
+                let _ = answer.send(applied);
+            }
+            Held::Stopped(answers, task) => {
+                for answer in answers {
+                    let _ = answer.send((*task).clone());
+                }
+            }
+            Held::NoStandaloneTask(answer) => {
+                let _ = answer.send(());
+            }
+            Held::DeploymentEnd(answer, end) => {
+                let _ = answer.send(end);
+            }
+            Held::Explanation(answer, explained) => {
+                let _ = answer.send(*explained);
+            }
+            Held::Snapshot(answer, snapshot) => {
+                let _ = answer.send(*snapshot);
+            }
+            Held::Read(told) => told.tell(),
+            Held::Task(answer, task) => {
+                let _ = answer.send(task.map(Arc::unwrap_or_clone));
+            }
+        }
+    }
+
+    /// Gives an action to the data plane or to a hook.
+    fn do_now(&mut self, action: Action) {
+        match action {
+            Action::LaunchInstance { instance, launch } => self.data_plane.launch_instance(instance, launch),
+            Action::TerminateInstance { instance } => self.data_plane.terminate_instance(instance),
+            Action::SetInstanceCpuRate { instance, work_per_second } => {
+                self.data_plane.set_instance_cpu_rate(instance, work_per_second);
+            }
+            Action::StartTask(start) => self.data_plane.start_task(&start),
+            Action::StopTask { task } => self.data_plane.stop_task(task),
+            Action::DirectTraffic { service, weights } => self.data_plane.direct_traffic(&service, weights),
+            Action::CallHook(call) => self.call_hook(&call),
+            Action::EndHook { hook } => self.end_hook(hook),
+            Action::Respond { .. } | Action::Meter(_) | Action::Notify(_) => {
+                unreachable!("these are not held as actions")
+            }
+        }
+    }
+
     pub(super) fn tell(&mut self, at: Timestamp, notification: Notification) {
         if let Some(recorder) = &mut self.recorder {
             recorder.note(at, self.control_plane.state(), &notification);
@@ -492,7 +711,7 @@ impl ControlLoop {
         if !self.event_watchers.is_empty()
             && let Some(event) = self.event_bridge.event(self.control_plane.state(), at, &notification)
         {
-            self.event_watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
+            self.hold(Held::Event(event));
         }
         if !self.watchers.is_empty() {
             let stopped_task = match notification {
@@ -508,7 +727,7 @@ impl ControlLoop {
             let changed_task = changed_task.filter(|record| record.task.task_definition.has_container_lifecycles());
             let changed_task = changed_task.map(|record| Arc::new(record.task.clone()));
             let notice = Notice { at, notification, stopped_task, changed_task };
-            self.watchers.retain(|watcher| watcher.send(notice.clone()).is_ok());
+            self.hold(Held::Notice(notice));
         }
     }
 
@@ -516,9 +735,8 @@ impl ControlLoop {
         if let Some(waiting) = self.waiting.remove(&task)
             && let Some(record) = self.control_plane.state().tasks.get(&task)
         {
-            for answer in waiting {
-                let _ = answer.send(record.task.clone());
-            }
+            let task = Box::new(record.task.clone());
+            self.hold(Held::Stopped(waiting, task));
         }
     }
 
@@ -560,6 +778,7 @@ impl ControlLoop {
                 .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.by_deployment()))
                 .collect(),
             journal_trouble: self.journal.trouble().cloned(),
+            durable_trouble: self.durable.trouble().map(|trouble| trouble.to_string().into()),
             series: None,
         }
     }
@@ -572,7 +791,7 @@ impl PlannedCluster for ControlLoop {
 
     fn answer_of(&mut self, request: Request) -> Result<Response, RequestError> {
         let (answer, response) = bounded(1);
-        self.ask(request, Some(answer));
+        self.ask(request, Some(Asker::Loop(answer)));
         response.try_recv().expect("a request is answered in the same call")
     }
 

@@ -3,6 +3,7 @@
 //! Everything goes through the control thread's inbox: there is no lock around the cluster, and nothing of it is shared but copies.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -10,6 +11,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, DeploymentEnd};
+use super::durable::recovery::{RecoverError, Recovered, recover};
+use super::durable::{self, Durable};
 use super::event_bridge::ClusterEvent;
 use super::hooks::HookCallbacks;
 use super::journal::JournalOptions;
@@ -34,6 +37,7 @@ use crate::model::ids::{DeploymentId, IdForm, TaskId};
 use crate::model::task::Task;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Timestamp;
+use crate::store::{OpenError, Store};
 
 /// Settings of the host, none of which changes what the cluster decides.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +60,28 @@ pub struct HostOptions {
     pub event_watcher: Option<Sender<ClusterEvent>>,
     /// Whether it is recorded what the cluster is like over time, to be found in its last snapshot.
     pub recording: Recording,
+    /// Where the cluster outlives this process. `None`: it is in memory alone.
+    pub data: Option<DataDirectory>,
     /// Where everything that happens is written, for [`super::journal::replay`].
     pub journal: Option<JournalOptions>,
+}
+
+/// Where a cluster outlives its process: see `docs/durability.md`.
+#[derive(Clone, Debug)]
+pub enum DataDirectory {
+    /// A folder, which is this cluster's while it runs.
+    Folder(PathBuf),
+    /// One that is open, which several clusters may share.
+    Shared(Arc<Store>),
+}
+
+impl DataDirectory {
+    fn open(self) -> Result<Arc<Store>, OpenError> {
+        match self {
+            DataDirectory::Folder(folder) => Store::open(&folder).map(Arc::new),
+            DataDirectory::Shared(store) => Ok(store),
+        }
+    }
 }
 
 /// When a cluster's images are built and compiled.
@@ -90,6 +114,18 @@ pub enum StartError {
     /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] JournalWriteError),
+    /// The data directory can't be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The cluster can't be recovered from the data directory.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The cluster's name is none that a data directory takes: it has other characters than ECS allows.
+    #[error("cluster name {0:?} has other characters than letters, digits, `_` and `-`")]
+    Name(String),
+    /// The data directory has a cluster of this name that can't become what this file says.
+    #[error("the cluster in the data directory can't become what the file says: {0}")]
+    Apply(#[from] ApplyError),
     /// The cluster names a region without prices.
     #[error("no prices are known for region {0}")]
     UnknownRegion(String),
@@ -178,7 +214,11 @@ impl RunningCluster {
         if let Some(definition) = spec.task_definitions.iter().find(has_no_image) {
             return Err(StartError::NoImage(definition.family.clone()));
         }
+        let (durable, mut recovered) = open_data(options.data, &spec.name)?;
         let mut settings = spec.settings.clone();
+        if let Some(saved) = &recovered {
+            settings = saved.control_plane.settings().clone();
+        }
         let data_plane_options = DataPlaneOptions {
             cpu_basis: settings.cpu_basis,
             fuel_rate: settings.fuel_rate,
@@ -194,10 +234,17 @@ impl RunningCluster {
         if options.images == ImagePull::BeforeStart {
             prepare_images(&images, &spec);
         }
-        let clock = settings.calendar_start.map_or_else(Clock::start_now, Clock::starting_at);
+        let clock = match (&recovered, settings.calendar_start) {
+            (Some(saved), start) => Clock::going_on(start.unwrap_or_default(), saved.control_plane.now()),
+            (None, Some(start)) => Clock::starting_at(start),
+            (None, None) => Clock::start_now(),
+        };
         // Part of the settings from here on: who replays the events needs it.
         settings.calendar_start = Some(clock.calendar(Timestamp::ZERO));
-        let control_plane = ControlPlane::new(&spec.name, settings);
+        let control_plane = match &mut recovered {
+            Some(saved) => std::mem::replace(&mut saved.control_plane, ControlPlane::new(&spec.name, settings)),
+            None => ControlPlane::new(&spec.name, settings),
+        };
         let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender.clone())?;
@@ -219,9 +266,20 @@ impl RunningCluster {
                 event_watcher: options.event_watcher,
                 recording: options.recording,
                 journal,
+                durable,
             },
         );
-        control_loop.set_up(spec)?;
+        match recovered {
+            Some(saved) => {
+                let was_until = control_loop.clock.calendar(control_loop.control_plane.now());
+                control_loop
+                    .go_on(saved, format!("Longshore was restarted: this was known to run until {was_until:.0}"));
+                // What came due meanwhile comes due at once, each once and in its order.
+                control_loop.come_to_now();
+                control_loop.apply_spec(spec)?;
+            }
+            None => control_loop.set_up(spec)?,
+        }
         let thread = std::thread::Builder::new()
             .name("longshore-control".into())
             .spawn(move || control_loop.run())
@@ -434,6 +492,17 @@ impl Drop for RunningCluster {
             let _ = thread.join();
         }
     }
+}
+
+/// Opens the data directory, if there is one, and reads what it has of a cluster that is not over.
+fn open_data(data: Option<DataDirectory>, cluster: &str) -> Result<(Durable, Option<Recovered>), StartError> {
+    let Some(data) = data else { return Ok((Durable::nothing(), None)) };
+    let store = data.open()?;
+    let stream = durable::stream_of(cluster).ok_or_else(|| StartError::Name(cluster.to_owned()))?;
+    let found = recover(&store, &stream, &Catalog::embedded())?;
+    // A cluster that was drained is over. Another one of its name begins.
+    let goes_on = found.filter(|found| !found.control_plane.state().draining);
+    Ok((Durable::of(store, stream), goes_on))
 }
 
 /// Builds and compiles every image of a spec and waits for them.

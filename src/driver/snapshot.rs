@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub jobs_by_deployment: BTreeMap<Arc<str>, JobsByDeployment>,
     /// Why the journal that was asked for is not written any more, if that is so.
     pub journal_trouble: Option<Arc<str>>,
+    /// Why nothing can be written to the data directory at this moment, if that is so.
+    pub durable_trouble: Option<Arc<str>>,
     /// What it was like over time until its end, if that was recorded; `None` before the end of a cluster in real time.
     pub series: Option<Arc<Series>>,
 }
@@ -66,6 +68,7 @@ impl Snapshot {
             jobs: BTreeMap::new(),
             jobs_by_deployment: BTreeMap::new(),
             journal_trouble: None,
+            durable_trouble: None,
             series: None,
         }
     }

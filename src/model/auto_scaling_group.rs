@@ -8,7 +8,7 @@ use super::capacity::InstanceType;
 use super::units::Duration;
 
 /// An instance's state in its group. One without a group passes the same states. **Source:** ecs-semantics §9.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum LifecycleState {
     /// Coming up for the warm pool.
     WarmedPending,
@@ -345,7 +345,7 @@ impl RefreshPreferences {
 }
 
 /// The statuses of an instance refresh. **Source:** ecs-semantics §9.4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum RefreshStatus {
     /// Replaces instances.
     InProgress,

@@ -52,7 +52,7 @@ impl fmt::Display for UnixNanos {
 }
 
 /// A day of the calendar, UTC, by its number: 1970-01-01 is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct Day(pub u32);
 
 impl Day {

@@ -1,5 +1,6 @@
 //! Capacity: instance types, container instances, Auto Scaling groups, capacity providers and strategies.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -176,18 +177,18 @@ impl InstanceLaunch {
 }
 
 /// An attribute that an instance must have for a task to run there. **Source:** ecs-semantics §4.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RequiredAttribute {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
-    pub value: &'static str,
+    pub value: Cow<'static, str>,
 }
 
 impl RequiredAttribute {
     /// Whether an instance has it.
     pub fn is_had_by(&self, launch: &InstanceLaunch) -> bool {
-        launch.attribute(self.name) == Some(self.value)
+        launch.attribute(&self.name) == Some(&*self.value)
     }
 }
 
@@ -221,7 +222,7 @@ impl ContainerInstanceStatus {
 }
 
 /// An EC2 instance and its registration with the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ContainerInstance {
     /// Its identity.
     pub id: ContainerInstanceId,
@@ -272,7 +273,7 @@ pub struct ContainerInstance {
 }
 
 /// Whether the agent of a container instance has contact. **Source:** ecs-semantics §3.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum AgentConnection {
     /// It has.
     #[default]
@@ -351,7 +352,7 @@ pub fn reserved_ports() -> BTreeSet<HostPort> {
 }
 
 /// Resources of a container instance. **Source:** ecs-semantics §3.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct InstanceResources {
     /// CPU units.
     pub cpu: CpuUnits,

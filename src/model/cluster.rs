@@ -23,7 +23,7 @@ use super::units::{Duration, Timestamp};
 use super::written_form::is_default;
 
 /// A cluster: valid by itself, every reference resolved but the order of registration left to the caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ClusterSpec {
     /// Its name; ECS' default is `default`.
     pub name: String,
@@ -70,7 +70,7 @@ pub struct ClusterSpec {
 }
 
 /// An UpdateService call and when to make it; `None` leaves as it is. **Source:** ecs-semantics §5.5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledServiceUpdate {
     /// When, since the start.
     pub at: Duration,
@@ -83,7 +83,7 @@ pub struct ScheduledServiceUpdate {
 }
 
 /// An instance refresh and when to ask for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledInstanceRefresh {
     /// When, since the start.
     pub at: Duration,
@@ -92,7 +92,7 @@ pub struct ScheduledInstanceRefresh {
 }
 
 /// Standalone tasks and when to ask for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledRunTask {
     /// When, since the start.
     pub at: Duration,
@@ -101,7 +101,7 @@ pub struct ScheduledRunTask {
 }
 
 /// Standalone tasks on instances that the caller names, and when to ask for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ScheduledStartTask {
     /// When, since the start.
     pub at: Duration,
@@ -201,7 +201,7 @@ impl Default for RunTaskSpec {
 }
 
 /// Jobs for a service: each is one line handed to one of its tasks on standard input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Load {
     /// The service.
     pub service: Arc<str>,
@@ -222,7 +222,7 @@ pub struct Load {
 }
 
 /// A rate of jobs from a moment on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct LoadStep {
     /// From when.
     pub at: Timestamp,
@@ -231,7 +231,7 @@ pub struct LoadStep {
 }
 
 /// How jobs are spaced in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Arrivals {
     /// Evenly.
     #[default]

@@ -110,7 +110,7 @@ impl Burst {
 }
 
 /// How fast a burstable instance may run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum CpuRate {
     /// All its vCPUs.
     #[default]
@@ -129,7 +129,7 @@ pub enum LaunchCredits {
 }
 
 /// The credits of one instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct CpuCredits {
     /// What it earns.
     pub burst: Burst,
@@ -158,7 +158,7 @@ pub struct CpuCredits {
     running: Running,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 enum Running {
     Never,
     Yes,

@@ -270,7 +270,7 @@ impl LifecycleStage {
 }
 
 /// How far a service deployment is. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ServiceDeploymentStatus {
     /// `PENDING`.
     #[default]
@@ -353,7 +353,7 @@ pub enum StopType {
 }
 
 /// What a circuit breaker or a set of alarms is doing for a deployment. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum MonitorStatus {
     /// `DISABLED`: the service has none.
     #[default]

@@ -93,7 +93,7 @@ pub enum HookAnswer {
 }
 
 /// How far a hook is at a stage. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum HookStatus {
     /// `AWAITING_ACTION`: of a pause.
     AwaitingAction,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::distribution::Distribution;
 use super::task_definition::TaskDefinitionRef;
 use super::units::Duration;
 
 /// Something that goes wrong, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Fault {
     /// When, since the start; from when on, for one that comes again and again.
     pub at: Duration,
@@ -18,7 +20,7 @@ pub struct Fault {
 }
 
 /// The things that go wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum FaultKind {
     /// `INSTANCE_FAILURE`: container instances are gone at once.
     InstanceFailure {
@@ -97,7 +99,7 @@ pub enum FaultKind {
 
 /// What becomes of messages between data plane and control plane in simulated time, in one direction, each by itself. None of it by
 /// default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MessageFaults {
     /// Lost, and sent again, in millionths of all messages.
     pub lost_ppm: u32,

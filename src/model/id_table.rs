@@ -10,6 +10,9 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ops::Index;
 
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
 use super::ids::{ContainerInstanceId, CounterId, TaskId};
 
 const PAGE_BITS: u32 = 6;
@@ -158,6 +161,38 @@ impl<I: CounterId, T> IdTable<I, T> {
     /// What is there.
     pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
         self.pages.iter_mut().flatten().flat_map(|page| page.slots.iter_mut().flatten())
+    }
+}
+
+/// Written as pairs in the order of ids.
+impl<I: CounterId + Serialize, T: Serialize> Serialize for IdTable<I, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A list tells how long it is.
+        serializer.collect_seq(self.iter().collect::<Vec<_>>())
+    }
+}
+
+impl<'de, I: CounterId + Deserialize<'de>, T: Deserialize<'de>> Deserialize<'de> for IdTable<I, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IdTable<I, T>, D::Error> {
+        struct Read<I, T>(PhantomData<(I, T)>);
+
+        impl<'de, I: CounterId + Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for Read<I, T> {
+            type Value = IdTable<I, T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("ids and what is there for each")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<IdTable<I, T>, A::Error> {
+                let mut table = IdTable::default();
+                while let Some((id, thing)) = pairs.next_element()? {
+                    table.insert(id, thing);
+                }
+                Ok(table)
+            }
+        }
+
+        deserializer.deserialize_seq(Read(PhantomData))
     }
 }
 

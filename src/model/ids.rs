@@ -73,7 +73,7 @@ counter_id! {
 const FIRST_OF_19_DIGITS: u64 = 1_000_000_000_000_000_000;
 
 /// How a cluster shows its ids: a pure function of its seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct IdForm {
     /// The cluster's seed.
     pub seed: u64,

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::image_reference::ImageReference;
 
 /// Which module stands for an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ImageMap {
     /// By name or pattern.
     pub names: BTreeMap<String, MappedImage>,
@@ -23,7 +25,7 @@ pub struct ImageMap {
 }
 
 /// Whether an image may be a path of this host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ImagePaths {
     /// As for a cluster file and the library, whose author has this host's files anyway.
     #[default]
@@ -33,7 +35,7 @@ pub enum ImagePaths {
 }
 
 /// A module, and what an image has beside its files. **Source:** the image configuration of OCI (`Entrypoint`, `Cmd`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MappedImage {
     /// A `.wasm` or `.wat` file, or the folder of a Cargo package.
     pub module: PathBuf,

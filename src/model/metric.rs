@@ -10,7 +10,7 @@ use super::alarm::{MetricId, Statistic};
 use super::units::Timestamp;
 
 /// CloudWatch's statistic set. Never of no sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct StatisticSet {
     /// How many samples.
     pub sample_count: u64,
@@ -73,7 +73,7 @@ impl MetricResolution {
 }
 
 /// A datapoint of GetMetricStatistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MetricPoint {
     /// When its period begins.
     pub at: Timestamp,

@@ -2,6 +2,8 @@
 //!
 //! Each use draws from a stream of its own, so that one more draw in one of them does not shift another.
 
+use serde::{Deserialize, Serialize};
+
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -23,8 +25,33 @@ pub enum Stream {
 }
 
 /// A reproducible stream of random numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(from = "StreamPlace", into = "StreamPlace")]
 pub struct RandomStream(ChaCha12Rng);
+
+/// Where a stream is, as it is written down.
+#[derive(Deserialize, Serialize)]
+struct StreamPlace {
+    seed: [u8; 32],
+    stream: u64,
+    words_drawn: u128,
+}
+
+impl From<RandomStream> for StreamPlace {
+    fn from(RandomStream(generator): RandomStream) -> StreamPlace {
+        let (seed, stream) = (generator.get_seed(), generator.get_stream());
+        StreamPlace { seed, stream, words_drawn: generator.get_word_pos() }
+    }
+}
+
+impl From<StreamPlace> for RandomStream {
+    fn from(place: StreamPlace) -> RandomStream {
+        let mut generator = ChaCha12Rng::from_seed(place.seed);
+        generator.set_stream(place.stream);
+        generator.set_word_pos(place.words_drawn);
+        RandomStream(generator)
+    }
+}
 
 impl RandomStream {
     /// Opens the stream of `seed` for one use.
@@ -65,7 +92,7 @@ impl RandomStream {
 /// The few draws of one thing among many: the n-th task's are the same whatever any other draws.
 ///
 /// **Source:** SplitMix64 (Steele, Lea, Flood, 2014): eight bytes where a [`RandomStream`] has hundreds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Draws(u64);
 
 impl Draws {

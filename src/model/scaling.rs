@@ -379,7 +379,7 @@ pub struct ScheduledAction {
 }
 
 /// Statuses of a scaling activity. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ActivityStatus {
     /// `Pending`: decided and not begun. Longshore begins at once, so that nobody sees it.
     Pending,
@@ -410,7 +410,7 @@ impl ActivityStatus {
 }
 
 /// A change of a service's desired count, as DescribeScalingActivities has it. **Source:** ecs-semantics §7.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ActivityRecord {
     /// Counted from 1 at its target.
     pub id: u64,

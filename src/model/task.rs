@@ -15,7 +15,7 @@ use super::usage::TaskUsage;
 use super::written_form::is_default;
 
 /// ECS' task statuses in the order that a task passes them; it never goes back. **Source:** ecs-semantics §2.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskStatus {
     /// Waits for capacity of its capacity provider, or for pre-launch work.
@@ -60,7 +60,7 @@ impl fmt::Display for TaskStatus {
 }
 
 /// What a task should be. **Source:** ecs-semantics §2.1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DesiredStatus {
     /// `RUNNING`.
@@ -81,7 +81,7 @@ impl DesiredStatus {
 }
 
 /// Why a task ended, for programs. **Source:** ecs-semantics §2.4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum StopCode {
     /// It never ran.
     TaskFailedToStart,
@@ -186,7 +186,7 @@ impl ContainerExit {
 }
 
 /// One container of a task. Its definition has the same index in the task definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Container {
     /// Its last status.
     pub last_status: ContainerStatus,
@@ -244,7 +244,7 @@ pub struct ContainerOverride {
 }
 
 /// A task. **Source:** ecs-semantics §2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Task {
     /// Its identity.
     pub id: TaskId,

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::capacity::RequiredAttribute;
 use super::container_order::ContainerDependency;
@@ -137,7 +139,7 @@ pub const FARGATE_CPU_DEFAULT: CpuUnits = CpuUnits(256);
 pub const FARGATE_MEMORY_DEFAULT: MemoryMib = MemoryMib(512);
 
 /// What a task takes from an instance. **Source:** ecs-semantics §3.1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reservation {
     /// CPU units.
     pub cpu: CpuUnits,
@@ -202,7 +204,10 @@ impl TaskDefinition {
     /// The attributes that an instance must have. **Source:** ecs-semantics §4.1.
     pub fn required_attributes(&self) -> Vec<RequiredAttribute> {
         let architecture = self.required_architecture.map(CpuArchitecture::attribute_value);
-        architecture.map(|value| RequiredAttribute { name: "ecs.cpu-architecture", value }).into_iter().collect()
+        architecture
+            .map(|value| RequiredAttribute { name: "ecs.cpu-architecture".into(), value: value.into() })
+            .into_iter()
+            .collect()
     }
 
     /// What placement subtracts for one task.
@@ -420,4 +425,12 @@ pub struct PortMapping {
     pub host_port: u16,
     /// The protocol.
     pub protocol: Protocol,
+}
+
+/// Reads a task definition's name: what it is besides is not known then.
+pub(super) fn definition_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TaskDefinition>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    TaskDefinition::named(&name)
+        .map(Arc::new)
+        .ok_or_else(|| D::Error::custom(format!("{name:?} is no task definition")))
 }

@@ -6,6 +6,7 @@
 //!
 //! **Source:** ecs-semantics §1.1, §5.8, §11.6.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::LaunchTarget;
 use super::ids::DeploymentId;
-use super::task_definition::{TaskDefinition, TaskDefinitionRef};
+use super::task_definition::{TaskDefinition, TaskDefinitionRef, definition_by_name};
 use super::units::Timestamp;
 use super::written_form::{by_name, is_default};
 
@@ -106,7 +107,7 @@ pub enum TaskSetName {
 }
 
 /// ECS' statuses of a task set. **Source:** ecs-semantics §1.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskSetStatus {
     /// It serves production traffic.
@@ -129,7 +130,7 @@ impl TaskSetStatus {
 }
 
 /// Whether a task set has what it wants. **Source:** ecs-semantics §1.1, §5.7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StabilityStatus {
     /// As many healthy tasks as computed, nothing pending, none on an instance that drains.
@@ -150,7 +151,7 @@ impl StabilityStatus {
 }
 
 /// A task set as DescribeTaskSets shows it. **Source:** ecs-semantics §11.6.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct TaskSetDescription {
     /// Its identity.
     pub id: DeploymentId,
@@ -159,13 +160,13 @@ pub struct TaskSetDescription {
     /// The service.
     pub service: Arc<str>,
     /// `startedBy`: `CODE_DEPLOY`, or nothing.
-    pub started_by: Option<&'static str>,
+    pub started_by: Option<Cow<'static, str>>,
     /// `externalId`.
     pub external_id: Option<Arc<str>>,
     /// Its status.
     pub status: TaskSetStatus,
-    /// What its tasks run.
-    #[serde(serialize_with = "by_name")]
+    /// What its tasks run. Of one that is read its name alone is known.
+    #[serde(serialize_with = "by_name", deserialize_with = "definition_by_name")]
     pub task_definition: Arc<TaskDefinition>,
     /// Its share of the service's desired count.
     pub scale: Scale,

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ids::DeploymentId;
 
 /// A share of a service's traffic in thousandths of a percent: 0 to 100,000. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TrafficWeight(pub u32);
 
 impl TrafficWeight {
@@ -37,7 +37,7 @@ impl fmt::Display for TrafficWeight {
 }
 
 /// Which of a service's traffic a job is. **Source:** ecs-semantics §5.8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum TrafficKind {
     /// Users'.
     #[default]
@@ -47,7 +47,7 @@ pub enum TrafficKind {
 }
 
 /// Which share of a service's traffic goes where. Both are empty while none is moved: any task takes any of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficWeights {
     /// Production traffic by deployment; the weights sum up to [`TrafficWeight::ALL`].
     pub production: BTreeMap<DeploymentId, TrafficWeight>,

@@ -149,7 +149,7 @@ impl Sub for VcpuNanos {
 pub struct Fuel(pub u64);
 
 /// Money: billionths of a US dollar. Never a float.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct NanoUsd(pub i64);
 
 impl Add for NanoUsd {

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::capacity::InstanceType;
 use super::ids::{ContainerInstanceId, TaskId};
-use super::task_definition::{CpuArchitecture, TaskDefinition};
+use super::task_definition::{CpuArchitecture, TaskDefinition, definition_by_name};
 use super::units::{CpuUnits, Duration, Fuel, MemoryMib, Timestamp, VcpuNanos};
 use super::written_form::{by_name, is_default};
 
@@ -149,14 +148,6 @@ pub struct TaskIdentity {
     pub cpu: CpuUnits,
     /// Memory that it reserves.
     pub memory: MemoryMib,
-}
-
-/// Reads a task definition's name: what it is besides is not known then.
-fn definition_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TaskDefinition>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    TaskDefinition::named(&name)
-        .map(Arc::new)
-        .ok_or_else(|| D::Error::custom(format!("{name:?} is no task definition")))
 }
 
 /// Where a task runs, for its price.

@@ -17,6 +17,20 @@ pub(crate) fn by_name<S: Serializer>(named: &impl Display, serializer: S) -> Res
     serializer.collect_str(named)
 }
 
+/// A moment of calendar time, as [`calendar_time`] writes one that may be absent.
+pub(crate) mod calendar_moment {
+    use serde::de::Error as _;
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(time: &jiff::Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        super::calendar_time::serialize(&Some(*time), serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jiff::Timestamp, D::Error> {
+        super::calendar_time::deserialize(deserializer)?.ok_or_else(|| D::Error::custom("there is no time"))
+    }
+}
+
 /// Calendar time as ISO 8601 in UTC, to the nanosecond.
 pub(crate) mod calendar_time {
     use serde::de::Error as _;

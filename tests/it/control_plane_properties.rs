@@ -95,6 +95,7 @@ pub(crate) enum Step {
     SpotNotice { instance: u64 },
     Fail { instance: u64 },
     Outage { zone: usize, change: OutageChange },
+    RestartHost,
     SetDesired { provider: usize, desired: u32 },
     Protect { instance: u64, protection: ScaleInProtection },
     Retire { instance: u64 },
@@ -384,6 +385,7 @@ fn capacity_step() -> impl Strategy<Value = Step> {
     let maximum = prop_oneof![Just(None), (100u32..=150).prop_map(Some)];
     let specification = prop_oneof![Just(CreditSpecification::Standard), Just(CreditSpecification::Unlimited)];
     prop_oneof![
+        1 => Just(Step::RestartHost),
         3 => (any::<u64>(), status).prop_map(|(instance, status)| Step::SetInstanceState { instance, status }),
         1 => (any::<u64>(), deregistration)
             .prop_map(|(instance, deregistration)| Step::Deregister { instance, deregistration }),
@@ -612,6 +614,9 @@ fn take(world: &mut World, step: &Step) {
                 AgentConnection::Disconnected => Event::AgentDisconnected { instance },
                 AgentConnection::Connected => Event::AgentConnected { instance },
             });
+        }
+        Step::RestartHost => {
+            world.apply(Event::HostRestarted { reason: "the host was restarted".into() });
         }
         Step::Impair { instance } => {
             let instance = pick_instance(world, *instance);

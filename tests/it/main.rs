@@ -15,6 +15,7 @@ mod control_plane_properties;
 mod crashes;
 mod deploy_command;
 mod determinism;
+mod durability;
 mod embedded_metrics;
 mod executed;
 mod executed_cluster;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each layer of `src` with what it may name. A path allows all below it. The root files (`lib.rs`, `main.rs`) may name all.
 ///
 /// **Source:** style, section 1.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("metering", &["model"]),
     ("control_plane", &["model"]),
@@ -14,13 +14,15 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("config", &["model", "catalog"]),
     ("agent", &["model", "control_plane::event"]),
     ("data_plane", &["model", "agent", "control_plane::event", "control_plane::action"]),
-    ("driver", &["model", "metering", "control_plane", "agent", "catalog", "config", "data_plane"]),
+    ("store", &["model"]),
+    ("driver", &["store", "model", "metering", "control_plane", "agent", "catalog", "config", "data_plane"]),
     ("single_task", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
-    ("api", &["model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
+    ("api", &["store", "model", "metering", "control_plane", "catalog", "config", "data_plane", "driver"]),
     ("report", &["model", "metering", "control_plane", "driver"]),
     (
         "cli",
         &[
+            "store",
             "model",
             "metering",
             "control_plane",

@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::alarm::{MetricId, Statistic};
 use crate::model::metric::{MetricPoint, StatisticSet};
 use crate::model::units::{Duration, Timestamp};
@@ -19,7 +21,7 @@ const TIERS: [(u32, usize); 3] = [(1, 360), (5, 288), (60, 360)];
 pub const SERIES_MAX: usize = 10_000;
 
 /// The datapoints of all metrics.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MetricStore {
     period: Duration,
     series: BTreeMap<Arc<MetricId>, Arc<Series>>,
@@ -30,7 +32,7 @@ pub struct MetricStore {
 pub struct TooManyMetrics;
 
 /// The datapoints of one metric, oldest first in each tier; each tier is older than the one before it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Series {
     tiers: [VecDeque<MetricPoint>; TIERS.len()],
 }

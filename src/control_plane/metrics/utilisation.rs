@@ -9,6 +9,8 @@
 //!
 //! **Source:** ecs-semantics §7.6, §10.1.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::metric::StatisticSet;
 use crate::model::units::{CpuUnits, Duration, MemoryMib, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
@@ -17,7 +19,7 @@ use crate::model::usage::TaskUsage;
 /// them used of what all reserved, the least and the greatest are those of single tasks.
 ///
 /// May exceed 100,000: tasks on EC2 burst beyond their CPU units. `None` is missing data, which is not zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Datapoints {
     /// `CPUUtilization`.
     pub cpu: Option<StatisticSet>,
@@ -26,7 +28,7 @@ pub struct Datapoints {
 }
 
 /// What was used and reserved in all over a metric period.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Sums {
     /// CPU units times nanoseconds.
     pub cpu_used: u128,
@@ -39,7 +41,7 @@ pub struct Sums {
 }
 
 /// What the end of a metric period yields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ClosedPeriod {
     /// Used of reserved.
     pub datapoints: Datapoints,
@@ -50,7 +52,7 @@ pub struct ClosedPeriod {
 /// What one task has used in a metric period so far.
 ///
 /// It begins when the task has become `RUNNING`, at what it had used by then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct TaskPeriod {
     /// Where its next interval begins.
     at: Timestamp,
@@ -97,7 +99,7 @@ impl TaskPeriod {
 }
 
 /// The utilisation of a group of tasks: those of a service, or those on the cluster's instances.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub struct GroupMetrics {
     /// What its tasks used in the period in all.
     sums: Sums,

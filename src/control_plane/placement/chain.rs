@@ -5,6 +5,8 @@
 //! the least remaining memory, then the oldest instance. *Ours:* ECS does not say. Filling the fuller instance first
 //! keeps the largest holes for large tasks and lets whole instances run empty, which scale-in needs.
 
+use serde::{Deserialize, Serialize};
+
 use super::TaskKind;
 use crate::model::service::{BinpackField, PlacementStrategy, SpreadField};
 
@@ -12,7 +14,7 @@ use crate::model::service::{BinpackField, PlacementStrategy, SpreadField};
 pub(super) const AVAILABILITY_ZONE: &str = "ecs.availability-zone";
 
 /// What an ordered search goes by first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(super) enum Order {
     /// Remaining CPU, then memory.
     Cpu,

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::PlacementRequest;
 use super::slot::{GroupIndex, Slot};
 use crate::model::capacity::RequiredAttribute;
@@ -43,7 +45,7 @@ impl<'a> Conditions<'a> {
 }
 
 /// Conditions on instances alone, kept with the instances that they part.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct LastingConditions {
     required: Vec<RequiredAttribute>,
     queries: Vec<ClusterQuery>,

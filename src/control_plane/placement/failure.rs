@@ -3,6 +3,9 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
 use super::PlacementRequest;
 use super::conditions::GroupNames;
 use super::slot::{GroupIndex, Slot};
@@ -42,6 +45,30 @@ pub struct PlacementFailure {
     /// The candidate that came closest, with its reason: the one that lacks the fewest things, and among those the
     /// one that lacks the least CPU, then memory.
     pub closest: Option<(ContainerInstanceId, &'static str)>,
+}
+
+/// Every reason for which a placement fails.
+const REASONS: [&str; 10] = [
+    INACTIVE,
+    AGENT,
+    RESOURCE_CPU,
+    RESOURCE_MEMORY,
+    RESOURCE_PORTS,
+    ATTRIBUTE,
+    MEMBER_OF,
+    DISTINCT_INSTANCE,
+    NO_ACTIVE_INSTANCES,
+    EMPTY_CAPACITY_PROVIDER,
+];
+
+/// One of a closed list of reasons. (By its own name, since a reader may not take it for text that it has at hand.)
+pub type KnownReason = &'static str;
+
+/// Reads a reason.
+pub fn read_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KnownReason, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = REASONS.into_iter().find(|reason| *reason == text);
+    known.ok_or_else(|| D::Error::custom(format!("{text:?} is no reason for which a placement fails")))
 }
 
 impl PlacementFailure {
@@ -131,7 +158,7 @@ impl fmt::Display for Rule {
             Rule::Cpu => f.write_str("cpu"),
             Rule::Memory => f.write_str("memory"),
             Rule::Ports => f.write_str("ports"),
-            Rule::Attribute(required) => f.write_str(required.name),
+            Rule::Attribute(required) => f.write_str(&required.name),
             Rule::DistinctInstance => f.write_str("distinctInstance"),
             Rule::MemberOf(query) => write!(f, "memberOf {query}"),
         }
@@ -184,7 +211,7 @@ impl Check<'_> {
                     (false, false) => format!("host ports in use: {taken}"),
                 }
             }
-            Rule::Attribute(required) => match self.held.launch.attribute(required.name) {
+            Rule::Attribute(required) => match self.held.launch.attribute(&required.name) {
                 Some(value) => format!("{} is {value} and {} is required", required.name, required.value),
                 None => format!("{} is not there and {} is required", required.name, required.value),
             },
@@ -205,7 +232,7 @@ impl Check<'_> {
             Rule::Cpu => needed.cpu.to_string(),
             Rule::Memory => format!("{} MiB", needed.memory),
             Rule::Ports => port_list(needed.ports.iter()),
-            Rule::Attribute(required) => required.value.to_owned(),
+            Rule::Attribute(required) => required.value.clone().into_owned(),
             Rule::DistinctInstance => "no task of the group".to_owned(),
             Rule::MemberOf(_) => "true".to_owned(),
         }
@@ -226,7 +253,7 @@ impl Check<'_> {
                 let taken = port_list(self.request.reservation.ports.intersection(&left.ports));
                 if taken.is_empty() { format!("{} of {PORTS_MAX} in use", left.ports.len()) } else { taken + " in use" }
             }
-            Rule::Attribute(required) => self.held.launch.attribute(required.name).unwrap_or("none").to_owned(),
+            Rule::Attribute(required) => self.held.launch.attribute(&required.name).unwrap_or("none").to_owned(),
             Rule::DistinctInstance => {
                 let count = group.map_or(0, |group| self.held.task_count(group));
                 if count == 0 { "none".to_owned() } else { format!("{count} of the group") }

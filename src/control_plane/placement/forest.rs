@@ -9,13 +9,15 @@
 
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::ids::ContainerInstanceId;
 
 /// The position of an instance in the index's table.
 pub(super) type SlotIndex = u32;
 
 /// The place of an instance in a tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(super) struct Key {
     /// What is left of the resource that the tree is ordered by.
     pub(super) first: u32,
@@ -38,7 +40,7 @@ impl Key {
 }
 
 /// A tree of a forest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Tree(u32);
 
 const NIL: u32 = u32::MAX;
@@ -48,7 +50,7 @@ impl Tree {
     pub(super) const EMPTY: Tree = Tree(NIL);
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Node {
     key: Key,
     priority: u32,
@@ -70,7 +72,7 @@ impl Node {
 }
 
 /// The nodes of all trees that share slots.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Forest {
     nodes: Vec<Node>,
 }

@@ -13,6 +13,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::chain::Order;
 use super::conditions::{Conditions, LastingConditions};
 use super::forest::{Forest, Key, SlotIndex, Tree};
@@ -24,7 +26,7 @@ pub(super) type CellIndex = u32;
 const NO_CELL: CellIndex = CellIndex::MAX;
 
 /// When what is kept for speed is built and dropped. No choice depends on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Limits {
     /// The walk that a view is worth, in instances looked at for each instance that it would hold.
     pub(super) walk_per_instance: u64,
@@ -58,7 +60,7 @@ impl Default for Limits {
 type CellKey = (Option<Arc<str>>, Vec<u32>, bool);
 
 /// Instances that only resources and counts tell apart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Cell {
     /// Their capacity provider.
     pub(super) capacity_provider: Option<Arc<str>>,
@@ -71,14 +73,14 @@ pub(super) struct Cell {
 }
 
 /// Trees over the cells in one order of resources.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct CellTrees {
     forest: Forest,
     trees: Vec<Tree>,
 }
 
 /// Trees over the cells as one group sees them, in one order of resources.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct View {
     /// Its nodes.
     pub(super) forest: Forest,
@@ -92,7 +94,7 @@ pub(super) struct View {
 }
 
 /// The active instances by capacity provider and the values of some attributes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Partition {
     /// The attributes, sorted.
     pub(super) attributes: Vec<String>,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Calendar;
 use super::chain::Order;
 use super::conditions::GroupNames;
@@ -14,11 +16,11 @@ use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::Reservation;
 
 /// A group's number, never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(super) struct GroupIndex(pub(super) u64);
 
 /// Whether an instance takes tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Standing {
     /// It does.
     Active,
@@ -29,7 +31,7 @@ pub(super) enum Standing {
 }
 
 /// An instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Slot {
     /// Its identity.
     pub(super) id: ContainerInstanceId,

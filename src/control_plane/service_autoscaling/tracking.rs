@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::alarm::AlarmState;
 use crate::model::scaling::{TargetTracking, TrackedMetric};
 
@@ -29,7 +31,7 @@ pub struct PolicyAlarms {
 }
 
 /// What a policy remembers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct TrackingState {
     policy_name: Arc<str>,
     metric: TrackedMetric,

@@ -393,6 +393,7 @@ impl Simulation {
             jobs: self.plane.jobs(),
             jobs_by_deployment: self.plane.jobs_by_deployment(),
             journal_trouble: self.journal.trouble().cloned(),
+            durable_trouble: None,
             series: self.recorder.as_ref().map(|recorder| Arc::new(recorder.series().clone())),
         }
     }

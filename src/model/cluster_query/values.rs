@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A version as in `1.14.5`: numbers, compared one by one. What is missing at the end counts as zero.
 /// **Source:** ecs-semantics §4.4.
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ impl fmt::Display for Version {
 /// A moment of the calendar, to the second.
 ///
 /// *Ours:* a date without a time is its first second, and a time without a zone is UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Moment {
     unix_seconds: i64,
 }

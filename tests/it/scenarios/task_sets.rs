@@ -513,7 +513,7 @@ fn code_deploy_has_one_set() {
         - ecs-svc/2 PRIMARY shop:1 100 %: 2+0 of 2, STEADY_STATE 41.000s
     "#]],
     );
-    assert_eq!(world.plane.state().services["shop"].task_sets()[0].started_by, Some("CODE_DEPLOY"));
+    assert_eq!(world.plane.state().services["shop"].task_sets()[0].started_by.as_deref(), Some("CODE_DEPLOY"));
     set_count(&mut world, 1);
     world.run_until(200);
     check(

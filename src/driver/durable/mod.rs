@@ -1,0 +1,199 @@
+//! A cluster that outlives its process: its events in a data directory, and what becomes known only once they are there.
+//!
+//! An event and what followed from it are one record. It is appended at once and synced with whatever else has come meanwhile, while the
+//! loop goes on; what the world would see of it (an answer, a notice, a task that starts) is *held* until the record is on the disk,
+//! in its order. A crash takes what was held with it, and nobody has seen anything of it.
+
+pub mod dump;
+pub(super) mod held;
+pub mod look;
+pub(super) mod record;
+pub mod recovery;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, never};
+
+use self::held::Held;
+use self::record::{Ahead, Beginning, EventRecord, FORMAT, InForceForm, Record, Saved};
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::Event;
+use crate::model::units::Timestamp;
+use crate::store::{Position, Store, StreamName, WriteTrouble};
+
+/// The stream of a cluster; `None` when its name is none that ECS allows.
+pub(super) fn stream_of(cluster: &str) -> Option<StreamName> {
+    StreamName::new(&format!("cluster.{cluster}"))
+}
+
+/// What of a cluster goes to a data directory, if there is one.
+#[derive(Debug)]
+pub(super) struct Durable {
+    log: Option<Log>,
+    /// What follows from records that are not appended yet.
+    held_now: Vec<Held>,
+    /// What waits for the disk, and for which record.
+    held: VecDeque<(Position, Held)>,
+}
+
+#[derive(Debug)]
+struct Log {
+    store: Arc<Store>,
+    stream: StreamName,
+    /// Records that are one group.
+    group: Vec<(StreamName, Vec<u8>)>,
+    last: Position,
+    wakeups: Receiver<()>,
+    snapshot: Option<std::thread::JoinHandle<Result<(), WriteTrouble>>>,
+}
+
+impl Durable {
+    /// Nothing is written.
+    pub(super) fn nothing() -> Durable {
+        Durable { log: None, held_now: Vec::new(), held: VecDeque::new() }
+    }
+
+    /// Everything goes to a stream.
+    pub(super) fn of(store: Arc<Store>, stream: StreamName) -> Durable {
+        let wakeups = store.subscribe();
+        let log = Log { store, stream, group: Vec::new(), last: Position::START, wakeups, snapshot: None };
+        Durable { log: Some(log), ..Durable::nothing() }
+    }
+
+    /// Something is to be read here when more is durable.
+    pub(super) fn wakeups(&self) -> Receiver<()> {
+        self.log.as_ref().map_or_else(never, |log| log.wakeups.clone())
+    }
+
+    /// Why nothing can be written at this moment.
+    pub(super) fn trouble(&self) -> Option<WriteTrouble> {
+        self.log.as_ref().and_then(|log| log.store.trouble())
+    }
+
+    /// A cluster begins.
+    pub(super) fn begin(&mut self, control_plane: &ControlPlane, region: &Arc<str>) {
+        self.write(|| {
+            record::bytes_of(&Record::Begun(Box::new(Beginning {
+                format: FORMAT,
+                written_by: env!("CARGO_PKG_VERSION").into(),
+                cluster: control_plane.name().clone(),
+                region: region.clone(),
+                settings: control_plane.settings().clone(),
+            })))
+        });
+    }
+
+    /// An event that is about to be taken in, as it is written once its fingerprint is known.
+    pub(super) fn event(&self, event: &Event) -> Option<Event> {
+        self.log.as_ref().map(|_| event.clone())
+    }
+
+    /// It was taken in.
+    pub(super) fn took_in(&mut self, at: Timestamp, event: Option<Event>, control_plane: &ControlPlane) {
+        if let Some(event) = event {
+            self.write(|| record::bytes_of(&EventRecord::Event(at, &event, control_plane.fingerprint())));
+        }
+    }
+
+    /// The cluster is to be something else.
+    pub(super) fn in_force(&mut self, in_force: InForceForm) {
+        self.write(|| record::bytes_of(&Record::InForce(Box::new(in_force))));
+    }
+
+    /// Something else is ahead.
+    pub(super) fn ahead(&mut self, ahead: Ahead) {
+        self.write(|| record::bytes_of(&Record::Ahead(Box::new(ahead))));
+    }
+
+    /// Whether anything is written.
+    pub(super) fn is_on(&self) -> bool {
+        self.log.is_some()
+    }
+
+    fn write(&mut self, bytes: impl FnOnce() -> Vec<u8>) {
+        if let Some(log) = &mut self.log {
+            log.group.push((log.stream.clone(), bytes()));
+        }
+    }
+
+    /// Holds something until all that was written is on the disk.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.held_now.push(held);
+    }
+
+    /// Hands over what was written, as one group: it is recovered as a whole or not at all.
+    pub(super) fn append(&mut self) -> Position {
+        if let Some(log) = &mut self.log
+            && !log.group.is_empty()
+        {
+            log.last = log.store.append(std::mem::take(&mut log.group));
+        }
+        let position = self.log.as_ref().map(|log| log.last).unwrap_or_default();
+        self.held.extend(self.held_now.drain(..).map(|held| (position, held)));
+        position
+    }
+
+    /// What may be let go next.
+    pub(super) fn pop(&mut self) -> Option<Held> {
+        let durable = self.log.as_ref().map(|log| log.store.durable()).unwrap_or_default();
+        let is_durable = |(position, _): &mut (Position, Held)| *position <= durable;
+        self.held.pop_front_if(is_durable).map(|(_, held)| held)
+    }
+
+    /// What is held though the disk refuses, and need not wait for it: answers, which become errors, and what only reads.
+    pub(super) fn take_answers(&mut self) -> Vec<Held> {
+        let (answers, left) = std::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.is_answer());
+        self.held = left;
+        let answers: VecDeque<(Position, Held)> = answers;
+        answers.into_iter().map(|(_, held)| held).collect()
+    }
+
+    /// Begins a snapshot in another thread when it is time for one.
+    pub(super) fn snapshot_when_due(&mut self, saved: impl FnOnce() -> Saved) {
+        let Some(log) = &mut self.log else { return };
+        let is_under_way = log.snapshot.as_ref().is_some_and(|thread| !thread.is_finished());
+        if is_under_way || log.store.trouble().is_some() || !log.store.wants_snapshot(&log.stream) {
+            return;
+        }
+        let (store, stream, to, saved) = (log.store.clone(), log.stream.clone(), log.last, saved());
+        let write = move || store.put_snapshot(&stream, to, record::bytes_of(&saved));
+        // One that can't be begun or written is tried again when the next record comes.
+        log.snapshot = std::thread::Builder::new().name("longshore-snapshot".into()).spawn(write).ok();
+    }
+
+    /// Waits until everything is on the disk and puts a last snapshot, so that whoever opens it next has nothing to lead it through.
+    pub(super) fn close(&mut self, saved: impl FnOnce() -> Saved) -> Result<(), WriteTrouble> {
+        self.append();
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if let Some(thread) = log.snapshot.take() {
+            // Whatever came of it, the one that follows takes its place.
+            let _ = thread.join();
+        }
+        log.store.wait_durable(log.last)?;
+        log.store.put_snapshot(&log.stream, log.last, record::bytes_of(&saved()))
+    }
+}
+
+impl Saved {
+    /// A cluster at this moment.
+    pub(super) fn of_now(
+        control_plane: &ControlPlane,
+        meter: &crate::metering::meter::Meter,
+        region: &Arc<str>,
+        in_force: InForceForm,
+        ahead: Ahead,
+        last_request: u64,
+    ) -> Saved {
+        Saved {
+            format: FORMAT,
+            written_by: env!("CARGO_PKG_VERSION").into(),
+            region: region.clone(),
+            control_plane: control_plane.clone(),
+            meter: meter.written(),
+            in_force,
+            ahead,
+            last_request,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a cluster writes to its stream, and how: MessagePack with the names of fields, so that one that is added later does no harm.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::cluster_diff::Revisions;
+use crate::control_plane::event::Event;
+use crate::control_plane::faults::FaultPlan;
+use crate::driver::plans::Plans;
+use crate::metering::written_meter::WrittenMeter;
+use crate::model::cluster::ClusterSpec;
+use crate::model::settings::Settings;
+use crate::model::units::Timestamp;
+
+/// The version of records and snapshots that is written and read.
+pub(super) const FORMAT: u32 = 1;
+
+/// One record of a cluster's stream.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum Record {
+    /// A cluster begins; what came before is of one that is over.
+    Begun(Box<Beginning>),
+    /// An event was taken in: when, and what [`ControlPlane::fingerprint`] was after it.
+    Event(Timestamp, Event, u32),
+    /// What the cluster is to be from here on.
+    InForce(Box<InForceForm>),
+    /// Calls of the file were made, or faults took place: what is ahead from here on.
+    Ahead(Box<Ahead>),
+}
+
+/// [`Record::Event`] as it is written.
+#[derive(Serialize)]
+pub(super) enum EventRecord<'a> {
+    Event(Timestamp, &'a Event, u32),
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Beginning {
+    pub(super) format: u32,
+    pub(super) written_by: Arc<str>,
+    pub(super) cluster: Arc<str>,
+    pub(super) region: Arc<str>,
+    pub(super) settings: Settings,
+}
+
+/// The specification in force.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(in crate::driver) struct InForceForm {
+    pub(in crate::driver) spec: ClusterSpec,
+    pub(in crate::driver) revisions: Revisions,
+}
+
+/// What is yet to come by plan.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(in crate::driver) struct Ahead {
+    pub(in crate::driver) plans: Plans,
+    pub(in crate::driver) faults: FaultPlan,
+}
+
+/// A whole cluster at one moment, as it is written.
+#[derive(Debug, Deserialize, Serialize)]
+pub(in crate::driver) struct Saved {
+    pub(super) format: u32,
+    pub(super) written_by: Arc<str>,
+    pub(super) region: Arc<str>,
+    pub(super) control_plane: ControlPlane,
+    pub(super) meter: WrittenMeter,
+    pub(super) in_force: InForceForm,
+    pub(super) ahead: Ahead,
+    /// The number of the last request.
+    pub(super) last_request: u64,
+}
+
+/// The bytes of a record or a snapshot.
+pub(super) fn bytes_of(value: &impl Serialize) -> Vec<u8> {
+    rmp_serde::to_vec_named(value).expect("it is plain data and memory takes it")
+}
+
+/// Reads them.
+pub(super) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
+    rmp_serde::from_slice(bytes).map_err(|error| error.to_string())
+}

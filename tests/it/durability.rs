@@ -1,0 +1,378 @@
+//! What outlives the process: a cluster goes on from its data directory as the one that it was, and what was told is there.
+//!
+//! The crash test kills the program for good at random moments, again and again on one data directory. So many rounds as one likes:
+//! ```text
+//! LONGSHORE_CRASH_ROUNDS=200 cargo test --release --test it durability::crash
+//! ```
+//! The log itself is held against a disk that fails in every way in `store::tests`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use longshore::catalog::Catalog;
+use longshore::config::ClusterFile;
+use longshore::control_plane::ControlPlane;
+use longshore::control_plane::action::{Action, Response};
+use longshore::control_plane::event::{Event, Request};
+use longshore::driver::durable::look::look;
+use longshore::driver::running_cluster::{AskError, DataDirectory, HostOptions, RunningCluster, StartError};
+use longshore::driver::simulated::observer::Observer;
+use longshore::driver::simulated::{Simulation, SimulationOptions};
+use longshore::model::capacity::LaunchTarget;
+use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
+use longshore::model::ids::{IdForm, TaskId};
+use longshore::model::rng::{Draws, Stream};
+use longshore::model::task::{StopCode, Task, TaskStatus};
+use longshore::model::task_definition::{LaunchType, TaskDefinitionRef};
+use longshore::model::units::Timestamp;
+use longshore::store::simulated::{FaultRates, Refusal, SimulatedDisk};
+use longshore::store::{Disk, OpenError, Store, StoreOptions};
+
+use crate::chaos::draw::{CHAOS_SECONDS, draw};
+use crate::deploy_command::longshore;
+
+/// Claim: a control plane that was saved and read again does the same as the one that was not, whatever came before and whatever comes.
+/// Method: the clusters, loads and faults of chaos' seeds; at random moments a twin is made from what would be saved, and is held
+/// against the original until the next one is made.
+#[test]
+fn a_saved_control_plane_goes_on_as_itself() {
+    let twins = Arc::new(AtomicU64::new(0));
+    for seed in 0..60 {
+        let drawn = draw(seed);
+        let spec = ClusterFile::parse(&drawn.file, "chaos.toml", &Catalog::embedded()).expect("it is a cluster file");
+        let mut draws = Draws::of(seed, Stream::Work, 9);
+        let mut twin: Option<ControlPlane> = None;
+        let made = twins.clone();
+        let observer = Observer::new(move |plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]| {
+            if let Some(twin) = &mut twin {
+                let found = twin.apply(now, event.clone());
+                assert!(found == actions, "seed {seed}, {now}, {event:?}\nsaved:    {found:?}\noriginal: {actions:?}");
+                assert_eq!(twin.fingerprint(), plane.fingerprint(), "seed {seed}, {now}, {event:?}");
+            }
+            if draws.draw().is_multiple_of(25) {
+                let bytes = rmp_serde::to_vec_named(plane).expect("it can be written");
+                let read: ControlPlane =
+                    rmp_serde::from_slice(&bytes).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+                read.state().check_invariants(read.ids());
+                twin = Some(read);
+                made.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let simulation = Simulation::observed(&spec, SimulationOptions::default(), Some(observer));
+        let mut simulation = simulation.unwrap_or_else(|error| panic!("{error}"));
+        simulation.run_until(Timestamp::ZERO + Duration::from_secs(CHAOS_SECONDS), u64::MAX);
+    }
+    let made = twins.load(Ordering::Relaxed);
+    assert!(made > 200, "{made} twins show little");
+}
+
+fn module(name: &str) -> String {
+    format!("{}/workloads/limits/{name}.wat", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A service of two tasks that sleep, and a family whose tasks end at once.
+fn file() -> String {
+    format!(
+        r#"
+        [cluster]
+        name = "kept"
+        [settings]
+        healthy_after = "100ms"
+        stop_timeout = "100ms"
+        usage_period = "100ms"
+        [[task_definition]]
+        family = "web"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+          [[task_definition.container]]
+          name = "main"
+          image = "{sleep}"
+        [[task_definition]]
+        family = "job"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+          [[task_definition.container]]
+          name = "main"
+          image = "{exit}"
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 2
+        launch_type = "FARGATE"
+        "#,
+        sleep = module("sleep"),
+        exit = module("exit_3"),
+    )
+}
+
+fn spec() -> ClusterSpec {
+    ClusterFile::parse(&file(), "kept.toml", &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn run_task(family: &str) -> Request {
+    Request::RunTask(Box::new(RunTaskSpec {
+        task_definition: TaskDefinitionRef { family: family.into(), revision: None },
+        launch_target: LaunchTarget::LaunchType(LaunchType::Fargate),
+        ..RunTaskSpec::default()
+    }))
+}
+
+fn start(data: DataDirectory) -> Result<RunningCluster, StartError> {
+    RunningCluster::start(spec(), HostOptions { data: Some(data), ..HostOptions::default() })
+}
+
+fn the_task(answer: Result<Response, AskError>) -> TaskId {
+    match answer {
+        Ok(Response::RunTask { tasks, .. }) => tasks[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a crash at this moment would leave of a data directory.
+fn crash_image(folder: &Path) -> tempfile::TempDir {
+    let image = tempfile::tempdir().expect("there is room");
+    let mut names: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    for path in names {
+        std::fs::copy(&path, image.path().join(path.file_name().unwrap())).unwrap();
+    }
+    image
+}
+
+#[track_caller]
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..1200 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{what} never came to pass");
+}
+
+fn running(cluster: &RunningCluster) -> Vec<Task> {
+    let snapshot = cluster.snapshot().expect("it is up");
+    let tasks = snapshot.state.tasks.values().map(|record| record.task.clone());
+    tasks.filter(|task| task.last_status == TaskStatus::Running).collect()
+}
+
+/// Claim: after a crash everything that was answered is there; what ran is stopped with a reason and billed up to the last moment that is
+/// known, once; what ended keeps its end; and the service runs as many tasks as it should, with ids that were never given before.
+#[test]
+fn a_crashed_cluster_goes_on() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let data = folder.path().join("data");
+    let cluster = start(DataDirectory::Folder(data.clone())).expect("it starts");
+    let sleeper = the_task(cluster.ask(run_task("web")));
+    let ended = cluster.wait_for_task(the_task(cluster.ask(run_task("job")))).expect("it ends");
+    eventually("three running tasks", || (running(&cluster).len() == 3).then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    let image = crash_image(&data);
+    let known = look(image.path(), "kept").expect("it can be read").expect("there is a cluster");
+    drop(cluster);
+
+    let before: Vec<TaskId> = known.state.tasks.keys().collect();
+    let cluster = start(DataDirectory::Folder(image.path().to_owned())).expect("it goes on");
+    let lost = cluster.task(sleeper).unwrap().expect("it was answered");
+    assert_eq!((lost.last_status, lost.stop_code), (TaskStatus::Stopped, Some(StopCode::TerminationNotice)));
+    let reason = lost.stopped_reason.as_deref().unwrap_or_default();
+    assert!(reason.starts_with("Longshore was restarted"), "{reason}");
+    assert_eq!(lost.stopped_at, Some(known.at), "nobody pays for what nobody knows of");
+    let kept = cluster.task(ended.id).unwrap().expect("its end was told");
+    assert_eq!(
+        (&kept.stopped_reason, &kept.containers, kept.stopped_at),
+        (&ended.stopped_reason, &ended.containers, ended.stopped_at)
+    );
+    let tasks = eventually("two new tasks", || Some(running(&cluster)).filter(|tasks| tasks.len() == 2));
+    assert!(tasks.iter().all(|task| !before.contains(&task.id) && task.service.is_some()), "{tasks:?}");
+    let snapshot = cluster.snapshot().unwrap();
+    assert!(snapshot.at > known.at);
+    let records = snapshot.meter.usage_records(snapshot.at);
+    let of_lost: Vec<_> = records.iter().filter(|record| record.task == sleeper).collect();
+    assert_eq!(of_lost.len(), 1);
+    assert_eq!(of_lost[0].stopped_at, Some(known.at));
+    assert_eq!(records.iter().filter(|record| record.task == ended.id).count(), 1);
+    // It takes requests as ever, and gives ids that were never given.
+    let next = the_task(cluster.ask(run_task("job")));
+    assert!(!before.contains(&next), "{next:?} was there before");
+    drop(cluster);
+    // And once more, from what the end in good order has left.
+    let cluster = start(DataDirectory::Folder(image.path().to_owned())).expect("it goes on");
+    assert!(cluster.task(next).unwrap().is_some_and(|task| task.last_status == TaskStatus::Stopped));
+}
+
+/// Claim: a file that was edited meanwhile is applied to what is there, as `apply` does.
+#[test]
+fn an_edited_file_is_applied() {
+    let folder = tempfile::tempdir().expect("there is room");
+    drop(start(DataDirectory::Folder(folder.path().to_owned())).expect("it starts"));
+    let text = file().replace("desired_count = 2", "desired_count = 3").replace("memory = 512", "memory = 1024");
+    let edited = ClusterFile::parse(&text, "kept.toml", &Catalog::embedded()).unwrap();
+    let data = Some(DataDirectory::Folder(folder.path().to_owned()));
+    let cluster = RunningCluster::start(edited, HostOptions { data, ..HostOptions::default() }).expect("it goes on");
+    let state = cluster.snapshot().unwrap().state;
+    assert_eq!(state.services["web"].spec.desired_count, 3);
+    assert_eq!(state.task_definitions["web"].len(), 2, "a revision was added");
+    eventually("three tasks of the second revision", || {
+        let new = running(&cluster).iter().filter(|task| task.task_definition.revision == 2).count();
+        (new == 3).then_some(())
+    });
+}
+
+/// Claim: a data directory belongs to one process, and to its owner.
+#[test]
+fn a_data_directory_belongs_to_one() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let data = folder.path().join("data");
+    let cluster = start(DataDirectory::Folder(data.clone())).expect("it starts");
+    match start(DataDirectory::Folder(data.clone())) {
+        Err(StartError::Store(error @ OpenError::InUse(_))) => {
+            assert!(error.to_string().contains("is in use by another process"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&data), 0o700);
+        for entry in std::fs::read_dir(&data).unwrap() {
+            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        }
+    }
+    drop(cluster);
+    drop(start(DataDirectory::Folder(data)).expect("it is free again"));
+}
+
+/// Claim: while the disk is full, requests are refused with a clear error and reads go on; it recovers by itself, and nothing that was
+/// answered is lost.
+#[test]
+fn a_full_disk_refuses_and_recovers() {
+    for refusal in [Refusal::Full, Refusal::ReadOnly] {
+        let disk = SimulatedDisk::new(5);
+        let open = || Store::open_on(Disk::Simulated(disk.clone()), StoreOptions::default()).map(Arc::new);
+        let store = open().expect("it opens");
+        let cluster = start(DataDirectory::Shared(store.clone())).expect("it starts");
+        let answered = the_task(cluster.ask(run_task("web")));
+        disk.fail(FaultRates { refuses_writes: Some(refusal), ..FaultRates::default() });
+        let error = eventually("a refusal", || cluster.ask(run_task("web")).err());
+        assert!(error.to_string().starts_with("the data directory can't be written"), "{error}");
+        assert!(cluster.snapshot().unwrap().durable_trouble.is_some());
+        assert!(cluster.task(answered).unwrap().is_some(), "reads go on");
+        disk.fail(FaultRates::default());
+        let later = eventually("a grant", || cluster.ask(run_task("web")).ok());
+        let later = the_task(Ok(later));
+        assert!(store.trouble().is_none());
+        disk.fail(FaultRates { crash_at: Some(0), ..FaultRates::default() });
+        drop(cluster);
+        drop(store);
+        disk.restart();
+        let cluster = start(DataDirectory::Shared(open().expect("it opens"))).expect("it goes on");
+        for task in [answered, later] {
+            assert!(cluster.task(task).unwrap().is_some(), "{task:?} was answered");
+        }
+    }
+}
+
+/// Several clusters share one data directory.
+#[test]
+fn clusters_share_a_directory() {
+    let disk = SimulatedDisk::new(6);
+    let store = || Arc::new(Store::open_on(Disk::Simulated(disk.clone()), StoreOptions::default()).expect("it opens"));
+    let names = ["one", "two", "three"];
+    let start_all = || {
+        let shared = store();
+        names.map(|name| {
+            let data = Some(DataDirectory::Shared(shared.clone()));
+            let spec = ClusterSpec { name: name.into(), ..spec() };
+            RunningCluster::start(spec, HostOptions { data, ..HostOptions::default() }).expect("it starts")
+        })
+    };
+    let clusters = start_all();
+    let tasks: Vec<TaskId> = clusters.iter().map(|cluster| the_task(cluster.ask(run_task("job")))).collect();
+    disk.fail(FaultRates { crash_at: Some(0), ..FaultRates::default() });
+    drop(clusters);
+    disk.restart();
+    for (cluster, task) in start_all().iter().zip(tasks) {
+        assert!(cluster.task(task).unwrap().is_some());
+    }
+}
+
+/// What was told of a task: its version and its last status.
+fn told(events: &Path) -> BTreeMap<String, (u64, String)> {
+    let mut told = BTreeMap::new();
+    let text = std::fs::read_to_string(events).unwrap_or_default();
+    // The last line may have been cut by the kill.
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let event: serde_json::Value = serde_json::from_str(line).expect("a whole line is an event");
+        if event["detail-type"] == "ECS Task State Change" {
+            let detail = &event["detail"];
+            let arn = detail["taskArn"].as_str().expect("it has a name").to_owned();
+            let version = detail["version"].as_u64().expect("it has a version");
+            told.insert(arn, (version, detail["lastStatus"].as_str().expect("it has a status").to_owned()));
+        }
+    }
+    told
+}
+
+/// Claim: whatever was told before a `kill -9` is there after it. Method: the program runs a service and short tasks and tells its events,
+/// is killed at a random moment, and what its data directory says is held against what it had told; again on the same directory.
+#[test]
+fn crash() {
+    let rounds = std::env::var("LONGSHORE_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10u64);
+    let folder = tempfile::tempdir().expect("there is room");
+    let text = file();
+    let data = folder.path().join("data");
+    let mut draws = Draws::of(std::process::id().into(), Stream::Faults, 1);
+    let mut told_in_all = 0;
+    for round in 0..rounds {
+        // Each round asks for other tasks: the file is edited, and applied to what is there.
+        let run_tasks = format!(
+            "\n[[run_task]]\ntask_definition = \"job\"\nlaunch_type = \"FARGATE\"\ncount = {}\n",
+            5 + draws.draw() % 40
+        );
+        let path = folder.path().join("cluster.toml");
+        std::fs::write(&path, text.clone() + &run_tasks).unwrap();
+        let events = folder.path().join("events");
+        let _ = std::fs::remove_file(&events);
+        let arguments =
+            ["run", path.to_str().unwrap(), "--data-dir", data.to_str().unwrap(), "--events", events.to_str().unwrap()];
+        let mut child =
+            longshore(folder.path(), &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually("the first events", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("round {round}: it ended by itself: {status}");
+            }
+            (!told(&events).is_empty()).then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(draws.draw() % 400));
+        child.kill().expect("it is there");
+        child.wait().expect("it was killed");
+        let told = told(&events);
+        told_in_all += told.len();
+        let found = look(&data, "kept").unwrap_or_else(|error| panic!("round {round}: {error}")).expect("it has begun");
+        found.state.check_invariants(found.ids);
+        let shown =
+            |ids: IdForm| found.state.tasks.values().map(move |record| (ids.task(record.task.id), &record.task));
+        let tasks: BTreeMap<String, &Task> = shown(found.ids).collect();
+        for (arn, (version, status)) in told {
+            let id = arn.rsplit('/').next().expect("an ARN has parts");
+            let task = tasks.get(id).unwrap_or_else(|| panic!("round {round}: task {id} was told of and is not there"));
+            assert!(
+                task.version >= version,
+                "round {round}: task {id} was at version {version} and is at {}",
+                task.version
+            );
+            if status == "STOPPED" {
+                assert_eq!(task.last_status, TaskStatus::Stopped, "round {round}: task {id} was over");
+            }
+        }
+    }
+    assert!(told_in_all > 20, "{told_in_all} tasks show little");
+}
