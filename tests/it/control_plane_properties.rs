@@ -987,7 +987,7 @@ fn heal(world: &mut World) {
     for zone in ZONES {
         world.apply(Event::AvailabilityZoneOutage { availability_zone: zone.into(), change: OutageChange::Ends });
     }
-    let instances: Vec<ContainerInstanceId> = world.plane.state().container_instances.keys().copied().collect();
+    let instances: Vec<ContainerInstanceId> = world.plane.state().container_instances.keys().collect();
     for instance in instances {
         world.apply(Event::AgentConnected { instance });
         let instances = vec![instance];

@@ -508,7 +508,8 @@ impl Simulation {
     }
 
     fn sample_usage(&mut self) {
-        let samples = self.plane.usage(self.now);
+        let mut samples = self.control_plane.room_for_samples();
+        self.plane.usage_into(self.now, &mut samples);
         self.take_in(Event::Usage { samples });
         let known = &self.control_plane.state().services;
         let services = self.plane.services_by_name.iter().filter(|(name, _)| known.contains_key(*name));
