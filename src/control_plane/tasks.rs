@@ -207,6 +207,8 @@ impl ControlPlane {
         let mut room = self.spare_records.pop();
         let mut containers = room.as_mut().map(|room| std::mem::take(&mut room.task.containers)).unwrap_or_default();
         containers.clear();
+        // Room for those and no more.
+        containers.reserve_exact(definition.containers.len());
         containers.resize_with(definition.containers.len(), Container::default);
         let task = Task {
             id,

@@ -250,13 +250,13 @@ impl<'de, I: CounterId + Deserialize<'de>, T: Deserialize<'de>> Deserialize<'de>
     }
 }
 
-type ThingsOf<'a, T> = fn(&'a Box<Page<T>>) -> Flatten<slice::Iter<'a, Option<T>>>;
+type Pages<'a, T> = Flatten<vec_deque::Iter<'a, Option<Box<Page<T>>>>>;
+type Things<'a, T> = Flatten<slice::Iter<'a, Option<T>>>;
+type ThingsOf<'a, T> = fn(&'a Box<Page<T>>) -> Things<'a, T>;
 
 /// The things of a table.
 #[derive(Clone, Debug)]
-pub struct Values<'a, T>(
-    FlatMap<Flatten<vec_deque::Iter<'a, Option<Box<Page<T>>>>>, Flatten<slice::Iter<'a, Option<T>>>, ThingsOf<'a, T>>,
-);
+pub struct Values<'a, T>(FlatMap<Pages<'a, T>, Things<'a, T>, ThingsOf<'a, T>>);
 
 impl<'a, T> Iterator for Values<'a, T> {
     type Item = &'a T;

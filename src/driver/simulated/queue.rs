@@ -124,10 +124,10 @@ mod tests {
                 all.push((at, number));
                 queue.add(Timestamp(at), number);
             }
-            if draws.draw() % 2 == 0 {
+            if draws.draw().is_multiple_of(2) {
                 assert!(queue.next().is_none_or(|at| at.0 >= taken.last().map_or(0, |(at, _)| *at)));
             }
-            while draws.draw() % 4 > 0 {
+            while !draws.draw().is_multiple_of(4) {
                 let at = queue.next();
                 taken.extend(queue.take_due(Timestamp(now)).map(|number| (at.map_or(0, |at| at.0), number)));
             }
