@@ -42,9 +42,9 @@ const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
 /// The least that a ring holds; it doubles from there, so that the task's account is not touched by every line.
 const RING_BYTES_MIN: usize = 256;
 
-/// How long a guest that looks at its input for the first time is not shown that it was asked to stop before: longer than a look without a
+/// How long a guest that looks at its input for the first time is not shown that it was asked to stop before: much longer than a look without a
 /// wait takes, whose timer has a millisecond.
-const STOP_HIDDEN_FOR: std::time::Duration = std::time::Duration::from_millis(5);
+const STOP_HIDDEN_FOR: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The most that is kept of each stream of a container's last health check.
 pub(super) const CHECK_OUTPUT_BYTES: usize = 4 << 10;
