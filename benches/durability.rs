@@ -191,7 +191,7 @@ fn recover(folder: &Path) {
         .sum();
     println!("{:<40} {:>10} bytes an event", "recover: on the disk", bytes / count as u64);
     let began = now();
-    let found = look(&folder, "bench").expect("it can be read").expect("there is a cluster");
+    let found = look(&folder, "us-east-1", "bench").expect("it can be read").expect("there is a cluster");
     println!("{:<40} {:>10.2} s", "recover: a million events", began.elapsed().as_secs_f64());
     assert!(found.state.stopped_count > 100_000, "tasks have come and gone");
 }

@@ -27,7 +27,14 @@ impl Region {
         let (name, row) = (spec.name.clone(), cluster_row(&spec));
         let targets = scalable_target_rows(self, &spec);
         let providers = spec.capacity_providers.clone();
-        let live = self.start_cluster(spec)?;
+        let live = match self.cluster(Some(&name)) {
+            // The data directory had it.
+            Ok(live) => {
+                live.cluster.apply(spec)?;
+                live
+            }
+            Err(_) => self.start_cluster(spec)?,
+        };
         // As the cluster has numbered them.
         let definitions = live.cluster.read(|state, _| {
             let registered = state.task_definitions.values().flat_map(|revisions| revisions.values());
@@ -36,7 +43,9 @@ impl Region {
         definitions.unwrap_or_default().iter().for_each(|definition| task_definitions::adopt(self, definition));
         providers.iter().for_each(|provider| self.adopt_provider(&live.arns.cluster, provider));
         let mut registry = self.registry();
-        registry.clusters.put(&name, row);
+        if registry.clusters.get(&name).is_none_or(|known| known.status != ClusterStatus::Active) {
+            registry.clusters.put(&name, row);
+        }
         targets.into_iter().for_each(|(resource, row)| registry.scalable_targets.put(&resource, row));
         drop(registry);
         Ok(live)

@@ -52,7 +52,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             default_strategy: input.list("defaultCapacityProviderStrategy").to_vec(),
             seed: seed_of(region, name),
         };
-        start(region, name, &row)?;
+        let started = region.start_cluster(spec_of(region, name, &row));
+        started.map_err(|error| ApiError::new("ServerException", error.to_string()))?;
         let (providers, strategy) =
             (std::mem::take(&mut row.capacity_providers), std::mem::take(&mut row.default_strategy));
         region.registry().clusters.put(name, row);
@@ -64,8 +65,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({"cluster": show(region, name, |what| everything.contains(&what))?}))
 }
 
-/// Starts the cluster of a row.
-fn start(region: &Region, name: &str, row: &ClusterRow) -> Result<(), ApiError> {
+/// The cluster of a row as it begins.
+pub(super) fn spec_of(region: &Region, name: &str, row: &ClusterRow) -> ClusterSpec {
     let mut settings = region.options().settings.clone();
     settings.seed = row.seed;
     settings.container_insights = match row.settings.get("containerInsights").map(String::as_str) {
@@ -73,12 +74,7 @@ fn start(region: &Region, name: &str, row: &ClusterRow) -> Result<(), ApiError> 
         Some("enhanced") => ContainerInsights::Enhanced,
         _ => ContainerInsights::Disabled,
     };
-    let spec =
-        ClusterSpec { name: name.to_owned(), region: region.name.to_string(), settings, ..ClusterSpec::default() };
-    match region.start_cluster(spec) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ApiError::new("ServerException", error.to_string())),
-    }
+    ClusterSpec { name: name.to_owned(), region: region.name.to_string(), settings, ..ClusterSpec::default() }
 }
 
 /// Ids of clusters differ, and those of a cluster that is created anew from those of the one before. *Ours.*
@@ -154,7 +150,10 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     if let Some((exception, message)) = obstacle {
         return Err(ApiError::new(exception, message));
     }
-    region.end_cluster(name);
+    if let Some(ended) = region.end_cluster(name) {
+        // Another one of its name begins anew.
+        ended.cluster.drain();
+    }
     region.registry().cluster_gone(name);
     Ok(json!({"cluster": show(region, name, |_| false)?}))
 }

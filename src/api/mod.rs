@@ -26,6 +26,7 @@ mod deployment_configuration;
 mod ec2;
 pub mod error;
 mod ids;
+mod kept_registry;
 mod launch;
 pub mod members;
 pub mod names;
@@ -57,9 +58,11 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use self::accept::{Patterns, accept};
 use self::error::ApiError;
+pub use self::kept_registry::RegistryError;
 use self::members::Members;
 use self::operations::Handler;
 use self::region::{LiveCluster, Region};
@@ -67,9 +70,11 @@ use self::shape::{Service, ServiceModel};
 use crate::catalog::Catalog;
 use crate::data_plane::clock::Clock;
 use crate::data_plane::{DataPlaneError, DataPlaneOptions, ImageStore};
+use crate::driver::running_cluster::StartError;
 use crate::driver::snapshot::Snapshot;
 use crate::model::settings::Settings;
 use crate::model::units::{Duration, Timestamp};
+use crate::store::{Store, WriteTrouble};
 
 /// Who everybody is. *Ours:* one process has one owner.
 pub(crate) const PRINCIPAL_ARN: &str = "arn:aws:iam::123456789012:user/longshore";
@@ -92,6 +97,8 @@ pub struct ApiOptions {
     pub data_plane: DataPlaneOptions,
     /// The engine and the images of all clusters.
     pub image_store: ImageStore,
+    /// Where everything outlives this process; `None`: it is in memory alone. See [`Api::go_on`].
+    pub data: Option<Arc<Store>>,
 }
 
 impl ApiOptions {
@@ -107,8 +114,20 @@ impl ApiOptions {
             settings: Settings::default(),
             data_plane,
             image_store,
+            data: None,
         })
     }
+}
+
+/// Why what a data directory has does not go on.
+#[derive(Debug, Error)]
+pub enum GoOnError {
+    /// A registry can't be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A cluster can't be started.
+    #[error(transparent)]
+    Cluster(#[from] StartError),
 }
 
 /// The API of an account.
@@ -145,6 +164,18 @@ impl Api {
         }
     }
 
+    /// Goes on with what the data directory has: registries, and the clusters that are ACTIVE in them. To be called before the first request.
+    ///
+    /// # Errors
+    /// When something of it can't be read, or a cluster can't be started.
+    pub fn go_on(&self) -> Result<(), GoOnError> {
+        let regions = self.options.data.as_deref().map(kept_registry::kept_regions).unwrap_or_default();
+        for name in regions {
+            self.known_region(&name)?.go_on()?;
+        }
+        Ok(())
+    }
+
     /// Tells clients that ask where the API is.
     pub fn served_at(&self, address: SocketAddr) {
         // One that is served twice is where it was served first.
@@ -161,17 +192,23 @@ impl Api {
     /// # Errors
     /// When it is no name of a region, or there are too many.
     pub fn region(&self, name: &str) -> Result<Arc<Region>, ApiError> {
+        let is_known = self.regions.lock().contains_key(name);
+        let is_name = (1..=32).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !is_known && (!is_name || self.regions.lock().len() >= REGIONS_MAX) {
+            return Err(ApiError::client(format!("'{name}' is not a region that is served")));
+        }
+        self.known_region(name).map_err(|error| ApiError::new("ServerException", error.to_string()))
+    }
+
+    /// A region whose name is one.
+    fn known_region(&self, name: &str) -> Result<Arc<Region>, RegistryError> {
         let mut regions = self.regions.lock();
         if let Some(region) = regions.get(name) {
             return Ok(region.clone());
         }
-        let is_name = (1..=32).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !is_name || regions.len() >= REGIONS_MAX {
-            return Err(ApiError::client(format!("'{name}' is not a region that is served")));
-        }
         let name: Arc<str> = name.into();
-        let region = Region::new(name.clone(), self.options.clone(), self.clock.clone(), self.catalog.clone());
+        let region = Region::new(name.clone(), self.options.clone(), self.clock.clone(), self.catalog.clone())?;
         let region = Arc::new(region);
         regions.insert(name, region.clone());
         Ok(region)
@@ -192,7 +229,18 @@ impl Api {
             None => serde_json::Map::new(),
         };
         let region = self.region(region)?;
-        let answered = handler(&Call { region: &region, input: Members(&input) })?;
+        let refused = |trouble: WriteTrouble| ApiError::new("ServerException", trouble.to_string());
+        let only_reads = ["Describe", "List", "Get", "Discover"].iter().any(|verb| operation.starts_with(verb));
+        if let Some(trouble) = region.trouble().filter(|_| !only_reads) {
+            return Err(refused(trouble));
+        }
+        let answered = handler(&Call { region: &region, input: Members(&input) });
+        match region.settle() {
+            Err(trouble) if !only_reads => return Err(refused(trouble)),
+            // Reads go on while the disk refuses.
+            _ => {}
+        }
+        let answered = answered?;
         let Some(place) = &known.output else { return Ok(json!({})) };
         let mut mistakes = Vec::new();
         let answer = answer::fit(model, place, answered, &mut mistakes);
@@ -221,14 +269,19 @@ impl Api {
         ended.collect()
     }
 
+    /// Ends all clusters at once: those that a data directory has go on when it is served again.
+    pub fn end(&self) {
+        let regions = std::mem::take(&mut *self.regions.lock());
+        drop(regions);
+    }
+
     fn all_regions(&self) -> Vec<Arc<Region>> {
         self.regions.lock().values().cloned().collect()
     }
 
     /// Forgets everything: clusters end at once, registries are empty. For test suites.
     pub fn reset(&self) {
-        let regions = std::mem::take(&mut *self.regions.lock());
-        drop(regions);
+        self.end();
     }
 }
 

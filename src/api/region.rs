@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::ApiOptions;
 use super::error::ApiError;
+use super::kept_registry::{KeptRegistry, RegistryError};
 use super::names::{DEFAULT_CLUSTER, last_part};
 use super::registry::Registry;
-use super::registry::clusters::ClusterStatus;
+use super::registry::clusters::{ClusterRow, ClusterStatus};
+use super::{ApiOptions, clusters};
 use crate::catalog::Catalog;
 use crate::data_plane::clock::Clock;
-use crate::driver::running_cluster::{HostOptions, RunningCluster, StartError};
+use crate::driver::running_cluster::{DataDirectory, HostOptions, RunningCluster, StartError};
 use crate::model::arn::{ACCOUNT, ArnForm};
 use crate::model::cluster::ClusterSpec;
 use crate::model::ids::IdForm;
+use crate::store::WriteTrouble;
 
 /// A region.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Region {
     clock: Clock,
     catalog: Arc<Catalog>,
     registry: Mutex<Registry>,
+    /// Where it is kept, if it is.
+    kept: Option<KeptRegistry>,
     clusters: Mutex<BTreeMap<Arc<str>, Arc<LiveCluster>>>,
 }
 
@@ -42,8 +46,52 @@ pub struct LiveCluster {
 }
 
 impl Region {
-    pub(super) fn new(name: Arc<str>, options: Arc<ApiOptions>, clock: Clock, catalog: Arc<Catalog>) -> Region {
-        Region { name, options, clock, catalog, registry: Mutex::default(), clusters: Mutex::default() }
+    /// A region as the data directory has it, if there is one, but for its clusters: see [`Region::go_on`].
+    pub(super) fn new(
+        name: Arc<str>,
+        options: Arc<ApiOptions>,
+        clock: Clock,
+        catalog: Arc<Catalog>,
+    ) -> Result<Region, RegistryError> {
+        let kept = options.data.as_ref().map(|store| KeptRegistry::open(store, &name)).transpose()?;
+        let (kept, registry) = kept.map_or((None, Registry::default()), |(kept, registry)| (Some(kept), registry));
+        Ok(Region { name, options, clock, catalog, registry: Mutex::new(registry), kept, clusters: Mutex::default() })
+    }
+
+    /// Starts the clusters that the registry has and that do not run: as the data directory has them, and anew where it has nothing.
+    ///
+    /// # Errors
+    /// When one of them can't be started.
+    pub(super) fn go_on(&self) -> Result<(), StartError> {
+        let active: Vec<(Arc<str>, ClusterRow)> = {
+            let registry = self.registry.lock();
+            let active = registry.clusters.iter().filter(|(_, row)| row.status == ClusterStatus::Active);
+            active.map(|(name, row)| (name.clone(), row.clone())).collect()
+        };
+        for (name, row) in active {
+            match RunningCluster::go_on(&self.name, &name, self.host_options())? {
+                Some(cluster) => drop(self.put_cluster(&name, row.seed, cluster)),
+                None => drop(self.start_cluster(clusters::spec_of(self, &name, &row))?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing that changes anything can be done at this moment.
+    pub(super) fn trouble(&self) -> Option<WriteTrouble> {
+        self.kept.as_ref().and_then(KeptRegistry::trouble)
+    }
+
+    /// Waits until everything that the registry has said so far is on the disk, where it is kept.
+    pub(super) fn settle(&self) -> Result<(), WriteTrouble> {
+        let mut registry = self.registry.lock();
+        let Some(kept) = &self.kept else {
+            registry.take_changes();
+            return Ok(());
+        };
+        let position = kept.append(&mut registry);
+        drop(registry);
+        kept.wait(position)
     }
 
     /// The calendar time.
@@ -85,21 +133,25 @@ impl Region {
     /// # Errors
     /// When it can't be started.
     pub fn start_cluster(&self, spec: ClusterSpec) -> Result<Arc<LiveCluster>, StartError> {
-        let arns = ArnForm {
-            cluster: spec.name.as_str().into(),
-            region: self.name.clone(),
-            ids: IdForm { seed: spec.settings.seed },
-        };
-        let name = arns.cluster.clone();
-        let options = HostOptions {
+        let (name, seed) = (spec.name.as_str().into(), spec.settings.seed);
+        let cluster = RunningCluster::start(spec, self.host_options())?;
+        Ok(self.put_cluster(&name, seed, cluster))
+    }
+
+    fn host_options(&self) -> HostOptions {
+        HostOptions {
             data_plane: self.options.data_plane.clone(),
             image_store: Some(self.options.image_store.clone()),
+            data: self.options.data.clone().map(DataDirectory::Shared),
             ..HostOptions::default()
-        };
-        let cluster = RunningCluster::start(spec, options)?;
+        }
+    }
+
+    fn put_cluster(&self, name: &Arc<str>, seed: u64, cluster: RunningCluster) -> Arc<LiveCluster> {
+        let arns = ArnForm { cluster: name.clone(), region: self.name.clone(), ids: IdForm { seed } };
         let live = Arc::new(LiveCluster { cluster, arns });
-        self.clusters.lock().insert(name, live.clone());
-        Ok(live)
+        self.clusters.lock().insert(name.clone(), live.clone());
+        live
     }
 
     /// Takes a cluster out; who still has it may go on to ask it. It ends when nobody has it any more.

@@ -95,6 +95,15 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         Some(removed)
     }
 
+    /// All rows, as changes that make them.
+    fn written(&self) -> impl Iterator<Item = Change> {
+        self.rows.iter().map(|(key, row)| Change {
+            table: self.name.into(),
+            key: key.clone(),
+            row: Some(serde_json::to_value(row).expect("rows are plain data")),
+        })
+    }
+
     fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
         match &change.row {
             Some(row) => {
@@ -173,6 +182,25 @@ impl Registry {
             &mut task_definitions.changes,
         ];
         tables.into_iter().flat_map(std::mem::take).collect()
+    }
+
+    /// All rows, as changes that make them.
+    pub fn rows(&self) -> Vec<Change> {
+        let Registry {
+            account_settings,
+            capacity_providers,
+            groups,
+            launch_templates,
+            launch_configurations,
+            clusters,
+            scalable_targets,
+            families,
+            task_definitions,
+        } = self;
+        let settings = account_settings.written().chain(families.written()).chain(task_definitions.written());
+        let capacity = capacity_providers.written().chain(groups.written()).chain(launch_templates.written());
+        let rest = launch_configurations.written().chain(clusters.written()).chain(scalable_targets.written());
+        settings.chain(capacity).chain(rest).collect()
     }
 
     /// Puts in what was kept of a change, without keeping it again.

@@ -1,11 +1,13 @@
 //! `longshore data check DIR` and `longshore data dump DIR`: a data directory held against its checksums, and in words.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::run::write_out;
-use super::{DataArguments, DataCommand, Failure, Format, Outcome, complain, failed};
+use super::{DataArguments, DataCommand, Failure, Format, Outcome, bad_input, complain, failed, warn};
 use crate::driver::durable::dump::dump;
 use crate::store::inspection::inspect;
+use crate::store::{OpenError, Store};
 
 pub(super) fn run(arguments: &DataArguments) -> Outcome {
     match &arguments.command {
@@ -15,6 +17,17 @@ pub(super) fn run(arguments: &DataArguments) -> Outcome {
         })
         .map_err(failed),
     }
+}
+
+/// Opens a data directory to run what is in it, and says what a crash has left at its end.
+pub(super) fn open(folder: &Path) -> Result<Arc<Store>, Failure> {
+    let store = Store::open(folder).map_err(|error| match error {
+        // Nothing has run yet, and another path will do.
+        OpenError::InUse(_) => bad_input(error),
+        error => failed(error),
+    })?;
+    store.cut().into_iter().for_each(warn);
+    Ok(Arc::new(store))
 }
 
 fn check(folder: &Path, format: Format) -> Outcome {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::containers_view::ContainerNews;
+use super::data;
 use super::deploy::{self, FileOfRun};
 use super::deploy_socket::{Asked, DeploySocket};
 use super::events_file::EventsFile;
@@ -24,7 +25,6 @@ use crate::driver::running_cluster::{DataDirectory, End, HostOptions, ImagePull,
 use crate::driver::snapshot::Snapshot;
 use crate::model::ids::IdForm;
 use crate::report::ReportTime;
-use crate::store::OpenError;
 
 /// How often a stop request is looked for, and the live view drawn again.
 const REFRESH: Duration = Duration::from_millis(125);
@@ -37,6 +37,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let stop_requests = StopRequests::listen().map_err(failed)?;
     let (events_file, event_watcher) = EventsFile::open_if_named(arguments.events.as_deref()).map_err(bad_input)?;
     let (report_folder, recording) = arguments.report.open()?;
+    let data = arguments.data_dir.as_deref().map(data::open).transpose()?.map(DataDirectory::Shared);
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let (watcher, notices) = crossbeam_channel::unbounded();
     let ids = IdForm { seed: spec.settings.seed };
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         watcher: Some(watcher),
         event_watcher,
         recording,
-        data: arguments.data_dir.clone().map(DataDirectory::Folder),
+        data,
         journal: arguments.journal.options(&arguments.file)?,
         ..HostOptions::default()
     };
@@ -59,11 +60,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let cluster = started.map_err(|error| {
         complain(&error);
         // Nothing has run yet, and another path will do.
-        if matches!(error, StartError::Journal(_) | StartError::Store(OpenError::InUse(_))) {
-            Failure::BadInput
-        } else {
-            Failure::Failed
-        }
+        if matches!(error, StartError::Journal(_)) { Failure::BadInput } else { Failure::Failed }
     })?;
     let view = match arguments.format {
         Format::Json => View::Quiet,

@@ -14,6 +14,7 @@ use crossbeam_channel::select;
 use serde_json::json;
 
 use self::log::Log;
+use super::data;
 use super::run::write_out;
 use super::signals::StopRequests;
 use super::{Failure, Format, HostArguments, Outcome, bad_file, bad_input, failed, summary};
@@ -62,6 +63,9 @@ pub(super) struct ServeArguments {
     /// secret_access_key and, where it has one, session_token [default: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY]
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
+    /// Keep everything in this folder, so that it goes on there after this program was ended or killed; it is in memory alone otherwise
+    #[arg(long, value_name = "DIR", conflicts_with = "allow_reset")]
+    data_dir: Option<PathBuf>,
     /// What the output and the log look like
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -117,6 +121,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     if let Some(region) = &arguments.region {
         options.region = region.as_str().into();
     }
+    options.data = arguments.data_dir.as_deref().map(data::open).transpose()?;
     let region = options.region.clone();
     let api = Arc::new(Api::new(options));
     // A region of its own is made by the first request; the server's is to be a good one.
@@ -136,11 +141,12 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     };
     // The port first: whether it can be had is known at once, and a cluster takes its time.
     let server = Server::start(api.clone(), options).map_err(bad_input)?;
+    api.go_on().map_err(failed)?;
     if let Some(spec) = spec {
         let region = api.region(&spec.region).map_err(|error| bad_input(error.message))?;
         region.adopt(spec).map_err(failed)?;
     }
-    announce(arguments.format, server.address(), &region, &who);
+    announce(arguments, server.address(), &region, &who);
     let log = Log::new(arguments);
     loop {
         select! {
@@ -159,10 +165,14 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
         }
     }
     if arguments.format == Format::Text {
-        anstream::eprintln!("{STOPPING}");
+        anstream::eprintln!("{}", if arguments.data_dir.is_some() { STOPPING_KEPT } else { STOPPING });
     }
     server.stop();
     requests.try_iter().for_each(|record| log.request(&record));
+    if arguments.data_dir.is_some() {
+        api.end();
+        return Ok(());
+    }
     for snapshot in api.drain() {
         match arguments.format {
             Format::Text => {
@@ -198,14 +208,22 @@ fn images(arguments: &ServeArguments, spec: Option<&ClusterSpec>) -> Result<Imag
 const STOPPING: &str =
     "stopping: requests are answered, services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
 
+const STOPPING_KEPT: &str =
+    "stopping: requests are answered, tasks are ended, and everything else goes on with the same --data-dir";
+
 /// Says where the server is, and how clients are led to it.
-fn announce(format: Format, address: SocketAddr, region: &str, who: &str) {
+fn announce(arguments: &ServeArguments, address: SocketAddr, region: &str, who: &str) {
     let endpoint = format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port()));
-    match format {
+    let kept = arguments.data_dir.as_deref();
+    let state = match kept {
+        Some(folder) => format!("Everything is kept in {}; Ctrl-C ends, and it goes on from there.", folder.display()),
+        None => "Everything is in memory: --data-dir DIR keeps it. Ctrl-C drains and ends.".to_owned(),
+    };
+    match arguments.format {
         Format::Text => write_out(&format!(
             "longshore {version} answers the ECS API on {address}, region {region}. Lead clients to it with\n\n  \
              export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region}\n\n\
-             {who} AWS_ENDPOINT_URL_ECS leads those of ECS alone.\nCtrl-C drains and ends.",
+             {who} AWS_ENDPOINT_URL_ECS leads those of ECS alone.\n{state}",
             version = env!("CARGO_PKG_VERSION"),
         )),
         Format::Json => write_out(
@@ -215,6 +233,7 @@ fn announce(format: Format, address: SocketAddr, region: &str, who: &str) {
                 "port": address.port(),
                 "endpoint": endpoint,
                 "region": region,
+                "data_dir": kept,
             })
             .to_string(),
         ),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::apply::{DeploymentEnd, InForce};
-use super::durable::Durable;
 use super::durable::held::Held;
 use super::durable::record::{Ahead, InForceForm, Saved};
 use super::durable::recovery::Recovered;
+use super::durable::{Durable, meter_event};
 use super::event_bridge::{ClusterEvent, EventBridge};
 use super::hook_tasks::HookTasks;
 use super::hooks::HookCallbacks;
@@ -266,7 +266,7 @@ impl ControlLoop {
             }
             let now = self.clock.now();
             self.meet_deadlines(now);
-            self.durable.append();
+            self.durable.append(|| self.meter.take_records());
             self.let_go();
             if self.is_over() {
                 break;
@@ -301,8 +301,9 @@ impl ControlLoop {
 
     /// Puts everything on the disk, and tells what waited for that; says why not, where that can't be done.
     fn close(&mut self) -> Option<Arc<str>> {
+        self.durable.append(|| self.meter.take_records());
         let mut durable = std::mem::replace(&mut self.durable, Durable::nothing());
-        let closed = durable.close(|| self.saved());
+        let closed = durable.close(|| self.meter.open_records(self.read_at()), || self.saved());
         self.durable = durable;
         while let Some(held) = self.durable.pop() {
             // Whatever is to be started is started by whoever goes on with the cluster.
@@ -443,9 +444,6 @@ impl ControlLoop {
         }
         if self.next_usage.is_some_and(|at| at <= now) {
             let samples = self.data_plane.usage();
-            for sample in &samples {
-                self.meter.note_usage(sample);
-            }
             self.apply(Event::Usage { samples });
             self.report_jobs();
             self.report_metrics();
@@ -570,6 +568,7 @@ impl ControlLoop {
         while let Some(event) = self.outbox.pop_front() {
             let now = at.unwrap_or_else(|| self.clock.now()).max(self.control_plane.now());
             self.journal.event(now, &event);
+            meter_event(&mut self.meter, now, &event);
             let written = self.durable.event(&event);
             let mut actions = self.control_plane.apply(now, event);
             self.durable.took_in(now, written, &self.control_plane);
@@ -637,7 +636,7 @@ impl ControlLoop {
             // What was carried out may have said something at once.
             let Some(event) = self.outbox.pop_front() else { break };
             self.apply(event);
-            self.durable.append();
+            self.durable.append(|| self.meter.take_records());
         }
         if let Some(trouble) = self.durable.trouble() {
             for held in self.durable.take_answers() {
@@ -645,6 +644,7 @@ impl ControlLoop {
             }
         }
         let mut durable = std::mem::replace(&mut self.durable, Durable::nothing());
+        durable.write_ledger(&self.meter, self.read_at());
         durable.snapshot_when_due(|| self.saved());
         self.durable = durable;
     }
@@ -778,7 +778,7 @@ impl ControlLoop {
                 .map(|(arrivals, queue, _)| (arrivals.load().service.clone(), queue.by_deployment()))
                 .collect(),
             journal_trouble: self.journal.trouble().cloned(),
-            durable_trouble: self.durable.trouble().map(|trouble| trouble.to_string().into()),
+            durable_trouble: self.durable.any_trouble(),
             series: None,
         }
     }

@@ -18,6 +18,8 @@ use super::hooks::HookCallbacks;
 use super::journal::JournalOptions;
 use super::journal::writer::JournalWriteError;
 use super::kept_journal::KeptJournal;
+use super::ledger::LedgerCluster;
+use super::ledger::writer::LedgerWriteError;
 use super::reads::{Read, ReadContext, ReadOfAnswer, prepare, prepare_after_answer};
 use super::real_time::{ControlLoop, Parts};
 use super::recorder::Recording;
@@ -117,6 +119,9 @@ pub enum StartError {
     /// The data directory can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The ledger in the data directory can't be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerWriteError),
     /// The cluster can't be recovered from the data directory.
     #[error(transparent)]
     Recover(#[from] RecoverError),
@@ -206,7 +211,28 @@ impl RunningCluster {
     ///
     /// # Errors
     /// When the data plane can't start, the region has no prices, or the control plane refuses something in the spec.
-    pub fn start(spec: ClusterSpec, options: HostOptions) -> Result<RunningCluster, StartError> {
+    pub fn start(spec: ClusterSpec, mut options: HostOptions) -> Result<RunningCluster, StartError> {
+        let (durable, recovered) = open_data(options.data.take(), &spec.region, &spec.name)?;
+        RunningCluster::start_with(spec, options, durable, recovered)
+    }
+
+    /// Goes on with a cluster as the data directory has it; `None` where it has none of this name, or one that is over.
+    ///
+    /// # Errors
+    /// As [`RunningCluster::start`].
+    pub fn go_on(region: &str, cluster: &str, mut options: HostOptions) -> Result<Option<RunningCluster>, StartError> {
+        let (durable, recovered) = open_data(options.data.take(), region, cluster)?;
+        let Some(found) = recovered else { return Ok(None) };
+        let spec = found.in_force.spec.clone();
+        RunningCluster::start_with(spec, options, durable, Some(found)).map(Some)
+    }
+
+    fn start_with(
+        spec: ClusterSpec,
+        options: HostOptions,
+        mut durable: Durable,
+        mut recovered: Option<Recovered>,
+    ) -> Result<RunningCluster, StartError> {
         let price_book = Catalog::embedded()
             .price_book(&spec.region)
             .ok_or_else(|| StartError::UnknownRegion(spec.region.clone()))?;
@@ -214,7 +240,6 @@ impl RunningCluster {
         if let Some(definition) = spec.task_definitions.iter().find(has_no_image) {
             return Err(StartError::NoImage(definition.family.clone()));
         }
-        let (durable, mut recovered) = open_data(options.data, &spec.name)?;
         let mut settings = spec.settings.clone();
         if let Some(saved) = &recovered {
             settings = saved.control_plane.settings().clone();
@@ -245,6 +270,11 @@ impl RunningCluster {
             Some(saved) => std::mem::replace(&mut saved.control_plane, ControlPlane::new(&spec.name, settings)),
             None => ControlPlane::new(&spec.name, settings),
         };
+        let mut meter = Meter::new(price_book);
+        if recovered.is_none() && durable.is_on() {
+            meter = meter.keep_records(clock.calendar(Timestamp::ZERO));
+            durable.open_ledger(LedgerCluster::of(&control_plane, &spec.region.as_str().into()))?;
+        }
         let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();
         let data_plane = DataPlane::start_with(images, data_plane_options, clock.clone(), event_sender.clone())?;
@@ -257,7 +287,7 @@ impl RunningCluster {
                 clock: clock.clone(),
                 control_plane,
                 data_plane: data_plane.clone(),
-                meter: Meter::new(price_book),
+                meter,
                 events,
                 event_sender,
                 callbacks: options.hooks,
@@ -495,14 +525,25 @@ impl Drop for RunningCluster {
 }
 
 /// Opens the data directory, if there is one, and reads what it has of a cluster that is not over.
-fn open_data(data: Option<DataDirectory>, cluster: &str) -> Result<(Durable, Option<Recovered>), StartError> {
+fn open_data(
+    data: Option<DataDirectory>,
+    region: &str,
+    cluster: &str,
+) -> Result<(Durable, Option<Recovered>), StartError> {
     let Some(data) = data else { return Ok((Durable::nothing(), None)) };
     let store = data.open()?;
-    let stream = durable::stream_of(cluster).ok_or_else(|| StartError::Name(cluster.to_owned()))?;
+    let stream = durable::stream_of(region, cluster).ok_or_else(|| StartError::Name(cluster.to_owned()))?;
     let found = recover(&store, &stream, &Catalog::embedded())?;
-    // A cluster that was drained is over. Another one of its name begins.
-    let goes_on = found.filter(|found| !found.control_plane.state().draining);
-    Ok((Durable::of(store, stream), goes_on))
+    let mut durable = Durable::of(store, stream);
+    if let Some(found) = found {
+        durable.open_ledger(found.ledger_cluster())?;
+        if !found.control_plane.state().draining {
+            return Ok((durable, Some(found)));
+        }
+        // A cluster that was drained is over. Another one of its name begins, once the ledger has all that this one used.
+        durable.end_ledger(found);
+    }
+    Ok((durable, None))
 }
 
 /// Builds and compiles every image of a spec and waits for them.

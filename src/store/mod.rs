@@ -218,6 +218,14 @@ impl Store {
         &self.shown
     }
 
+    /// The folder of the operating system that it is in, if it is in one.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.shared.disk {
+            Disk::Os(folder) => Some(folder),
+            Disk::Simulated(_) => None,
+        }
+    }
+
     /// What a crash had left at the log's end, and is left out.
     pub fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()

@@ -19,9 +19,14 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::event::{Event, Request};
 use longshore::driver::durable::look::look;
+use longshore::driver::ledger::bill::LedgerBill;
+use longshore::driver::ledger::reader::LedgerReader;
 use longshore::driver::running_cluster::{AskError, DataDirectory, HostOptions, RunningCluster, StartError};
 use longshore::driver::simulated::observer::Observer;
 use longshore::driver::simulated::{Simulation, SimulationOptions};
+use longshore::metering::bill::Bill;
+use longshore::metering::history::Detail;
+use longshore::metering::stretch::Span;
 use longshore::model::capacity::LaunchTarget;
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::ids::{IdForm, TaskId};
@@ -137,12 +142,63 @@ fn the_task(answer: Result<Response, AskError>) -> TaskId {
 /// What a crash at this moment would leave of a data directory.
 fn crash_image(folder: &Path) -> tempfile::TempDir {
     let image = tempfile::tempdir().expect("there is room");
+    copy(folder, image.path());
+    image
+}
+
+/// The ledger comes before the log, as it may lag behind that and never the other way round.
+fn copy(folder: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
     let mut names: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     for path in names {
-        std::fs::copy(&path, image.path().join(path.file_name().unwrap())).unwrap();
+        let copied = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            std::fs::copy(&path, copied).unwrap();
+        }
     }
-    image
+}
+
+/// The bill of all that the ledger of a data directory has.
+fn ledger_bill(data: &Path) -> Bill {
+    let reader = LedgerReader::open(data).unwrap_or_else(|error| panic!("{error}"));
+    let mut bill = LedgerBill::of(&reader, None, Span::EVER, Detail::Whole).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(bill.clusters.len(), 1);
+    bill.clusters.remove(0).history.bill
+}
+
+/// Claim: the ledger has what was used before a crash up to the last moment that is known, and what was used after it, each once.
+/// Method: a crash, and another while what the first one has left is gone through again; the bill that the cluster shows at its end is
+/// held against the ledger's.
+#[test]
+fn the_ledger_has_what_was_used_once() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let data = folder.path().join("data");
+    let cluster = start(DataDirectory::Folder(data.clone())).expect("it starts");
+    the_task(cluster.ask(run_task("web")));
+    cluster.wait_for_task(the_task(cluster.ask(run_task("job")))).expect("it ends");
+    eventually("three running tasks", || (running(&cluster).len() == 3).then_some(()));
+    eventually("the ledger", || LedgerReader::open(&data).is_ok().then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    let image = crash_image(&data);
+    drop(cluster);
+    let cluster = start(DataDirectory::Folder(image.path().to_owned())).expect("it goes on");
+    cluster.wait_for_task(the_task(cluster.ask(run_task("job")))).expect("it ends");
+    eventually("two running tasks", || (running(&cluster).len() == 2).then_some(()));
+    let image_of_image = crash_image(image.path());
+    drop(cluster);
+    let cluster = start(DataDirectory::Folder(image_of_image.path().to_owned())).expect("it goes on");
+    eventually("two running tasks", || (running(&cluster).len() == 2).then_some(()));
+    cluster.drain();
+    let shown = cluster.wait();
+    let shown = shown.meter.bill(shown.at);
+    let kept = ledger_bill(image_of_image.path());
+    assert_eq!((kept.total, &kept.lines), (shown.total, &shown.lines));
+    assert_eq!(kept.by_service, shown.by_service);
+    let tasks = |bill: &Bill| bill.by_task_definition.values().map(|one| one.tasks).sum::<u64>();
+    assert!(tasks(&kept) >= 9, "three before the first crash and a job, then a job and twice two: {kept:?}");
 }
 
 #[track_caller]
@@ -174,7 +230,7 @@ fn a_crashed_cluster_goes_on() {
     eventually("three running tasks", || (running(&cluster).len() == 3).then_some(()));
     std::thread::sleep(Duration::from_millis(300));
     let image = crash_image(&data);
-    let known = look(image.path(), "kept").expect("it can be read").expect("there is a cluster");
+    let known = look(image.path(), "us-east-1", "kept").expect("it can be read").expect("there is a cluster");
     drop(cluster);
 
     let before: Vec<TaskId> = known.state.tasks.keys().collect();
@@ -242,8 +298,8 @@ fn a_data_directory_belongs_to_one() {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&data), 0o700);
-        for entry in std::fs::read_dir(&data).unwrap() {
-            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        for path in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()) {
+            assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
         }
     }
     drop(cluster);
@@ -278,6 +334,40 @@ fn a_full_disk_refuses_and_recovers() {
             assert!(cluster.task(task).unwrap().is_some(), "{task:?} was answered");
         }
     }
+}
+
+/// Claim: what a crash has torn off at the log's end is left out, and said; damage elsewhere is an error with its place.
+#[test]
+fn a_torn_end_is_said() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (data, path) = (folder.path().join("data"), folder.path().join("cluster.toml"));
+    std::fs::write(&path, file()).unwrap();
+    let cluster = start(DataDirectory::Folder(data.clone())).expect("it starts");
+    the_task(cluster.ask(run_task("web")));
+    let image = crash_image(&data);
+    drop(cluster);
+    let segment = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("log-");
+    let mut names = std::fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let log = image.path().join(names.find(|name| segment(name)).expect("there is a segment"));
+    let bytes = std::fs::read(&log).unwrap();
+    let run = || {
+        let data = image.path().to_str().unwrap();
+        longshore(folder.path(), &["run", path.to_str().unwrap(), "--data-dir", data, "--for", "1ms"]).output().unwrap()
+    };
+    std::fs::write(&log, [&bytes[..], &[1, 2, 3]].concat()).unwrap();
+    let ran = run();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+    assert!(said.contains("the last 3 bytes") && said.contains("were never finished: they are left out"), "{said}");
+    let mut damaged = bytes;
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let image = tempfile::tempdir().expect("there is room");
+    std::fs::write(image.path().join(log.file_name().unwrap()), damaged).unwrap();
+    let data = image.path().to_str().unwrap();
+    let ran = longshore(folder.path(), &["data", "check", data]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && said.contains("log-") && said.contains("offset"), "{said}");
 }
 
 /// Several clusters share one data directory.
@@ -356,7 +446,9 @@ fn crash() {
         child.wait().expect("it was killed");
         let told = told(&events);
         told_in_all += told.len();
-        let found = look(&data, "kept").unwrap_or_else(|error| panic!("round {round}: {error}")).expect("it has begun");
+        let found = look(&data, "us-east-1", "kept")
+            .unwrap_or_else(|error| panic!("round {round}: {error}"))
+            .expect("it has begun");
         found.state.check_invariants(found.ids);
         let shown =
             |ids: IdForm| found.state.tasks.values().map(move |record| (ids.task(record.task.id), &record.task));
@@ -375,4 +467,16 @@ fn crash() {
         }
     }
     assert!(told_in_all > 20, "{told_in_all} tasks show little");
+    // At last it runs to its end, and the ledger has what it shows then.
+    let path = folder.path().join("cluster.toml");
+    let (path, data_dir) = (path.to_str().unwrap(), data.to_str().unwrap());
+    let ends = ["run", path, "--data-dir", data_dir, "--for", "1ms", "--format", "json"];
+    let ended = longshore(folder.path(), &ends).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&ended.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&ended.stderr)));
+    let billed = longshore(folder.path(), &["bill", "--data-dir", data_dir, "--format", "json"]).output().unwrap();
+    let bill: serde_json::Value = serde_json::from_slice(&billed.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&billed.stderr)));
+    assert_eq!(bill["total"], document["bill"]["total"]);
+    assert_eq!(bill["lines"], document["bill"]["lines"]);
 }

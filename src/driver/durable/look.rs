@@ -15,13 +15,13 @@ use crate::model::units::Timestamp;
 use crate::model::usage::Delivery;
 use crate::store::{Position, Store, WriteTrouble};
 
-/// The cluster of this name; `None` when there has been none. What only the data plane knew is not in it: jobs, delivery, lateness.
+/// The cluster of this name in a region; `None` when there has been none. What only the data plane knew is not in it: jobs, delivery, lateness.
 ///
 /// # Errors
 /// When the data directory is in use or can't be read.
-pub fn look(folder: &Path, cluster: &str) -> Result<Option<Snapshot>, RecoverError> {
+pub fn look(folder: &Path, region: &str, cluster: &str) -> Result<Option<Snapshot>, RecoverError> {
     let store = Store::open(folder)?;
-    let Some(stream) = stream_of(cluster) else { return Ok(None) };
+    let Some(stream) = stream_of(region, cluster) else { return Ok(None) };
     let Some(saved) = recover(&store, &stream, &Catalog::embedded())? else { return Ok(None) };
     let plane = saved.control_plane;
     Ok(Some(Snapshot {
@@ -57,7 +57,7 @@ pub fn write_events(
     region: &str,
     events: impl IntoIterator<Item = (Timestamp, Event)>,
 ) -> Result<ControlPlane, WriteTrouble> {
-    let stream = stream_of(plane.name()).expect("it is a name that ECS allows");
+    let stream = stream_of(region, plane.name()).expect("it is a name that ECS allows");
     let mut durable = Durable::of(store.clone(), stream);
     durable.begin(&plane, &region.into());
     let mut last = Position::START;
@@ -65,7 +65,7 @@ pub fn write_events(
         let written = durable.event(&event);
         plane.apply(at, event);
         durable.took_in(at, written, &plane);
-        last = durable.append();
+        last = durable.append(Vec::new);
     }
     store.wait_durable(last)?;
     Ok(plane)

@@ -6,6 +6,7 @@
 
 pub mod dump;
 pub(super) mod held;
+mod ledger;
 pub mod look;
 pub(super) mod record;
 pub mod recovery;
@@ -16,16 +17,33 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, never};
 
 use self::held::Held;
+use self::ledger::{Entry, LedgerThread};
 use self::record::{Ahead, Beginning, EventRecord, FORMAT, InForceForm, Record, Saved};
+use self::recovery::Recovered;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
+use crate::driver::ledger::LedgerCluster;
+use crate::driver::ledger::writer::LedgerWriteError;
+use crate::metering::meter::Meter;
+use crate::metering::stretch::LedgerRecord;
 use crate::model::units::Timestamp;
 use crate::store::{Position, Store, StreamName, WriteTrouble};
 
 /// The stream of a cluster; `None` when its name is none that ECS allows.
-pub(super) fn stream_of(cluster: &str) -> Option<StreamName> {
-    StreamName::new(&format!("cluster.{cluster}"))
+pub(super) fn stream_of(region: &str, cluster: &str) -> Option<StreamName> {
+    StreamName::new(&format!("cluster.{region}.{cluster}"))
 }
+
+/// Takes an event into the meter, before the control plane takes it in: in a cluster as it runs, and in one that is led through it again.
+pub(super) fn meter_event(meter: &mut Meter, at: Timestamp, event: &Event) {
+    meter.close_days(at);
+    if let Event::Usage { samples } = event {
+        samples.iter().for_each(|sample| meter.note_usage(sample));
+    }
+}
+
+/// How often the ledger is told what runs.
+const CHECKPOINTS: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What of a cluster goes to a data directory, if there is one.
 #[derive(Debug)]
@@ -46,6 +64,10 @@ struct Log {
     last: Position,
     wakeups: Receiver<()>,
     snapshot: Option<std::thread::JoinHandle<Result<(), WriteTrouble>>>,
+    ledger: Option<LedgerThread>,
+    /// What the ledger is to hear once the records up to there are on the disk.
+    entries: VecDeque<(Position, Entry)>,
+    next_checkpoint: Timestamp,
 }
 
 impl Durable {
@@ -56,9 +78,29 @@ impl Durable {
 
     /// Everything goes to a stream.
     pub(super) fn of(store: Arc<Store>, stream: StreamName) -> Durable {
-        let wakeups = store.subscribe();
-        let log = Log { store, stream, group: Vec::new(), last: Position::START, wakeups, snapshot: None };
+        let log = Log {
+            wakeups: store.subscribe(),
+            store,
+            stream,
+            group: Vec::new(),
+            last: Position::START,
+            snapshot: None,
+            ledger: None,
+            entries: VecDeque::new(),
+            next_checkpoint: Timestamp::ZERO,
+        };
         Durable { log: Some(log), ..Durable::nothing() }
+    }
+
+    /// Opens the ledger beside the stream, where there is a folder that it could be in.
+    ///
+    /// # Errors
+    /// When it can't be written or read.
+    pub(super) fn open_ledger(&mut self, cluster: LedgerCluster) -> Result<(), LedgerWriteError> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let folder = log.store.folder().map(std::path::Path::to_owned);
+        log.ledger = folder.map(|folder| LedgerThread::open(&folder, cluster)).transpose()?;
+        Ok(())
     }
 
     /// Something is to be read here when more is durable.
@@ -66,9 +108,24 @@ impl Durable {
         self.log.as_ref().map_or_else(never, |log| log.wakeups.clone())
     }
 
+    /// Hands the ledger all that a cluster used that is over, and does not go on with it.
+    pub(super) fn end_ledger(&mut self, mut over: Recovered) {
+        let Some(log) = &mut self.log else { return };
+        if let Some(ledger) = log.ledger.take() {
+            ledger.write(Entry::Closed(over.meter.take_records()));
+            ledger.write(Entry::Open(over.meter.open_records(over.control_plane.now())));
+        }
+    }
+
     /// Why nothing can be written at this moment.
     pub(super) fn trouble(&self) -> Option<WriteTrouble> {
         self.log.as_ref().and_then(|log| log.store.trouble())
+    }
+
+    /// The same, or why the ledger can't be written.
+    pub(super) fn any_trouble(&self) -> Option<Arc<str>> {
+        let ledger = || self.log.as_ref()?.ledger.as_ref()?.trouble();
+        self.trouble().map(|trouble| trouble.to_string().into()).or_else(ledger)
     }
 
     /// A cluster begins.
@@ -122,12 +179,17 @@ impl Durable {
         self.held_now.push(held);
     }
 
-    /// Hands over what was written, as one group: it is recovered as a whole or not at all.
-    pub(super) fn append(&mut self) -> Position {
+    /// Hands over what was written, as one group: it is recovered as a whole or not at all. The stretches of use
+    /// that it closed are for the ledger.
+    pub(super) fn append(&mut self, closed: impl FnOnce() -> Vec<LedgerRecord>) -> Position {
         if let Some(log) = &mut self.log
             && !log.group.is_empty()
         {
             log.last = log.store.append(std::mem::take(&mut log.group));
+            let closed = closed();
+            if log.ledger.is_some() && !closed.is_empty() {
+                log.entries.push_back((log.last, Entry::Closed(closed)));
+            }
         }
         let position = self.log.as_ref().map(|log| log.last).unwrap_or_default();
         self.held.extend(self.held_now.drain(..).map(|held| (position, held)));
@@ -149,6 +211,20 @@ impl Durable {
         answers.into_iter().map(|(_, held)| held).collect()
     }
 
+    /// Hands the ledger what follows from records that are on the disk, and from time to time what runs.
+    pub(super) fn write_ledger(&mut self, meter: &Meter, now: Timestamp) {
+        let Some(log) = &mut self.log else { return };
+        let Some(ledger) = &log.ledger else { return };
+        if now >= log.next_checkpoint {
+            log.next_checkpoint = now + CHECKPOINTS;
+            log.entries.push_back((log.last, Entry::Open(meter.open_records(now))));
+        }
+        let durable = log.store.durable();
+        while let Some((_, entry)) = log.entries.pop_front_if(|(position, _)| *position <= durable) {
+            ledger.write(entry);
+        }
+    }
+
     /// Begins a snapshot in another thread when it is time for one.
     pub(super) fn snapshot_when_due(&mut self, saved: impl FnOnce() -> Saved) {
         let Some(log) = &mut self.log else { return };
@@ -157,20 +233,43 @@ impl Durable {
             return;
         }
         let (store, stream, to, saved) = (log.store.clone(), log.stream.clone(), log.last, saved());
-        let write = move || store.put_snapshot(&stream, to, record::bytes_of(&saved));
+        let ledger = log.ledger.as_ref().map(LedgerThread::end);
+        let entries: Vec<Entry> = log.entries.iter().map(|(_, entry)| entry.clone()).collect();
+        let write = move || {
+            if let Some(ledger) = ledger {
+                store.wait_durable(to)?;
+                // The loop hands the same over once more, and that does no harm.
+                entries.into_iter().for_each(|entry| ledger.write(entry));
+                if !ledger.lasts() {
+                    return Ok(());
+                }
+            }
+            store.put_snapshot(&stream, to, record::bytes_of(&saved))
+        };
         // One that can't be begun or written is tried again when the next record comes.
         log.snapshot = std::thread::Builder::new().name("longshore-snapshot".into()).spawn(write).ok();
     }
 
     /// Waits until everything is on the disk and puts a last snapshot, so that whoever opens it next has nothing to lead it through.
-    pub(super) fn close(&mut self, saved: impl FnOnce() -> Saved) -> Result<(), WriteTrouble> {
-        self.append();
+    /// Everything was handed over before.
+    pub(super) fn close(
+        &mut self,
+        open: impl FnOnce() -> Vec<LedgerRecord>,
+        saved: impl FnOnce() -> Saved,
+    ) -> Result<(), WriteTrouble> {
         let Some(log) = &mut self.log else { return Ok(()) };
         if let Some(thread) = log.snapshot.take() {
             // Whatever came of it, the one that follows takes its place.
             let _ = thread.join();
         }
         log.store.wait_durable(log.last)?;
+        if let Some(ledger) = &log.ledger {
+            log.entries.push_back((log.last, Entry::Open(open())));
+            log.entries.drain(..).for_each(|(_, entry)| ledger.write(entry));
+            if !ledger.end().lasts() {
+                return Err(WriteTrouble(ledger.trouble().unwrap_or_default()));
+            }
+        }
         log.store.put_snapshot(&log.stream, log.last, record::bytes_of(&saved()))
     }
 }
@@ -179,7 +278,7 @@ impl Saved {
     /// A cluster at this moment.
     pub(super) fn of_now(
         control_plane: &ControlPlane,
-        meter: &crate::metering::meter::Meter,
+        meter: &Meter,
         region: &Arc<str>,
         in_force: InForceForm,
         ahead: Ahead,

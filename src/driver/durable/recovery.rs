@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::meter_event;
 use super::record::{self, Ahead, Beginning, FORMAT, InForceForm, Record, Saved};
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::Action;
 use crate::control_plane::event::Event;
+use crate::driver::ledger::LedgerCluster;
 use crate::metering::meter::Meter;
 use crate::metering::price::PriceBook;
 use crate::model::ids::RequestId;
@@ -72,6 +74,13 @@ pub(in crate::driver) struct Recovered {
     pub(in crate::driver) last_request: u64,
 }
 
+impl Recovered {
+    /// The cluster as its ledger knows it.
+    pub(in crate::driver) fn ledger_cluster(&self) -> LedgerCluster {
+        LedgerCluster::of(&self.control_plane, &self.region)
+    }
+}
+
 /// Leads a cluster through its records.
 struct Recovery<'a> {
     store: &'a Store,
@@ -119,6 +128,7 @@ impl Recovery<'_> {
                     return Err(self.unreadable(position, format!("it is of format {}", beginning.format)));
                 }
                 let book = self.price_book(position, &beginning.region)?;
+                // What a cluster of the same name that is over has used is in its ledger by then.
                 self.found = Some(Recovered::of_beginning(*beginning, book));
             }
             (_, None) => return Err(self.unreadable(position, "no cluster has begun before it".into())),
@@ -148,8 +158,8 @@ impl Recovered {
     fn of_beginning(beginning: Beginning, book: PriceBook) -> Recovered {
         Recovered {
             region: beginning.region,
-            control_plane: ControlPlane::new(&beginning.cluster, beginning.settings),
-            meter: Meter::new(book),
+            control_plane: ControlPlane::new(&beginning.cluster, beginning.settings.clone()),
+            meter: Meter::new(book).keep_records(beginning.settings.calendar_start.unwrap_or_default()),
             in_force: InForceForm { spec: Default::default(), revisions: Default::default() },
             ahead: Ahead::default(),
             last_request: 0,
@@ -157,11 +167,10 @@ impl Recovered {
     }
 
     fn take_in(&mut self, at: Timestamp, event: Event) {
-        match &event {
-            Event::Request { request_id: RequestId(number), .. } => self.last_request = self.last_request.max(*number),
-            Event::Usage { samples } => samples.iter().for_each(|sample| self.meter.note_usage(sample)),
-            _ => {}
+        if let Event::Request { request_id: RequestId(number), .. } = &event {
+            self.last_request = self.last_request.max(*number);
         }
+        meter_event(&mut self.meter, at, &event);
         for action in self.control_plane.apply(at, event) {
             if let Action::Meter(fact) = action {
                 self.meter.record(&fact);

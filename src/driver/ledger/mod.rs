@@ -38,6 +38,7 @@ pub mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::control_plane::ControlPlane;
 use crate::model::calendar::UnixNanos;
 
 /// The version of the format that is written and read.
@@ -59,6 +60,19 @@ pub struct LedgerCluster {
     pub started_at: UnixNanos,
     /// Its seed, which decides how ids are shown.
     pub seed: u64,
+}
+
+impl LedgerCluster {
+    /// The cluster of a control plane that knows the calendar time of its start.
+    pub(super) fn of(control_plane: &ControlPlane, region: &Arc<str>) -> LedgerCluster {
+        let settings = control_plane.settings();
+        LedgerCluster {
+            name: control_plane.name().clone(),
+            region: region.clone(),
+            started_at: UnixNanos::of(settings.calendar_start.unwrap_or_default()),
+            seed: settings.seed,
+        }
+    }
 }
 
 /// Where the ledger of a data directory is.
