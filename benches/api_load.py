@@ -130,7 +130,7 @@ def until_answered(endpoint, process):
     raise AssertionError("the server does not answer")
 
 
-def prepare(endpoint):
+def prepare(endpoint, image="quick"):
     """A cluster and a task definition of Fargate. Returns the parameters of RunTask; moto wants a subnet that it has."""
     ecs = client(endpoint)
     ecs.create_cluster(clusterName="default")
@@ -140,7 +140,7 @@ def prepare(endpoint):
         networkMode="awsvpc",
         cpu="256",
         memory="512",
-        containerDefinitions=[{"name": "main", "image": "quick", "cpu": 256, "memory": 512}],
+        containerDefinitions=[{"name": "main", "image": image, "command": ["true"], "cpu": 256, "memory": 512}],
     )
     try:
         subnet = client(endpoint, "ec2").describe_subnets()["Subnets"][0]["SubnetId"]
@@ -157,11 +157,10 @@ def measure(name, command, endpoint, environment, arguments):
         until_answered(endpoint, process)
         measured, seconds = load(endpoint, prepare(endpoint), arguments)
         memory = resident_mib(process.pid)
-        alive = process.poll() is None
     finally:
         process.kill()
         process.wait()
-    return {"name": name, "seconds": seconds, "measured": measured, "memory": memory, "alive": alive}
+    return {"name": name, "seconds": seconds, "measured": measured, "memory": memory}
 
 
 def resident_mib(pid):
@@ -175,7 +174,8 @@ def show(result):
     measured, seconds = result["measured"], result["seconds"]
     failed = [error for _, _, error in measured if error]
     good = len(measured) - len(failed)
-    print(f"{result['name']}: {good / seconds:,.0f} requests/s answered, {len(failed)} errors, {result['memory']} MiB")
+    memory = f", {result['memory']} MiB" if result["memory"] else ""
+    print(f"{result['name']}: {good / seconds:,.0f} requests/s answered, {len(failed)} errors{memory}")
     for operation in OPERATIONS:
         times = sorted(took for name, took, _ in measured if name == operation)
         if not times:

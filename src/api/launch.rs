@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::members::Members;
 use super::region::{LiveCluster, Region};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
-use crate::model::service::{BinpackField, PlacementStrategy, PropagateTags, SpreadField};
+use crate::model::service::{BinpackField, EcsManagedTags, PlacementStrategy, PropagateTags, SpreadField};
 use crate::model::task_definition::LaunchType;
 
 /// The launch type or the strategy of a request.
@@ -115,6 +115,13 @@ pub(super) fn show_placement_strategy(strategies: &[PlacementStrategy]) -> Value
     shown.collect()
 }
 
+/// Whether tasks get the tags that ECS manages; `None` where nothing is said.
+pub(super) fn ecs_managed_tags(input: Members<'_>) -> Option<EcsManagedTags> {
+    input
+        .flag("enableECSManagedTags")
+        .map(|wanted| if wanted { EcsManagedTags::Enabled } else { EcsManagedTags::Disabled })
+}
+
 /// Whose tags tasks get.
 pub(super) fn propagate_tags(input: Members<'_>) -> PropagateTags {
     match input.text("propagateTags") {
@@ -122,4 +129,18 @@ pub(super) fn propagate_tags(input: Members<'_>) -> PropagateTags {
         Some("SERVICE") => PropagateTags::Service,
         _ => PropagateTags::None,
     }
+}
+
+/// Whether a `clientToken`, where there is one, is of printable ASCII and not longer than this.
+///
+/// # Errors
+/// When it is not. **Source:** ecs-semantics §1.3.
+pub(super) fn check_client_token(input: Members<'_>, length_max: usize) -> Result<(), ApiError> {
+    let is_token =
+        |token: &str| (1..=length_max).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if input.text("clientToken").is_none_or(is_token) {
+        return Ok(());
+    }
+    let rule = format!("clientToken must be 1 to {length_max} printable ASCII characters without blanks.");
+    Err(ApiError::invalid_parameter(rule))
 }

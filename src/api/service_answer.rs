@@ -12,7 +12,9 @@ use crate::control_plane::state::{Deployment, DeploymentStatus, Service, Service
 use crate::driver::reads::ReadContext;
 use crate::model::capacity::LaunchTarget;
 use crate::model::document::Document;
-use crate::model::service::{AvailabilityZoneRebalancing, PlacementConstraint, PropagateTags, SchedulingStrategy};
+use crate::model::service::{
+    AvailabilityZoneRebalancing, EcsManagedTags, PlacementConstraint, PropagateTags, SchedulingStrategy,
+};
 use crate::model::task_definition::LaunchType;
 
 /// The role that ECS has in every account.
@@ -59,7 +61,7 @@ pub(super) fn show_service(service: &Service, context: &ReadContext<'_>, tags: T
     put("placementStrategy", show_placement_strategy(&spec.placement_strategy));
     put("schedulingStrategy", json!(spec.scheduling_strategy.as_str()));
     put("deploymentController", json!({"type": spec.deployment_controller.as_str()}));
-    put("enableECSManagedTags", document.member("enableECSManagedTags").cloned().unwrap_or(json!(false)));
+    put("enableECSManagedTags", json!(spec.ecs_managed_tags == EcsManagedTags::Enabled));
     put("enableExecuteCommand", document.member("enableExecuteCommand").cloned().unwrap_or(json!(false)));
     let propagated = match spec.propagate_tags {
         PropagateTags::None => "NONE",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::{cluster_strategy, launch_target, placement_strategy, propagate_tags};
+use super::launch::{cluster_strategy, ecs_managed_tags, launch_target, placement_strategy, propagate_tags};
 use super::members::Members;
 use super::names::{cluster_in, is_name, last_part};
 use super::page::{SHORT_PAGES, page};
@@ -24,10 +24,12 @@ use crate::model::service::{AvailabilityZoneRebalancing, SchedulingStrategy, Ser
 use crate::model::task_definition::TaskDefinitionRef;
 use crate::model::task_set::DeploymentController;
 
+/// The longest `clientToken`. **Source:** ecs-semantics §1.3.
+const CLIENT_TOKEN_MAX: usize = 36;
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
 /// Members that mean nothing here and are given back.
-const STORED: [&str; 11] = [
+const STORED: [&str; 10] = [
     "networkConfiguration",
     "loadBalancers",
     "serviceRegistries",
@@ -37,7 +39,6 @@ const STORED: [&str; 11] = [
     "gatewayConnectors",
     "platformVersion",
     "role",
-    "enableECSManagedTags",
     "enableExecuteCommand",
 ];
 /// Those among them that start a deployment when they change. **Source:** ecs-semantics §5.5.
@@ -55,6 +56,7 @@ const DEPLOYED: [&str; 7] = [
 pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let live = region.cluster(input.text("cluster"))?;
+    super::launch::check_client_token(input, CLIENT_TOKEN_MAX)?;
     let name = input.required_text("serviceName");
     if !is_name(name) {
         return Err(ApiError::invalid_parameter(
@@ -102,8 +104,9 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             Some(sent) => deployment_configuration::read_monitoring(sent)?,
             None => Default::default(),
         },
+        ecs_managed_tags: ecs_managed_tags(input).unwrap_or_default(),
+        client_token: input.text("clientToken").map(Arc::from),
         document: Document::from(input.only(&STORED)),
-        ..ServiceSpec::default()
     };
     let name: Arc<str> = spec.name.clone();
     let is_there = live.cluster.read({
@@ -174,6 +177,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             .transpose()?,
         health_check_grace_period: grace_period(input),
         propagate_tags: input.has("propagateTags").then(|| propagate_tags(input)),
+        ecs_managed_tags: ecs_managed_tags(input),
         monitoring: input.structure("monitoring").map(deployment_configuration::read_monitoring).transpose()?,
         availability_zone_rebalancing: rebalancing(input),
         document: Some(Document::from(members)),
@@ -182,7 +186,6 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             _ if has_changed => NewDeployment::DocumentChanged,
             _ => NewDeployment::WhenChanged,
         },
-        ..UpdateService::default()
     };
     asked(&live, &name, Request::UpdateService(Box::new(update)))
 }

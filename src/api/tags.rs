@@ -3,7 +3,6 @@
 //! **Source:** ecs-semantics §1.3, §11.4.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ use super::names::{self, cluster_in, kind_in, last_part};
 use super::region::Region;
 use super::registry::task_definitions::key_of;
 use super::{Call, show_tags, tags_of};
-use crate::control_plane::event::Request;
+use crate::control_plane::event::{Request, Tagged};
 
 /// Tags of a resource at most. **Source:** ecs-semantics §1.3.
 const TAGS_MAX: usize = 50;
@@ -24,16 +23,23 @@ type Tags = BTreeMap<String, String>;
 /// TagResource: tags that are not named stay. **Source:** ecs-semantics §1.3.
 pub(super) fn tag(call: &Call<'_>) -> Result<Value, ApiError> {
     let new = tags_of(call.input.list("tags"));
-    if new.keys().any(|key| key.to_ascii_lowercase().starts_with(RESERVED)) {
-        return Err(ApiError::invalid_parameter("Tag keys must not begin with aws:."));
-    }
+    check_keys(new.keys())?;
     change(call, |tags| tags.extend(new))
 }
 
 /// UntagResource.
 pub(super) fn untag(call: &Call<'_>) -> Result<Value, ApiError> {
     let gone: Vec<String> = call.input.texts("tagKeys").map(str::to_owned).collect();
+    check_keys(&gone)?;
     change(call, |tags| tags.retain(|key, _| !gone.contains(key)))
+}
+
+/// Those that ECS manages can be neither set nor taken away.
+fn check_keys<'a>(keys: impl IntoIterator<Item = &'a String>) -> Result<(), ApiError> {
+    if keys.into_iter().any(|key| key.to_ascii_lowercase().starts_with(RESERVED)) {
+        return Err(ApiError::invalid_parameter("Tag keys must not begin with aws:."));
+    }
+    Ok(())
 }
 
 /// ListTagsForResource.
@@ -105,6 +111,15 @@ fn of_cluster(region: &Region, arn: &str) -> Result<Tags, ApiError> {
                 let id = context.arns.ids.read_task(name)?;
                 Some((*state.tasks.get(&id)?.task.tags).clone())
             }
+            Some("container-instance") => {
+                let id = context.arns.ids.read_container_instance(name)?;
+                Some((*state.container_instances.get(&id)?.tags).clone())
+            }
+            Some("task-set") => {
+                let sets = state.services.values().flat_map(|service| service.task_sets());
+                let found = sets.into_iter().find(|set| context.arns.task_set(&set.service, set.id) == arn);
+                found.map(|set| set.tags)
+            }
             _ => None,
         }
     })?;
@@ -120,10 +135,15 @@ fn put(region: &Region, arn: &str, tags: Tags) -> Result<(), ApiError> {
             region.registry().task_definitions.update(&key, |row| row.tags = tags);
         }
         Some("capacity-provider") => drop(region.registry().capacity_providers.update(name, |row| row.tags = tags)),
-        Some("service") => {
+        Some(kind @ ("service" | "task" | "container-instance")) => {
             let live = region.cluster(cluster_in(arn))?;
-            let service: Arc<str> = name.into();
-            live.cluster.ask(Request::SetServiceTags { service, tags })?;
+            let ids = live.arns.ids;
+            let resource = match kind {
+                "task" => ids.read_task(name).map(Tagged::Task),
+                "container-instance" => ids.read_container_instance(name).map(Tagged::ContainerInstance),
+                _ => Some(Tagged::Service(name.into())),
+            };
+            live.cluster.ask(Request::SetTags { resource: resource.ok_or_else(not_found)?, tags })?;
         }
         _ => return Err(invalid(arn)),
     }

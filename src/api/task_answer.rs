@@ -43,6 +43,13 @@ pub(super) fn show_task(task: &Task, state: &ClusterState, context: &ReadContext
     if tags == TagsShown::No || !shown.contains_key("tags") {
         shown.insert("tags".into(), json!([]));
     }
+    if !shown.contains_key("cpu") || !shown.contains_key("memory") {
+        // What its containers ask for together. Source: the pages run-task and describe-tasks of the AWS CLI.
+        let reservation = task.task_definition.reservation();
+        for (name, size) in [("cpu", reservation.cpu.0), ("memory", reservation.memory.0)] {
+            shown.entry(name).or_insert_with(|| json!(size.to_string()));
+        }
+    }
     let mut put = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
     let document = &task.document;
     put("enableExecuteCommand", document.member("enableExecuteCommand").cloned().unwrap_or(json!(false)));

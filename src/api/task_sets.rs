@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::launch_target;
+use super::launch::{check_client_token, launch_target};
 use super::members::Members;
 use super::names::last_part;
 use super::region::LiveCluster;
@@ -21,12 +21,15 @@ use crate::model::document::Document;
 use crate::model::ids::DeploymentId;
 use crate::model::task_set::{Scale, TaskSetDescription, TaskSetName, TaskSetSpec};
 
+/// The longest client token. **Source:** ecs-semantics §1.3.
+const TOKEN_MAX: usize = 36;
 /// Members that mean nothing here and are given back.
 const STORED: [&str; 4] = ["networkConfiguration", "loadBalancers", "serviceRegistries", "platformVersion"];
 
 /// CreateTaskSet.
 pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
+    check_client_token(input, TOKEN_MAX)?;
     let live = region.cluster(input.text("cluster"))?;
     let task_definition = task_definitions::hand_over(region, &live, input.required_text("taskDefinition"))?;
     let stored = input.only(&STORED);

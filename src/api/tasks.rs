@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::launch::{launch_target, placement_strategy, propagate_tags};
+use super::launch::{ecs_managed_tags, launch_target, placement_strategy, propagate_tags};
 use super::members::Members;
 use super::names::{cluster_in, last_part};
 use super::page::{LONG_PAGES, page};
@@ -33,6 +33,8 @@ use crate::model::units::{CpuUnits, MemoryMib};
 const DESCRIBED_MAX: usize = 100;
 /// Tasks that one RunTask starts at most. **Source:** ecs-semantics §1.7.
 const COUNT_MAX: i64 = 10;
+/// The longest `clientToken`. **Source:** ecs-semantics §1.3.
+const CLIENT_TOKEN_MAX: usize = 64;
 /// The longest overrides. **Source:** ecs-semantics §1.3.
 const OVERRIDES_MAX: usize = 8192;
 /// Members that mean nothing here and are given back.
@@ -49,6 +51,7 @@ const STORED: [&str; 6] = [
 pub(super) fn run(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let live = region.cluster(input.text("cluster"))?;
+    super::launch::check_client_token(input, CLIENT_TOKEN_MAX)?;
     let count = input.integer("count").unwrap_or(1);
     if !(1..=COUNT_MAX).contains(&count) {
         return Err(ApiError::invalid_parameter(format!("Count must be between 1 and {COUNT_MAX}.")));
@@ -65,9 +68,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, ApiError> {
         placement_constraints: placement_constraints(input.structures("placementConstraints"))?,
         tags: tags_of(input.list("tags")),
         propagate_tags: propagate_tags(input),
+        ecs_managed_tags: ecs_managed_tags(input).unwrap_or_default(),
         client_token: input.text("clientToken").map(Arc::from),
         document: Document::from(input.only(&STORED)),
-        ..RunTaskSpec::default()
     };
     started(&live, Request::RunTask(Box::new(spec)))
 }
@@ -96,8 +99,8 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
         overrides: Arc::new(overrides(input)?),
         tags: tags_of(input.list("tags")),
         propagate_tags: propagate_tags(input),
+        ecs_managed_tags: ecs_managed_tags(input).unwrap_or_default(),
         document: Document::from(input.only(&STORED)),
-        ..StartTaskSpec::default()
     };
     let mut answer = started(&live, Request::StartTask(Box::new(spec)))?;
     if let Some(found) = answer["failures"].as_array_mut() {
@@ -116,7 +119,7 @@ fn started(live: &LiveCluster, request: Request) -> Result<Value, ApiError> {
         json!({"tasks": tasks.collect::<Value>(), "failures": failures.collect::<Value>()})
     });
     answered.map_err(|error| match error {
-        AskError::Refused(RequestError::Conflict { ref tasks, .. }) => {
+        AskError::Refused(RequestError::Conflict { ref tasks }) => {
             let known: Value = tasks.iter().map(|task| live.arns.task(*task)).collect();
             let mut conflict = ApiError::from(error);
             conflict.members.insert("resourceIds".to_owned(), known);

@@ -1,6 +1,8 @@
 //! `longshore serve [FILE]`: the ECS API on a port, with the cluster of a file from the start if one is named.
 //!
-//! Standard output has what a script needs: where the server listens, and the bills at the end. Standard error has the log of requests.
+//! Standard output has what a script needs: where the server listens, and the bills at the end. Standard error has the [`log`].
+
+mod log;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -8,14 +10,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::select;
 use serde_json::json;
 
+use self::log::Log;
 use super::data;
 use super::run::write_out;
 use super::signals::StopRequests;
-use super::{Failure, Format, HostArguments, Outcome, bad_file, bad_input, failed, format, summary};
-use crate::api::server::{RequestRecord, ResetRequests, Server, ServerOptions};
+use super::{Failure, Format, HostArguments, Outcome, bad_file, bad_input, failed, summary};
+use crate::api::server::{ResetRequests, Server, ServerOptions};
 use crate::api::sigv4::credentials::Credentials;
 use crate::api::{Api, ApiOptions};
 use crate::config::{ClusterFile, load_images};
@@ -26,7 +29,7 @@ use crate::model::image_map::{ImageMap, ImagePaths, MappedImage};
 
 /// How often a stop request is looked for.
 const REFRESH: Duration = Duration::from_millis(100);
-/// Answered requests that may wait to be logged; beyond, they are left out. *Ours.*
+/// Answered requests, and news of images, that may wait to be logged; beyond, they are left out. *Ours.*
 const LOG_LINES_WAITING: usize = 10_000;
 /// Where it listens when nothing is said.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -103,8 +106,10 @@ impl ServeArguments {
 pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     let spec = arguments.file.as_deref().map(ClusterFile::load).transpose().map_err(bad_file)?;
     let stop_requests = StopRequests::listen().map_err(failed)?;
+    let (image_observer, images_made) = crossbeam_channel::bounded(LOG_LINES_WAITING);
     let data_plane = DataPlaneOptions {
         log_dir: arguments.log_dir.clone(),
+        image_observer: Some(image_observer),
         images: images(arguments, spec.as_ref())?,
         ..arguments.host.data_plane_options()
     };
@@ -123,15 +128,15 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
     api.region(&region).map_err(|error| bad_input(format!("--region: {}", error.message)))?;
     let credentials = arguments.keys()?;
     let who = match &credentials {
-        Some(keys) => format!("requests are to be signed with {}", keys.ids().collect::<Vec<_>>().join(" or ")),
-        None => "any credentials will do".to_owned(),
+        Some(keys) => format!("Requests are to be signed with {}.", keys.ids().collect::<Vec<_>>().join(" or ")),
+        None => "Any credentials will do: AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any.".to_owned(),
     };
-    let (log, requests) = crossbeam_channel::bounded(LOG_LINES_WAITING);
+    let (record, requests) = crossbeam_channel::bounded(LOG_LINES_WAITING);
     let options = ServerOptions {
         listen: arguments.address(),
         reset: if arguments.allow_reset { ResetRequests::Allowed } else { ResetRequests::Refused },
         credentials,
-        log: Some(log),
+        log: Some(record),
         ..ServerOptions::default()
     };
     // The port first: whether it can be had is known at once, and a cluster takes its time.
@@ -142,11 +147,18 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
         region.adopt(spec).map_err(failed)?;
     }
     announce(arguments, server.address(), &region, &who);
+    let log = Log::new(arguments);
     loop {
-        match requests.recv_timeout(REFRESH) {
-            Ok(record) => log_request(arguments, &record),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+        select! {
+            recv(requests) -> record => match record {
+                Ok(record) => log.request(&record),
+                Err(_) => break,
+            },
+            recv(images_made) -> progress => match progress {
+                Ok(progress) => log.image(&progress),
+                Err(_) => break,
+            },
+            default(REFRESH) => {}
         }
         if stop_requests.any() {
             break;
@@ -156,14 +168,18 @@ pub(super) fn serve(arguments: &ServeArguments) -> Outcome {
         anstream::eprintln!("{}", if arguments.data_dir.is_some() { STOPPING_KEPT } else { STOPPING });
     }
     server.stop();
-    requests.try_iter().for_each(|record| log_request(arguments, &record));
+    requests.try_iter().for_each(|record| log.request(&record));
     if arguments.data_dir.is_some() {
         api.end();
         return Ok(());
     }
     for snapshot in api.drain() {
         match arguments.format {
-            Format::Text => write_out(&format!("{}\n{}", snapshot.name, summary::text(&snapshot))),
+            Format::Text => {
+                let summary = summary::text(&snapshot);
+                let summary = if summary.is_empty() { "\nNothing has run.\n" } else { &summary };
+                write_out(&format!("CLUSTER {}\n{summary}", snapshot.name));
+            }
             Format::Json => {
                 let report = Report::of(&snapshot);
                 write_out(&serde_json::to_string(&report).expect("a report is plain data"));
@@ -206,9 +222,8 @@ fn announce(arguments: &ServeArguments, address: SocketAddr, region: &str, who: 
     match arguments.format {
         Format::Text => write_out(&format!(
             "longshore {version} answers the ECS API on {address}, region {region}. Lead clients to it with\n\n  \
-             export AWS_ENDPOINT_URL_ECS={endpoint}\n\n\
-             or with AWS_ENDPOINT_URL={endpoint} for Application Auto Scaling and STS, too;\n\
-             {who}. {state}",
+             export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={region}\n\n\
+             {who} AWS_ENDPOINT_URL_ECS leads those of ECS alone.\n{state}",
             version = env!("CARGO_PKG_VERSION"),
         )),
         Format::Json => write_out(
@@ -234,44 +249,4 @@ fn reachable(address: IpAddr) -> IpAddr {
         IpAddr::V6(all) if all.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
         one => one,
     }
-}
-
-fn log_request(arguments: &ServeArguments, record: &RequestRecord) {
-    if arguments.quiet && record.trouble.is_none() {
-        return;
-    }
-    // A log that nobody takes any more is no reason to end.
-    let _ = match arguments.format {
-        Format::Text => writeln!(std::io::stderr(), "{}", text_of(record)),
-        Format::Json => writeln!(std::io::stderr(), "{}", json_of(record)),
-    };
-}
-
-/// `12:30:01.123  400  RunTask  ClusterNotFoundException  340 µs  4d2e...`
-fn text_of(record: &RequestRecord) -> String {
-    let what = record.operation.as_deref().or(record.path.as_deref()).unwrap_or("-");
-    let mut line = format!("{}  {}  {what}", record.at.strftime("%H:%M:%S%.3f"), record.status);
-    if let Some(exception) = &record.exception {
-        line = format!("{line}  {exception}");
-    }
-    line = format!("{line}  {}  {}", format::duration(record.took), record.request_id);
-    match &record.trouble {
-        Some(trouble) => format!("{line}  {trouble}"),
-        None => line,
-    }
-}
-
-fn json_of(record: &RequestRecord) -> serde_json::Value {
-    json!({
-        "at": record.at.to_string(),
-        "request_id": record.request_id,
-        "operation": record.operation,
-        "path": record.path,
-        "status": record.status,
-        "exception": record.exception,
-        "took_us": u64::try_from(record.took.as_micros()).unwrap_or(u64::MAX),
-        "request_bytes": record.request_bytes,
-        "answer_bytes": record.answer_bytes,
-        "trouble": record.trouble,
-    })
 }

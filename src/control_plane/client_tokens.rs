@@ -97,7 +97,8 @@ impl ControlPlane {
             return Ok(None);
         };
         if known.created_from.as_deref() == Some(spec) {
-            return Ok(Some(Response::Service { deployment: known.primary().id }));
+            let primary = known.primary_if_any();
+            return Ok(Some(primary.map_or(Response::Done, |primary| Response::Service { deployment: primary.id })));
         }
         Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()))
     }

@@ -116,6 +116,11 @@ pub enum Event {
         /// In all.
         done: u64,
     },
+    /// Metrics that guests have written to their output, summed up since the last time. Those that PutMetricData would refuse are left out.
+    MetricsEmitted {
+        /// A metric once.
+        metrics: Vec<EmittedMetric>,
+    },
     /// A lifecycle hook of a deployment answers a call.
     HookAnswered {
         /// The hook at its stage.
@@ -526,6 +531,37 @@ pub struct PutMetricData {
     pub metric: MetricId,
     /// In thousandths of the metric's unit.
     pub value: i64,
+}
+
+/// Samples of a metric that guests have written to their output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmittedMetric {
+    /// The metric.
+    pub metric: MetricId,
+    /// How many samples.
+    pub sample_count: u64,
+    /// Their sum, in thousandths of the metric's unit, as all that follows.
+    pub sum: i64,
+    /// The least.
+    pub minimum: i64,
+    /// The greatest.
+    pub maximum: i64,
+}
+
+impl EmittedMetric {
+    /// No sample of a metric yet.
+    pub fn none_of(metric: MetricId) -> EmittedMetric {
+        EmittedMetric { metric, sample_count: 0, sum: 0, minimum: i64::MAX, maximum: i64::MIN }
+    }
+
+    /// Adds a sample.
+    pub fn add(&mut self, value: i64) {
+        self.sample_count = self.sample_count.saturating_add(1);
+        self.sum = self.sum.saturating_add(value);
+        self.minimum = self.minimum.min(value);
+        self.maximum = self.maximum.max(value);
+    }
 }
 
 /// The parameters of RegisterScalableTarget; `None` leaves as it is. **Source:** ecs-semantics §7.1.

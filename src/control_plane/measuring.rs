@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ControlPlane;
 use super::action::Response;
 use super::container_insights::InsightMeasures;
-use super::event::PutMetricData;
+use super::event::{EmittedMetric, PutMetricData};
 use super::metrics::names::{self, AWS_ECS, CONTAINER_INSIGHTS};
 use super::metrics::reservation::{ClusterSums, percent};
 use super::metrics::utilisation::{ClosedPeriod, GroupMetrics, TaskPeriod};
@@ -165,7 +165,23 @@ impl ControlPlane {
 
     /// PutMetricData: a sample of a metric of the user's own. **Source:** CloudWatch, PutMetricData.
     pub(super) fn put_metric_data(&mut self, data: &PutMetricData) -> Result<Response, RequestError> {
-        let metric = &data.metric;
+        self.put_samples(&data.metric, StatisticSet::of(data.value))?;
+        Ok(Response::Done)
+    }
+
+    /// Metrics that guests have written: what is refused of them is an event that changes nothing.
+    pub(super) fn take_emitted_metrics(&mut self, metrics: &[EmittedMetric]) {
+        for EmittedMetric { metric, sample_count, sum, minimum, maximum } in metrics {
+            let (sum, minimum, maximum) = (i128::from(*sum), *minimum, *maximum);
+            let samples = StatisticSet { sample_count: *sample_count, sum, minimum, maximum };
+            if *sample_count == 0 || self.put_samples(metric, samples).is_err() {
+                self.state.ignored_events += 1;
+            }
+        }
+    }
+
+    /// Samples of a metric of the user's own.
+    fn put_samples(&mut self, metric: &MetricId, samples: StatisticSet) -> Result<(), RequestError> {
         if metric.namespace.starts_with("AWS/") || *metric.namespace == *CONTAINER_INSIGHTS {
             return Err(RequestError::Validation(format!(
                 "The value {} for parameter Namespace is invalid: it is one of AWS' own",
@@ -177,13 +193,13 @@ impl ControlPlane {
                 "a metric needs a namespace, a name and at most {DIMENSIONS_MAX} dimensions"
             )));
         }
-        self.state.metrics.put(metric, self.now, StatisticSet::of(data.value)).map_err(|_| {
+        self.state.metrics.put(metric, self.now, samples).map_err(|_| {
             RequestError::Validation(format!(
                 "there are {} metrics already, which is the limit",
                 super::metrics::store::SERIES_MAX
             ))
         })?;
-        Ok(Response::Done)
+        Ok(())
     }
 
     /// Takes up a metric whose values are written down beforehand. *Ours.*

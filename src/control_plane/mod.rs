@@ -89,6 +89,7 @@ use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
+use crate::model::usage::UsageSample;
 use action::{Action, Notification};
 use client_tokens::ClientTokens;
 use cluster_autoscaling::ManagedScaler;
@@ -99,10 +100,13 @@ use metrics::store::MetricStore;
 use placement::{Calendar, PlacementIndex};
 use rebalancing::LastMove;
 use services::ServiceController;
-use state::ClusterState;
+use state::{ClusterState, TaskRecord};
 use tasks::LastIdentities;
 use timers::{Timers, Wakeup};
 use waiting::WaitingTasks;
+
+/// So many records are kept for their room. Where tasks come as others are forgotten, few are needed.
+const SPARE_RECORDS_MAX: usize = 256;
 
 /// The control plane of one cluster.
 ///
@@ -154,6 +158,11 @@ pub struct ControlPlane {
     /// Empty between two events.
     #[serde(skip)]
     actions: Vec<Action>,
+    /// Room for the samples of the next usage period: that of the last.
+    spare_samples: Vec<UsageSample>,
+    /// Room for the records of the next tasks: that of some that were forgotten.
+    #[expect(clippy::vec_box, reason = "it is the boxes that are used again")]
+    spare_records: Vec<Box<TaskRecord>>,
     /// Room for a text that is put together.
     #[serde(skip)]
     text: String,
@@ -207,6 +216,8 @@ impl ControlPlane {
             steady_providers: BTreeSet::new(),
             calendar_start,
             actions: Vec::new(),
+            spare_samples: Vec::new(),
+            spare_records: Vec::new(),
             text: String::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
             last_identities: LastIdentities::default(),
@@ -248,9 +259,14 @@ impl ControlPlane {
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::TaskStateChanges(changes) => changes.into_iter().for_each(|change| self.task_state_change(change)),
-            Event::Usage { samples } => self.take_usage(&samples),
+            Event::Usage { mut samples } => {
+                self.take_usage(&samples);
+                samples.clear();
+                self.spare_samples = samples;
+            }
             Event::HookAnswered { hook, call, answer } => self.hook_answered(hook, call, answer),
             Event::JobsDone { service, done } => self.take_jobs_done(&service, done),
+            Event::MetricsEmitted { metrics } => self.take_emitted_metrics(&metrics),
             Event::HostRestarted { reason } => self.host_restarted(&reason),
             Event::DeadlineReached => {}
         }
@@ -267,6 +283,11 @@ impl ControlPlane {
         if actions.capacity() > self.actions.capacity() {
             self.actions = actions;
         }
+    }
+
+    /// Gives away the room of the samples that it was told of last, for the next ones. Whoever has many tasks does well to ask.
+    pub fn room_for_samples(&mut self) -> Vec<UsageSample> {
+        std::mem::take(&mut self.spare_samples)
     }
 
     /// When it wants to be called next if nothing happens before, and why. `None`: never.
@@ -360,7 +381,10 @@ impl ControlPlane {
                 return;
             }
             self.state.stopped_tasks.pop_front();
-            self.state.tasks.remove(&task);
+            let forgotten = self.state.tasks.remove(&task);
+            if self.spare_records.len() < SPARE_RECORDS_MAX {
+                self.spare_records.extend(forgotten);
+            }
         }
     }
 

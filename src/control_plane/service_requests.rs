@@ -17,21 +17,6 @@ use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::task_set::DeploymentController;
 
 impl ControlPlane {
-    /// A service that is there and as it was asked for is answered again. *Ours:* with or without the client token of the first time.
-    ///
-    /// **Source:** ecs-semantics §5.5, §11.2.
-    fn create_service_again(&mut self, mut spec: ServiceSpec) -> Answer {
-        spec.launch_target = self.target_of_service(&spec);
-        super::daemon::check_scheduling(&mut spec)?;
-        let service = &self.state.services[&spec.name];
-        // What scales it is asked for by other requests.
-        spec.auto_scaling.clone_from(&service.spec.auto_scaling);
-        if spec != service.spec {
-            return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
-        }
-        Ok(service.primary_if_any().map_or(Response::Done, |primary| Response::Service { deployment: primary.id }))
-    }
-
     /// **Source:** ecs-semantics §5.5.
     pub(super) fn create_service(&mut self, mut spec: ServiceSpec) -> Answer {
         if let Some(response) = self.created_before(&spec)? {
@@ -40,7 +25,9 @@ impl ControlPlane {
         let name = spec.name.clone();
         let created_from = spec.client_token.is_some().then(|| Arc::new(spec.clone()));
         match self.state.services.get(&name).map(|service| service.status) {
-            Some(ServiceStatus::Active) => return self.create_service_again(spec),
+            Some(ServiceStatus::Active) => {
+                return Err(RequestError::InvalidParameter("Creation of service was not idempotent.".into()));
+            }
             Some(ServiceStatus::Draining) => {
                 return Err(RequestError::InvalidParameter("Unable to Start a service that is still Draining.".into()));
             }

@@ -20,7 +20,7 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
     LaunchTarget, RequiredAttribute,
 };
-use crate::model::id_table::{InstanceTable, TaskTable};
+use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
@@ -41,7 +41,7 @@ pub struct ClusterState {
     /// The cluster's default strategy; may be empty.
     pub default_strategy: Vec<CapacityProviderStrategyItem>,
     /// Every instance ever launched, those that are gone included.
-    pub container_instances: BTreeMap<ContainerInstanceId, ContainerInstance>,
+    pub container_instances: InstanceTable<ContainerInstance>,
     /// What instances wait for before they go on to their next lifecycle state.
     pub waits: BTreeMap<ContainerInstanceId, InstanceWaits>,
     /// Tasks that are not over, and those that were over lately.
@@ -163,8 +163,9 @@ pub enum DecisionBasis {
     Daemon,
 }
 
-/// A task and what the control plane alone needs to know of it.
+/// A task and what the control plane alone needs to know of it. It lies in memory as it is written.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[repr(C)]
 pub struct TaskRecord {
     /// The task.
     pub task: Task,
@@ -182,6 +183,9 @@ pub struct TaskRecord {
     /// How far the meter has been told of it.
     pub metered: Metered,
 }
+
+/// An allocator's size: one byte more takes a quarter more room for each task.
+const _: () = assert!(size_of::<TaskRecord>() <= 512);
 
 /// Why a service's task is to be replaced though it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -485,11 +489,11 @@ pub struct Deployment {
     /// When it last changed.
     pub updated_at: Timestamp,
     /// Its tasks that are to run and do not yet: PROVISIONING, PENDING, ACTIVATING.
-    pub starting: BTreeSet<TaskId>,
+    pub starting: TaskIds,
     /// Its tasks that run and do not count as healthy yet.
-    pub unproven: BTreeSet<TaskId>,
+    pub unproven: TaskIds,
     /// Its tasks that run and count as healthy.
-    pub healthy: BTreeSet<TaskId>,
+    pub healthy: TaskIds,
     /// Those of its tasks that run or are to run and are to give way to another of its revision.
     pub giving_way: BTreeSet<TaskId>,
     /// Which task takes whose place while both are there: by the one that gives way.
@@ -497,7 +501,7 @@ pub struct Deployment {
     /// Those of its tasks that run or are to run and were started to take another's place.
     pub standing_in: BTreeSet<TaskId>,
     /// Its tasks that are asked to stop and are not over.
-    pub stopping: BTreeSet<TaskId>,
+    pub stopping: TaskIds,
     /// Its tasks that run or are to run, by capacity provider: what a strategy's base and weights count. *Ours:* by deployment, so
     /// that a rollout leaves the ratio that the strategy asks for.
     pub tasks_by_provider: BTreeMap<Arc<str>, u32>,
@@ -529,13 +533,13 @@ impl Deployment {
             failed_tasks: 0,
             created_at: now,
             updated_at: now,
-            starting: BTreeSet::new(),
-            unproven: BTreeSet::new(),
-            healthy: BTreeSet::new(),
+            starting: TaskIds::default(),
+            unproven: TaskIds::default(),
+            healthy: TaskIds::default(),
             giving_way: BTreeSet::new(),
             replacements: BTreeMap::new(),
             standing_in: BTreeSet::new(),
-            stopping: BTreeSet::new(),
+            stopping: TaskIds::default(),
             tasks_by_provider: BTreeMap::new(),
         }
     }

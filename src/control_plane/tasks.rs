@@ -17,7 +17,7 @@ use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::FARGATE_SPOT;
 use crate::model::document::Document;
-use crate::model::id_table::InstanceTable;
+use crate::model::id_table::{InstanceTable, TaskIds};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use crate::model::task::{
     Container, ContainerStatus, DesiredStatus, HealthStatus, StopCode, Task, TaskOverrides, TaskStatus,
@@ -166,7 +166,7 @@ impl Deployment {
         self.set_of(slot).map(|set| set.insert(task));
     }
 
-    fn set_of(&mut self, slot: Slot) -> Option<&mut std::collections::BTreeSet<TaskId>> {
+    fn set_of(&mut self, slot: Slot) -> Option<&mut TaskIds> {
         match slot {
             Slot::Starting => Some(&mut self.starting),
             Slot::Unproven => Some(&mut self.unproven),
@@ -204,6 +204,12 @@ impl ControlPlane {
     pub(super) fn add_task(&mut self, new: &NewTask, host: Option<(ContainerInstanceId, DecisionBasis)>) -> TaskId {
         let id = self.new_task_id();
         let definition = &new.registered.definition;
+        let mut room = self.spare_records.pop();
+        let mut containers = room.as_mut().map(|room| std::mem::take(&mut room.task.containers)).unwrap_or_default();
+        containers.clear();
+        // Room for those and no more.
+        containers.reserve_exact(definition.containers.len());
+        containers.resize_with(definition.containers.len(), Container::default);
         let task = Task {
             id,
             task_definition: definition.clone(),
@@ -216,7 +222,7 @@ impl ControlPlane {
             service: new.service.clone(),
             deployment: new.deployment,
             created_at: self.now,
-            containers: vec![Container::default(); definition.containers.len()],
+            containers,
             tags: new.tags.clone(),
             document: new.document.clone(),
             ..Task::default()
@@ -236,7 +242,14 @@ impl ControlPlane {
             replaces: new.replaces,
             metered: Metered::No,
         };
-        self.state.tasks.insert(id, Box::new(record));
+        let record = match room {
+            Some(mut room) => {
+                *room = record;
+                room
+            }
+            None => Box::new(record),
+        };
+        self.state.tasks.insert(id, record);
         match (new.launch_type, instance) {
             (LaunchType::Fargate, _) => self.hand_over(id, TaskHost::Fargate),
             (LaunchType::Ec2, Some(instance)) => {
@@ -549,8 +562,10 @@ impl ControlPlane {
                 deployment.note_replacement(record, gives_way, after.0.is_placed());
             }
             if has_changed {
-                deployment.leave(before.0, id);
-                deployment.enter(after.0, id);
+                if before.0 != after.0 || is_new {
+                    deployment.leave(before.0, id);
+                    deployment.enter(after.0, id);
+                }
                 if let Some(provider) = &record.task.capacity_provider {
                     let counted = (!is_new && before.0.is_placed(), after.0.is_placed());
                     deployment.recount(provider, counted);

@@ -10,6 +10,7 @@
 
 pub mod clock;
 mod container;
+mod embedded_metrics;
 pub mod engine;
 pub mod executed;
 pub mod image;
@@ -41,7 +42,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{Event, TaskStateChange};
+use crate::control_plane::event::{EmittedMetric, Event, TaskStateChange};
 use crate::model::capacity::InstanceLaunch;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::settings::FuelRate;
@@ -50,6 +51,7 @@ use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
+use embedded_metrics::EmittedMetrics;
 use engine::Engines;
 use image::{ImageError, Images, PinnedBy};
 use jobs::{JobQueue, JobReader};
@@ -229,6 +231,7 @@ impl DataPlane {
             clock: clock.clone(),
             ring_bytes: options.log_buffer_bytes,
             observer: options.log_observer.clone(),
+            metrics: Some(EmittedMetrics::default()),
             errors: AtomicU64::new(0),
         });
         let scratch = Scratch::new(options.scratch_dir.clone());
@@ -362,6 +365,16 @@ impl DataPlane {
     pub fn usage(&self) -> Vec<UsageSample> {
         let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().values().filter_map(Known::made).cloned().collect();
         tasks.iter().map(|task| UsageSample { task: task.start.task, usage: task.usage(&self.shared) }).collect()
+    }
+
+    /// The metrics that guests have written to their output since the last call, a metric once.
+    pub fn take_metrics(&self) -> Vec<EmittedMetric> {
+        self.shared.output.take_metrics()
+    }
+
+    /// Samples of such metrics that are lost, because guests have made up too many names.
+    pub fn metrics_lost(&self) -> u64 {
+        self.shared.output.metrics_lost()
     }
 
     /// What one live task has used so far.

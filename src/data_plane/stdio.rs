@@ -24,8 +24,10 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
 use super::clock::Clock;
 use super::container::Container;
+use super::embedded_metrics::{EmittedMetrics, MetricLines};
 use super::jobs::{JobReader, ReaderEnd};
 use super::memory::ContainerMemory;
+use crate::control_plane::event::EmittedMetric;
 use crate::model::ids::TaskId;
 use crate::model::units::{Duration, Timestamp};
 
@@ -40,9 +42,9 @@ const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
 /// The least that a ring holds; it doubles from there, so that the task's account is not touched by every line.
 const RING_BYTES_MIN: usize = 256;
 
-/// How long a guest that looks at its input for the first time is not shown that it was asked to stop before: longer than a look without a
+/// How long a guest that looks at its input for the first time is not shown that it was asked to stop before: much longer than a look without a
 /// wait takes, whose timer has a millisecond.
-const STOP_HIDDEN_FOR: std::time::Duration = std::time::Duration::from_millis(5);
+const STOP_HIDDEN_FOR: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The most that is kept of each stream of a container's last health check.
 pub(super) const CHECK_OUTPUT_BYTES: usize = 4 << 10;
@@ -282,8 +284,22 @@ pub(super) struct OutputSettings {
     /// The most that is kept of one stream.
     pub(super) ring_bytes: usize,
     pub(super) observer: Option<Sender<LogLine>>,
+    /// Where metrics of whole lines go; `None` for output that has none.
+    pub(super) metrics: Option<EmittedMetrics>,
     /// Counts files that could not be written.
     pub(super) errors: AtomicU64,
+}
+
+impl OutputSettings {
+    /// The metrics in what was written since the last call.
+    pub(super) fn take_metrics(&self) -> Vec<EmittedMetric> {
+        self.metrics.as_ref().map(EmittedMetrics::take).unwrap_or_default()
+    }
+
+    /// Samples of them that there was no room for.
+    pub(super) fn metrics_lost(&self) -> u64 {
+        self.metrics.as_ref().map_or(0, EmittedMetrics::lost)
+    }
 }
 
 /// The output of one container: both streams.
@@ -304,6 +320,7 @@ struct Captured {
     dropped: u64,
     /// The beginning of a line whose end was not written yet, for the observer.
     line: Vec<u8>,
+    metric_lines: MetricLines,
 }
 
 impl ContainerOutput {
@@ -330,6 +347,9 @@ impl ContainerOutput {
         captured.keep(bytes, self.settings.ring_bytes, memory);
         if let Some(observer) = &self.settings.observer {
             self.observe(&mut captured, stream, bytes, observer);
+        }
+        if let Some(metrics) = &self.settings.metrics {
+            captured.metric_lines.write(bytes, metrics);
         }
         if let Some(file) = &self.file
             && file.lock().write(bytes, self.settings.clock.now()).is_err()
@@ -397,6 +417,9 @@ impl ContainerOutput {
 
     /// The container is over: lines without an end are told, and the file is written.
     pub(super) fn finish(&self) {
+        if let Some(metrics) = &self.settings.metrics {
+            self.streams.iter().for_each(|captured| captured.lock().metric_lines.end(metrics));
+        }
         if let Some(observer) = &self.settings.observer {
             for stream in [LogStream::Stdout, LogStream::Stderr] {
                 let mut captured = self.streams[stream as usize].lock();
@@ -616,7 +639,7 @@ mod tests {
 
     fn output(observer: Option<Sender<LogLine>>) -> ContainerOutput {
         let clock = Clock::start_now();
-        let settings = OutputSettings { clock, ring_bytes: 10_000, observer, errors: AtomicU64::new(0) };
+        let settings = OutputSettings { clock, ring_bytes: 10_000, observer, metrics: None, errors: AtomicU64::new(0) };
         ContainerOutput::new(Arc::new(settings), TaskId(1), 0, None)
     }
 

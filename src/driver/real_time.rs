@@ -446,6 +446,7 @@ impl ControlLoop {
             let samples = self.data_plane.usage();
             self.apply(Event::Usage { samples });
             self.report_jobs();
+            self.report_metrics();
             self.next_usage = Some(now + self.control_plane.settings().usage_period);
         }
         if self.run_until.is_some_and(|until| until <= now) && self.end == End::WhenDone {
@@ -491,6 +492,14 @@ impl ControlLoop {
         for (service, done) in done {
             let done = done + self.jobs_before.get(&service).copied().unwrap_or_default();
             self.apply(Event::JobsDone { service, done });
+        }
+    }
+
+    /// Hands on what guests have said of metrics of their own.
+    fn report_metrics(&mut self) {
+        let metrics = self.data_plane.take_metrics();
+        if !metrics.is_empty() {
+            self.apply(Event::MetricsEmitted { metrics });
         }
     }
 

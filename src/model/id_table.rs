@@ -6,12 +6,15 @@
 //!
 //! It is for ids that the control plane has given out: a made-up id may be asked for, but not added.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
+use std::iter::{FlatMap, Flatten};
 use std::marker::PhantomData;
 use std::ops::Index;
+use std::slice;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 
 use super::ids::{ContainerInstanceId, CounterId, TaskId};
 
@@ -23,6 +26,56 @@ pub type TaskTable<T> = IdTable<TaskId, T>;
 
 /// Things by container instance.
 pub type InstanceTable<T> = IdTable<ContainerInstanceId, T>;
+
+/// Tasks, in the order of their ids: to add and to take out one costs the same however many there are.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct TaskIds(TaskTable<TaskId>);
+
+impl TaskIds {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a task is among them.
+    pub fn contains(&self, task: &TaskId) -> bool {
+        self.0.contains_key(task)
+    }
+
+    /// Adds a task; says whether it was not among them.
+    pub fn insert(&mut self, task: TaskId) -> bool {
+        self.0.insert(task, task).is_none()
+    }
+
+    /// Takes out a task; says whether it was among them.
+    pub fn remove(&mut self, task: &TaskId) -> bool {
+        self.0.remove(task).is_some()
+    }
+
+    /// The oldest.
+    pub fn first(&self) -> Option<&TaskId> {
+        self.iter().next()
+    }
+
+    /// All, oldest first.
+    pub fn iter(&self) -> Values<'_, TaskId> {
+        self.0.values()
+    }
+}
+
+impl<'a> IntoIterator for &'a TaskIds {
+    type Item = &'a TaskId;
+    type IntoIter = Values<'a, TaskId>;
+
+    fn into_iter(self) -> Values<'a, TaskId> {
+        self.iter()
+    }
+}
 
 /// Things by id. Iterates in the order of ids.
 #[derive(Clone, Debug)]
@@ -154,8 +207,9 @@ impl<I: CounterId, T> IdTable<I, T> {
     }
 
     /// What is there.
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> {
-        self.pages.iter().flatten().flat_map(|page| page.slots.iter().flatten())
+    pub fn values(&self) -> Values<'_, T> {
+        let things_of: ThingsOf<'_, T> = |page| page.slots.iter().flatten();
+        Values(self.pages.iter().flatten().flat_map(things_of))
     }
 
     /// What is there.
@@ -193,6 +247,28 @@ impl<'de, I: CounterId + Deserialize<'de>, T: Deserialize<'de>> Deserialize<'de>
         }
 
         deserializer.deserialize_seq(Read(PhantomData))
+    }
+}
+
+type Pages<'a, T> = Flatten<vec_deque::Iter<'a, Option<Box<Page<T>>>>>;
+type Things<'a, T> = Flatten<slice::Iter<'a, Option<T>>>;
+type ThingsOf<'a, T> = fn(&'a Box<Page<T>>) -> Things<'a, T>;
+
+/// The things of a table.
+#[derive(Clone, Debug)]
+pub struct Values<'a, T>(FlatMap<Pages<'a, T>, Things<'a, T>, ThingsOf<'a, T>>);
+
+impl<'a, T> Iterator for Values<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        self.0.next()
+    }
+}
+
+impl<'a, T> DoubleEndedIterator for Values<'a, T> {
+    fn next_back(&mut self) -> Option<&'a T> {
+        self.0.next_back()
     }
 }
 

@@ -50,6 +50,7 @@ arns = [task["taskArn"] for task in ran["tasks"]]
 waiter(ecs, "tasks_running").wait(cluster="ec2", tasks=arns)
 tasks = ecs.describe_tasks(cluster="ec2", tasks=arns)["tasks"]
 assert {(task["launchType"], task["capacityProviderName"]) for task in tasks} == {("EC2", "pool")}, tasks
+assert {(task["cpu"], task["memory"]) for task in tasks} == {("1024", "1024")}, tasks
 listed = ecs.list_container_instances(cluster="ec2")["containerInstanceArns"]
 instances = ecs.describe_container_instances(cluster="ec2", containerInstances=listed)["containerInstances"]
 assert {task["containerInstanceArn"] for task in tasks} <= set(listed), (tasks, listed)

@@ -43,12 +43,12 @@ wanted = {
     "launchType": "FARGATE",
     "networkConfiguration": network,
     "deploymentConfiguration": breaker | {"minimumHealthyPercent": 50, "maximumPercent": 200},
-
+    "clientToken": "once",
     "tags": [{"key": "team", "value": "a"}],
 }
 created = ecs.create_service(**wanted)["service"]
 assert (created["status"], created["desiredCount"], created["runningCount"]) == ("ACTIVE", 2, 0), created
-assert created["networkConfiguration"] == network | {}, created
+assert created["networkConfiguration"] == network, created
 assert created["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"] is True, created
 assert ecs.create_service(**wanted)["service"]["serviceArn"] == created["serviceArn"]
 raised(ecs.exceptions.InvalidParameterException, ecs.create_service, **{**wanted, "desiredCount": 5, "clientToken": "x"})

@@ -3,11 +3,13 @@
 mod agents;
 mod application_auto_scaling;
 mod capacity;
+mod client_tokens;
 mod clusters;
 mod durability;
 mod server;
 mod services;
 mod sigv4;
+mod tags;
 mod task_definitions;
 mod task_sets;
 mod tasks;

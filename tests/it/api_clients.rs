@@ -19,7 +19,8 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// A server of its own, which ends with it.
 pub struct Served {
     child: Child,
-    endpoint: String,
+    /// Where it answers.
+    pub endpoint: String,
 }
 
 impl Served {
@@ -44,7 +45,13 @@ impl Served {
     #[track_caller]
     pub fn run_script(&self, name: &str) -> String {
         let script = Path::new(SCRIPTS).join(name).with_extension("py");
-        let run = Command::new(python()).arg(script).arg(&self.endpoint).output().expect("Python starts");
+        // What Python keeps of the scripts is not to be among them.
+        let run = Command::new(python())
+            .arg(script)
+            .arg(&self.endpoint)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .expect("Python starts");
         let [stdout, stderr] = [&run.stdout, &run.stderr].map(|output| String::from_utf8_lossy(output));
         assert!(run.status.success(), "{name}.py against {}: {}\n{stdout}{stderr}", self.endpoint, run.status);
         stdout.into_owned()
@@ -56,6 +63,23 @@ impl Drop for Served {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A file with the keys that clients here sign with.
+pub struct Keys {
+    /// Its path.
+    pub file: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Keys {
+    pub fn write() -> Keys {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("keys.toml");
+        let text = "[[credentials]]\naccess_key_id = \"AKIDEXAMPLE\"\nsecret_access_key = \"an example of a secret\"\n";
+        std::fs::write(&file, text).expect("the folder is writable");
+        Keys { file: file.display().to_string(), _folder: folder }
     }
 }
 
@@ -126,10 +150,6 @@ fn scaling() {
 /// Signatures of real clients are right, and those with a wrong secret are not.
 #[test]
 fn signatures() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = folder.path().join("keys.toml");
-    let text = "[[credentials]]\naccess_key_id = \"AKIDEXAMPLE\"\nsecret_access_key = \"an example of a secret\"\n";
-    std::fs::write(&keys, text).expect("the folder is writable");
-    let keys = keys.display().to_string();
-    Served::start(&["--verify-signatures", "--credentials", &keys]).run_script("signatures");
+    let keys = Keys::write();
+    Served::start(&["--verify-signatures", "--credentials", &keys.file]).run_script("signatures");
 }

@@ -227,7 +227,7 @@ which was answered with {actions:?}
     /// that works.
     fn heal(&mut self) {
         self.simulation.heal();
-        let instances: Vec<_> = self.simulation.state().container_instances.keys().copied().collect();
+        let instances: Vec<_> = self.simulation.state().container_instances.keys().collect();
         for instance in instances {
             let (instances, status) = (vec![instance], ContainerInstanceStatus::Active);
             self.ask(Request::UpdateContainerInstancesState { instances, status });

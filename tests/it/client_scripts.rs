@@ -64,6 +64,12 @@ fn deployer() {
     run("deployer");
 }
 
+/// 64 clients at once are answered, all of them.
+#[test]
+fn crowd() {
+    run("crowd");
+}
+
 /// ecs-semantics §11: every operation answers, and what breaks a constraint of botocore's model is refused by a modelled error that
 /// names the member. The numbers are those of the model that `requirements.txt` pins; a later one may have more.
 #[test]

@@ -16,7 +16,7 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
-    ContainerStateChange, Deletion, Deregistration, Event, NewDeployment, OutageChange, PutMetricData,
+    ContainerStateChange, Deletion, Deregistration, EmittedMetric, Event, NewDeployment, OutageChange, PutMetricData,
     RegisterScalableTarget, Request, StandbyCapacity, TaskProtection, TaskStateChange, TaskStep,
     UpdateAutoScalingGroup, UpdateService,
 };
@@ -110,6 +110,7 @@ pub(crate) enum Step {
     DeletePolicy { service: usize, policy: usize },
     PutAction { service: usize, minutes: u32, min: Option<u32>, max: Option<u32> },
     JobsDone { service: usize, done: u64 },
+    MetricsEmitted { metric: usize, value: i64 },
     PlayAgent(AgentDeed),
     Drain,
     Hostile(Hostile),
@@ -311,6 +312,7 @@ fn scaling_step() -> impl Strategy<Value = Step> {
             .prop_map(|(service, policy)| Step::DeletePolicy { service, policy }),
         1 => (service.clone(), 1u32..30, bound(), bound())
             .prop_map(|(service, minutes, min, max)| Step::PutAction { service, minutes, min, max }),
+        1 => (0usize..4, any::<i64>()).prop_map(|(metric, value)| Step::MetricsEmitted { metric, value }),
         2 => (service, 0u64..10_000).prop_map(|(service, done)| Step::JobsDone { service, done }),
     ]
 }
@@ -727,6 +729,13 @@ fn take(world: &mut World, step: &Step) {
             });
             put(world, Request::PutScheduledAction { service: SERVICES[*service].into(), action });
         }
+        Step::MetricsEmitted { metric, value } => {
+            let namespace = ["Shop", "AWS/ECS", "", "Shop"][*metric].into();
+            let name = ["Backlog", "CPUUtilization", "Backlog", "Orders"][*metric].into();
+            let mut emitted = EmittedMetric::none_of(MetricId { namespace, name, dimensions: BTreeMap::new() });
+            emitted.add(*value);
+            world.apply(Event::MetricsEmitted { metrics: vec![emitted] });
+        }
         Step::JobsDone { service, done } => {
             world.apply(Event::JobsDone { service: SERVICES[*service].into(), done: *done });
         }
@@ -978,7 +987,7 @@ fn heal(world: &mut World) {
     for zone in ZONES {
         world.apply(Event::AvailabilityZoneOutage { availability_zone: zone.into(), change: OutageChange::Ends });
     }
-    let instances: Vec<ContainerInstanceId> = world.plane.state().container_instances.keys().copied().collect();
+    let instances: Vec<ContainerInstanceId> = world.plane.state().container_instances.keys().collect();
     for instance in instances {
         world.apply(Event::AgentConnected { instance });
         let instances = vec![instance];

@@ -4,7 +4,7 @@
 //! changed, and right when something did. The limits are WebAssembly text, which needs no toolchain.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -64,19 +64,13 @@ fn built_file(target: &str, name: &str) -> PathBuf {
     path
 }
 
-fn build(target: &str, packages: &[&str]) -> Result<(), String> {
+/// A cargo for another package or workspace than ours.
+pub fn nested_cargo(folder: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command
-        .args(["build", "--release", "--locked", "--target", target])
-        .args(packages)
-        .arg("--manifest-path")
-        .arg(folder().join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target_folder())
-        // The working folder decides which configuration files cargo reads.
-        .current_dir(folder());
-    // Settings of the outer build are for the host: flags, wrappers and folders that guests must not inherit.
+    // The working folder decides which package it is, and which configuration files cargo reads.
+    command.current_dir(folder);
+    // Settings of the outer build are for the host: flags, wrappers and folders that others must not inherit.
     for name in [
         "CARGO_BUILD_TARGET",
         "CARGO_ENCODED_RUSTFLAGS",
@@ -87,6 +81,16 @@ fn build(target: &str, packages: &[&str]) -> Result<(), String> {
     ] {
         command.env_remove(name);
     }
+    command
+}
+
+fn build(target: &str, packages: &[&str]) -> Result<(), String> {
+    let mut command = nested_cargo(&folder());
+    command
+        .args(["build", "--release", "--locked", "--target", target])
+        .args(packages)
+        .arg("--target-dir")
+        .arg(target_folder());
     let output = command.output().map_err(|error| format!("cannot run cargo for the workloads: {error}"))?;
     if output.status.success() {
         return Ok(());

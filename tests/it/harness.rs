@@ -1119,8 +1119,8 @@ impl Checker {
 
     /// What is between `running` and `shutting-down` is metered, and nothing else is.
     fn instances(&self, plane: &ControlPlane) {
-        for (id, instance) in &plane.state().container_instances {
-            let starts = (1..=instance.start_count).map(|start| self.metered_instances.get(&(*id, start)));
+        for (id, instance) in plane.state().container_instances.iter() {
+            let starts = (1..=instance.start_count).map(|start| self.metered_instances.get(&(id, start)));
             let intervals: Vec<Interval> = starts.map(|start| *start.expect("each start is metered")).collect();
             let open = intervals.iter().filter(|interval| interval.to.is_none()).count();
             let is_running = usize::from(instance.running_since.is_some());
@@ -1130,7 +1130,7 @@ impl Checker {
             let has_contact = instance.agent == AgentConnection::Connected;
             let takes_tasks = registered && has_contact && !instance.is_external();
             assert!(!takes_tasks || is_running == 1, "instance {id} takes tasks and does not run");
-            let charged = self.surplus.get(id).map(|(_, charged)| *charged).unwrap_or_default();
+            let charged = self.surplus.get(&id).map(|(_, charged)| *charged).unwrap_or_default();
             let known = instance.cpu_credits.as_ref().map(|credits| credits.charged).unwrap_or_default();
             assert_eq!(known, charged, "instance {id} was charged for other surplus than the meter knows of");
         }

@@ -2,6 +2,7 @@
 
 mod api;
 mod api_clients;
+mod api_sdk;
 mod apply;
 mod bill;
 mod chaos;
@@ -15,6 +16,7 @@ mod crashes;
 mod deploy_command;
 mod determinism;
 mod durability;
+mod embedded_metrics;
 mod executed;
 mod executed_cluster;
 mod explain_command;
@@ -30,6 +32,7 @@ mod report;
 mod run_task;
 mod sandbox;
 mod scenarios;
+mod serve_command;
 mod shell;
 mod simulation;
 mod simulation_of_guests;

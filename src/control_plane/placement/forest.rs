@@ -221,7 +221,12 @@ impl Forest {
                 self.nodes[at as usize].right = right;
             }
         }
-        self.refresh(at);
+        // Only one node went: the others are looked at only if it may have had the most.
+        if node.second_max == key.second {
+            self.refresh(at);
+        } else {
+            self.nodes[at as usize].size -= 1;
+        }
         at
     }
 

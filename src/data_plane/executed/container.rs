@@ -77,6 +77,7 @@ impl ExecutedTask {
             clock: work.clock.clone(),
             ring_bytes: CHECK_OUTPUT_BYTES,
             observer: None,
+            metrics: None,
             errors: AtomicU64::new(0),
         });
         let place = |index: usize, output: ContainerOutput| {

@@ -25,6 +25,7 @@ pub use container::{ExecutedContainer, ExecutedTask};
 pub(super) use guest_time::GuestClock;
 
 use super::clock::{Clock, ClockHand};
+use super::embedded_metrics::EmittedMetrics;
 use super::engine::{Engines, Time};
 use super::image::{Image, ImageError, Images, PinnedBy};
 use super::meter::CpuMeasure;
@@ -32,6 +33,7 @@ use super::options::{DataPlaneError, DataPlaneOptions};
 use super::prepare;
 use super::scratch::Scratch;
 use super::stdio::OutputSettings;
+use crate::control_plane::event::EmittedMetric;
 use crate::model::settings::{CpuBasis, DEFAULT_FUEL_PER_VCPU_SECOND, FuelRate};
 use crate::model::units::Timestamp;
 
@@ -79,6 +81,7 @@ impl ExecutedWork {
             clock: clock.clone(),
             ring_bytes: options.log_buffer_bytes,
             observer: options.log_observer.clone(),
+            metrics: Some(EmittedMetrics::default()),
             errors: AtomicU64::new(0),
         };
         Ok(ExecutedWork {
@@ -102,6 +105,11 @@ impl ExecutedWork {
     /// Fuel of one vCPU-second.
     pub fn fuel_per_vcpu_second(&self) -> u64 {
         self.measure.fuel_per_vcpu_second
+    }
+
+    /// The metrics that guests have written to their output since the last call, a metric once.
+    pub fn take_metrics(&self) -> Vec<EmittedMetric> {
+        self.output.take_metrics()
     }
 
     /// The image, once it has been built and compiled.

@@ -63,6 +63,7 @@ impl Driven {
             clock: shared.clock.clone(),
             ring_bytes: CHECK_OUTPUT_BYTES,
             observer: None,
+            metrics: None,
             errors: AtomicU64::new(0),
         });
         let mut checks = Vec::new();

@@ -164,9 +164,10 @@ impl SimulatedPlane {
                 let step = match step {
                     AgentStep::Running => TaskStep::Running,
                     AgentStep::ContainersChanged => TaskStep::ContainersChanged,
-                    AgentStep::Stopped { failed_to_start } => {
-                        TaskStep::Stopped { usage: state.usage(now), failed_to_start }
-                    }
+                    AgentStep::Stopped { failed_to_start } => TaskStep::Stopped {
+                        usage: self.meters[slot as usize].usage(now, || Some(&*state)),
+                        failed_to_start,
+                    },
                 };
                 let is_over = matches!(step, TaskStep::Stopped { .. });
                 self.report(task, step, containers);
@@ -401,7 +402,7 @@ impl SimulatedPlane {
         }
         let Some(shared) = self.processors.get_mut(index) else { return };
         shared.processor.flow(now);
-        state.computed.add(shared.processor.take_done(place));
+        self.meters[place.slot as usize].add(shared.processor.take_done(place));
         if let Some(claim) = shared.processor.end(place) {
             state.claim = claim;
         }

@@ -1,5 +1,7 @@
 //! How often durations of which length occurred, in bounded space: parts of powers of two, each an 128th wide.
 
+use std::collections::BTreeMap;
+
 use crate::model::units::Duration;
 
 /// Parts of a power of two, as a power of two.
@@ -9,7 +11,10 @@ const PARTS: u64 = 1 << PARTS_BITS;
 /// Durations, counted. A percentile is at most an 128th too long; mean and greatest are exact.
 #[derive(Clone, Debug, Default)]
 pub struct DurationHistogram {
-    counts: Vec<u64>,
+    /// How often each part occurred, but for whole multiples of 65,536: a service's counters are to stay in a processor's cache.
+    counts: Vec<u16>,
+    /// Those multiples, where there are any.
+    carries: BTreeMap<usize, u64>,
     count: u64,
     sum_nanos: u128,
     max_nanos: u64,
@@ -23,7 +28,11 @@ impl DurationHistogram {
         if index >= self.counts.len() {
             self.counts.resize(index + 1, 0);
         }
-        self.counts[index] += 1;
+        let (count, has_wrapped) = self.counts[index].overflowing_add(1);
+        self.counts[index] = count;
+        if has_wrapped {
+            *self.carries.entry(index).or_default() += 1;
+        }
         self.count += 1;
         self.sum_nanos += u128::from(nanos);
         self.max_nanos = self.max_nanos.max(nanos);
@@ -31,12 +40,9 @@ impl DurationHistogram {
 
     /// Counts all of another histogram.
     pub(in crate::driver) fn add_all(&mut self, other: &DurationHistogram) {
-        if self.counts.len() < other.counts.len() {
-            self.counts.resize(other.counts.len(), 0);
-        }
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
+        let length = self.counts.len().max(other.counts.len());
+        let counts: Vec<u64> = (0..length).map(|index| self.count_at(index) + other.count_at(index)).collect();
+        self.set_counts(counts);
         self.count += other.count;
         self.sum_nanos += other.sum_nanos;
         self.max_nanos = self.max_nanos.max(other.max_nanos);
@@ -44,16 +50,17 @@ impl DurationHistogram {
 
     /// Those of this one that an earlier state of it did not have. Its greatest is known no better than a percentile.
     pub fn without(&self, earlier: &DurationHistogram) -> DurationHistogram {
-        let before = earlier.counts.iter().chain(std::iter::repeat(&0));
-        let counts: Vec<u64> =
-            self.counts.iter().zip(before).map(|(count, before)| count.saturating_sub(*before)).collect();
+        let since = |index: usize| self.count_at(index).saturating_sub(earlier.count_at(index));
+        let counts: Vec<u64> = (0..self.counts.len()).map(since).collect();
         let greatest = counts.iter().rposition(|count| *count > 0).map_or(0, greatest_of);
-        DurationHistogram {
+        let mut without = DurationHistogram {
             count: self.count.saturating_sub(earlier.count),
             sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos),
             max_nanos: greatest.min(self.max_nanos),
-            counts,
-        }
+            ..DurationHistogram::default()
+        };
+        without.set_counts(counts);
+        without
     }
 
     /// How many there were.
@@ -76,13 +83,35 @@ impl DurationHistogram {
     pub fn permille(&self, permille: u64) -> Duration {
         let rank = (u128::from(self.count) * u128::from(permille)).div_ceil(1000).max(1);
         let mut seen = 0u128;
-        for (index, count) in self.counts.iter().enumerate() {
-            seen += u128::from(*count);
+        for index in 0..self.counts.len() {
+            seen += u128::from(self.count_at(index));
             if seen >= rank {
                 return Duration::from_nanos(greatest_of(index).min(self.max_nanos));
             }
         }
         Duration::ZERO
+    }
+
+    /// How often a part occurred.
+    fn count_at(&self, index: usize) -> u64 {
+        let count = u64::from(self.counts.get(index).copied().unwrap_or(0));
+        // Most have none.
+        if self.carries.is_empty() {
+            count
+        } else {
+            count + (self.carries.get(&index).copied().unwrap_or(0) << u16::BITS)
+        }
+    }
+
+    fn set_counts(&mut self, counts: impl IntoIterator<Item = u64>) {
+        self.counts.clear();
+        self.carries.clear();
+        for (index, count) in counts.into_iter().enumerate() {
+            self.counts.push(u16::try_from(count & u64::from(u16::MAX)).expect("the rest is carried"));
+            if count >> u16::BITS > 0 {
+                self.carries.insert(index, count >> u16::BITS);
+            }
+        }
     }
 }
 
@@ -131,6 +160,23 @@ mod tests {
             (since.count(), of(500), of(1000), since.mean().as_nanos(), since.max().as_nanos()),
             (10, 15, 20, 15, 20)
         );
+    }
+
+    /// However often a length occurs.
+    #[test]
+    fn counts_beyond_small_numbers() {
+        let mut histogram = DurationHistogram::default();
+        let (short, long) = (Duration::from_nanos(3), Duration::from_nanos(5));
+        (0..70_000).for_each(|_| histogram.add(short));
+        let before = histogram.clone();
+        (0..150_000).for_each(|_| histogram.add(long));
+        let of = |histogram: &DurationHistogram, permille| histogram.permille(permille).as_nanos();
+        assert_eq!((of(&histogram, 318), of(&histogram, 319)), (3, 5));
+        let since = histogram.without(&before);
+        assert_eq!((since.count(), of(&since, 1)), (150_000, 5));
+        let mut all = since;
+        all.add_all(&before);
+        assert_eq!((all.count(), of(&all, 318), of(&all, 319)), (220_000, 3, 5));
     }
 
     /// Nearest rank.

@@ -508,7 +508,8 @@ impl Simulation {
     }
 
     fn sample_usage(&mut self) {
-        let samples = self.plane.usage(self.now);
+        let mut samples = self.control_plane.room_for_samples();
+        self.plane.usage_into(self.now, &mut samples);
         self.take_in(Event::Usage { samples });
         let known = &self.control_plane.state().services;
         let services = self.plane.services_by_name.iter().filter(|(name, _)| known.contains_key(*name));
@@ -520,6 +521,10 @@ impl Simulation {
             .collect();
         for event in done {
             self.take_in(event);
+        }
+        let metrics = self.plane.take_metrics();
+        if !metrics.is_empty() {
+            self.take_in(Event::MetricsEmitted { metrics });
         }
         self.next_usage = Some(self.now + self.control_plane.settings().usage_period);
     }

@@ -11,11 +11,11 @@ use super::containers::Next;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
-use super::task::{MemoryUse, SimulatedTask, executed_containers, modelled_containers};
+use super::task::{SimulatedTask, TaskMeter, executed_containers, modelled_containers};
 use super::work::Dealt;
 use crate::agent::{AgentAction, AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{EmittedMetric, Event, TaskStateChange, TaskStep};
 use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
@@ -32,7 +32,7 @@ use crate::model::usage::{Delivery, UsageSample};
 use crate::model::work::Work;
 
 /// Something that is going to happen in the data plane.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Happening {
     /// An instance has booted.
     Booted(ContainerInstanceId),
@@ -57,6 +57,8 @@ pub(super) struct SimulatedPlane {
     /// What is to be told to the control plane.
     pub(super) outbox: Vec<Event>,
     pub(super) tasks: Slots<SimulatedTask>,
+    /// What the task in each slot has used.
+    pub(super) meters: Vec<TaskMeter>,
     pub(super) slots: TaskTable<u32>,
     pub(super) processors: Slots<SharedProcessor>,
     /// Processors on which somebody has come, gone or gone on.
@@ -142,6 +144,10 @@ impl<T> Slots<T> {
         }
     }
 
+    pub(super) fn get(&self, index: usize) -> Option<&T> {
+        self.all.get(index)?.as_ref()
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.all.get_mut(index)?.as_mut()
     }
@@ -157,6 +163,7 @@ impl SimulatedPlane {
             queue: EventQueue::default(),
             outbox: Vec::new(),
             tasks: Slots::default(),
+            meters: Vec::new(),
             slots: TaskTable::default(),
             processors: Slots::default(),
             changed: Vec::new(),
@@ -302,8 +309,6 @@ impl SimulatedPlane {
                 modelled_containers(definition, model, Draws::of(self.seed, Stream::Work, start.task.0), server)
             }
         };
-        let mut memory = MemoryUse::default();
-        memory.hold(now, dealt.memory_mib);
         let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
         let task = SimulatedTask {
             start: start.clone(),
@@ -315,10 +320,14 @@ impl SimulatedPlane {
             executed,
             takes_jobs,
             unreported_pull: (Some(now), None),
-            computed: Flow::default(),
-            memory,
         };
+        let meter = TaskMeter::begin(now, dealt.memory_mib, &task);
         let slot = self.tasks.add(task);
+        if slot == self.meters.len() {
+            self.meters.push(meter);
+        } else {
+            self.meters[slot] = meter;
+        }
         self.slots.insert(start.task, u32::try_from(slot).expect("there are less than four thousand million tasks"));
         if dealt.pull.is_zero() || self.has_images(start) {
             self.pulled(now, start.task);
@@ -503,7 +512,7 @@ impl SimulatedPlane {
     pub(super) fn forget(&mut self, task: TaskId) {
         let Some(slot) = self.slots.remove(&task) else { return };
         let Some(state) = self.tasks.get_mut(slot as usize) else { return };
-        self.past_work.add(state.computed);
+        self.past_work.add(self.meters[slot as usize].computed());
         if let Some((container, output)) = self.outputs.get_mut(&task)
             && let Some(executed) = &state.executed
         {
@@ -523,23 +532,24 @@ impl SimulatedPlane {
     }
 
     /// What every live task has used so far.
-    pub(super) fn usage(&mut self, now: Timestamp) -> Vec<UsageSample> {
-        let tasks = &mut self.tasks;
+    fn usage(&mut self, now: Timestamp) -> Vec<UsageSample> {
+        let mut samples = Vec::new();
+        self.usage_into(now, &mut samples);
+        samples
+    }
+
+    /// The same, put into room that somebody has for it.
+    pub(super) fn usage_into(&mut self, now: Timestamp, samples: &mut Vec<UsageSample>) {
+        let meters = &mut self.meters;
         for shared in self.processors.iter_mut() {
             shared.processor.flow(now);
-            shared.processor.take_all_done(|place, done| {
-                if let Some(state) = tasks.get_mut(place.slot as usize) {
-                    state.computed.add(done);
-                }
-            });
+            shared.processor.take_all_done(|place, done| meters[place.slot as usize].add(done));
         }
-        let mut samples = Vec::with_capacity(self.slots.len());
+        samples.reserve(self.slots.len());
         for (task, slot) in self.slots.iter() {
-            if let Some(state) = self.tasks.get_mut(*slot as usize) {
-                samples.push(UsageSample { task, usage: state.usage(now) });
-            }
+            let meter = &mut meters[*slot as usize];
+            samples.push(UsageSample { task, usage: meter.usage(now, || self.tasks.get(*slot as usize)) });
         }
-        samples
     }
 
     /// Work done in all, which is what was promised: a simulated host keeps its promises.
@@ -552,6 +562,11 @@ impl SimulatedPlane {
     /// The jobs of each service that has load.
     pub(super) fn jobs(&self) -> BTreeMap<Arc<str>, JobStats> {
         self.services_by_name.iter().map(|(name, index)| (name.clone(), self.services[*index].stats())).collect()
+    }
+
+    /// The metrics that guests have written to their output since the last call. What is modelled writes nothing.
+    pub(super) fn take_metrics(&self) -> Vec<EmittedMetric> {
+        self.executed_work.as_ref().map(|work| work.take_metrics()).unwrap_or_default()
     }
 
     /// What each deployment's tasks have done of them, by service.

@@ -10,6 +10,7 @@
 //! A quota is an allowance that refills with time, up to that of one period, as that of the kernel: a task that has slept may spend a
 //! period's worth at full speed, and one that computes all the time gets its quota. **Source:** ecs-semantics §3.4.
 
+use super::work::NEVER;
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 
 /// Parts of a vCPU that a rate is counted in, as a power of two.
@@ -132,14 +133,31 @@ impl Quota {
 }
 
 /// The vCPUs of an instance or of a Fargate task.
+///
+/// Of a hundred containers that compute most go on as they are when one comes or goes. So work flows for each of them when its rate
+/// changes or somebody asks, and not at every event, and what is looked through at every event is kept close together.
 #[derive(Clone, Debug)]
 pub(super) struct Processor {
     capacity: Rate,
-    /// Tasks that compute, by slot.
+    /// Tasks that compute.
     tasks: Vec<Computing>,
-    /// Their containers that compute, by place.
+    /// The slot of each of them.
+    slots: Vec<u32>,
+    /// Their containers that compute.
     threads: Vec<Thread>,
-    /// Up to when work has flowed.
+    /// The place of each of those.
+    places: Vec<Place>,
+    /// When each of them is done at its rate.
+    dues: Vec<Timestamp>,
+    /// Whether tasks are in the order of slots and threads in that of places.
+    is_in_order: bool,
+    /// How many tasks have a quota.
+    quota_count: usize,
+    /// The most that all threads can use together.
+    wanted: u64,
+    /// Whether each thread has the most that it can use.
+    is_all_given: bool,
+    /// The moment up to which it has come.
     at: Timestamp,
     /// Whether somebody came or went since rates were worked out.
     is_changed: bool,
@@ -155,11 +173,32 @@ struct Computing {
 #[derive(Clone, Copy, Debug)]
 struct Thread {
     place: Place,
-    /// What is left to do; `None`: it never ends.
+    /// Up to when its work has flowed.
+    at: Timestamp,
+    /// What is left to do then; `None`: it never ends.
     left: Option<Flow>,
-    /// Done since it was last looked at.
+    /// Done by then since it was last looked at.
     done: Flow,
     share: Share,
+}
+
+impl Thread {
+    /// Lets its work flow up to a moment.
+    fn flow(&mut self, now: Timestamp) {
+        let done = Rate(self.share.rate).over(now.since(self.at));
+        self.at = now;
+        self.left = self.left.map(|left| left.less(done));
+        self.done.add(done);
+    }
+
+    /// When it is done at its rate: the same whenever it is asked.
+    fn due(&self) -> Timestamp {
+        match self.left {
+            None => NEVER,
+            Some(Flow(0)) => self.at,
+            Some(left) => left.time_at(self.share.rate).map_or(NEVER, |time| self.at + time),
+        }
+    }
 }
 
 /// What somebody wants and gets of a rate.
@@ -183,7 +222,20 @@ pub(super) struct Computation {
 
 impl Processor {
     pub(super) fn new(capacity: Rate, now: Timestamp) -> Processor {
-        Processor { capacity, tasks: Vec::new(), threads: Vec::new(), at: now, is_changed: false }
+        Processor {
+            capacity,
+            tasks: Vec::new(),
+            slots: Vec::new(),
+            threads: Vec::new(),
+            places: Vec::new(),
+            dues: Vec::new(),
+            is_in_order: true,
+            quota_count: 0,
+            wanted: 0,
+            is_all_given: true,
+            at: now,
+            is_changed: false,
+        }
     }
 
     /// Has another capacity from a moment on.
@@ -193,134 +245,173 @@ impl Processor {
         self.is_changed = true;
     }
 
-    /// Lets work flow up to a moment.
+    /// Comes to a moment.
     pub(super) fn flow(&mut self, now: Timestamp) {
-        let time = now.since(self.at);
-        if time.is_zero() {
+        if now == self.at {
             return;
         }
         self.at = now;
-        for thread in &mut self.threads {
-            let done = Rate(thread.share.rate).over(time);
-            thread.left = thread.left.map(|left| left.less(done));
-            thread.done.add(done);
-        }
-        for task in &mut self.tasks {
-            if let Some(quota) = &mut task.claim.quota {
-                quota.pass(now, task.share.rate);
+        if self.quota_count > 0 {
+            for task in &mut self.tasks {
+                if let Some(quota) = &mut task.claim.quota {
+                    quota.pass(now, task.share.rate);
+                }
             }
         }
     }
 
-    /// A container begins to compute. Work must have flowed up to now, here and below.
+    /// A container begins to compute. The processor must have come to this moment, here and below.
     pub(super) fn begin(&mut self, place: Place, mut claim: Claim, computation: Computation) {
         self.is_changed = true;
-        if let Err(index) = self.tasks.binary_search_by_key(&place.slot, |task| task.slot) {
+        // Where rates are dealt out, that is done in order.
+        let keeps_order = self.is_in_order && !self.is_all_given;
+        if !self.slots.contains(&place.slot) {
             if let Some(quota) = &mut claim.quota {
                 quota.pass(self.at, 0);
+                self.quota_count += 1;
             }
+            self.is_in_order &= keeps_order || self.slots.last().is_none_or(|last| *last < place.slot);
+            let end = self.slots.len();
+            let index = if keeps_order { self.slots.partition_point(|slot| *slot < place.slot) } else { end };
+            self.slots.insert(index, place.slot);
             self.tasks.insert(index, Computing { slot: place.slot, claim, share: Share::default() });
+        }
+        if let Some(index) = self.index_of(place) {
+            self.remove_thread(index);
         }
         let Computation { weight, most, work } = computation;
         let left = (work.0 < u64::MAX).then(|| Flow::of(work));
-        let share = Share { weight, most: most.0.min(Rate::VCPU.0), rate: 0 };
-        let thread = Thread { place, left, done: Flow(0), share };
-        match self.threads.binary_search_by_key(&place, |thread| thread.place) {
-            Ok(index) => self.threads[index] = thread,
-            Err(index) => self.threads.insert(index, thread),
-        }
+        let most = most.0.min(Rate::VCPU.0);
+        self.wanted += most;
+        self.is_all_given &= self.quota_count == 0 && self.wanted <= self.capacity.0;
+        let share = Share { weight, most, rate: if self.is_all_given { most } else { 0 } };
+        let thread = Thread { place, at: self.at, left, done: Flow(0), share };
+        self.is_in_order &= keeps_order || self.places.last().is_none_or(|last| *last < place);
+        let end = self.places.len();
+        let index = if keeps_order { self.places.partition_point(|other| *other < place) } else { end };
+        self.places.insert(index, place);
+        self.dues.insert(index, thread.due());
+        self.threads.insert(index, thread);
     }
 
     /// A container goes on with other work at the same speed.
     pub(super) fn go_on(&mut self, place: Place, work: VcpuNanos) {
-        if let Ok(index) = self.threads.binary_search_by_key(&place, |thread| thread.place) {
-            self.threads[index].left = Some(Flow::of(work));
+        if let Some(index) = self.index_of(place) {
+            let thread = &mut self.threads[index];
+            thread.flow(self.at);
+            thread.left = Some(Flow::of(work));
+            self.dues[index] = thread.due();
         }
     }
 
     /// A container computes no longer; returns its task's claim as it is, once none of the task does.
     pub(super) fn end(&mut self, place: Place) -> Option<Claim> {
         self.is_changed = true;
-        if let Ok(index) = self.threads.binary_search_by_key(&place, |thread| thread.place) {
-            self.threads.remove(index);
+        if let Some(index) = self.index_of(place) {
+            self.remove_thread(index);
         }
-        let first = self.threads.partition_point(|thread| thread.place.slot < place.slot);
-        if self.threads.get(first).is_some_and(|thread| thread.place.slot == place.slot) {
+        if self.places.iter().any(|other| other.slot == place.slot) {
             return None;
         }
-        let index = self.tasks.binary_search_by_key(&place.slot, |task| task.slot).ok()?;
-        Some(self.tasks.remove(index).claim)
+        let index = self.slots.iter().position(|slot| *slot == place.slot)?;
+        self.is_in_order &= !self.is_all_given || index + 1 == self.slots.len();
+        let claim = if self.is_all_given {
+            self.slots.swap_remove(index);
+            self.tasks.swap_remove(index).claim
+        } else {
+            self.slots.remove(index);
+            self.tasks.remove(index).claim
+        };
+        self.quota_count -= usize::from(claim.quota.is_some());
+        Some(claim)
     }
 
     /// Takes what a container has done since it was last asked.
     pub(super) fn take_done(&mut self, place: Place) -> Flow {
-        match self.threads.binary_search_by_key(&place, |thread| thread.place) {
-            Ok(index) => std::mem::take(&mut self.threads[index].done),
-            Err(_) => Flow(0),
-        }
+        let Some(index) = self.index_of(place) else { return Flow(0) };
+        let thread = &mut self.threads[index];
+        thread.flow(self.at);
+        std::mem::take(&mut thread.done)
     }
 
     /// Takes what everybody has done since it was last asked.
     pub(super) fn take_all_done(&mut self, mut take: impl FnMut(Place, Flow)) {
         for thread in &mut self.threads {
+            thread.flow(self.at);
             take(thread.place, std::mem::take(&mut thread.done));
         }
     }
 
-    /// The containers whose work is done.
+    /// The containers whose work is done, in order.
     pub(super) fn finished(&self, places: &mut Vec<Place>) {
-        places.extend(self.threads.iter().filter(|thread| thread.left == Some(Flow(0))).map(|thread| thread.place));
+        let begin = places.len();
+        let all = self.places.iter().zip(&self.dues);
+        places.extend(all.filter(|(_, due)| **due <= self.at).map(|(place, _)| *place));
+        places[begin..].sort_unstable();
     }
 
     /// Works out the rates anew if they may have changed, and when somebody is done or a quota used up next.
     pub(super) fn next(&mut self) -> Option<Timestamp> {
         // A quota that was just used up, or has begun to refill, is a change as well.
-        let has_quota = self.tasks.iter().any(|task| task.claim.quota.is_some());
+        let has_quota = self.quota_count > 0;
         let is_changed = std::mem::take(&mut self.is_changed);
         if has_quota || (is_changed && !self.give_all()) {
             self.share();
         }
-        let mut soonest: Option<Duration> = None;
-        let mut see = |time: Option<Duration>| {
-            if let Some(time) = time {
-                soonest = Some(soonest.map_or(time, |other| other.min(time)));
-            }
+        let soonest = self.dues.iter().min().filter(|due| **due < NEVER).map(|due| self.at.max(*due));
+        if !has_quota {
+            return soonest;
+        }
+        let used_up = |task: &Computing| task.claim.quota.as_ref().and_then(|quota| quota.used_up(task.share.rate));
+        let quotas = self.tasks.iter().filter_map(used_up).map(|time| self.at + time);
+        quotas.chain(soonest).min()
+    }
+
+    fn index_of(&self, place: Place) -> Option<usize> {
+        self.places.iter().position(|other| *other == place)
+    }
+
+    fn remove_thread(&mut self, index: usize) {
+        self.is_in_order &= !self.is_all_given || index + 1 == self.places.len();
+        let gone = if self.is_all_given {
+            self.places.swap_remove(index);
+            self.dues.swap_remove(index);
+            self.threads.swap_remove(index)
+        } else {
+            self.places.remove(index);
+            self.dues.remove(index);
+            self.threads.remove(index)
         };
-        // Of those at the same rate the least work is done first, so that not each of them is divided: most go at one.
-        let mut least: Option<(u64, Flow)> = None;
-        for thread in &self.threads {
-            let Some(left) = thread.left else { continue };
-            match &mut least {
-                Some((rate, least)) if *rate == thread.share.rate => *least = left.min(*least),
-                Some((rate, least)) => {
-                    see(least.time_at(*rate));
-                    (*rate, *least) = (thread.share.rate, left);
-                }
-                None => least = Some((thread.share.rate, left)),
-            }
-        }
-        see(least.and_then(|(rate, least)| least.time_at(rate)));
-        if has_quota {
-            for task in &self.tasks {
-                see(task.claim.quota.as_ref().and_then(|quota| quota.used_up(task.share.rate)));
-            }
-        }
-        soonest.map(|time| self.at + time)
+        self.wanted -= gone.share.most;
     }
 
     /// Gives everybody what it can use, if that is there for all and nobody has a quota.
     fn give_all(&mut self) -> bool {
-        let wanted: u64 = self.threads.iter().map(|thread| thread.share.most).sum();
-        if wanted > self.capacity.0 {
+        if self.wanted > self.capacity.0 {
             return false;
         }
-        for thread in &mut self.threads {
-            thread.share.rate = thread.share.most;
+        if !std::mem::replace(&mut self.is_all_given, true) {
+            for (thread, due) in self.threads.iter_mut().zip(&mut self.dues) {
+                thread.flow(self.at);
+                thread.share.rate = thread.share.most;
+                *due = thread.due();
+            }
         }
         true
     }
 
     fn share(&mut self) {
+        if !std::mem::replace(&mut self.is_in_order, true) {
+            self.tasks.sort_unstable_by_key(|task| task.slot);
+            self.threads.sort_unstable_by_key(|thread| thread.place);
+            self.slots.clear();
+            self.slots.extend(self.tasks.iter().map(|task| task.slot));
+            self.places.clear();
+            self.places.extend(self.threads.iter().map(|thread| thread.place));
+        }
+        for thread in &mut self.threads {
+            thread.flow(self.at);
+        }
         let mut threads = self.threads.as_mut_slice();
         for task in &mut self.tasks {
             let count = threads.iter().take_while(|thread| thread.place.slot == task.slot).count();
@@ -341,6 +432,9 @@ impl Processor {
             threads = others;
             deal(task.share.rate, own, |thread| &mut thread.share);
         }
+        self.dues.clear();
+        self.dues.extend(self.threads.iter().map(Thread::due));
+        self.is_all_given = false;
     }
 }
 

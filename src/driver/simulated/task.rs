@@ -35,9 +35,6 @@ pub(super) struct SimulatedTask {
     pub(super) takes_jobs: Option<(usize, usize)>,
     /// When its pull began and ended, until that was reported.
     pub(super) unreported_pull: (Option<Timestamp>, Option<Timestamp>),
-    /// CPU work done, but for what its processor has not told yet.
-    pub(super) computed: Flow,
-    pub(super) memory: MemoryUse,
 }
 
 /// A container.
@@ -121,9 +118,23 @@ impl ContainerWork {
     }
 }
 
+/// What a task has used. It is apart from the task, which is large: all of them are asked for it at once, period after period, and
+/// this is one line of a processor's cache.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct TaskMeter {
+    /// CPU work done, but for what its processor has not told yet.
+    computed: Flow,
+    memory: MemoryUse,
+    /// Whether real guests know more of it.
+    is_executed: bool,
+}
+
+const _: () = assert!(size_of::<TaskMeter>() == 64);
+
 /// Memory that a task holds, and over time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MemoryUse {
+struct MemoryUse {
     mib: u64,
     peak_mib: u64,
     mib_millis: u64,
@@ -134,7 +145,7 @@ pub(super) struct MemoryUse {
 
 impl MemoryUse {
     /// From here on it holds so much.
-    pub(super) fn hold(&mut self, now: Timestamp, mib: u64) {
+    fn hold(&mut self, now: Timestamp, mib: u64) {
         self.pass(now);
         self.mib = mib;
         self.peak_mib = self.peak_mib.max(mib);
@@ -148,11 +159,29 @@ impl MemoryUse {
     }
 }
 
-impl SimulatedTask {
-    /// What it has used so far; what its processor knows must have been told.
-    pub(super) fn usage(&mut self, now: Timestamp) -> TaskUsage {
+impl TaskMeter {
+    /// That of a task that begins and holds so much memory.
+    pub(super) fn begin(now: Timestamp, memory_mib: u64, task: &SimulatedTask) -> TaskMeter {
+        let mut memory = MemoryUse::default();
+        memory.hold(now, memory_mib);
+        TaskMeter { computed: Flow::default(), memory, is_executed: task.executed.is_some() }
+    }
+
+    /// It has done so much more.
+    pub(super) fn add(&mut self, done: Flow) {
+        self.computed.add(done);
+    }
+
+    pub(super) fn computed(&self) -> Flow {
+        self.computed
+    }
+
+    /// What it has used so far; what its processor knows must have been told. Only that of real guests has to look at the task itself.
+    pub(super) fn usage<'a>(&mut self, now: Timestamp, task: impl FnOnce() -> Option<&'a SimulatedTask>) -> TaskUsage {
         let vcpu = self.computed.vcpu();
-        if let Some(executed) = &self.executed {
+        if self.is_executed
+            && let Some(executed) = task().and_then(|task| task.executed.as_ref())
+        {
             return TaskUsage { vcpu, cpu_time: Duration::from_nanos(vcpu.0), ..executed.usage(now) };
         }
         self.memory.pass(now);
