@@ -86,7 +86,7 @@ impl Region {
     pub(super) fn settle(&self) -> Result<(), WriteTrouble> {
         let mut registry = self.registry.lock();
         let Some(kept) = &self.kept else {
-            registry.take_changes();
+            registry.forget_changes();
             return Ok(());
         };
         let position = kept.append(&mut registry);

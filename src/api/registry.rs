@@ -4,7 +4,7 @@
 //! Clusters know nothing of each other, and their control planes nothing of a region; what they share is here. Every change of a row is
 //! also a [`Change`]: who keeps a registry on disk writes these, and puts them in again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -39,12 +39,13 @@ pub struct Change {
 pub struct Table<T> {
     name: &'static str,
     rows: BTreeMap<Arc<str>, T>,
-    changes: Vec<Change>,
+    /// The keys of rows that were changed since somebody last asked.
+    changed: BTreeSet<Arc<str>>,
 }
 
-impl<T: Serialize + DeserializeOwned> Table<T> {
+impl<T> Table<T> {
     fn new(name: &'static str) -> Table<T> {
-        Table { name, rows: BTreeMap::new(), changes: Vec::new() }
+        Table { name, rows: BTreeMap::new(), changed: BTreeSet::new() }
     }
 
     /// A row.
@@ -67,41 +68,65 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     }
 
     /// Puts a row there, whatever was there before.
-    ///
-    /// # Panics
-    /// When the row can't be written as JSON: rows are plain data.
     pub fn put(&mut self, key: &str, row: T) {
-        let written = serde_json::to_value(&row).expect("rows are plain data");
-        self.changes.push(Change { table: self.name.into(), key: key.into(), row: Some(written) });
-        self.rows.insert(key.into(), row);
+        let key: Arc<str> = key.into();
+        self.changed.insert(key.clone());
+        self.rows.insert(key, row);
     }
 
     /// Changes a row, if it is there.
-    ///
-    /// # Panics
-    /// When the row can't be written as JSON: rows are plain data.
     pub fn update<R>(&mut self, key: &str, update: impl FnOnce(&mut T) -> R) -> Option<R> {
         let row = self.rows.get_mut(key)?;
-        let result = update(row);
-        let written = serde_json::to_value(&*row).expect("rows are plain data");
-        self.changes.push(Change { table: self.name.into(), key: key.into(), row: Some(written) });
-        Some(result)
+        self.changed.insert(key.into());
+        Some(update(row))
     }
 
     /// Takes a row out.
     pub fn remove(&mut self, key: &str) -> Option<T> {
         let removed = self.rows.remove(key)?;
-        self.changes.push(Change { table: self.name.into(), key: key.into(), row: None });
+        self.changed.insert(key.into());
         Some(removed)
     }
+}
+
+/// A table as who keeps it on disk sees it, whatever its rows are.
+trait KeptTable {
+    fn name(&self) -> &'static str;
+
+    /// The rows that were changed since this was last asked, as they are.
+    fn take_changes(&mut self) -> Vec<Change>;
+
+    /// Nobody wants to know what was changed so far.
+    fn forget_changes(&mut self);
 
     /// All rows, as changes that make them.
-    fn written(&self) -> impl Iterator<Item = Change> {
-        self.rows.iter().map(|(key, row)| Change {
-            table: self.name.into(),
-            key: key.clone(),
-            row: Some(serde_json::to_value(row).expect("rows are plain data")),
-        })
+    fn all(&self) -> Vec<Change>;
+
+    fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error>;
+}
+
+impl<T: Serialize + DeserializeOwned> Table<T> {
+    fn change(&self, key: &Arc<str>) -> Change {
+        let written = |row: &T| serde_json::to_value(row).expect("rows are plain data");
+        Change { table: self.name.into(), key: key.clone(), row: self.rows.get(key).map(written) }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> KeptTable for Table<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changed).iter().map(|key| self.change(key)).collect()
+    }
+
+    fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+
+    fn all(&self) -> Vec<Change> {
+        self.rows.keys().map(|key| self.change(key)).collect()
     }
 
     fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
@@ -157,8 +182,8 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// What was changed since this was last asked, in no order between tables.
-    pub fn take_changes(&mut self) -> Vec<Change> {
+    /// All tables. Whatever is done to each of them goes through here.
+    fn tables(&mut self) -> [&mut dyn KeptTable; 9] {
         let Registry {
             account_settings,
             capacity_providers,
@@ -170,37 +195,32 @@ impl Registry {
             families,
             task_definitions,
         } = self;
-        let tables = [
-            &mut account_settings.changes,
-            &mut capacity_providers.changes,
-            &mut groups.changes,
-            &mut launch_templates.changes,
-            &mut launch_configurations.changes,
-            &mut clusters.changes,
-            &mut scalable_targets.changes,
-            &mut families.changes,
-            &mut task_definitions.changes,
-        ];
-        tables.into_iter().flat_map(std::mem::take).collect()
+        [
+            account_settings,
+            capacity_providers,
+            groups,
+            launch_templates,
+            launch_configurations,
+            clusters,
+            scalable_targets,
+            families,
+            task_definitions,
+        ]
+    }
+
+    /// What was changed since this was last asked, each row as it has become.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.tables().into_iter().flat_map(|table| table.take_changes()).collect()
+    }
+
+    /// Nobody keeps what was changed so far.
+    pub fn forget_changes(&mut self) {
+        self.tables().into_iter().for_each(|table| table.forget_changes());
     }
 
     /// All rows, as changes that make them.
-    pub fn rows(&self) -> Vec<Change> {
-        let Registry {
-            account_settings,
-            capacity_providers,
-            groups,
-            launch_templates,
-            launch_configurations,
-            clusters,
-            scalable_targets,
-            families,
-            task_definitions,
-        } = self;
-        let settings = account_settings.written().chain(families.written()).chain(task_definitions.written());
-        let capacity = capacity_providers.written().chain(groups.written()).chain(launch_templates.written());
-        let rest = launch_configurations.written().chain(clusters.written()).chain(scalable_targets.written());
-        settings.chain(capacity).chain(rest).collect()
+    pub fn rows(&mut self) -> Vec<Change> {
+        self.tables().into_iter().flat_map(|table| table.all()).collect()
     }
 
     /// Puts in what was kept of a change, without keeping it again.
@@ -208,17 +228,54 @@ impl Registry {
     /// # Errors
     /// When the row has not the form that its table has.
     pub fn restore(&mut self, change: &Change) -> Result<(), serde_json::Error> {
-        match &*change.table {
-            "account_settings" => self.account_settings.restore(change),
-            "capacity_providers" => self.capacity_providers.restore(change),
-            "groups" => self.groups.restore(change),
-            "launch_templates" => self.launch_templates.restore(change),
-            "launch_configurations" => self.launch_configurations.restore(change),
-            "clusters" => self.clusters.restore(change),
-            "scalable_targets" => self.scalable_targets.restore(change),
-            "families" => self.families.restore(change),
-            "task_definitions" => self.task_definitions.restore(change),
-            _ => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),
+        match self.tables().into_iter().find(|table| table.name() == &*change.table) {
+            Some(table) => table.restore(change),
+            None => Err(serde::de::Error::custom(format!("there is no table '{}'", change.table))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(changes: &[Change]) -> Vec<(&str, &str, bool)> {
+        changes.iter().map(|change| (&*change.table, &*change.key, change.row.is_some())).collect()
+    }
+
+    /// A change is a row as it has become, once, whatever happened to it on the way; and what is taken, put elsewhere, makes the same rows.
+    #[test]
+    fn changes_are_rows_as_they_have_become() {
+        let mut registry = Registry::default();
+        registry.account_settings.put("insights", "disabled".into());
+        registry.account_settings.update("insights", |value| *value = "enabled".into());
+        registry.account_settings.put("short lived", "1".into());
+        registry.account_settings.remove("short lived");
+        registry.account_settings.update("not there", |_| ());
+        registry.account_settings.remove("not there");
+        registry.families.put("web", FamilyRow::default());
+        let changes = registry.take_changes();
+        assert_eq!(
+            keys(&changes),
+            [
+                ("account_settings", "insights", true),
+                ("account_settings", "short lived", false),
+                ("families", "web", true)
+            ]
+        );
+        assert_eq!(changes[0].row, Some("enabled".into()));
+        assert!(registry.take_changes().is_empty());
+
+        let mut other = Registry::default();
+        changes.iter().for_each(|change| other.restore(change).expect("it is a row"));
+        assert!(other.take_changes().is_empty(), "what was kept is not kept again");
+        assert_eq!(keys(&other.rows()), [("account_settings", "insights", true), ("families", "web", true)]);
+
+        registry.account_settings.put("insights", "disabled".into());
+        registry.forget_changes();
+        assert!(registry.take_changes().is_empty());
+        let stranger = Change { table: "elsewhere".into(), key: "insights".into(), row: None };
+        let refused = registry.restore(&stranger).expect_err("there is no such table");
+        assert_eq!(refused.to_string(), "there is no table 'elsewhere'");
     }
 }
