@@ -27,6 +27,7 @@ impl Region {
         let (name, row) = (spec.name.clone(), cluster_row(&spec));
         let targets = scalable_target_rows(self, &spec);
         let providers = spec.capacity_providers.clone();
+        let _alone = self.lock_capacity();
         let live = match self.cluster(Some(&name)) {
             // The data directory had it.
             Ok(live) => {

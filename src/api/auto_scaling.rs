@@ -158,6 +158,7 @@ fn not_found(name: &str) -> ApiError {
 pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
+    let _alone = region.lock_capacity();
     let row = {
         let registry = region.registry();
         let mut row = registry.groups.get(name).cloned().ok_or_else(|| not_found(name))?;
@@ -187,11 +188,13 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn set_desired_capacity(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
+    let _alone = region.lock_capacity();
     let row = region.registry().groups.get(name).cloned().ok_or_else(|| not_found(name))?;
     let desired_capacity = input.count("DesiredCapacity");
     resize(region, name, GroupRow { desired_capacity, ..row }, desired_capacity)
 }
 
+/// The group and what runs of it become what the row says, while capacity is locked.
 fn resize(region: &Region, name: &str, row: GroupRow, desired_capacity: Option<u32>) -> Result<Value, ApiError> {
     check_sizes(&row)?;
     if let Some(GroupHome { cluster, capacity_provider }) = &row.home {
@@ -211,6 +214,7 @@ fn resize(region: &Region, name: &str, row: GroupRow, desired_capacity: Option<u
 pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
+    let _alone = region.lock_capacity();
     let row = region.registry().groups.get(name).cloned().ok_or_else(|| not_found(name))?;
     let has_instances = !instances_of(region, &row)?.is_empty();
     if has_instances && input.flag("ForceDelete") != Some(true) {

@@ -14,13 +14,16 @@ use super::launch::strategy_of;
 use super::members::Members;
 use super::names::{is_name, last_part};
 use super::page::{PageSizes, page};
-use super::region::Region;
+use super::region::{LiveCluster, Region};
 use super::registry::capacity::{CapacityProviderRow, GroupHome, GroupRow};
 use super::{Call, clusters, missing, show_tags, tags_of};
 use crate::control_plane::event::Request;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
-use crate::model::capacity::{AutoScalingGroup, CapacityProvider, FARGATE, FARGATE_SPOT, LaunchTarget, ManagedScaling};
+use crate::model::capacity::{
+    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, LaunchTarget,
+    ManagedScaling,
+};
 
 /// Providers that one description names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 100;
@@ -138,6 +141,7 @@ fn check_protection(row: &CapacityProviderRow, group: &GroupRow) -> Result<(), A
 pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = last_part(input.required_text("name"));
+    let _alone = region.lock_capacity();
     let Some(sent) = input.structure("autoScalingGroupProvider") else {
         return Err(ApiError::invalid_parameter("An Auto Scaling group provider is required."));
     };
@@ -169,6 +173,7 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     if [FARGATE, FARGATE_SPOT].contains(&name) {
         return Err(ApiError::client("The FARGATE and FARGATE_SPOT capacity providers cannot be deleted."));
     }
+    let _alone = region.lock_capacity();
     let mut registry = region.registry();
     let row = registry.capacity_providers.get(name).cloned().ok_or_else(not_found)?;
     if row.cluster.is_some() {
@@ -223,73 +228,93 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn put_of_cluster(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name: Arc<str> = last_part(input.required_text("cluster")).into();
-    let wanted: Vec<Arc<str>> = input.texts("capacityProviders").map(|provider| last_part(provider).into()).collect();
-    associate(region, &name, &wanted, input.list("defaultCapacityProviderStrategy").to_vec(), input)?;
+    let _alone = region.lock_capacity();
+    let live = region.cluster(Some(&name))?;
+    Association::of(region, &name, input)?.apply(region, &live)?;
     Ok(json!({"cluster": clusters::show(region, &name, |what| ["SETTINGS", "ATTACHMENTS"].contains(&what))?}))
 }
 
-/// Gives a cluster these providers and this default strategy, in place of those that it has.
-///
-/// # Errors
-/// When one of them is not there, is another cluster's, or one that goes is in use.
-pub(super) fn associate(
-    region: &Region,
-    cluster: &Arc<str>,
-    wanted: &[Arc<str>],
+/// The providers and the default strategy that a request gives a cluster, in place of those that it has.
+pub(super) struct Association {
+    wanted: Vec<Arc<str>>,
+    strategy: Vec<CapacityProviderStrategyItem>,
+    /// The same as it was sent.
     default_strategy: Vec<Value>,
-    input: Members<'_>,
-) -> Result<(), ApiError> {
-    let live = region.cluster(Some(cluster))?;
-    if wanted.len() > OF_CLUSTER_MAX {
-        return Err(ApiError::invalid_parameter(format!("A cluster has at most {OF_CLUSTER_MAX} capacity providers.")));
-    }
-    let strategy = strategy_of(input, "defaultCapacityProviderStrategy");
-    if let Some(stranger) = strategy.iter().find(|item| !wanted.contains(&item.capacity_provider)) {
-        return Err(ApiError::invalid_parameter(format!(
-            "The specified capacity provider '{}' of the default strategy is not one of the cluster's.",
-            stranger.capacity_provider
-        )));
-    }
-    let (before, new) = check_association(region, cluster, wanted)?;
-    let gone: Vec<Arc<str>> = before.into_iter().filter(|name| !wanted.contains(name)).collect();
-    let leaving = gone.clone();
-    if let Some(used) = live.cluster.read(move |state, _| leaving.into_iter().find(|name| is_used(state, name)))? {
-        return Err(ApiError::new(
-            "ResourceInUseException",
-            format!("The specified capacity provider {used} is in use and cannot be removed."),
-        ));
-    }
-    for (name, row, group) in new {
-        let provider = model_of(region, &name, &row, &group)?;
-        live.cluster.ask(Request::CreateCapacityProvider(Box::new(provider)))?;
-        let home = GroupHome { cluster: cluster.clone(), capacity_provider: name.clone() };
-        region.registry().groups.update(&row.group, |group| group.home = Some(home));
-    }
-    live.cluster.ask(Request::PutDefaultStrategy(strategy))?;
-    let mut registry = region.registry();
-    for name in wanted {
-        registry.capacity_providers.update(name, |row| row.cluster = Some(cluster.clone()));
-    }
-    for name in &gone {
-        registry.capacity_providers.update(name, |row| row.cluster = None);
-    }
-    registry.clusters.update(cluster, |row| {
-        row.capacity_providers = wanted.to_vec();
-        row.default_strategy = default_strategy;
-    });
-    Ok(())
+    /// Those among the wanted ones that the cluster's control plane does not know yet, and their groups.
+    new: Vec<(CapacityProvider, Arc<str>)>,
 }
 
-type NewProvider = (Arc<str>, CapacityProviderRow, GroupRow);
+impl Association {
+    /// What a request asks for. Capacity is locked from here on until it is applied ([`Region::lock_capacity`]).
+    ///
+    /// # Errors
+    /// When the cluster can't have it: a provider is named twice (*ours*), not there, or another cluster's.
+    pub(super) fn of(region: &Region, cluster: &str, input: Members<'_>) -> Result<Association, ApiError> {
+        let member = "defaultCapacityProviderStrategy";
+        let wanted: Vec<Arc<str>> = input.texts("capacityProviders").map(|named| last_part(named).into()).collect();
+        if wanted.len() > OF_CLUSTER_MAX {
+            let message = format!("A cluster has at most {OF_CLUSTER_MAX} capacity providers.");
+            return Err(ApiError::invalid_parameter(message));
+        }
+        let twice = wanted.iter().enumerate().find(|(at, name)| wanted[..*at].contains(name));
+        if let Some((_, name)) = twice {
+            let message = format!("The specified capacity provider '{name}' is named more than once.");
+            return Err(ApiError::invalid_parameter(message));
+        }
+        let strategy = strategy_of(input, member);
+        if let Some(stranger) = strategy.iter().find(|item| !wanted.contains(&item.capacity_provider)) {
+            return Err(ApiError::invalid_parameter(format!(
+                "The specified capacity provider '{}' of the default strategy is not one of the cluster's.",
+                stranger.capacity_provider
+            )));
+        }
+        let new = new_providers(region, cluster, &wanted)?;
+        Ok(Association { wanted, strategy, default_strategy: input.list(member).to_vec(), new })
+    }
 
-/// The providers that the cluster has, and those among the wanted ones that its control plane does not know yet.
-fn check_association(
+    /// Gives it to the cluster.
+    ///
+    /// # Errors
+    /// When a provider that goes is in use.
+    pub(super) fn apply(self, region: &Region, live: &LiveCluster) -> Result<(), ApiError> {
+        let cluster = &live.arns.cluster;
+        let before = region.registry().clusters.get(cluster).map(|row| row.capacity_providers.clone());
+        let gone: Vec<Arc<str>> = before.into_iter().flatten().filter(|name| !self.wanted.contains(name)).collect();
+        let leaving = gone.clone();
+        if let Some(used) = live.cluster.read(move |state, _| leaving.into_iter().find(|name| is_used(state, name)))? {
+            return Err(ApiError::new(
+                "ResourceInUseException",
+                format!("The specified capacity provider {used} is in use and cannot be removed."),
+            ));
+        }
+        for (provider, group) in self.new {
+            let home = GroupHome { cluster: cluster.clone(), capacity_provider: provider.name.clone() };
+            live.cluster.ask(Request::CreateCapacityProvider(Box::new(provider)))?;
+            region.registry().groups.update(&group, |group| group.home = Some(home));
+        }
+        live.cluster.ask(Request::PutDefaultStrategy(self.strategy))?;
+        let mut registry = region.registry();
+        for name in &self.wanted {
+            registry.capacity_providers.update(name, |row| row.cluster = Some(cluster.clone()));
+        }
+        for name in &gone {
+            registry.capacity_providers.update(name, |row| row.cluster = None);
+        }
+        registry.clusters.update(cluster, |row| {
+            row.capacity_providers = self.wanted;
+            row.default_strategy = self.default_strategy;
+        });
+        Ok(())
+    }
+}
+
+/// Those among the wanted providers that the cluster's control plane does not know yet, and their groups.
+fn new_providers(
     region: &Region,
-    cluster: &Arc<str>,
+    cluster: &str,
     wanted: &[Arc<str>],
-) -> Result<(Vec<Arc<str>>, Vec<NewProvider>), ApiError> {
+) -> Result<Vec<(CapacityProvider, Arc<str>)>, ApiError> {
     let registry = region.registry();
-    let before = registry.clusters.get(cluster).map(|row| row.capacity_providers.clone()).unwrap_or_default();
     let mut new = Vec::new();
     for name in wanted.iter().filter(|name| ![FARGATE, FARGATE_SPOT].contains(&&***name)) {
         let unknown = || {
@@ -300,17 +325,17 @@ fn check_association(
         let row = registry.capacity_providers.get(name).ok_or_else(unknown)?;
         let group = registry.groups.get(&row.group).ok_or_else(unknown)?;
         match &group.home {
-            Some(home) if home.cluster != *cluster => {
+            Some(home) if *home.cluster != *cluster => {
                 return Err(ApiError::new(
                     "ResourceInUseException",
                     format!("The instances of capacity provider '{name}' belong to cluster {}.", home.cluster),
                 ));
             }
             Some(_) => {}
-            None => new.push((name.clone(), row.clone(), group.clone())),
+            None => new.push((model_of(region, name, row, group)?, row.group.clone())),
         }
     }
-    Ok((before, new))
+    Ok(new)
 }
 
 /// Whether tasks or services of a cluster use a provider.

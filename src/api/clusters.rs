@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::capacity_providers::associate;
+use super::capacity_providers::Association;
 use super::error::ApiError;
 use super::ids::uuid_of;
 use super::members::Members;
@@ -39,26 +39,26 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             "Identifier must be 1 to 255 letters (uppercase and lowercase), numbers, hyphens, and underscores",
         ));
     }
+    let _alone = region.lock_capacity();
     if !region.has_cluster(name) {
+        let association = Association::of(region, name, input)?;
         let mut settings = settings_of(input)?;
         let insights = || account_settings::effective(&region.registry(), "containerInsights");
         settings.entry("containerInsights".to_owned()).or_insert_with(insights);
-        let mut row = ClusterRow {
+        let row = ClusterRow {
             status: ClusterStatus::Active,
             document: input.only(&STORED),
             settings,
             tags: tags_of(input.list("tags")),
-            capacity_providers: input.texts("capacityProviders").map(Arc::from).collect(),
-            default_strategy: input.list("defaultCapacityProviderStrategy").to_vec(),
+            capacity_providers: Vec::new(),
+            default_strategy: Vec::new(),
             seed: seed_of(region, name),
         };
         let started = region.start_cluster(spec_of(region, name, &row));
-        started.map_err(|error| ApiError::new("ServerException", error.to_string()))?;
-        let (providers, strategy) =
-            (std::mem::take(&mut row.capacity_providers), std::mem::take(&mut row.default_strategy));
+        let live = started.map_err(|error| ApiError::new("ServerException", error.to_string()))?;
         region.registry().clusters.put(name, row);
-        if !providers.is_empty() {
-            associate(region, &name.into(), &providers, strategy, input)?;
+        if input.has("capacityProviders") {
+            association.apply(region, &live)?;
         }
     }
     let everything = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "TAGS"];
@@ -145,6 +145,7 @@ fn change(region: &Region, input: Members<'_>, change: impl FnOnce(&mut ClusterR
 pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let region = call.region;
     let name = last_part(call.input.required_text("cluster"));
+    let _alone = region.lock_capacity();
     let live = region.cluster(Some(name))?;
     let obstacle = live.cluster.read(|state, _| obstacle(state))?;
     if let Some((exception, message)) = obstacle {

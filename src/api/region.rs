@@ -34,6 +34,8 @@ pub struct Region {
     /// Where it is kept, if it is.
     kept: Option<KeptRegistry>,
     clusters: Mutex<BTreeMap<Arc<str>, Arc<LiveCluster>>>,
+    /// See [`Region::lock_capacity`].
+    capacity_lock: Mutex<()>,
 }
 
 /// A cluster that runs.
@@ -55,7 +57,9 @@ impl Region {
     ) -> Result<Region, RegistryError> {
         let kept = options.data.as_ref().map(|store| KeptRegistry::open(store, &name)).transpose()?;
         let (kept, registry) = kept.map_or((None, Registry::default()), |(kept, registry)| (Some(kept), registry));
-        Ok(Region { name, options, clock, catalog, registry: Mutex::new(registry), kept, clusters: Mutex::default() })
+        let registry = Mutex::new(registry);
+        let (clusters, capacity_lock) = Default::default();
+        Ok(Region { name, options, clock, catalog, registry, kept, clusters, capacity_lock })
     }
 
     /// Starts the clusters that the registry has and that do not run: as the data directory has them, and anew where it has nothing.
@@ -107,6 +111,12 @@ impl Region {
     /// The region's registry. Let go of it before a cluster is asked for anything: others wait for it.
     pub fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock()
+    }
+
+    /// Held by who creates or deletes clusters, or changes what capacity they have: nobody else does between a check and what follows from
+    /// it. Other requests do not wait for it. The registry is locked after it, never before.
+    pub(super) fn lock_capacity(&self) -> MutexGuard<'_, ()> {
+        self.capacity_lock.lock()
     }
 
     /// What the server was started with.

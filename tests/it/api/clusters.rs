@@ -1,8 +1,15 @@
 //! Clusters.
 
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+
 use serde_json::json;
 
-use super::Account;
+use super::{Account, workload};
+
+/// Clients that do the same at once, and how often they do.
+const CLIENTS: usize = 4;
+const ROUNDS: usize = 20;
 
 /// ecs-semantics §1.1, §11.3: created, described, listed, deleted; what is missing is a failure and no error.
 #[test]
@@ -38,4 +45,64 @@ fn a_clusters_life() {
     assert_eq!(account.granted("DeleteCluster", json!({"cluster": arn}))["cluster"]["status"], "INACTIVE");
     assert_eq!(account.refused("DeleteCluster", json!({"cluster": "shop"})).0, "ClusterNotFoundException");
     assert_eq!(account.granted("DescribeClusters", json!({"clusters": ["shop"]}))["clusters"][0]["status"], "INACTIVE");
+}
+
+/// A cluster that can't have the capacity that it is to have is not created: a provider that is not there, a strategy over none of its
+/// providers, one that is named twice, and more of them than ecs-semantics §1.7 allows.
+#[test]
+fn a_cluster_that_is_refused_is_not_there() {
+    let account = Account::new();
+    let strategy = json!([{"capacityProvider": "FARGATE_SPOT", "weight": 1}]);
+    let many: Vec<String> = (0..21).map(|number| format!("provider-{number}")).collect();
+    let refused = [
+        json!({"capacityProviders": ["nowhere"]}),
+        json!({"capacityProviders": ["FARGATE"], "defaultCapacityProviderStrategy": strategy}),
+        json!({"defaultCapacityProviderStrategy": strategy}),
+        json!({"capacityProviders": many}),
+        json!({"capacityProviders": ["FARGATE", "FARGATE"]}),
+    ];
+    for input in refused {
+        let (exception, _) = account.refused("CreateCluster", input.clone());
+        assert_eq!(exception, "InvalidParameterException", "{input}");
+        assert_eq!(account.granted("ListClusters", json!({}))["clusterArns"], json!([]), "{input}");
+        assert_eq!(account.granted("DescribeClusters", json!({}))["failures"][0]["reason"], "MISSING", "{input}");
+    }
+    let providers = json!([
+        "arn:aws:ecs:us-east-1:123456789012:capacity-provider/FARGATE",
+        "arn:aws:ecs:us-east-1:123456789012:capacity-provider/FARGATE_SPOT"
+    ]);
+    let input = json!({"capacityProviders": providers, "defaultCapacityProviderStrategy": strategy});
+    let created = account.granted("CreateCluster", input);
+    assert_eq!(created["cluster"]["capacityProviders"], json!(["FARGATE", "FARGATE_SPOT"]));
+    assert_eq!(created["cluster"]["defaultCapacityProviderStrategy"], strategy);
+}
+
+/// Clients that create and delete one cluster at the same time all mean the same one: what any of them starts there is there for all.
+#[test]
+fn one_cluster_for_all_who_create_it() {
+    let account = Account::new();
+    let container = json!({"name": "main", "image": workload("limits/sleep.wat")});
+    account.granted(
+        "RegisterTaskDefinition",
+        json!({"family": "t", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
+               "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container]}),
+    );
+    for round in 0..ROUNDS {
+        let name = format!("shop-{round}");
+        let barrier = Barrier::new(CLIENTS);
+        let client = || {
+            barrier.wait();
+            account.granted("CreateCluster", json!({"clusterName": name}));
+            let started =
+                account.granted("RunTask", json!({"cluster": name, "taskDefinition": "t", "launchType": "FARGATE"}));
+            started["tasks"][0]["taskArn"].as_str().map(str::to_owned).unwrap_or_else(|| panic!("{started}"))
+        };
+        let started: BTreeSet<String> = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+            clients.into_iter().map(|one| one.join().expect("no request fails")).collect()
+        });
+        assert_eq!(started.len(), CLIENTS);
+        let described = account.granted("DescribeTasks", json!({"cluster": name, "tasks": started}));
+        assert_eq!(described["failures"], json!([]));
+    }
 }
