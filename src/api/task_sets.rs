@@ -32,7 +32,6 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     check_client_token(input, TOKEN_MAX)?;
     let live = region.cluster(input.text("cluster"))?;
     let task_definition = task_definitions::hand_over(region, &live, input.required_text("taskDefinition"))?;
-    let stored = input.only(&STORED);
     let spec = TaskSetSpec {
         service: last_part(input.required_text("service")).into(),
         task_definition,
@@ -41,7 +40,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         external_id: input.text("externalId").map(Arc::from),
         tags: tags_of(input.list("tags")),
         client_token: input.text("clientToken").map(Arc::from),
-        opaque: (!stored.is_empty()).then(|| Value::Object(stored).to_string().into()),
+        document: Document::from(input.only(&STORED)),
     };
     asked(&live, Request::CreateTaskSet(Box::new(spec)))
 }
@@ -132,9 +131,8 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 /// A task set.
 pub(super) fn show(set: &TaskSetDescription, context: &ReadContext<'_>, tags: TagsShown) -> Value {
     let moment = |at| seconds(context.calendar_start, at);
-    let stored = set.opaque.as_deref().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
-    let mut shown = stored.unwrap_or_default();
-    let document = Document::from(shown.clone());
+    let members = set.document.members();
+    let mut shown: Map<String, Value> = members.map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut put = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
     put("id", json!(&*set.shown_id));
     put("taskSetArn", json!(context.arns.task_set(&set.service, set.id)));
@@ -153,7 +151,7 @@ pub(super) fn show(set: &TaskSetDescription, context: &ReadContext<'_>, tags: Ta
     put("stabilityStatus", json!(set.stability_status.as_str()));
     put("stabilityStatusAt", moment(set.stability_status_at));
     put("tags", if tags == TagsShown::Yes { show_tags(&set.tags) } else { json!([]) });
-    show_target(&mut shown, &set.launch_target, &document);
+    show_target(&mut shown, &set.launch_target, &set.document);
     for list in ["loadBalancers", "serviceRegistries"] {
         shown.entry(list).or_insert_with(|| json!([]));
     }

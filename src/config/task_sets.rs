@@ -11,6 +11,7 @@ use super::launch::read_launch;
 use super::reader::{Table, Words, quoted};
 use super::services::read_task_definition_ref;
 use super::tags::read_tags;
+use crate::model::document::Document;
 use crate::model::service::{SchedulingStrategy, ServiceSpec};
 use crate::model::task_set::{DeploymentController, Scale, TaskSetSpec};
 
@@ -110,7 +111,7 @@ fn read_task_set<'a>(at: Table<'a>, service: &Arc<str>) -> Asked<'a, TaskSetItem
             external_id: at.name("external_id").map(Arc::from),
             tags: read_tags(&at),
             client_token: None,
-            opaque: None,
+            document: Document::default(),
         },
         is_primary: at.boolean("primary").unwrap_or_default(),
     });

@@ -20,6 +20,7 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, ContainerInstanceStatus, FARGATE, FARGATE_SPOT,
     LaunchTarget, RequiredAttribute,
 };
+use crate::model::document::Document;
 use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
@@ -450,7 +451,7 @@ pub struct TaskSetState {
     /// What makes the request for it idempotent.
     pub client_token: Option<Arc<str>>,
     /// What its creator wrote that has no meaning here.
-    pub opaque: Option<Arc<str>>,
+    pub document: Document,
 }
 
 /// A deployment of a service, or a task set: a task definition and the tasks that run it.

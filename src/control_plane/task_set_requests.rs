@@ -138,7 +138,7 @@ impl ControlPlane {
                 external_id: asked.external_id,
                 tags: asked.tags,
                 client_token: asked.client_token,
-                opaque: asked.opaque,
+                document: asked.document,
             })),
             ..self.new_deployment(spec, registered)
         }

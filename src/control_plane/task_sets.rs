@@ -127,7 +127,7 @@ impl Service {
             stability_status: set.stability_status,
             stability_status_at: set.stability_status_at,
             tags: set.tags.clone(),
-            opaque: set.opaque.clone(),
+            document: set.document.clone(),
         })
     }
 

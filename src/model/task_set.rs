@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::capacity::LaunchTarget;
+use super::document::Document;
 use super::ids::DeploymentId;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef, definition_by_name};
 use super::units::Timestamp;
@@ -90,10 +91,9 @@ pub struct TaskSetSpec {
     /// `clientToken`: a service has one task set of each.
     #[serde(skip_serializing_if = "is_default")]
     pub client_token: Option<Arc<str>>,
-    /// What has no meaning in one process (network configuration, load balancers, service registries), in whatever form its creator
-    /// wrote it. Kept and shown, never read.
+    /// What has no meaning in one process: network configuration, load balancers, service registries, platform version.
     #[serde(skip_serializing_if = "is_default")]
-    pub opaque: Option<Arc<str>>,
+    pub document: Document,
 }
 
 /// Which task set of a service is meant.
@@ -189,7 +189,7 @@ pub struct TaskSetDescription {
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// What its creator wrote that has no meaning here.
-    pub opaque: Option<Arc<str>>,
+    pub document: Document,
 }
 
 #[cfg(test)]

@@ -643,7 +643,7 @@ fn task_sets_are_created_scaled_switched_and_deleted() {
         text += &format!("{counts}\n\n");
     }
     expect![[r#"
-        task set green of service web: CreateTaskSet(TaskSetSpec { service: "web", task_definition: TaskDefinitionRef { family: "web", revision: None }, launch_target: LaunchType(Fargate), scale: Scale(50000), external_id: Some("green"), tags: {}, client_token: None, opaque: None })
+        task set green of service web: CreateTaskSet(TaskSetSpec { service: "web", task_definition: TaskDefinitionRef { family: "web", revision: None }, launch_target: LaunchType(Fargate), scale: Scale(50000), external_id: Some("green"), tags: {}, client_token: None, document: Document(None) })
         primary task set of service web: UpdateServicePrimaryTaskSet { service: "web", task_set: External("green") }
         desired 2 running 3 pending 0 healthy 3
 
