@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::members::Members;
-use super::names::{cluster_in, last_part};
+use super::names::{arn_like, cluster_in, last_part};
 use super::page::{LONG_PAGES, page};
-use super::task_answer::{TagsShown, show_failure};
+use super::task_answer::{TagsShown, described, show_failure};
 use super::{Call, missing, show_tags};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::{Deregistration, Request};
@@ -48,7 +48,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
                     }
                     found.push(shown);
                 }
-                None => failures.push(missing(arn_like(context, name))),
+                None => failures.push(missing(arn_like(context.arns, "container-instance", name))),
             }
         }
         json!({"containerInstances": found, "failures": failures})
@@ -63,13 +63,6 @@ fn find<'a>(state: &'a ClusterState, context: &ReadContext<'_>, named: &str) -> 
     }
     let id = context.arns.ids.read_container_instance(last_part(named))?;
     state.container_instances.get(&id).filter(|instance| instance.registered_at.is_some())
-}
-
-fn arn_like(context: &ReadContext<'_>, named: &str) -> String {
-    if named.starts_with("arn:") {
-        return named.to_owned();
-    }
-    format!("{}/{named}", context.arns.cluster().replacen(":cluster/", ":container-instance/", 1))
 }
 
 /// The instance that a request names.
@@ -89,13 +82,7 @@ pub(super) fn show(
     context: &ReadContext<'_>,
     tags: TagsShown,
 ) -> Value {
-    let detail = context.facts(state).container_instance(instance);
-    let mut shown = match serde_json::to_value(detail) {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
-    };
-    // Of an event, and of nothing that is described.
-    shown.remove("updatedAt");
+    let mut shown = described(context.facts(state).container_instance(instance));
     shown.remove("clusterArn");
     shown.insert("tags".into(), if tags == TagsShown::Yes { show_tags(&instance.tags) } else { json!([]) });
     shown.insert("agentUpdateStatus".into(), json!(instance.agent_update.map(|status| status.as_str())));

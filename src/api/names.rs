@@ -3,6 +3,7 @@
 //! **Source:** ecs-semantics §1.2.
 
 use super::error::ApiError;
+use crate::model::arn::ArnForm;
 use crate::model::task_definition::TaskDefinitionRef;
 
 /// The cluster that is meant where none is named. **Source:** ecs-semantics §1.1.
@@ -29,6 +30,11 @@ pub fn cluster_in(arn: &str) -> Option<&str> {
 /// The kind of thing that an ARN names: `task`, `service`, `cluster`, ...
 pub fn kind_in(arn: &str) -> Option<&str> {
     resource(arn)?.split('/').next()
+}
+
+/// What names something of a cluster that is not there: the ARN that was asked for, or that of the id.
+pub fn arn_like(arns: &ArnForm, kind: &str, named: &str) -> String {
+    if named.starts_with("arn:") { named.to_owned() } else { arns.within(kind, named) }
 }
 
 /// A task definition by `family`, `family:revision` or ARN. **Source:** ecs-semantics §1.3.

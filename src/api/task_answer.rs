@@ -2,6 +2,7 @@
 //!
 //! **Source:** ecs-semantics §11.6, and the outputs that the AWS CLI's manual shows.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::ids::hex17_of;
@@ -31,15 +32,20 @@ impl TagsShown {
     }
 }
 
+/// The detail of an event as the members of a description.
+///
+/// # Panics
+/// When it can't be written as JSON: details are plain data.
+pub(super) fn described(detail: impl Serialize) -> Map<String, Value> {
+    let Ok(Value::Object(mut members)) = serde_json::to_value(detail) else { unreachable!("details are plain data") };
+    // Of an event, and of nothing that is described.
+    members.remove("updatedAt");
+    members
+}
+
 /// A task.
 pub(super) fn show_task(task: &Task, state: &ClusterState, context: &ReadContext<'_>, tags: TagsShown) -> Value {
-    let detail = context.facts(state).task(task);
-    let mut shown = match serde_json::to_value(detail) {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
-    };
-    // Of an event, and of nothing that is described.
-    shown.remove("updatedAt");
+    let mut shown = described(context.facts(state).task(task));
     if tags == TagsShown::No || !shown.contains_key("tags") {
         shown.insert("tags".into(), json!([]));
     }

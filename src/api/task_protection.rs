@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::names::last_part;
+use super::names::{arn_like, last_part};
 use super::task_answer::show_task_failure;
-use super::tasks::{arn_like, find};
+use super::tasks::find;
 use super::{Call, missing, seconds};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::{Request, TaskProtection};
@@ -90,7 +90,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Value, ApiError> {
         for name in &named {
             match find(state, context, name) {
                 Some(task) => protected.push(show(task.id, until(task.protected_until), context)),
-                None => failures.push(missing(arn_like(context, name))),
+                None => failures.push(missing(arn_like(context.arns, "task", name))),
             }
         }
         json!({"protectedTasks": protected, "failures": failures})

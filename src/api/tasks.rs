@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::error::ApiError;
 use super::launch::{ecs_managed_tags, launch_target, placement_strategy, propagate_tags};
 use super::members::Members;
-use super::names::{cluster_in, last_part};
+use super::names::{arn_like, cluster_in, last_part};
 use super::page::{LONG_PAGES, page};
 use super::region::LiveCluster;
 use super::task_answer::{TagsShown, show_failure, show_task};
@@ -190,7 +190,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
         for name in &named {
             match find(state, context, name) {
                 Some(task) => tasks.push(show_task(task, state, context, tags)),
-                None => failures.push(missing(arn_like(context, name))),
+                None => failures.push(missing(arn_like(context.arns, "task", name))),
             }
         }
         json!({"tasks": tasks, "failures": failures})
@@ -205,14 +205,6 @@ pub(super) fn find<'a>(state: &'a ClusterState, context: &ReadContext<'_>, named
     }
     let id = context.arns.ids.read_task(last_part(named))?;
     state.tasks.get(&id).map(|record| &record.task)
-}
-
-/// What names a task that is not there: the ARN that was asked for, or that of the id.
-pub(super) fn arn_like(context: &ReadContext<'_>, named: &str) -> String {
-    if named.starts_with("arn:") {
-        return named.to_owned();
-    }
-    format!("{}/{named}", context.arns.cluster().replacen(":cluster/", ":task/", 1))
 }
 
 /// ListTasks. **Source:** ecs-semantics §11.3.

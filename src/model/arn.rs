@@ -34,7 +34,7 @@ impl ArnForm {
 
     /// `arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID`.
     pub fn task(&self, task: TaskId) -> String {
-        self.of(&format!("task/{}/{}", self.cluster, self.ids.task(task)))
+        self.within("task", &self.ids.task(task))
     }
 
     /// `arn:aws:ecs:REGION:ACCOUNT:container/CLUSTER/TASK/UUID`: the `index`-th container of a task. *Ours:* of the two forms that
@@ -46,7 +46,7 @@ impl ArnForm {
 
     /// `arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/SERVICE`.
     pub fn service(&self, service: &str) -> String {
-        self.of(&format!("service/{}/{service}", self.cluster))
+        self.within("service", service)
     }
 
     /// `arn:aws:ecs:REGION:ACCOUNT:task-set/CLUSTER/SERVICE/ID`, where ID begins with `ecs-svc/`.
@@ -56,12 +56,17 @@ impl ArnForm {
 
     /// `arn:aws:ecs:REGION:ACCOUNT:container-instance/CLUSTER/ID`.
     pub fn container_instance(&self, instance: ContainerInstanceId) -> String {
-        self.of(&format!("container-instance/{}/{}", self.cluster, self.ids.container_instance(instance)))
+        self.within("container-instance", &self.ids.container_instance(instance))
     }
 
     /// `arn:aws:ecs:REGION:ACCOUNT:capacity-provider/NAME`.
     pub fn capacity_provider(&self, name: &str) -> String {
         self.of(&format!("capacity-provider/{name}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:KIND/CLUSTER/ID`.
+    pub fn within(&self, kind: &str, id: &str) -> String {
+        self.of(&format!("{kind}/{}/{id}", self.cluster))
     }
 
     fn of(&self, resource: &str) -> String {
