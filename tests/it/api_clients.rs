@@ -4,12 +4,16 @@
 //! is given a server.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use serde_json::Value;
+use longshore::data_plane::clock::Clock;
+use longshore::model::units::Timestamp;
+use serde_json::{Value, json};
 
 use crate::command_line::{cluster_file, longshore};
 
@@ -19,8 +23,10 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// A server of its own, which ends with it.
 pub struct Served {
     child: Child,
-    /// Where it answers.
+    /// Where it answers, as a URL.
     pub endpoint: String,
+    /// And as an address.
+    pub address: String,
 }
 
 impl Served {
@@ -37,8 +43,9 @@ impl Served {
             let _ = child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut complaint));
             panic!("the server does not start: {error}: {line}{complaint}")
         });
-        let endpoint = announced["endpoint"].as_str().expect("it says where it is").to_owned();
-        Served { child, endpoint }
+        let [endpoint, address] =
+            ["endpoint", "address"].map(|name| announced[name].as_str().expect("it says where it is").to_owned());
+        Served { child, endpoint, address }
     }
 
     /// Runs a script of `tests/clients` against it, and returns what it prints.
@@ -63,6 +70,48 @@ impl Drop for Served {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Calls an operation of ECS without a client: the body of the answer, whatever its status.
+#[track_caller]
+pub fn ask(address: &str, operation: &str, input: &Value) -> Value {
+    let body = input.to_string();
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.1\r\n\
+         x-amz-target: AmazonEC2ContainerServiceV20141113.{operation}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("there is a body");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{operation}: {error}: {answer}"))
+}
+
+/// Starts a task on Fargate in the cluster `default`, whose only container is this, and waits until it is in a status.
+#[track_caller]
+pub fn run_task(address: &str, container: &Value, status: &str) -> Value {
+    ask(address, "CreateCluster", &json!({}));
+    ask(
+        address,
+        "RegisterTaskDefinition",
+        &json!({"family": "t", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
+                "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container]}),
+    );
+    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+    let request = json!({"taskDefinition": "t", "launchType": "FARGATE", "networkConfiguration": network});
+    let started = ask(address, "RunTask", &request);
+    let arn = started["tasks"][0]["taskArn"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
+    let clock = Clock::start_now();
+    loop {
+        let found = ask(address, "DescribeTasks", &json!({"tasks": [arn]}));
+        if found["tasks"][0]["lastStatus"] == status {
+            return found["tasks"][0].clone();
+        }
+        assert!(clock.now() < Timestamp::ZERO + crate::plane::PATIENCE, "it does not become {status}: {found}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

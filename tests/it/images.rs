@@ -2,8 +2,6 @@
 //! stands for.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +14,10 @@ use longshore::model::ids::{DeploymentId, TaskId};
 use longshore::model::image_map::{AtPath, ImageMap, ImagePaths, MappedImage};
 use longshore::model::task::HealthStatus;
 use longshore::model::task_definition::ContainerDefinition;
-use longshore::model::units::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::api_clients::{Served, run_task};
 use crate::guests;
 use crate::plane::{Plane, container, definition, only};
 
@@ -398,77 +396,9 @@ launch_type = "FARGATE"
     assert_eq!(said[3..], ["default\n", "path\n"]);
 }
 
-/// Answers of a `longshore serve` of its own, which ends with it.
-struct Served {
-    process: std::process::Child,
-    address: String,
-}
-
-impl Served {
-    fn start(arguments: &[&str]) -> Served {
-        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_longshore"))
-            .args(["serve", "--port", "0", "--format", "json", "--quiet", "--no-cache"])
-            .args(arguments)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("the program runs");
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().expect("it is piped"))
-            .read_line(&mut line)
-            .expect("it says where it is");
-        let said: Value = serde_json::from_str(&line).expect("it is json");
-        Served { process, address: said["address"].as_str().expect("an address").to_owned() }
-    }
-
-    fn ask(&self, operation: &str, input: &Value) -> Value {
-        let body = input.to_string();
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.1\r\n\
-             x-amz-target: AmazonEC2ContainerServiceV20141113.{operation}\r\ncontent-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .expect("the request is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("there is a body");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{operation}: {error}: {answer}"))
-    }
-
-    /// Runs a task of one container to its end.
-    fn run(&self, image: &str, command: &[&str]) -> Value {
-        self.ask(
-            "RegisterTaskDefinition",
-            &json!({
-                "family": "t", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
-                "requiresCompatibilities": ["FARGATE"],
-                "containerDefinitions": [{"name": "c", "image": image, "command": command, "essential": true}],
-            }),
-        );
-        let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
-        let started = self
-            .ask("RunTask", &json!({"taskDefinition": "t", "launchType": "FARGATE", "networkConfiguration": network}));
-        let arn = started["tasks"][0]["taskArn"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
-        let clock = longshore::data_plane::clock::Clock::start_now();
-        loop {
-            let found = self.ask("DescribeTasks", &json!({"tasks": [arn]}));
-            if found["tasks"][0]["lastStatus"] == "STOPPED" {
-                return found["tasks"][0].clone();
-            }
-            assert!(clock.now() < Timestamp::ZERO + crate::plane::PATIENCE, "it does not end: {found}");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // One that is gone already is ended as well.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// What becomes of a task of one container on a server.
+fn run_on(server: &Served, image: &str, command: &[&str]) -> Value {
+    run_task(&server.address, &json!({"name": "c", "image": image, "command": command, "essential": true}), "STOPPED")
 }
 
 /// Claim: a server runs the images that it is told to know, and no path of its machine unless it is told so. **Source:** ecs-semantics
@@ -481,8 +411,7 @@ fn a_server_runs_images() {
     fs::write(&file, format!("[images]\n\"busybox\" = \"{module}\"\n")).expect("the file is written");
     let file = file.display().to_string();
     let server = Served::start(&["--images", &file]);
-    server.ask("CreateCluster", &json!({}));
-    let task = server.run("busybox:1.36", &["sh", "-c", "exit 3"]);
+    let task = run_on(&server, "busybox:1.36", &["sh", "-c", "exit 3"]);
     assert_eq!(
         (&task["containers"][0]["exitCode"], &task["stopCode"]),
         (&json!(3), &json!("EssentialContainerExited"))
@@ -491,15 +420,14 @@ fn a_server_runs_images() {
     assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
     assert_eq!(task["containers"][0]["image"], "busybox:1.36");
     for image in ["nginx", &module] {
-        let task = server.run(image, &[]);
+        let task = run_on(&server, image, &[]);
         let reason = task["stoppedReason"].as_str().unwrap_or_else(|| panic!("{task}"));
         assert!(reason.starts_with("CannotPullContainerError: "), "{reason}");
         assert_eq!(task["stopCode"], "TaskFailedToStart", "{task}");
     }
     drop(server);
     let server = Served::start(&["--allow-paths"]);
-    server.ask("CreateCluster", &json!({}));
-    assert_eq!(server.run(&module, &["sh", "-c", "exit 4"])["containers"][0]["exitCode"], 4);
+    assert_eq!(run_on(&server, &module, &["sh", "-c", "exit 4"])["containers"][0]["exitCode"], 4);
 }
 
 /// Claim: all tasks of a deployment have the module that its first one had, and another deployment has what is there then; a task by itself

@@ -1,7 +1,6 @@
 //! `longshore serve` as its users see it: what it says, its log, a port that is taken, and how it ends.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::thread::JoinHandle;
@@ -11,6 +10,7 @@ use longshore::model::units::{Duration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::api_clients::{ask, run_task};
 use crate::command_line::{longshore, output};
 use crate::guests;
 
@@ -54,43 +54,10 @@ impl Serving {
         Serving { child: Process(child), output, log, address, said }
     }
 
-    /// The body of an answer, whatever its status.
-    fn ask(&self, operation: &str, input: &Value) -> Value {
-        let body = input.to_string();
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        let head = format!(
-            "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.1\r\n\
-             x-amz-target: AmazonEC2ContainerServiceV20141113.{operation}\r\ncontent-length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        stream.write_all(format!("{head}{body}").as_bytes()).expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("there is a body");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{operation}: {error}: {answer}"))
-    }
-
-    /// Starts a task of a module in the cluster `default` and waits until it runs.
+    /// Starts a task of a module and waits until it runs: its ARN.
     fn run_task(&self, module: &Path) -> Value {
-        self.ask("CreateCluster", &json!({}));
         let container = json!({"name": "main", "image": module, "stopTimeout": 30});
-        self.ask(
-            "RegisterTaskDefinition",
-            &json!({"family": "t", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
-                    "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container]}),
-        );
-        let started = self.ask("RunTask", &json!({"taskDefinition": "t", "launchType": "FARGATE"}));
-        let arn = started["tasks"][0]["taskArn"].clone();
-        let clock = Clock::start_now();
-        loop {
-            let found = self.ask("DescribeTasks", &json!({"tasks": [arn]}));
-            if found["tasks"][0]["lastStatus"] == "RUNNING" {
-                return arn;
-            }
-            assert!(clock.now() < Timestamp::ZERO + crate::plane::PATIENCE, "it does not run: {found}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        run_task(&self.address, &container, "RUNNING")["taskArn"].clone()
     }
 
     fn interrupt(&self) {
@@ -128,7 +95,7 @@ fn ctrl_c_drains() {
     );
     assert!(serving.said.contains(&format!("export AWS_ENDPOINT_URL=http://{address} ")), "{}", serving.said);
     serving.run_task(&guests::folder().join("pause.wat"));
-    serving.ask("DescribeServices", &json!({"cluster": "nobody", "services": ["web"]}));
+    ask(&serving.address, "DescribeServices", &json!({"cluster": "nobody", "services": ["web"]}));
     serving.interrupt();
     let Ended { code, output, log } = serving.end();
     assert_eq!(code, Some(0), "{log}");
