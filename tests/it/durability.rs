@@ -336,7 +336,15 @@ fn a_full_disk_refuses_and_recovers() {
     }
 }
 
-/// Claim: what a crash has torn off at the log's end is left out, and said. (Damage elsewhere: `store::tests`.)
+/// The file of a log that is not long.
+fn only_segment(data: &Path) -> PathBuf {
+    let segment = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log-"));
+    let mut paths = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    paths.find(segment).expect("there is a segment")
+}
+
+/// Claim: what a crash has torn off at the log's end is left out, and said. (Damage elsewhere: `damage_is_told_and_left_alone`,
+/// `store::tests`.)
 #[test]
 fn a_torn_end_is_said() {
     let folder = tempfile::tempdir().expect("there is room");
@@ -346,9 +354,7 @@ fn a_torn_end_is_said() {
     the_task(cluster.ask(run_task("web")));
     let image = crash_image(&data);
     drop(cluster);
-    let segment = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("log-");
-    let mut names = std::fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().file_name());
-    let log = image.path().join(names.find(|name| segment(name)).expect("there is a segment"));
+    let log = only_segment(image.path());
     let bytes = std::fs::read(&log).unwrap();
     std::fs::write(&log, [&bytes[..], &[1, 2, 3]].concat()).unwrap();
     let arguments = ["run", path.to_str().unwrap(), "--data-dir", image.path().to_str().unwrap(), "--for", "1ms"];
@@ -356,6 +362,38 @@ fn a_torn_end_is_said() {
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{said}");
     assert!(said.contains("the last 3 bytes") && said.contains("were never finished: they are left out"), "{said}");
+}
+
+/// Claim: a log with a byte that is not as it was written is refused with the file and the place, by `data check` and by `run`, and left as
+/// it is. Method: bytes all over the log of a cluster that ended in good order, but for the mark at its very end: without that, it is the log
+/// of a process that was killed.
+#[test]
+fn damage_is_told_and_left_alone() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (data, path) = (folder.path().join("data"), folder.path().join("cluster.toml"));
+    std::fs::write(&path, file()).unwrap();
+    let cluster = start(DataDirectory::Folder(data.clone())).expect("it starts");
+    the_task(cluster.ask(run_task("web")));
+    drop(cluster);
+    let log = only_segment(&data);
+    let sound = std::fs::read(&log).unwrap();
+    let data = data.to_str().unwrap();
+    let check = ["data", "check", data];
+    assert!(longshore(folder.path(), &check).output().unwrap().status.success());
+    let place = format!("{}: damaged at offset ", log.display());
+    for offset in (0..24).map(|part| sound.len() * part / 24) {
+        let mut bytes = sound.clone();
+        bytes[offset] ^= 0x10;
+        std::fs::write(&log, &bytes).unwrap();
+        for arguments in [&check[..], &["run", path.to_str().unwrap(), "--data-dir", data, "--for", "1ms"]] {
+            let refused = longshore(folder.path(), arguments).output().unwrap();
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(1), "byte {offset}: {said}");
+            let told = said.split_once(&place).and_then(|(_, rest)| rest.split_once(':')?.0.parse::<usize>().ok());
+            assert!(told.is_some_and(|told| told <= offset), "byte {offset}: {said}");
+            assert!(std::fs::read(&log).unwrap() == bytes, "byte {offset}: it was changed");
+        }
+    }
 }
 
 /// Several clusters share one data directory.
