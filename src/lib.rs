@@ -22,6 +22,7 @@
 //! |---|---|---|
 //! | `cli` (feature `cli`) | the `longshore` program | |
 //! | `report` (feature `cli`) | a run as a page, charts and tables | how it came about |
+//! | `api` (feature `server`) | the ECS API: regions, their registries, the protocols, an HTTP server | how anything is decided |
 //! | [`driver`] | a running cluster in real time, the same in simulated time, comparisons of simulations, journals, snapshots | how anything is decided |
 //! | [`store`] | a data directory: a log of records that many share, on a disk that may fail | what a record says |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |

@@ -87,6 +87,10 @@ impl Account {
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_TRIES: u32 = 1_200;
 
+/// Clients that do the same at once, and how often they do.
+const CLIENTS: usize = 4;
+const ROUNDS: usize = 20;
+
 /// The path of a workload.
 fn workload(name: &str) -> String {
     format!("{}/workloads/{name}", env!("CARGO_MANIFEST_DIR"))

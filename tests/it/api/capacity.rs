@@ -1,12 +1,14 @@
 //! Capacity: groups, capacity providers, container instances, and what is placed on them.
 
+use std::sync::Barrier;
+
 use longshore::api::shape::Service;
 use serde_json::{Value, json};
 
-use super::{Account, workload};
+use super::{Account, CLIENTS, ROUNDS, workload};
 
-/// A cluster with a capacity provider over a group of two instances.
-fn account_with_instances() -> Account {
+/// An account with a capacity provider over a group of so many instances, which is no cluster's.
+fn account_with_group(desired_capacity: u32) -> Account {
     let account = Account::new();
     let neighbour = |service, operation: &str, input: Value| {
         let answer = account.api.call(service, operation, "us-east-1", input);
@@ -18,7 +20,7 @@ fn account_with_instances() -> Account {
     neighbour(
         Service::AutoScaling,
         "CreateAutoScalingGroup",
-        json!({"AutoScalingGroupName": "nodes", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 2,
+        json!({"AutoScalingGroupName": "nodes", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": desired_capacity,
                "LaunchTemplate": {"LaunchTemplateName": "node"}, "VPCZoneIdentifier": "subnet-1"}),
     );
     let groups = neighbour(Service::AutoScaling, "DescribeAutoScalingGroups", json!({}));
@@ -28,6 +30,12 @@ fn account_with_instances() -> Account {
         "CreateCapacityProvider",
         json!({"name": "nodes-provider", "autoScalingGroupProvider": {"autoScalingGroupArn": arn}}),
     );
+    account
+}
+
+/// A cluster with a capacity provider over a group of two instances.
+fn account_with_instances() -> Account {
+    let account = account_with_group(2);
     let strategy = json!([{"capacityProvider": "nodes-provider", "weight": 1}]);
     account.granted(
         "CreateCluster",
@@ -147,4 +155,28 @@ fn capacity_outlives_its_cluster() {
     resize(1);
     let second = json!({"clusters": ["second"]});
     account.until("DescribeClusters", second, |found| found["clusters"][0]["registeredContainerInstancesCount"] == 1);
+}
+
+/// A group has instances in one cluster, whoever asks for it at the same time; a cluster that does not get it is not created.
+#[test]
+fn capacity_goes_to_one_cluster() {
+    let account = account_with_group(0);
+    for _ in 0..ROUNDS {
+        let barrier = Barrier::new(CLIENTS);
+        let client = |name: &str| {
+            barrier.wait();
+            account.ecs("CreateCluster", json!({"clusterName": name, "capacityProviders": ["nodes-provider"]}))
+        };
+        let names: Vec<String> = (0..CLIENTS).map(|number| format!("shop-{number}")).collect();
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let clients: Vec<_> = names.iter().map(|name| scope.spawn(|| client(name))).collect();
+            clients.into_iter().map(|one| one.join().expect("no request fails")).collect()
+        });
+        let refusals: Vec<&str> = answers.iter().filter_map(|answer| Some(answer.as_ref().err()?.exception)).collect();
+        assert_eq!(refusals, ["ResourceInUseException"; CLIENTS - 1]);
+        let created = answers.into_iter().find_map(Result::ok).expect("one is granted");
+        let listed = account.granted("ListClusters", json!({}));
+        assert_eq!(listed["clusterArns"], json!([created["cluster"]["clusterArn"]]));
+        account.granted("DeleteCluster", json!({"cluster": created["cluster"]["clusterArn"]}));
+    }
 }

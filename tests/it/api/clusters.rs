@@ -5,11 +5,7 @@ use std::sync::Barrier;
 
 use serde_json::json;
 
-use super::{Account, workload};
-
-/// Clients that do the same at once, and how often they do.
-const CLIENTS: usize = 4;
-const ROUNDS: usize = 20;
+use super::{Account, CLIENTS, ROUNDS, workload};
 
 /// ecs-semantics §1.1, §11.3: created, described, listed, deleted; what is missing is a failure and no error.
 #[test]
@@ -77,7 +73,7 @@ fn a_cluster_that_is_refused_is_not_there() {
     assert_eq!(created["cluster"]["defaultCapacityProviderStrategy"], strategy);
 }
 
-/// Clients that create and delete one cluster at the same time all mean the same one: what any of them starts there is there for all.
+/// Clients that create a cluster at the same time all mean the same one: what any of them starts there is there for all.
 #[test]
 fn one_cluster_for_all_who_create_it() {
     let account = Account::new();
