@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use crossbeam_channel::bounded;
 use thiserror::Error;
 
 use super::durable::held::Held;
@@ -184,7 +183,7 @@ impl ControlLoop {
             _ => None,
         };
         let before = primary(self);
-        let (answer, response) = bounded(1);
+        let (answer, response) = oneshot::channel();
         self.ask(request, Some(Asker::Loop(answer)));
         let outcome = match response.try_recv() {
             Ok(Ok(Response::TaskDefinition(definition))) => Ok(Outcome::Revision(definition.revision)),

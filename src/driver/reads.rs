@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crossbeam_channel::{Receiver, bounded};
+use oneshot::Receiver;
 
 use super::event_detail::Facts;
 use super::running_cluster::ClusterOver;
@@ -101,7 +101,7 @@ impl<T> Pending<T> {
 pub(super) fn prepare<T: Send + 'static>(
     read: impl FnOnce(&ClusterState, &ReadContext<'_>) -> T + Send + 'static,
 ) -> (Read, Pending<T>) {
-    let (sender, receiver) = bounded(1);
+    let (sender, receiver) = oneshot::channel();
     let read: Read = Box::new(move |state, context| {
         let outcome = looked(|| read(state, context));
         // Who asked may have gone, here and below.
@@ -114,7 +114,7 @@ pub(super) fn prepare<T: Send + 'static>(
 pub(super) fn prepare_after_answer<T: Send + 'static>(
     read: impl FnOnce(Response, &ClusterState, &ReadContext<'_>) -> T + Send + 'static,
 ) -> (ReadOfAnswer, Pending<Result<T, RequestError>>) {
-    let (sender, receiver) = bounded(1);
+    let (sender, receiver) = oneshot::channel();
     let read: ReadOfAnswer = Box::new(move |answer, state, context| {
         let outcome = looked(|| answer.map(|response| read(response, state, context)));
         Told::new(move |durable| drop(sender.send(durable.map_or_else(|error| Ok(Err(error)), |()| outcome))))

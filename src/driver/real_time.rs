@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Select, Sender, bounded};
+use crossbeam_channel::{Receiver, Select, Sender};
 
 use super::apply::{DeploymentEnd, InForce};
 use super::durable::held::Held;
@@ -68,11 +68,11 @@ pub(super) struct ControlLoop {
     pub(super) durable: Durable,
     /// What the cluster was last made to be.
     pub(super) in_force: InForce,
-    pub(super) waiting_for_deployments: Vec<(Arc<str>, DeploymentId, Sender<DeploymentEnd>)>,
+    pub(super) waiting_for_deployments: Vec<(Arc<str>, DeploymentId, oneshot::Sender<DeploymentEnd>)>,
     answers: BTreeMap<RequestId, Asker>,
-    waiting: BTreeMap<TaskId, Vec<Sender<Task>>>,
+    waiting: BTreeMap<TaskId, Vec<oneshot::Sender<Task>>>,
     /// Who waits until no standalone task is live.
-    waiting_for_none: Vec<Sender<()>>,
+    waiting_for_none: Vec<oneshot::Sender<()>>,
     pub(super) next_request: u64,
     next_usage: Option<Timestamp>,
     /// Calls that are yet to be made.
@@ -100,9 +100,9 @@ pub(super) struct ControlLoop {
 #[derive(Debug)]
 pub(super) enum Asker {
     /// The loop itself, which needs to know at once.
-    Loop(Sender<Result<Response, RequestError>>),
+    Loop(oneshot::Sender<Result<Response, RequestError>>),
     /// A client, who is told once it is durable.
-    Client(Sender<Result<Response, RequestError>>),
+    Client(oneshot::Sender<Result<Response, RequestError>>),
 }
 
 /// What a control loop is put together from.
@@ -569,9 +569,9 @@ impl ControlLoop {
             let now = at.unwrap_or_else(|| self.clock.now()).max(self.control_plane.now());
             self.journal.event(now, &event);
             meter_event(&mut self.meter, now, &event);
-            let written = self.durable.event(&event);
+            let written = self.durable.event(now, &event);
             let mut actions = self.control_plane.apply(now, event);
-            self.durable.took_in(now, written, &self.control_plane);
+            self.durable.took_in(written, &self.control_plane);
             self.journal.actions(&actions);
             for action in actions.drain(..) {
                 self.carry_out(now, action);
@@ -790,7 +790,7 @@ impl PlannedCluster for ControlLoop {
     }
 
     fn answer_of(&mut self, request: Request) -> Result<Response, RequestError> {
-        let (answer, response) = bounded(1);
+        let (answer, response) = oneshot::channel();
         self.ask(request, Some(Asker::Loop(answer)));
         response.try_recv().expect("a request is answered in the same call")
     }

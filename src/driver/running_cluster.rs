@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, DeploymentEnd};
@@ -190,19 +190,19 @@ pub struct RunningCluster {
 
 /// What the handle asks of the control thread.
 pub(super) enum Command {
-    Ask { request: Request, answer: Sender<Result<Response, RequestError>> },
+    Ask { request: Request, answer: oneshot::Sender<Result<Response, RequestError>> },
     AskThen { request: Request, read: ReadOfAnswer },
     Read(Read),
     Event(Event),
     Watch(Sender<Notice>),
     Events(Sender<ClusterEvent>),
-    Apply { spec: Box<ClusterSpec>, answer: Sender<Result<Applied, ApplyError>> },
-    WaitForDeployment { service: Arc<str>, deployment: DeploymentId, answer: Sender<DeploymentEnd> },
-    Explain { question: Question, answer: Sender<Result<Explanation, RequestError>> },
-    Snapshot(Sender<Snapshot>),
-    Task { task: TaskId, answer: Sender<Option<Task>> },
-    WaitForTask { task: TaskId, answer: Sender<Task> },
-    WaitForStandaloneTasks(Sender<()>),
+    Apply { spec: Box<ClusterSpec>, answer: oneshot::Sender<Result<Applied, ApplyError>> },
+    WaitForDeployment { service: Arc<str>, deployment: DeploymentId, answer: oneshot::Sender<DeploymentEnd> },
+    Explain { question: Question, answer: oneshot::Sender<Result<Explanation, RequestError>> },
+    Snapshot(oneshot::Sender<Snapshot>),
+    Task { task: TaskId, answer: oneshot::Sender<Option<Task>> },
+    WaitForTask { task: TaskId, answer: oneshot::Sender<Task> },
+    WaitForStandaloneTasks(oneshot::Sender<()>),
     EndNow,
 }
 
@@ -322,7 +322,7 @@ impl RunningCluster {
     /// # Errors
     /// When it is refused, or the cluster is over.
     pub fn ask(&self, request: Request) -> Result<Response, AskError> {
-        let (answer, response) = bounded(1);
+        let (answer, response) = oneshot::channel();
         self.send(Command::Ask { request, answer })?;
         Ok(response.recv().map_err(|_| ClusterOver)??)
     }
@@ -398,7 +398,7 @@ impl RunningCluster {
     /// # Errors
     /// When something in it can't be changed while the cluster runs: then nothing has changed. Or when the cluster is ending.
     pub fn apply(&self, spec: ClusterSpec) -> Result<Applied, ApplyError> {
-        let (answer, applied) = bounded(1);
+        let (answer, applied) = oneshot::channel();
         self.send(Command::Apply { spec: Box::new(spec), answer })?;
         applied.recv().map_err(|_| ClusterOver)?
     }
@@ -419,8 +419,8 @@ impl RunningCluster {
         &self,
         service: &str,
         deployment: DeploymentId,
-    ) -> Result<Receiver<DeploymentEnd>, ClusterOver> {
-        let (answer, end) = bounded(1);
+    ) -> Result<oneshot::Receiver<DeploymentEnd>, ClusterOver> {
+        let (answer, end) = oneshot::channel();
         self.send(Command::WaitForDeployment { service: service.into(), deployment, answer })?;
         Ok(end)
     }
@@ -430,7 +430,7 @@ impl RunningCluster {
     /// # Errors
     /// When the question is about something that is not there, or the cluster is over.
     pub fn explain(&self, question: Question) -> Result<Explanation, AskError> {
-        let (answer, explanation) = bounded(1);
+        let (answer, explanation) = oneshot::channel();
         self.send(Command::Explain { question, answer })?;
         Ok(explanation.recv().map_err(|_| ClusterOver)??)
     }
@@ -440,7 +440,7 @@ impl RunningCluster {
     /// # Errors
     /// When the cluster is over.
     pub fn snapshot(&self) -> Result<Snapshot, ClusterOver> {
-        let (answer, snapshot) = bounded(1);
+        let (answer, snapshot) = oneshot::channel();
         self.send(Command::Snapshot(answer))?;
         snapshot.recv().map_err(|_| ClusterOver)
     }
@@ -450,7 +450,7 @@ impl RunningCluster {
     /// # Errors
     /// When the cluster is over.
     pub fn task(&self, task: TaskId) -> Result<Option<Task>, ClusterOver> {
-        let (answer, found) = bounded(1);
+        let (answer, found) = oneshot::channel();
         self.send(Command::Task { task, answer })?;
         found.recv().map_err(|_| ClusterOver)
     }
@@ -460,7 +460,7 @@ impl RunningCluster {
     /// # Errors
     /// When the task is not known, or the cluster ends first.
     pub fn wait_for_task(&self, task: TaskId) -> Result<Task, ClusterOver> {
-        let (answer, stopped) = bounded(1);
+        let (answer, stopped) = oneshot::channel();
         self.send(Command::WaitForTask { task, answer })?;
         stopped.recv().map_err(|_| ClusterOver)
     }
@@ -470,7 +470,7 @@ impl RunningCluster {
     /// # Errors
     /// When the cluster ends first.
     pub fn wait_for_standalone_tasks(&self) -> Result<(), ClusterOver> {
-        let (answer, idle) = bounded(1);
+        let (answer, idle) = oneshot::channel();
         self.send(Command::WaitForStandaloneTasks(answer))?;
         idle.recv().map_err(|_| ClusterOver)
     }

@@ -155,18 +155,25 @@ pub struct RunTaskSpec {
     /// Where.
     pub launch_target: LaunchTarget,
     /// The group; `None` is `family:FAMILY`.
+    #[serde(skip_serializing_if = "is_default")]
     pub group: Option<Arc<str>>,
     /// A free tag.
+    #[serde(skip_serializing_if = "is_default")]
     pub started_by: Option<Arc<str>>,
     /// Changes to the task definition.
+    #[serde(skip_serializing_if = "is_default")]
     pub overrides: Arc<TaskOverrides>,
     /// Ranking of instances.
+    #[serde(skip_serializing_if = "is_default")]
     pub placement_strategy: Vec<PlacementStrategy>,
     /// What an instance must fulfil.
+    #[serde(skip_serializing_if = "is_default")]
     pub placement_constraints: Vec<PlacementConstraint>,
     /// Tags of the tasks.
+    #[serde(skip_serializing_if = "is_default")]
     pub tags: BTreeMap<String, String>,
     /// Whether the task definition's tags are added.
+    #[serde(skip_serializing_if = "is_default")]
     pub propagate_tags: PropagateTags,
     /// Whether its tasks get the tags that ECS manages.
     #[serde(skip_serializing_if = "is_default")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
+use oneshot::Sender;
 
 use crate::control_plane::action::{Action, Response};
 use crate::control_plane::explain::Explanation;

@@ -62,9 +62,9 @@ pub fn write_events(
     durable.begin(&plane, &region.into());
     let mut last = Position::START;
     for (at, event) in events {
-        let written = durable.event(&event);
+        let written = durable.event(at, &event);
         plane.apply(at, event);
-        durable.took_in(at, written, &plane);
+        durable.took_in(written, &plane);
         last = durable.append(Vec::new);
     }
     store.wait_durable(last)?;

@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, never};
 
 use self::held::Held;
 use self::ledger::{Entry, LedgerThread};
-use self::record::{Ahead, Beginning, EventRecord, FORMAT, InForceForm, Record, Saved};
+use self::record::{Ahead, Beginning, BegunEvent, FORMAT, InForceForm, Record, Saved};
 use self::recovery::Recovered;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
@@ -141,15 +141,15 @@ impl Durable {
         });
     }
 
-    /// An event that is about to be taken in, as it is written once its fingerprint is known.
-    pub(super) fn event(&self, event: &Event) -> Option<Event> {
-        self.log.as_ref().map(|_| event.clone())
+    /// An event is about to be taken in.
+    pub(super) fn event(&self, at: Timestamp, event: &Event) -> Option<BegunEvent> {
+        self.log.as_ref().map(|_| BegunEvent::of(at, event))
     }
 
     /// It was taken in.
-    pub(super) fn took_in(&mut self, at: Timestamp, event: Option<Event>, control_plane: &ControlPlane) {
+    pub(super) fn took_in(&mut self, event: Option<BegunEvent>, control_plane: &ControlPlane) {
         if let Some(event) = event {
-            self.write(|| record::bytes_of(&EventRecord::Event(at, &event, control_plane.fingerprint())));
+            self.write(|| event.end(control_plane.fingerprint()));
         }
     }
 

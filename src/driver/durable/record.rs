@@ -30,10 +30,28 @@ pub(super) enum Record {
     Ahead(Box<Ahead>),
 }
 
-/// [`Record::Event`] as it is written.
-#[derive(Serialize)]
-pub(super) enum EventRecord<'a> {
-    Event(Timestamp, &'a Event, u32),
+/// [`Record::Event`] while its event is taken in, which takes it apart: all of it but the fingerprint, which is not known before.
+#[derive(Debug)]
+pub(in crate::driver) struct BegunEvent(Vec<u8>);
+
+impl BegunEvent {
+    /// A map of one, the variant's name, and a list of three, of which the last one is to come.
+    const HEAD: &[u8] = b"\x81\xa5Event\x93";
+
+    pub(super) fn of(at: Timestamp, event: &Event) -> BegunEvent {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(BegunEvent::HEAD);
+        put(&mut bytes, &at);
+        put(&mut bytes, event);
+        BegunEvent(bytes)
+    }
+
+    /// The whole record.
+    pub(super) fn end(self, fingerprint: u32) -> Vec<u8> {
+        let BegunEvent(mut bytes) = self;
+        put(&mut bytes, &fingerprint);
+        bytes
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -75,10 +93,31 @@ pub(in crate::driver) struct Saved {
 
 /// The bytes of a record or a snapshot.
 pub(super) fn bytes_of(value: &impl Serialize) -> Vec<u8> {
-    rmp_serde::to_vec_named(value).expect("it is plain data and memory takes it")
+    let mut bytes = Vec::new();
+    put(&mut bytes, value);
+    bytes
+}
+
+fn put(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    let mut serializer = rmp_serde::Serializer::new(bytes).with_struct_map();
+    value.serialize(&mut serializer).expect("it is plain data and memory takes it");
 }
 
 /// Reads them.
 pub(super) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     rmp_serde::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record that is written in two parts is the one that is read.
+    #[test]
+    fn an_event_is_written_as_it_is_read() {
+        let event = Event::HostRestarted { reason: "a test".into() };
+        let (at, fingerprint) = (Timestamp(u64::MAX), 7);
+        let written = BegunEvent::of(at, &event).end(fingerprint);
+        assert_eq!(written, bytes_of(&Record::Event(at, event, fingerprint)));
+    }
 }
