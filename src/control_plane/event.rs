@@ -21,6 +21,7 @@ use crate::model::image_reference::ImageDigest;
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
+use crate::model::settings::ContainerInsights;
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::{Scale, TaskSetName, TaskSetSpec};
@@ -239,6 +240,8 @@ pub enum Request {
     /// UpdateContainerInstancesState. **Source:** ecs-semantics §3.2, §3.3.
     UpdateContainerInstancesState {
         /// At most ten.
+    /// UpdateClusterSettings: what Container Insights measures from here on. **Source:** ecs-semantics §10.2.
+    PutContainerInsights(ContainerInsights),
         instances: Vec<ContainerInstanceId>,
         /// ACTIVE or DRAINING.
         status: ContainerInstanceStatus,

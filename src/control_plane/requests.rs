@@ -49,6 +49,7 @@ impl ControlPlane {
                 Ok(Response::Done)
             }
             Request::LaunchInstance(launch) => self.request_launch(launch),
+            Request::PutContainerInsights(insights) => Ok(self.put_container_insights(insights)),
             Request::UpdateContainerInstancesState { instances, status } => {
                 self.update_container_instances_state(&instances, status)
             }
