@@ -17,7 +17,7 @@ use super::page::{LONG_PAGES, page};
 use super::region::Region;
 use super::registry::Registry;
 use super::registry::clusters::{ClusterRow, ClusterStatus};
-use super::{Call, account_settings, missing, show_tags, tags_of};
+use super::{Call, account_settings, group_homes, missing, show_tags, tags_of};
 use crate::control_plane::event::Request;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::model::capacity::ContainerInstanceStatus;
@@ -61,6 +61,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         if input.has("capacityProviders") {
             association.apply(region, &live)?;
         }
+        group_homes::run_those_that_wait(region, name)?;
     }
     let everything = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "TAGS"];
     Ok(json!({"cluster": show(region, name, |what| everything.contains(&what))?}))
