@@ -397,12 +397,14 @@ pub(super) fn describe_instances(call: &Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({"AutoScalingInstances": found}))
 }
 
-/// The cluster that has an EC2 instance.
+/// The cluster that has an EC2 instance, of those that Longshore runs.
 pub(super) fn cluster_of_instance(region: &Region, id: &str) -> Option<(Arc<LiveCluster>, ContainerInstanceId)> {
     region.clusters().into_iter().find_map(|live| {
         let instance = live.arns.ids.read_ec2_instance(id)?;
-        let is_there = live.cluster.read(move |state, _| state.container_instances.contains_key(&instance)).ok()?;
-        is_there.then_some((live, instance))
+        let found = live
+            .cluster
+            .read(move |state, _| state.container_instances.get(&instance).is_some_and(|found| !found.is_external()));
+        found.ok()?.then_some((live, instance))
     })
 }
 

@@ -135,7 +135,8 @@ pub(super) fn describe_instances(call: &Call<'_>) -> Result<Value, ApiError> {
     for live in region.clusters() {
         let (named, filters) = (named.clone(), filters.clone());
         let found = live.cluster.read(move |state, context| {
-            let shown = state.container_instances.values().map(|instance| show(instance, context));
+            let ours = state.container_instances.values().filter(|instance| !instance.is_external());
+            let shown = ours.map(|instance| show(instance, context));
             let shown = shown.filter(|instance| {
                 let id = instance["InstanceId"].as_str().unwrap_or_default();
                 (named.is_empty() || named.iter().any(|named| named == id))

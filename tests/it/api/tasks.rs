@@ -104,8 +104,9 @@ fn lists_of_services_are_the_list_of_all() {
         let service =
             json!({"serviceName": name, "taskDefinition": "spin", "desiredCount": count, "launchType": "FARGATE"});
         account.granted("CreateService", service);
+        // Some of their tasks count as healthy by then.
         account.until("DescribeServices", json!({"services": [name]}), |found| {
-            found["services"][0]["runningCount"] == count
+            found["services"][0]["deployments"][0]["rolloutState"] == "COMPLETED"
         });
     }
     let listed = |mut filter: Value| -> Vec<Value> {
