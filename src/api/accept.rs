@@ -15,6 +15,9 @@ use super::shape::{Kind, Place, ServiceModel, Shape};
 /// How many mistakes one answer names.
 const VIOLATIONS_MAX: usize = 20;
 
+/// The rule of required members.
+pub(super) const MUST_BE_THERE: &str = "Member must not be null";
+
 /// What is wrong with what a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
@@ -147,7 +150,7 @@ impl Acceptance<'_> {
             accepted.insert(name, value);
         }
         for name in shape.required.iter().filter(|name| !accepted.contains_key(*name)) {
-            self.violation("null", &join(path, name), "Member must not be null");
+            self.violation("null", &join(path, name), MUST_BE_THERE);
         }
         if shape.union && accepted.len() != 1 {
             let place = if path.is_empty() { "the request" } else { path };

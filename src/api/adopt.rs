@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::application_auto_scaling::adopt::scalable_target_rows;
 use super::region::{LiveCluster, Region};
-use super::registry::capacity::{CapacityProviderRow, GroupHome, GroupRow};
+use super::registry::capacity::{CapacityProviderRow, GroupHome, GroupLaunch, GroupRow};
 use super::registry::clusters::{ClusterRow, ClusterStatus};
 use super::task_definitions;
 use crate::driver::running_cluster::StartError;
@@ -57,7 +57,12 @@ impl Region {
         let (name, group) = (&provider.name, &provider.auto_scaling_group);
         let group = GroupRow {
             id: super::ids::uuid_of(&[&self.name, "group", name]),
-            instance_type: group.instance_type.name.clone(),
+            launch: GroupLaunch {
+                instance_type: group.instance_type.name.clone(),
+                image_id: group.image_id.clone(),
+                version: group.launch_template().version,
+                cluster: Some(cluster.clone()),
+            },
             min_size: group.min_size,
             max_size: group.max_size,
             desired_capacity: group.desired_capacity,

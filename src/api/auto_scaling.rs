@@ -1,7 +1,6 @@
 //! Amazon EC2 Auto Scaling, as far as a capacity provider needs it: groups, launch configurations, and the instances of groups.
 //!
-//! A group runs in the cluster that a capacity provider over it is associated with; before, it is a description without instances. What
-//! it decides is the control plane's.
+//! Which cluster a group runs in is decided in [`group_homes`]; what it does there is the control plane's.
 //!
 //! **Source:** ecs-semantics §9.1; the API reference of EC2 Auto Scaling for members.
 
@@ -14,17 +13,20 @@ use super::error::ApiError;
 use super::members::Members;
 use super::region::{LiveCluster, Region};
 use super::registry::Registry;
-use super::registry::capacity::{GroupHome, GroupRow, LaunchTemplateRow};
-use super::{Call, epoch_seconds};
+use super::registry::capacity::{GroupHome, GroupLaunch, GroupRow, LaunchTemplateRow, LaunchTemplateVersion};
+use super::user_data::cluster_in_user_data;
+use super::{Call, epoch_seconds, group_homes, launch_templates};
 use crate::control_plane::event::{Request, UpdateAutoScalingGroup};
 use crate::driver::reads::ReadContext;
 use crate::model::auto_scaling_group::{InstanceHealth, ScaleInProtection};
-use crate::model::capacity::ContainerInstance;
+use crate::model::capacity::{CapacityProvider, ContainerInstance};
 use crate::model::ids::ContainerInstanceId;
 
 /// Zones of a group that names none: what a subnet of each would be in. *Ours:* networks mean nothing here.
 const ZONES: [&str; 3] = ["a", "b", "c"];
-/// Members that mean nothing here and are given back.
+/// Members that say what instances are launched from: one of them.
+const LAUNCHED_FROM: [&str; 3] = ["LaunchTemplate", "LaunchConfigurationName", "MixedInstancesPolicy"];
+/// Members that are given back as they were sent; but for those above they mean nothing here.
 const STORED: [&str; 8] = [
     "LaunchConfigurationName",
     "LaunchTemplate",
@@ -36,7 +38,7 @@ const STORED: [&str; 8] = [
     "TerminationPolicies",
 ];
 
-fn validation(message: impl Into<String>) -> ApiError {
+pub(super) fn validation(message: impl Into<String>) -> ApiError {
     ApiError::new("ValidationError", message)
 }
 
@@ -44,6 +46,7 @@ fn validation(message: impl Into<String>) -> ApiError {
 pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
+    let _alone = region.lock_capacity();
     let mut registry = region.registry();
     if registry.groups.get(name).is_some() {
         return Err(ApiError::new(
@@ -53,7 +56,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     }
     let row = GroupRow {
         id: super::ids::uuid_of(&[&region.name, "group", name]),
-        instance_type: instance_type_of(region, &registry, input)?,
+        launch: launch_of(region, &registry, input)?,
         min_size: input.count("MinSize").unwrap_or(0),
         max_size: input.count("MaxSize").unwrap_or(0),
         desired_capacity: input.count("DesiredCapacity"),
@@ -66,6 +69,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     check_sizes(&row)?;
     registry.groups.put(name, row);
+    drop(registry);
+    group_homes::run_by_itself(region, name)?;
     Ok(json!({}))
 }
 
@@ -107,51 +112,96 @@ pub(super) fn tags_of(input: Members<'_>) -> BTreeMap<String, String> {
     tags.map(|tag| (tag.required_text("Key").to_owned(), tag.text("Value").unwrap_or_default().to_owned())).collect()
 }
 
-/// The type of a group's instances: of its launch template, its launch configuration, or the first override of its policy.
-fn instance_type_of(region: &Region, registry: &Registry, input: Members<'_>) -> Result<String, ApiError> {
+/// The launch template that a group, or its policy, names.
+pub(super) fn template_of(input: Members<'_>) -> Option<Members<'_>> {
+    let policy = input.structure("MixedInstancesPolicy").and_then(|policy| policy.structure("LaunchTemplate"));
+    input.structure("LaunchTemplate").or_else(|| policy?.structure("LaunchTemplateSpecification"))
+}
+
+/// What a group's instances are launched from: its launch template or its launch configuration, and the type of its policy's first override.
+fn launch_of(region: &Region, registry: &Registry, input: Members<'_>) -> Result<GroupLaunch, ApiError> {
     let policy = input.structure("MixedInstancesPolicy").and_then(|policy| policy.structure("LaunchTemplate"));
     let overridden =
         policy.and_then(|policy| policy.structures("Overrides").find_map(|found| found.text("InstanceType")));
-    let specification = policy.and_then(|policy| policy.structure("LaunchTemplateSpecification"));
-    let template = input.structure("LaunchTemplate").or(specification).map(|template| {
-        launch_template(registry, template)
-            .and_then(LaunchTemplateRow::instance_type)
-            .ok_or_else(|| validation("The launch template was not found, or names no instance type."))
+    let template = template_of(input).map(|named| {
+        let found = launch_templates::version_named(registry, named);
+        found.map(|(_, number, version)| (number, version)).map_err(|error| validation(error.message))
     });
     let configuration = input.text("LaunchConfigurationName").map(|name| {
-        let row = registry.launch_configurations.get(name);
-        row.and_then(LaunchTemplateRow::instance_type).ok_or_else(|| {
+        let found = registry.launch_configurations.get(name).and_then(|row| row.version(None));
+        found.ok_or_else(|| {
             validation(format!("Launch configuration name not found - Launch configuration {name} not found"))
         })
     });
-    let found = match (overridden, template.transpose()?, configuration.transpose()?) {
-        (Some(name), _, _) | (None, Some(name), _) | (None, None, Some(name)) => name,
-        (None, None, None) => {
-            return Err(validation(
-                "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy \
-                 parameter.",
-            ));
-        }
+    let Some((number, version)) = template.or(configuration).transpose()? else {
+        return Err(validation(
+            "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy \
+             parameter.",
+        ));
     };
-    match region.catalog().instance_type(found) {
-        Some(_) => Ok(found.to_owned()),
-        None => Err(validation(format!("The instance type {found} is not known."))),
+    let Some(instance_type) = overridden.or(version.instance_type()) else {
+        return Err(validation("The launch template names no instance type."));
+    };
+    if region.catalog().instance_type(instance_type).is_none() {
+        return Err(validation(format!("The instance type {instance_type} is not known.")));
     }
+    Ok(GroupLaunch {
+        instance_type: instance_type.to_owned(),
+        image_id: version.image_id().map(Arc::from),
+        version: number,
+        cluster: version.user_data().and_then(cluster_in_user_data).map(Arc::from),
+    })
 }
 
-/// The template that a specification names, by id or by name.
-pub(super) fn launch_template<'a>(registry: &'a Registry, named: Members<'_>) -> Option<&'a LaunchTemplateRow> {
-    match named.text("LaunchTemplateName") {
-        Some(name) => registry.launch_templates.get(name),
-        None => {
-            let id = named.text("LaunchTemplateId")?;
-            registry.launch_templates.iter().find(|(_, row)| row.id == id).map(|(_, row)| row)
-        }
+/// Groups whose instances are launched from the latest or the default version of a template have the next ones launched from what that is
+/// by now. One that can't be launched from leaves them as they are. Capacity is locked.
+///
+/// # Errors
+/// When a cluster refuses it.
+pub(super) fn follow_template(region: &Region, id: &str) -> Result<(), ApiError> {
+    let changed: Vec<(Arc<str>, GroupRow)> = {
+        let registry = region.registry();
+        let of_template = registry.groups.iter().filter(|(_, row)| {
+            let named = template_of(Members(&row.document));
+            named.is_some_and(|named| launch_templates::named(&registry, named).is_ok_and(|(_, found)| found.id == id))
+        });
+        let changed = of_template.filter_map(|(name, row)| {
+            let launch = launch_of(region, &registry, Members(&row.document)).ok()?;
+            (launch != row.launch).then(|| (name.clone(), GroupRow { launch, ..row.clone() }))
+        });
+        changed.collect()
+    };
+    for (name, row) in changed {
+        relaunch(region, &row)?;
+        region.registry().groups.put(&name, row);
     }
+    Ok(())
+}
+
+/// Tells the cluster that a group runs in what its instances are launched from by now.
+fn relaunch(region: &Region, row: &GroupRow) -> Result<(), ApiError> {
+    let Some(GroupHome { cluster, capacity_provider }) = &row.home else { return Ok(()) };
+    let Some(instance_type) = region.catalog().instance_type(&row.launch.instance_type) else { return Ok(()) };
+    let live = region.cluster(Some(cluster))?;
+    let name = capacity_provider.clone();
+    let known = live.cluster.read(move |state, _| Some(state.capacity_providers.get(&name)?.provider.clone()))?;
+    let Some(known) = known else { return Ok(()) };
+    let mut provider = CapacityProvider::clone(&known);
+    let group = &mut provider.auto_scaling_group;
+    group.instance_type = instance_type;
+    group.image_id.clone_from(&row.launch.image_id);
+    group.launch_template_version = row.launch.version;
+    live.cluster.ask(Request::UpdateCapacityProvider(Box::new(provider)))?;
+    Ok(())
 }
 
 fn not_found(name: &str) -> ApiError {
     validation(format!("AutoScalingGroup name not found - AutoScalingGroup {name} not found"))
+}
+
+/// A group by name.
+pub(super) fn group_named(region: &Region, name: &str) -> Result<GroupRow, ApiError> {
+    region.registry().groups.get(name).cloned().ok_or_else(|| not_found(name))
 }
 
 /// UpdateAutoScalingGroup.
@@ -159,12 +209,15 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
     let _alone = region.lock_capacity();
+    let mut is_launched_otherwise = false;
     let row = {
         let registry = region.registry();
         let mut row = registry.groups.get(name).cloned().ok_or_else(|| not_found(name))?;
-        if ["LaunchTemplate", "LaunchConfigurationName", "MixedInstancesPolicy"].iter().any(|member| input.has(member))
-        {
-            row.instance_type = instance_type_of(region, &registry, input)?;
+        if LAUNCHED_FROM.iter().any(|member| input.has(member)) {
+            let launch = launch_of(region, &registry, input)?;
+            is_launched_otherwise = launch != row.launch;
+            row.launch = launch;
+            LAUNCHED_FROM.iter().for_each(|member| drop(row.document.remove(*member)));
         }
         row
     };
@@ -181,6 +234,10 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
             row.desired_capacity.map(|desired| desired.clamp(row.min_size, row.max_size.max(row.min_size)));
     }
     row.document.extend(input.only(&STORED));
+    check_sizes(&row)?;
+    if is_launched_otherwise {
+        relaunch(region, &row)?;
+    }
     resize(region, name, row, input.count("DesiredCapacity"))
 }
 
@@ -189,7 +246,7 @@ pub(super) fn set_desired_capacity(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
     let _alone = region.lock_capacity();
-    let row = region.registry().groups.get(name).cloned().ok_or_else(|| not_found(name))?;
+    let row = group_named(region, name)?;
     let desired_capacity = input.count("DesiredCapacity");
     resize(region, name, GroupRow { desired_capacity, ..row }, desired_capacity)
 }
@@ -198,13 +255,8 @@ pub(super) fn set_desired_capacity(call: &Call<'_>) -> Result<Value, ApiError> {
 fn resize(region: &Region, name: &str, row: GroupRow, desired_capacity: Option<u32>) -> Result<Value, ApiError> {
     check_sizes(&row)?;
     if let Some(GroupHome { cluster, capacity_provider }) = &row.home {
-        let update = UpdateAutoScalingGroup {
-            capacity_provider: capacity_provider.clone(),
-            min_size: Some(row.min_size),
-            max_size: Some(row.max_size),
-            desired_capacity,
-        };
-        region.cluster(Some(cluster))?.cluster.ask(Request::UpdateAutoScalingGroup(Box::new(update)))?;
+        let live = region.cluster(Some(cluster))?;
+        group_homes::resize(&live, capacity_provider, (row.min_size, row.max_size), desired_capacity)?;
     }
     region.registry().groups.put(name, row);
     Ok(json!({}))
@@ -215,7 +267,7 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("AutoScalingGroupName");
     let _alone = region.lock_capacity();
-    let row = region.registry().groups.get(name).cloned().ok_or_else(|| not_found(name))?;
+    let row = group_named(region, name)?;
     let has_instances = !instances_of(region, &row)?.is_empty();
     if has_instances && input.flag("ForceDelete") != Some(true) {
         return Err(ApiError::new(
@@ -243,15 +295,23 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 fn show(region: &Region, name: &str, row: &GroupRow) -> Result<Value, ApiError> {
-    let mut desired = row.desired_capacity.unwrap_or(row.min_size);
+    let (mut desired, mut version) = (row.desired_capacity.unwrap_or(row.min_size), row.launch.version);
     if let Some(home) = &row.home {
         let provider = home.capacity_provider.clone();
         let live = region.cluster(Some(&home.cluster))?;
-        let known =
-            live.cluster.read(move |state, _| Some(state.capacity_providers.get(&provider)?.desired_capacity))?;
-        desired = known.unwrap_or(desired);
+        let known = live.cluster.read(move |state, _| {
+            let group = state.capacity_providers.get(&provider)?;
+            Some((group.desired_capacity, group.launch_template.version))
+        })?;
+        (desired, version) = known.unwrap_or((desired, version));
     }
     let mut shown = row.document.clone();
+    // An instance refresh to another version has made it the group's.
+    if version != row.launch.version
+        && let Some(Value::Object(template)) = shown.get_mut("LaunchTemplate")
+    {
+        template.insert("Version".into(), json!(version.to_string()));
+    }
     let mut put = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
     put("AutoScalingGroupName", json!(name));
     put("AutoScalingGroupARN", json!(row.arn(&region.name, name)));
@@ -285,12 +345,23 @@ fn instances_of(region: &Region, row: &GroupRow) -> Result<Vec<Map<String, Value
     let shown = live.cluster.read(move |state, context| {
         let instances =
             state.live_instances().filter(|found| found.launch.capacity_provider.as_ref() == Some(&provider));
-        instances.map(|instance| show_instance(instance, context)).collect()
+        instances.map(|instance| show_instance(instance, context)).collect::<Vec<_>>()
     })?;
-    Ok(shown)
+    let launched_from = |(mut shown, version): (Map<String, Value>, u32)| {
+        if let Some(name) = row.document.get("LaunchConfigurationName") {
+            shown.insert("LaunchConfigurationName".into(), name.clone());
+        } else if let Some(named) = template_of(Members(&row.document)) {
+            let mut specification = named.only(&["LaunchTemplateId", "LaunchTemplateName"]);
+            specification.insert("Version".into(), json!(version.to_string()));
+            shown.insert("LaunchTemplate".into(), Value::Object(specification));
+        }
+        shown
+    };
+    Ok(shown.into_iter().map(launched_from).collect())
 }
 
-fn show_instance(instance: &ContainerInstance, context: &ReadContext<'_>) -> Map<String, Value> {
+/// An instance, and the version of the launch template that it comes from.
+fn show_instance(instance: &ContainerInstance, context: &ReadContext<'_>) -> (Map<String, Value>, u32) {
     let health = if instance.health == InstanceHealth::Impaired { "Unhealthy" } else { "Healthy" };
     let shown = json!({
         "InstanceId": context.arns.ids.ec2_instance(instance.id),
@@ -300,10 +371,11 @@ fn show_instance(instance: &ContainerInstance, context: &ReadContext<'_>) -> Map
         "HealthStatus": health,
         "ProtectedFromScaleIn": instance.protection == ScaleInProtection::Protected,
     });
-    match shown {
+    let shown = match shown {
         Value::Object(members) => members,
         _ => Map::new(),
-    }
+    };
+    (shown, instance.launch.launch_template_version)
 }
 
 /// DescribeAutoScalingInstances.
@@ -325,12 +397,14 @@ pub(super) fn describe_instances(call: &Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({"AutoScalingInstances": found}))
 }
 
-/// The cluster that has an EC2 instance.
+/// The cluster that has an EC2 instance, of those that Longshore runs.
 pub(super) fn cluster_of_instance(region: &Region, id: &str) -> Option<(Arc<LiveCluster>, ContainerInstanceId)> {
     region.clusters().into_iter().find_map(|live| {
         let instance = live.arns.ids.read_ec2_instance(id)?;
-        let is_there = live.cluster.read(move |state, _| state.container_instances.contains_key(&instance)).ok()?;
-        is_there.then_some((live, instance))
+        let found = live
+            .cluster
+            .read(move |state, _| state.container_instances.get(&instance).is_some_and(|found| !found.is_external()));
+        found.ok()?.then_some((live, instance))
     })
 }
 
@@ -385,13 +459,17 @@ pub(super) fn set_protection(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn create_configuration(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let name = input.required_text("LaunchConfigurationName");
+    let created_at = region.now();
+    let only = LaunchTemplateVersion { data: input.0.clone(), description: None, created_at };
+    let has_type = only.instance_type().is_some();
     let row = LaunchTemplateRow {
         id: super::ids::uuid_of(&[&region.name, "configuration", name]),
-        data: input.0.clone(),
+        versions: vec![only],
+        default_version: 1,
         tags: BTreeMap::new(),
-        created_at: region.now(),
+        created_at,
     };
-    if row.instance_type().is_none() {
+    if !has_type {
         return Err(validation(
             "Valid requests must contain either the InstanceID parameter or both the ImageId and InstanceType parameters.",
         ));
@@ -411,7 +489,7 @@ pub(super) fn describe_configurations(call: &Call<'_>) -> Result<Value, ApiError
     let rows = registry.launch_configurations.iter().filter(|(name, _)| named.is_empty() || named.contains(&&***name));
     let shown = rows.map(|(name, row)| {
         let account = crate::model::arn::ACCOUNT;
-        let mut shown = row.data.clone();
+        let mut shown = row.version(None).map(|(_, version)| version.data.clone()).unwrap_or_default();
         shown.remove("InstanceId");
         let arn = format!(
             "arn:aws:autoscaling:{}:{account}:launchConfiguration:{}:launchConfigurationName/{name}",

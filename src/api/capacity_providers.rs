@@ -16,7 +16,7 @@ use super::names::{is_name, last_part};
 use super::page::{PageSizes, page};
 use super::region::{LiveCluster, Region};
 use super::registry::capacity::{CapacityProviderRow, GroupHome, GroupRow};
-use super::{Call, clusters, missing, show_tags, tags_of};
+use super::{Call, clusters, group_homes, missing, show_tags, tags_of};
 use crate::control_plane::event::Request;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
@@ -154,7 +154,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let mut changed = row.clone();
     change(&mut changed, sent);
     check_protection(&changed, &group)?;
-    if let Some(home) = &group.home {
+    if let Some(home) = group.home.as_ref().filter(|home| !home.is_by_itself()) {
         let provider = model_of(region, &home.capacity_provider, &changed, &group)?;
         region.cluster(Some(&home.cluster))?.cluster.ask(Request::UpdateCapacityProvider(Box::new(provider)))?;
     }
@@ -288,9 +288,7 @@ impl Association {
             ));
         }
         for (provider, group) in self.new {
-            let home = GroupHome { cluster: cluster.clone(), capacity_provider: provider.name.clone() };
-            live.cluster.ask(Request::CreateCapacityProvider(Box::new(provider)))?;
-            region.registry().groups.update(&group, |group| group.home = Some(home));
+            group_homes::bring(region, live, provider, &group)?;
         }
         live.cluster.ask(Request::PutDefaultStrategy(self.strategy))?;
         let mut registry = region.registry();
@@ -324,15 +322,14 @@ fn new_providers(
         };
         let row = registry.capacity_providers.get(name).ok_or_else(unknown)?;
         let group = registry.groups.get(&row.group).ok_or_else(unknown)?;
-        match &group.home {
-            Some(home) if *home.cluster != *cluster => {
-                return Err(ApiError::new(
-                    "ResourceInUseException",
-                    format!("The instances of capacity provider '{name}' belong to cluster {}.", home.cluster),
-                ));
-            }
-            Some(_) => {}
-            None => new.push((model_of(region, name, row, group)?, row.group.clone())),
+        if let Some(other) = group_homes::belongs_elsewhere(group, cluster) {
+            return Err(ApiError::new(
+                "ResourceInUseException",
+                format!("The instances of capacity provider '{name}' belong to cluster {other}."),
+            ));
+        }
+        if group.home.as_ref().is_none_or(GroupHome::is_by_itself) {
+            new.push((model_of(region, name, row, group)?, row.group.clone()));
         }
     }
     Ok(new)
@@ -359,8 +356,9 @@ pub(super) fn model_of(
     row: &CapacityProviderRow,
     group: &GroupRow,
 ) -> Result<CapacityProvider, ApiError> {
-    let unknown = || ApiError::client(format!("The instance type {} is not known.", group.instance_type));
-    let instance_type = region.catalog().instance_type(&group.instance_type).ok_or_else(unknown)?;
+    let launch = &group.launch;
+    let unknown = || ApiError::client(format!("The instance type {} is not known.", launch.instance_type));
+    let instance_type = region.catalog().instance_type(&launch.instance_type).ok_or_else(unknown)?;
     let auto_scaling_group = AutoScalingGroup {
         min_size: group.min_size,
         max_size: group.max_size,
@@ -369,6 +367,8 @@ pub(super) fn model_of(
         boot_time: region.options().settings.boot_time,
         new_instances_protected: group.new_instances_protected,
         instance_type,
+        image_id: launch.image_id.clone(),
+        launch_template_version: launch.version,
         ..AutoScalingGroup::default()
     };
     Ok(CapacityProvider {

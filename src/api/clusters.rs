@@ -17,7 +17,8 @@ use super::page::{LONG_PAGES, page};
 use super::region::Region;
 use super::registry::Registry;
 use super::registry::clusters::{ClusterRow, ClusterStatus};
-use super::{Call, account_settings, missing, show_tags, tags_of};
+use super::{Call, account_settings, group_homes, missing, show_tags, tags_of};
+use crate::control_plane::event::Request;
 use crate::control_plane::state::{ClusterState, ServiceStatus};
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::cluster::ClusterSpec;
@@ -60,6 +61,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         if input.has("capacityProviders") {
             association.apply(region, &live)?;
         }
+        group_homes::run_those_that_wait(region, name)?;
     }
     let everything = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "TAGS"];
     Ok(json!({"cluster": show(region, name, |what| everything.contains(&what))?}))
@@ -69,12 +71,17 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn spec_of(region: &Region, name: &str, row: &ClusterRow) -> ClusterSpec {
     let mut settings = region.options().settings.clone();
     settings.seed = row.seed;
-    settings.container_insights = match row.settings.get("containerInsights").map(String::as_str) {
-        Some("enabled") => ContainerInsights::Enabled,
-        Some("enhanced") => ContainerInsights::Enhanced,
-        _ => ContainerInsights::Disabled,
-    };
+    settings.container_insights = insights_of(&row.settings).unwrap_or(ContainerInsights::Disabled);
     ClusterSpec { name: name.to_owned(), region: region.name.to_string(), settings, ..ClusterSpec::default() }
+}
+
+/// What settings say of Container Insights, if they do.
+fn insights_of(settings: &BTreeMap<String, String>) -> Option<ContainerInsights> {
+    settings.get("containerInsights").map(|value| match value.as_str() {
+        "enabled" => ContainerInsights::Enabled,
+        "enhanced" => ContainerInsights::Enhanced,
+        _ => ContainerInsights::Disabled,
+    })
 }
 
 /// Ids of clusters differ, and those of a cluster that is created anew from those of the one before. *Ours.*
@@ -119,25 +126,32 @@ pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let settings = settings_of(input)?;
-    change(region, input, |row| {
-        row.settings.extend(settings);
-        row.document.extend(input.only(&STORED));
-    })
+    change(region, input, settings, |row| row.document.extend(input.only(&STORED)))
 }
 
 /// UpdateClusterSettings.
 pub(super) fn update_settings(call: &Call<'_>) -> Result<Value, ApiError> {
-    let settings = settings_of(call.input)?;
-    change(call.region, call.input, |row| row.settings.extend(settings))
+    change(call.region, call.input, settings_of(call.input)?, |_| {})
 }
 
-/// Changes the row of the cluster that a request names, and answers the cluster.
-fn change(region: &Region, input: Members<'_>, change: impl FnOnce(&mut ClusterRow)) -> Result<Value, ApiError> {
+/// Changes settings of the cluster that a request names, which apply to it from here on, and the rest of its row; and answers the cluster.
+fn change(
+    region: &Region,
+    input: Members<'_>,
+    settings: BTreeMap<String, String>,
+    change: impl FnOnce(&mut ClusterRow),
+) -> Result<Value, ApiError> {
     let name = last_part(input.text("cluster").unwrap_or(DEFAULT_CLUSTER));
-    if !region.has_cluster(name) {
-        return Err(ApiError::cluster_not_found());
+    // Of two changes at a time, the one that counts is the one that is shown.
+    let _alone = region.lock_capacity();
+    let live = region.cluster(Some(name))?;
+    if let Some(insights) = insights_of(&settings) {
+        live.cluster.ask(Request::PutContainerInsights(insights))?;
     }
-    region.registry().clusters.update(name, change);
+    region.registry().clusters.update(name, |row| {
+        row.settings.extend(settings);
+        change(row);
+    });
     Ok(json!({"cluster": show(region, name, |what| ["SETTINGS", "CONFIGURATIONS", "ATTACHMENTS"].contains(&what))?}))
 }
 

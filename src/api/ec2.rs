@@ -1,22 +1,21 @@
-//! Amazon EC2, as far as container instances need it: instances, their types, zones, launch templates.
+//! Amazon EC2, as far as container instances need it: instances, their types, zones. Launch templates are beside.
 //!
 //! An instance is one of Longshore's: a pool of worker threads that registers with the cluster which its user data name
 //! (`ECS_CLUSTER=NAME`), or else with `default`. Instances of other purposes are not there.
 //!
 //! **Source:** ecs-semantics §3.1, §9.1; the API reference of EC2 for members.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::auto_scaling::{cluster_of_instance, launch_template, tags_of, zones};
+use super::auto_scaling::{cluster_of_instance, zones};
 use super::error::ApiError;
 use super::members::Members;
 use super::names::DEFAULT_CLUSTER;
 use super::region::{LiveCluster, Region};
-use super::registry::capacity::LaunchTemplateRow;
-use super::{Call, seconds};
+use super::user_data::cluster_in_user_data;
+use super::{Call, launch_templates, seconds};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::driver::reads::ReadContext;
@@ -36,15 +35,12 @@ const TYPES_ON_PAGE: usize = 100;
 pub(super) fn run_instances(call: &Call<'_>) -> Result<Value, ApiError> {
     let (region, input) = (call.region, call.input);
     let template = input.structure("LaunchTemplate").map(|named| {
-        launch_template(&region.registry(), named).cloned().ok_or_else(|| {
-            ApiError::new(
-                "InvalidLaunchTemplateName.NotFoundException",
-                "The specified launch template does not exist.",
-            )
-        })
+        let registry = region.registry();
+        let (_, _, version) = launch_templates::version_named(&registry, named)?;
+        Ok::<_, ApiError>(version.clone())
     });
     let template = template.transpose()?;
-    let of_template = template.as_ref().map(|row| Members(&row.data));
+    let of_template = template.as_ref().map(|version| Members(&version.data));
     let text = |name: &str| input.text(name).or_else(|| of_template?.text(name));
     let named = text("InstanceType").unwrap_or("m5.large");
     let instance_type = region
@@ -94,31 +90,6 @@ fn reservation(region: &Region, instances: Vec<Value>) -> Value {
     json!({"ReservationId": id, "OwnerId": ACCOUNT, "Groups": [], "Instances": instances})
 }
 
-/// The cluster that the lines of an ECS instance's user data name, which are in base64.
-fn cluster_in_user_data(user_data: &str) -> Option<String> {
-    let text = String::from_utf8(from_base64(user_data)?).ok()?;
-    let value = text.split("ECS_CLUSTER=").nth(1)?;
-    let end = value.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_\"'".contains(letter)));
-    let name = value[..end.unwrap_or(value.len())].trim_matches(['"', '\'']);
-    Some(name.to_owned()).filter(|name| !name.is_empty())
-}
-
-/// **Source:** RFC 4648, section 4; line ends and padding are skipped.
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut buffer, mut bits) = (Vec::new(), 0_u32, 0_u32);
-    for letter in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
-        let digit = DIGITS.iter().position(|digit| *digit == letter)?;
-        buffer = buffer << 6 | u32::try_from(digit).ok()?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(buffer >> bits & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
-}
-
 /// EC2's code and name of a state.
 fn state_of(lifecycle: LifecycleState) -> (u32, &'static str) {
     match lifecycle {
@@ -164,7 +135,8 @@ pub(super) fn describe_instances(call: &Call<'_>) -> Result<Value, ApiError> {
     for live in region.clusters() {
         let (named, filters) = (named.clone(), filters.clone());
         let found = live.cluster.read(move |state, context| {
-            let shown = state.container_instances.values().map(|instance| show(instance, context));
+            let ours = state.container_instances.values().filter(|instance| !instance.is_external());
+            let shown = ours.map(|instance| show(instance, context));
             let shown = shown.filter(|instance| {
                 let id = instance["InstanceId"].as_str().unwrap_or_default();
                 (named.is_empty() || named.iter().any(|named| named == id))
@@ -272,89 +244,4 @@ pub(super) fn describe_zones(call: &Call<'_>) -> Result<Value, ApiError> {
         json!({"ZoneName": zone, "RegionName": region.name, "State": "available", "ZoneType": "availability-zone"})
     });
     Ok(json!({"AvailabilityZones": shown.collect::<Value>()}))
-}
-
-/// CreateLaunchTemplate.
-pub(super) fn create_launch_template(call: &Call<'_>) -> Result<Value, ApiError> {
-    let (region, input) = (call.region, call.input);
-    let name = input.required_text("LaunchTemplateName");
-    let mut registry = region.registry();
-    if registry.launch_templates.get(name).is_some() {
-        return Err(ApiError::new(
-            "InvalidLaunchTemplateName.AlreadyExistsException",
-            "Launch template name already in use.",
-        ));
-    }
-    let tags: BTreeMap<String, String> = input.structures("TagSpecifications").flat_map(tags_of).collect();
-    let row = LaunchTemplateRow {
-        id: format!("lt-{}", super::ids::hex17_of(&[&region.name, "template", name])),
-        data: input.structure("LaunchTemplateData").map(|data| data.0.clone()).unwrap_or_default(),
-        tags,
-        created_at: region.now(),
-    };
-    let shown = show_template(name, &row);
-    registry.launch_templates.put(name, row);
-    Ok(json!({"LaunchTemplate": shown}))
-}
-
-fn show_template(name: &str, row: &LaunchTemplateRow) -> Value {
-    let tags: Vec<Value> = row.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
-    json!({
-        "LaunchTemplateId": row.id,
-        "LaunchTemplateName": name,
-        "CreateTime": super::epoch_seconds(row.created_at),
-        "CreatedBy": super::PRINCIPAL_ARN,
-        "DefaultVersionNumber": 1,
-        "LatestVersionNumber": 1,
-        "Tags": tags,
-    })
-}
-
-/// DescribeLaunchTemplates.
-pub(super) fn describe_launch_templates(call: &Call<'_>) -> Result<Value, ApiError> {
-    let input = call.input;
-    let names: Vec<&str> = input.texts("LaunchTemplateNames").collect();
-    let ids: Vec<&str> = input.texts("LaunchTemplateIds").collect();
-    let registry = call.region.registry();
-    let rows = registry.launch_templates.iter().filter(|(name, row)| {
-        names.is_empty() && ids.is_empty() || names.contains(&&***name) || ids.contains(&&*row.id)
-    });
-    let shown: Vec<Value> = rows.map(|(name, row)| show_template(name, row)).collect();
-    if shown.len() < names.len() + ids.len() {
-        return Err(ApiError::new(
-            "InvalidLaunchTemplateName.NotFoundException",
-            "At least one of the launch templates specified in the request does not exist.",
-        ));
-    }
-    Ok(json!({"LaunchTemplates": shown}))
-}
-
-/// DeleteLaunchTemplate.
-pub(super) fn delete_launch_template(call: &Call<'_>) -> Result<Value, ApiError> {
-    let mut registry = call.region.registry();
-    let found = launch_template(&registry, call.input).map(|row| row.id.clone());
-    let name = found
-        .and_then(|id| registry.launch_templates.iter().find(|(_, row)| row.id == id).map(|(name, _)| name.clone()));
-    let name = name.ok_or_else(|| {
-        ApiError::new("InvalidLaunchTemplateName.NotFoundException", "The specified launch template does not exist.")
-    })?;
-    let removed = registry.launch_templates.remove(&name);
-    Ok(json!({"LaunchTemplate": removed.map(|row| show_template(&name, &row)).unwrap_or(Value::Object(Map::new()))}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The line that ECS' own manual has for the user data of a container instance.
-    #[test]
-    fn user_data_name_a_cluster() {
-        let check = |lines: &str, expected: Option<&str>| {
-            assert_eq!(cluster_in_user_data(lines).as_deref(), expected);
-        };
-        // #!/bin/bash\necho ECS_CLUSTER=shop >> /etc/ecs/ecs.config\n
-        check("IyEvYmluL2Jhc2gKZWNobyBFQ1NfQ0xVU1RFUj1zaG9wID4+IC9ldGMvZWNzL2Vjcy5jb25maWcK", Some("shop"));
-        check("IyEvYmluL2Jhc2gK", None);
-        check("not base64!", None);
-    }
 }

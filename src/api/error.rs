@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::accept::Rejection;
+use super::accept::{MUST_BE_THERE, Rejection};
 use super::shape::Service;
 use crate::control_plane::request_error::RequestError;
 use crate::driver::running_cluster::{AskError, ClusterOver};
@@ -54,6 +54,9 @@ impl ApiError {
             (Service::Ecs, Rejection::Constraints(_)) => "InvalidParameterException",
             (Service::ApplicationAutoScaling, Rejection::Constraints(_)) => "ValidationException",
             (Service::AutoScaling | Service::Sts, _) => "ValidationError",
+            (Service::Ec2, Rejection::Constraints(found)) if found.iter().any(|rule| rule.ends_with(MUST_BE_THERE)) => {
+                "MissingParameter"
+            }
             (Service::Ec2, _) => "InvalidParameterValue",
         };
         ApiError::new(exception, rejection.message())

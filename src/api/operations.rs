@@ -8,8 +8,8 @@ use super::Call;
 use super::error::ApiError;
 use super::{
     account_settings, agents, application_auto_scaling as scaling, attributes, auto_scaling, capacity_providers,
-    clusters, container_instances, ec2, service_deployments, services, sts, tags, task_definitions, task_protection,
-    task_sets, tasks,
+    clusters, container_instances, ec2, instance_refreshes, launch_templates, service_deployments, services, sts, tags,
+    task_definitions, task_protection, task_sets, tasks,
 };
 
 /// What answers an operation.
@@ -94,6 +94,10 @@ pub(super) fn of_auto_scaling(operation: &str) -> Option<Handler> {
         "DescribeAutoScalingInstances" => auto_scaling::describe_instances,
         "TerminateInstanceInAutoScalingGroup" => auto_scaling::terminate_instance,
         "SetInstanceProtection" => auto_scaling::set_protection,
+        "StartInstanceRefresh" => instance_refreshes::start,
+        "DescribeInstanceRefreshes" => instance_refreshes::describe,
+        "CancelInstanceRefresh" => instance_refreshes::cancel,
+        "RollbackInstanceRefresh" => instance_refreshes::roll_back,
         "CreateLaunchConfiguration" => auto_scaling::create_configuration,
         "DescribeLaunchConfigurations" => auto_scaling::describe_configurations,
         "DeleteLaunchConfiguration" => auto_scaling::delete_configuration,
@@ -109,9 +113,12 @@ pub(super) fn of_ec2(operation: &str) -> Option<Handler> {
         "TerminateInstances" => ec2::terminate_instances,
         "DescribeInstanceTypes" => ec2::describe_instance_types,
         "DescribeAvailabilityZones" => ec2::describe_zones,
-        "CreateLaunchTemplate" => ec2::create_launch_template,
-        "DescribeLaunchTemplates" => ec2::describe_launch_templates,
-        "DeleteLaunchTemplate" => ec2::delete_launch_template,
+        "CreateLaunchTemplate" => launch_templates::create,
+        "DescribeLaunchTemplates" => launch_templates::describe,
+        "DeleteLaunchTemplate" => launch_templates::delete,
+        "CreateLaunchTemplateVersion" => launch_templates::create_version,
+        "DescribeLaunchTemplateVersions" => launch_templates::describe_versions,
+        "ModifyLaunchTemplate" => launch_templates::modify,
         _ => return None,
     })
 }

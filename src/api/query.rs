@@ -1,8 +1,8 @@
 //! Forms of the query protocol and of EC2's kind of it: `Action=RunInstances&MaxCount=2&...` becomes members as JSON, by the input shape.
 //!
 //! Names are paths of what stands in what: `Tags.member.1.Key`, in EC2 `TagSpecification.1.Tag.1.Key`. A value that is not what its shape
-//! says stays the text that it was, and is refused where every member is held against the model ([`super::accept`]). Parameters that the
-//! shape does not have are ignored, as unknown members of JSON are.
+//! says stays the text that it was, or an object where names go on below what is a text, and is refused where every member is held
+//! against the model ([`super::accept`]). Parameters that the shape does not have are ignored, as unknown members of JSON are.
 //!
 //! **Source:** Smithy, "AWS query protocol" and "AWS EC2 query protocol"; botocore, `serialize.py`.
 
@@ -99,11 +99,16 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn value(&self, place: &Place, node: &Node) -> Value {
         let shape = self.model.at(place);
-        match shape.kind {
-            Kind::Structure => self.structure(shape, node),
-            Kind::List => self.list(place, shape, node),
-            Kind::Map => self.map(place, shape, node),
-            kind => scalar(kind, node.value.as_deref().unwrap_or_default()),
+        match (shape.kind, node.value.as_deref()) {
+            // An empty list is written as an empty text.
+            (Kind::Structure | Kind::List | Kind::Map, Some(text)) if !text.is_empty() => {
+                Value::String(text.to_owned())
+            }
+            (Kind::Structure, _) => self.structure(shape, node),
+            (Kind::List, _) => self.list(place, shape, node),
+            (Kind::Map, _) => self.map(place, shape, node),
+            (kind, Some(text)) => scalar(kind, text),
+            (_, None) => Value::Object(Map::new()),
         }
     }
 

@@ -65,12 +65,8 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn describe_revisions(call: &Call<'_>) -> Result<Value, ApiError> {
     let show = |state: &ClusterState, context: &ReadContext<'_>, name: &str, id: &str| {
         let service = state.services.get(name)?;
-        let of_records =
-            service.service_deployments.iter().flat_map(|record| record.source.iter().chain([&record.target]));
-        let of_deployments = service.deployments.iter().map(|deployment| &deployment.revision);
-        let mut revisions = of_records.chain(of_deployments);
-        let found = revisions.find(|revision| context.arns.ids.service_revision(revision.id) == id)?;
-        Some(show_service_revision(found, context))
+        let found = service.revisions().find(|revision| context.arns.ids.service_revision(revision.id) == id)?;
+        Some(show_service_revision(service, found, context))
     };
     describe_each(call, "serviceRevisionArns", "serviceRevisions", show)
 }
@@ -232,13 +228,13 @@ fn show_hook(hook: &HookRecord, context: &ReadContext<'_>) -> Value {
     })
 }
 
-fn show_service_revision(revision: &ServiceRevision, context: &ReadContext<'_>) -> Value {
+fn show_service_revision(service: &Service, revision: &ServiceRevision, context: &ReadContext<'_>) -> Value {
     let (arns, name) = (context.arns, &revision.service);
-    let images = revision
-        .task_definition
-        .containers
-        .iter()
-        .map(|container| json!({"containerName": container.name, "image": container.image}));
+    let digests = service.image_digests.get(&revision.id).map_or(&[] as &[_], Vec::as_slice);
+    let images = revision.task_definition.containers.iter().enumerate().map(|(index, container)| {
+        let digest = digests.get(index).copied().flatten().map(String::from);
+        json!({"containerName": container.name, "image": container.image, "imageDigest": digest})
+    });
     let mut shown = Map::new();
     let mut put = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
     put("serviceRevisionArn", json!(service_revision_arn(context, name, &arns.ids.service_revision(revision.id))));

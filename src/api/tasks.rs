@@ -20,13 +20,13 @@ use crate::config::{SizeError, parse_task_cpu, parse_task_memory};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::control_plane::request_error::RequestError;
-use crate::control_plane::state::ClusterState;
+use crate::control_plane::state::{ClusterState, Service};
 use crate::driver::reads::ReadContext;
 use crate::driver::running_cluster::AskError;
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
 use crate::model::document::Document;
-use crate::model::ids::TaskId;
-use crate::model::task::{ContainerOverride, Task, TaskOverrides, TaskStatus};
+use crate::model::ids::{ContainerInstanceId, TaskId};
+use crate::model::task::{ContainerOverride, DesiredStatus, Task, TaskOverrides, TaskStatus};
 use crate::model::units::{CpuUnits, MemoryMib};
 
 /// Tasks that one DescribeTasks names at most. **Source:** ecs-semantics §11.3.
@@ -237,7 +237,7 @@ fn list_of(
         return Err(ApiError::invalid_parameter("startedBy must be the only filter that is used."));
     }
     let (desired, launch_type) = (input.text("desiredStatus").unwrap_or("RUNNING"), input.text("launchType"));
-    let tasks = state.tasks.values().map(|record| &record.task).filter(|task| {
+    let tasks = candidates(state, desired, service, instance).filter(|task| {
         task.desired_status.as_str() == desired
             && service.is_none_or(|name| task.service.as_deref() == Some(name))
             && instance.is_none_or(|id| task.container_instance == Some(id))
@@ -247,6 +247,36 @@ fn list_of(
     });
     let tasks = tasks.map(|task| (format!("{:020}", task.id.0), task.id));
     page(input, LONG_PAGES, "taskArns", tasks, |id: TaskId| json!(context.arns.task(id)))
+}
+
+/// The tasks among which those are that a list asks for, oldest first: what the state's own tables have of a service, of an instance, or of
+/// all services where nothing else runs; and else every task that is known.
+fn candidates<'a>(
+    state: &'a ClusterState,
+    desired: &str,
+    service: Option<&str>,
+    instance: Option<ContainerInstanceId>,
+) -> Box<dyn Iterator<Item = &'a Task> + 'a> {
+    let of_service = |service: &'a Service| {
+        let deployments = service.deployments.iter();
+        deployments.flat_map(|found| found.starting.iter().chain(found.unproven.iter()).chain(found.healthy.iter()))
+    };
+    let mut found: Vec<TaskId> = match (instance, service) {
+        // Of those that are to stop, or have stopped, there are no such tables.
+        _ if desired != DesiredStatus::Running.as_str() => return all_tasks(state),
+        (Some(instance), _) => state.tasks_by_instance.get(&instance).into_iter().flatten().copied().collect(),
+        (None, Some(name)) => state.services.get(name).into_iter().flat_map(of_service).copied().collect(),
+        (None, None) if state.standalone_live_count == 0 => {
+            state.services.values().flat_map(of_service).copied().collect()
+        }
+        (None, None) => return all_tasks(state),
+    };
+    found.sort_unstable();
+    Box::new(found.into_iter().filter_map(|id| state.tasks.get(&id).map(|record| &record.task)))
+}
+
+fn all_tasks<'a>(state: &'a ClusterState) -> Box<dyn Iterator<Item = &'a Task> + 'a> {
+    Box::new(state.tasks.values().map(|record| &record.task))
 }
 
 /// ExecuteCommand. *Ours:* a WASI module has no second program to run beside the first, so there is never a session.

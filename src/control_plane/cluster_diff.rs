@@ -96,6 +96,8 @@ pub enum Item {
     CapacityProvider(Arc<str>),
     /// The default capacity provider strategy.
     DefaultStrategy,
+    /// Container Insights.
+    ContainerInsights,
     /// A container instance that is registered by hand.
     ContainerInstance,
     /// A task definition: a revision of its family.
@@ -133,6 +135,7 @@ impl fmt::Display for Item {
         match self {
             Item::CapacityProvider(name) => write!(f, "capacity provider {name}"),
             Item::DefaultStrategy => f.write_str("default capacity provider strategy"),
+            Item::ContainerInsights => f.write_str("cluster setting containerInsights"),
             Item::ContainerInstance => f.write_str("container instance"),
             Item::TaskDefinition(family) => write!(f, "task definition {family}"),
             Item::Alarm(name) => write!(f, "alarm {name}"),
@@ -301,9 +304,13 @@ impl ClusterDiff {
         }
     }
 
-    /// Settings are the cluster's nature, but for when it ends.
+    /// Settings are the cluster's nature, but for when it ends and what is measured.
     fn settings(&mut self, before: &Settings, after: &Settings) {
-        let mut rest = Settings { run_for: before.run_for, ..after.clone() };
+        if before.container_insights != after.container_insights {
+            self.step(Item::ContainerInsights, Request::PutContainerInsights(after.container_insights));
+        }
+        let mut rest =
+            Settings { run_for: before.run_for, container_insights: before.container_insights, ..after.clone() };
         macro_rules! compare {
             ($($field:ident: $key:literal),* $(,)?) => {
                 $(if rest.$field != before.$field {
@@ -327,7 +334,6 @@ impl ClusterDiff {
             stopped_task_retention: "stopped_task_retention",
             stopped_task_limit: "stopped_task_limit",
             calendar_start: "calendar_start",
-            container_insights: "container_insights",
             service_launches_per_minute: "service_launches_per_minute",
             bake_time: "bake_time",
             deployment_timeout: "deployment_timeout",

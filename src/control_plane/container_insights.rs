@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ControlPlane;
+use super::action::Response;
 use super::metrics::names::{self, CONTAINER_INSIGHTS};
 use super::metrics::utilisation::{GroupMetrics, TaskPeriod};
 use super::state::{ClusterState, Service, ServiceStatus};
@@ -38,6 +39,17 @@ struct SingleTask {
 }
 
 impl ControlPlane {
+    /// Measures this from here on. What came together of the period so far, and is measured no more, is left out.
+    pub(super) fn put_container_insights(&mut self, insights: ContainerInsights) -> Response {
+        self.settings.container_insights = insights;
+        match insights {
+            ContainerInsights::Disabled => self.measures.insights = InsightMeasures::default(),
+            ContainerInsights::Enabled => self.measures.insights.tasks.clear(),
+            ContainerInsights::Enhanced => {}
+        }
+        Response::Done
+    }
+
     /// Containers of a task were started again.
     pub(super) fn count_restarts(&mut self, id: TaskId, count: u32) {
         if count > 0 && self.settings.container_insights != ContainerInsights::Disabled {

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ControlPlane;
-use super::state::Service;
+use super::state::{ClusterState, Service};
 use crate::model::capacity::LaunchTarget;
 use crate::model::deployment::{LifecycleStage, MonitorStatus, ServiceDeploymentStatus};
 use crate::model::deployment_hook::{HookStatus, HookTarget};
 use crate::model::document::Document;
-use crate::model::ids::{DeploymentId, HookId, ServiceDeploymentId, ServiceRevisionId};
+use crate::model::ids::{DeploymentId, HookId, ServiceDeploymentId, ServiceRevisionId, TaskId};
 use crate::model::service::{DeploymentConfiguration, PlacementConstraint, PlacementStrategy};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
@@ -206,12 +206,37 @@ impl Service {
         live.or_else(|| recorded().map(|record| &record.target.task_definition)).or_else(task_set)
     }
 
+    /// Its revisions of which there is a record, some more than once.
+    pub fn revisions(&self) -> impl Iterator<Item = &Arc<ServiceRevision>> {
+        let recorded = self.service_deployments.iter().flat_map(|record| record.source.iter().chain([&record.target]));
+        recorded.chain(self.deployments.iter().map(|deployment| &deployment.revision))
+    }
+
     pub(super) fn current_service_deployment_mut(&mut self) -> Option<&mut ServiceDeployment> {
         self.service_deployments.back_mut().filter(|last| !last.status.is_final())
     }
 }
 
 impl ControlPlane {
+    /// Keeps the digests of a task's images as those of its revision: the first task's, which the later ones of its deployment have, too.
+    /// **Source:** ecs-semantics §5.9.
+    pub(super) fn keep_image_digests(&mut self, id: TaskId) {
+        let ClusterState { tasks, services, .. } = &mut self.state;
+        let task = &tasks[&id].task;
+        let Some(service) = task.service.as_ref().and_then(|name| services.get_mut(name)) else { return };
+        let deployment = service.deployments.iter().find(|deployment| Some(deployment.id) == task.deployment);
+        let Some(revision) = deployment.map(|deployment| deployment.revision.id) else { return };
+        if !service.image_digests.contains_key(&revision) {
+            let kept: BTreeSet<ServiceRevisionId> = service.revisions().map(|revision| revision.id).collect();
+            service.image_digests.retain(|revision, _| kept.contains(revision));
+        }
+        let known = service.image_digests.entry(revision).or_default();
+        known.resize(task.containers.len(), None);
+        for (known, container) in known.iter_mut().zip(&task.containers) {
+            *known = known.or(container.image_digest);
+        }
+    }
+
     /// Takes the snapshot of a service that is to run a task definition. **Source:** ecs-semantics §5.8.
     pub(super) fn new_revision(
         &mut self,

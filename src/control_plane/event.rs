@@ -21,6 +21,7 @@ use crate::model::image_reference::ImageDigest;
 use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
+use crate::model::settings::ContainerInsights;
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::{Scale, TaskSetName, TaskSetSpec};
@@ -230,8 +231,17 @@ pub enum Request {
     CreateCapacityProvider(Box<CapacityProvider>),
     /// UpdateCapacityProvider with its Auto Scaling group: the whole of it as it is to be.
     UpdateCapacityProvider(Box<CapacityProvider>),
+    /// CreateCapacityProvider over an Auto Scaling group that runs by itself: its instances are the provider's from here on. *Ours.*
+    TakeOverGroup {
+        /// What the group is known by, see [`group_by_itself`](crate::model::capacity::group_by_itself).
+        group: Arc<str>,
+        /// The provider.
+        provider: Box<CapacityProvider>,
+    },
     /// The default strategy of PutClusterCapacityProviders.
     PutDefaultStrategy(Vec<CapacityProviderStrategyItem>),
+    /// UpdateClusterSettings: what Container Insights measures from here on. **Source:** ecs-semantics §10.2.
+    PutContainerInsights(ContainerInsights),
     /// EC2's RunInstances for one instance that registers with this cluster.
     LaunchInstance(Arc<InstanceLaunch>),
     /// EC2's TerminateInstances. Its tasks go with it.

@@ -43,11 +43,13 @@ impl ControlPlane {
             }
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
+            Request::TakeOverGroup { group, provider } => self.take_over_group(&group, *provider),
             Request::PutDefaultStrategy(strategy) => {
                 self.check_strategy(&strategy)?;
                 self.state.default_strategy = strategy;
                 Ok(Response::Done)
             }
+            Request::PutContainerInsights(insights) => Ok(self.put_container_insights(insights)),
             Request::LaunchInstance(launch) => self.request_launch(launch),
             Request::UpdateContainerInstancesState { instances, status } => {
                 self.update_container_instances_state(&instances, status)
@@ -125,7 +127,7 @@ impl ControlPlane {
     }
 
     /// **Source:** ecs-semantics §1.3 for its name.
-    fn create_capacity_provider(&mut self, provider: CapacityProvider) -> Answer {
+    pub(super) fn create_capacity_provider(&mut self, provider: CapacityProvider) -> Answer {
         let name = provider.name.clone();
         let group = &provider.auto_scaling_group;
         if self.state.capacity_providers.contains_key(&name) {

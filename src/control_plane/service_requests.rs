@@ -56,6 +56,7 @@ impl ControlPlane {
                 events: Default::default(),
                 steadiness: Steadiness::Changing,
                 service_deployments: Default::default(),
+                image_digests: Default::default(),
                 rollback_target: None,
                 traffic: Default::default(),
                 protected: Default::default(),

@@ -22,7 +22,8 @@ use crate::model::capacity::{
 };
 use crate::model::document::Document;
 use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
-use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, TaskId};
+use crate::model::ids::{ContainerInstanceId, DeploymentId, IdForm, ServiceRevisionId, TaskId};
+use crate::model::image_reference::ImageDigest;
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
@@ -345,6 +346,10 @@ pub struct Service {
     pub traffic: TrafficWeights,
     /// Its tasks that may be protected from scale-in: their own times say until when. **Source:** ecs-semantics §2.6.
     pub protected: BTreeSet<TaskId>,
+    /// The digests of the images that its revisions' tasks have, in the order of their containers, as soon as they are known.
+    /// **Source:** ecs-semantics §5.9.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image_digests: BTreeMap<ServiceRevisionId, Vec<Option<ImageDigest>>>,
     /// What its creation asked for, if that had a client token.
     pub created_from: Option<Arc<ServiceSpec>>,
     /// Task sets that it had, as they were when they were deleted, oldest first. *Ours:* ECS forgets them, and whoever reads what a run has come

@@ -401,6 +401,7 @@ impl ControlPlane {
             self.meter_start(id, change.pull_started_at.map_or(now, within));
         }
         let mut restarts = 0;
+        let mut has_new_digests = false;
         self.change_task(id, |record| {
             let task = &mut record.task;
             task.pull_started_at = task.pull_started_at.or(change.pull_started_at.map(within));
@@ -412,6 +413,7 @@ impl ControlPlane {
                     known.exit = container.exit.clone();
                 }
                 known.health = container.health.unwrap_or(known.health);
+                has_new_digests |= known.image_digest.is_none() && container.image_digest.is_some();
                 known.image_digest = known.image_digest.or(container.image_digest);
                 restarts += container.restart_count.saturating_sub(known.restart_count);
                 known.restart_count = known.restart_count.max(container.restart_count);
@@ -430,6 +432,9 @@ impl ControlPlane {
             }
         });
         self.count_restarts(id, restarts);
+        if has_new_digests {
+            self.keep_image_digests(id);
+        }
         let is_over = matches!(change.step, TaskStep::Stopped { .. });
         match change.step {
             TaskStep::Running if !started_before => self.task_started(id),

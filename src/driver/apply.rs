@@ -358,6 +358,7 @@ fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
                 .extend(before.metric_scripts.iter().filter(|script| script.metric == *metric).cloned());
         }
         Item::DefaultStrategy => in_force.default_strategy.clone_from(&before.default_strategy),
+        Item::ContainerInsights => in_force.settings.container_insights = before.settings.container_insights,
         Item::ContainerInstance => in_force.container_instances.clone_from(&before.container_instances),
         // A revision that is not there is registered under the next number.
         Item::TaskDefinition(family) => in_force.task_definitions.retain(|definition| definition.family != *family),

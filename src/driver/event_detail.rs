@@ -349,7 +349,7 @@ impl Facts<'_> {
                 && matches!(instance.status, ContainerInstanceStatus::Active | ContainerInstanceStatus::Draining),
             attachments: Vec::new(),
             attributes,
-            capacity_provider_name: launch.capacity_provider.as_deref().map(str::to_owned),
+            capacity_provider_name: launch.shown_capacity_provider().map(|name| name.to_string()),
             cluster_arn: self.arns.cluster(),
             container_instance_arn: self.arns.container_instance(instance.id),
             ec2_instance_id: instance.ec2_instance_id(self.arns.ids),

@@ -127,6 +127,11 @@ pub const BUILT_IN_ATTRIBUTES: &[&str] = &[
 ];
 
 impl InstanceLaunch {
+    /// The capacity provider that it is shown with: a group by itself is none.
+    pub fn shown_capacity_provider(&self) -> Option<&Arc<str>> {
+        self.capacity_provider.as_ref().filter(|name| !is_group_by_itself(name))
+    }
+
     /// The value of an attribute, built in or custom; an empty one for a marker. **Source:** ecs-semantics §3.5.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         match (self.external.as_ref().and_then(|agent| agent.attributes.get(name)), name) {
@@ -413,6 +418,19 @@ pub struct AutoScalingGroup {
     /// Their subnets by zone, where they are known.
     pub subnets: BTreeMap<Arc<str>, Arc<str>>,
 }
+
+/// The name by which a control plane knows a group that no capacity provider is over. No capacity provider can be called so. *Ours.*
+pub fn group_by_itself(group: &str) -> Arc<str> {
+    format!("{GROUPS_BY_THEMSELVES}{group}").into()
+}
+
+/// Whether it is the name of a group that no capacity provider is over.
+pub fn is_group_by_itself(name: &str) -> bool {
+    name.starts_with(GROUPS_BY_THEMSELVES)
+}
+
+/// What the names of groups begin with that no capacity provider is over: providers' names have no slash.
+const GROUPS_BY_THEMSELVES: &str = "auto-scaling-group/";
 
 impl AutoScalingGroup {
     /// What an instance of the group in a zone is launched from.

@@ -1,5 +1,7 @@
 """Capacity: a launch template, a group, a capacity provider and a cluster whose default it is; tasks on its instances, an instance
-drained, one that RunInstances launched. boto3, unchanged."""
+drained, one that RunInstances launched, a group by itself that is patched. boto3, unchanged."""
+
+import base64
 
 from session import client, raised, waited, waiter
 
@@ -22,7 +24,8 @@ provider = ecs.create_capacity_provider(
     name="pool",
     autoScalingGroupProvider={
         "autoScalingGroupArn": group["AutoScalingGroupARN"],
-        "managedScaling": {"status": "ENABLED", "targetCapacity": 100},
+        # On a slow machine the group may be down to one instance when that drains, and must not wait for it to warm up.
+        "managedScaling": {"status": "ENABLED", "targetCapacity": 100, "instanceWarmupPeriod": 1},
         "managedTerminationProtection": "ENABLED",
     },
 )["capacityProvider"]
@@ -128,6 +131,47 @@ task = ecs.describe_tasks(cluster="ec2", tasks=[task])["tasks"][0]
 assert "terminated" in task["stoppedReason"].lower(), task
 types = ec2.describe_instance_types(InstanceTypes=["m7i.large"])["InstanceTypes"][0]
 assert types["VCpuInfo"]["DefaultVCpus"] == 2, types
+
+# A group has its instances at once, in the cluster of its user data; a refresh brings them to a new version of its template.
+user_data = base64.b64encode(script.encode()).decode()
+data = {"InstanceType": "c7i.large", "ImageId": "ami-1", "UserData": user_data}
+ec2.create_launch_template(LaunchTemplateName="patched", LaunchTemplateData=data)
+groups.create_auto_scaling_group(
+    AutoScalingGroupName="by-itself",
+    MinSize=1,
+    MaxSize=1,
+    LaunchTemplate={"LaunchTemplateName": "patched", "Version": "$Latest"},
+    AvailabilityZones=["us-east-1a"],
+)
+
+
+def alone():
+    return groups.describe_auto_scaling_groups(AutoScalingGroupNames=["by-itself"])["AutoScalingGroups"][0]["Instances"]
+
+
+(first,) = alone()
+assert first["LaunchTemplate"] == {"LaunchTemplateName": "patched", "Version": "1"}, first
+identity = first["InstanceId"]
+(arn,) = waited(registered)
+found = ecs.describe_container_instances(cluster="ec2", containerInstances=[arn])["containerInstances"][0]
+assert "capacityProviderName" not in found, found
+version = ec2.create_launch_template_version(
+    LaunchTemplateName="patched", SourceVersion="1", LaunchTemplateData={"ImageId": "ami-2"}
+)["LaunchTemplateVersion"]
+assert (version["VersionNumber"], version["LaunchTemplateData"]["UserData"]) == (2, user_data), version
+preferences = {"MinHealthyPercentage": 0, "InstanceWarmup": 0}
+refresh = groups.start_instance_refresh(AutoScalingGroupName="by-itself", Preferences=preferences)["InstanceRefreshId"]
+
+
+def refreshed():
+    found = groups.describe_instance_refreshes(AutoScalingGroupName="by-itself", InstanceRefreshIds=[refresh])
+    return found["InstanceRefreshes"][0]["Status"] == "Successful"
+
+
+waited(refreshed, 60)
+(second,) = alone()
+assert second["InstanceId"] != identity and second["LaunchTemplate"]["Version"] == "2", second
+groups.delete_auto_scaling_group(AutoScalingGroupName="by-itself", ForceDelete=True)
 
 # The end, in the order that dependencies ask for.
 raised(

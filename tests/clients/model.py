@@ -1,5 +1,5 @@
-"""Every operation that botocore's model has of ECS, but those of the daemon, gateway and express gateway families, and of Application Auto
-Scaling: a minimal request that is right, one for each constraint of each member that breaks it, requests with everything in them, and some that are drawn.
+"""Every operation that botocore's model has of ECS, but those of the daemon, gateway and express gateway families, of Application Auto
+Scaling, and those of EC2 Auto Scaling, EC2 and STS that are answered: a minimal request that is right, one for each constraint of each member that breaks it, requests with everything in them, and some that are drawn.
 
 What is answered has to be a success whose members are as the model has them, or an error that the operation's model has; it never is an
 error of the server, and never takes longer than five seconds. Requests are sent as they are: botocore's own validation is not in the way.
@@ -13,10 +13,13 @@ import collections
 import http.client
 import json
 import random
+import re
 import sys
 import time
 import urllib.parse
 
+import query_protocol
+import query_requests
 from service_model import ServiceModel
 from session import ENDPOINT, client, keep
 
@@ -28,6 +31,8 @@ COMMON_ERRORS = {"SerializationException", "ValidationException"}
 SEED = int(next((argument.removeprefix("--seed=") for argument in sys.argv if argument.startswith("--seed=")), 0))
 ROUNDS = int(next((argument.removeprefix("--rounds=") for argument in sys.argv if argument.startswith("--rounds=")), 20))
 VERBOSE = "--verbose" in sys.argv
+# The codes of EC2's errors. Source: EC2 API reference, "Error codes for the Amazon EC2 API".
+CODE = re.compile(r"[A-Z][A-Za-z]+(\.[A-Z][A-Za-z]+)?")
 
 counted = collections.Counter()
 wrong = []
@@ -62,9 +67,7 @@ class Connection:
         if answer.status == 200:
             if self.service == "ecs":
                 keep(operation, body)
-            if output := self.model.output(operation):
-                for misfit in self.model.misfits(output, body):
-                    wrong.append(f"{operation}: {misfit}, to {brief(members)}")
+            self.hold(operation, members, body)
         else:
             kind, message = body.get("__type"), body.get("message")
             if answer.status != 400 or not isinstance(message, str) or not message:
@@ -72,6 +75,47 @@ class Connection:
             if kind not in self.model.errors(operation) | COMMON_ERRORS:
                 wrong.append(f"{operation}: {kind} is not an error of it ({message}), to {brief(members)}")
         return answer.status, body
+
+    def hold(self, operation, members, body):
+        """Holds an answer against the model."""
+        if output := self.model.output(operation):
+            for misfit in self.model.misfits(output, body):
+                wrong.append(f"{operation}: {misfit}, to {brief(members)}")
+
+
+class QueryConnection(Connection):
+    """The same to a service that is spoken to in forms and answers in XML."""
+
+    def __init__(self, service, region="us-east-1"):
+        super().__init__(service, region)
+        self.headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
+
+    def call(self, operation, members):
+        parameters = urllib.parse.urlencode(query_protocol.form(self.model, operation, members))
+        begin = time.monotonic()
+        try:
+            self.http.request("POST", "/", parameters, self.headers)
+            answer = self.http.getresponse()
+            root = query_protocol.parse(answer.read())
+        except (OSError, http.client.HTTPException, query_protocol.ParseError) as error:
+            self.http.close()
+            wrong.append(f"{operation}: {error!r} after {time.monotonic() - begin:.1f} s to {brief(members)}")
+            return 0, {}
+        counted["requests"] += 1
+        if answer.status == 200:
+            body, misfits = query_protocol.answer_in(self.model, operation, root)
+            wrong.extend(f"{operation}: {misfit}, to {brief(members)}" for misfit in misfits)
+            self.hold(operation, members, body)
+            return answer.status, body
+        code, message = query_protocol.error_in(self.model, root)
+        if answer.status not in range(400, 500) or not code or not message:
+            wrong.append(f"{operation}: {answer.status} {code}: {message}, to {brief(members)}")
+        # EC2's model names no errors; what it has is of this form.
+        known = query_requests.COMMON_ERRORS | self.model.error_codes(operation)
+        is_known = CODE.fullmatch(code or "") if self.service == "ec2" else code in known
+        if not is_known:
+            wrong.append(f"{operation}: {code} is not an error of it ({message}), to {brief(members)}")
+        return answer.status, {"__type": code, "message": message}
 
 
 def brief(members):
@@ -107,7 +151,11 @@ def violations(connection, requests):
             names = [name for name in path if name not in ("[]", "{}")]
             message = str(body.get("message"))
             about = not names or names[-1] in message
-            if status == 400 and about and (rule != "type" or body.get("__type") in ("SerializationException",)):
+            is_form = isinstance(connection, QueryConnection)
+            right_kind = rule != "type" or is_form or body.get("__type") == "SerializationException"
+            if connection.service == "ec2":
+                right_kind = (body.get("__type") == "MissingParameter") == (rule == "required")
+            if status == 400 and about and right_kind:
                 counted["caught"] += 1
             else:
                 wrong.append(f"{operation} {'.'.join(path)}, {rule}: {status} {brief(body)} to {brief(sent)}")
@@ -408,10 +456,16 @@ def scaling_requests():
 
 
 sums = {}
-for service, made in [("ecs", ecs_requests), ("application-autoscaling", scaling_requests)]:
+for service, kind, made in [
+    ("ecs", Connection, ecs_requests),
+    ("application-autoscaling", Connection, scaling_requests),
+    ("autoscaling", QueryConnection, query_requests.auto_scaling),
+    ("ec2", QueryConnection, query_requests.ec2),
+    ("sts", QueryConnection, query_requests.sts),
+]:
     counted.clear()
     requests, expected_errors = made()
-    connection = Connection(service)
+    connection = kind(service)
     at_first = [(operation, members() if callable(members) else members) for operation, members in requests]
     violations(connection, at_first)
     minimal_requests(connection, requests, expected_errors)

@@ -19,6 +19,8 @@ class ServiceModel:
         self.model = botocore.loaders.Loader().load_service_model(service, "service-2")
         self.metadata = self.model["metadata"]
         self.operations = self.model["operations"]
+        # In a form everything is text: a number is one as well as another, null and an empty structure are nothing.
+        self.is_form = self.metadata["protocol"] in ("query", "ec2")
 
     def shape(self, name):
         return self.model["shapes"][name]
@@ -31,6 +33,10 @@ class ServiceModel:
 
     def errors(self, operation):
         return {error["shape"] for error in self.operations[operation].get("errors", [])}
+
+    def error_codes(self, operation):
+        """The codes that stand for an operation's errors in XML."""
+        return {self.shape(name).get("error", {}).get("code", name) for name in self.errors(operation)}
 
     def required(self, name, above=()):
         """A value of a shape with what is required and no more."""
@@ -105,7 +111,7 @@ class ServiceModel:
         if kind in ("string", "blob"):
             if "enum" in shape:
                 return shape["enum"][0]
-            for text in ("abcd", "arn:aws:application-autoscaling:us-east-1:123456789012:scalable-target/0ec5"):
+            for text in ("abcd", "ami-1", "arn:aws:application-autoscaling:us-east-1:123456789012:scalable-target/0ec5"):
                 text = (text * math.ceil((least or 1) / len(text)))[: shape.get("max", LENGTH_MAX)]
                 if "pattern" not in shape or matches(shape["pattern"], text):
                     return text
@@ -123,7 +129,9 @@ class ServiceModel:
         nothing around what is broken but what is required.
         """
         for path, rule, value in self.broken(self.input(operation), ()):
-            yield path, rule, value
+            # A form as a whole can be no other kind.
+            if path or not self.is_form:
+                yield path, rule, value
 
     def broken(self, name, above):
         shape = self.shape(name)
@@ -137,8 +145,11 @@ class ServiceModel:
             for one in shape.get("required", []):
                 rest = self.required(name, above)
                 del rest[one]
+                if self.is_form and above and not rest:
+                    continue
                 yield (one,), "required", rest
-                yield (one,), "required, null", rest | {one: None}
+                if not self.is_form:
+                    yield (one,), "required, null", rest | {one: None}
             for one, of in shape["members"].items():
                 around = {} if shape.get("union") else self.required(name, above)
                 for path, rule, value in self.broken(of["shape"], within):
@@ -170,6 +181,20 @@ class ServiceModel:
             "boolean": ["true", 1],
             "timestamp": ["no moment", True, {}],
         }[kind]
+        if self.is_form:
+            wrong = {
+                "structure": ["text"],
+                "list": ["text"],
+                "map": ["text"],
+                "string": [["a"]],
+                "blob": [["a"]],
+                "integer": ["text", 1.5, 2**31, True, [1]],
+                "long": ["text", 1.5, 2**63, [1]],
+                "double": ["text", True, [1.0]],
+                "float": ["text", True, [1.0]],
+                "boolean": ["perhaps", [True]],
+                "timestamp": ["no moment", True, ["a"]],
+            }[kind]
         yield from (("type", value) for value in wrong)
         if shape.get("union"):
             members = shape["members"]
@@ -196,7 +221,8 @@ class ServiceModel:
                 yield "range over", most + 1
         if kind == "list":
             item = self.required(shape["member"]["shape"])
-            if least:
+            # EC2's forms have no way to write an empty list.
+            if least and (least > 1 or self.metadata["protocol"] != "ec2"):
                 yield "length under", [item] * (least - 1)
             if most is not None and most < LENGTH_MAX:
                 yield "length over", [item] * (most + 1)

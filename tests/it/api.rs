@@ -34,15 +34,27 @@ impl Account {
         Account::kept(None)
     }
 
+    /// One whose clusters measure by such a period.
+    fn measured_each(period: Duration) -> Account {
+        Account::with(|options| {
+            options.settings.metric_period = period;
+            options.settings.usage_period = period / 4;
+        })
+    }
+
     /// One that outlives this process, or goes on with what is there.
     fn kept(data: Option<Arc<Store>>) -> Account {
+        Account::with(|options| options.data = data)
+    }
+
+    fn with(change: impl FnOnce(&mut ApiOptions)) -> Account {
         let options = DataPlaneOptions { pooled_instances: 64, worker_threads: Some(1), ..DataPlaneOptions::default() };
         let mut options = ApiOptions::new(options).expect("the engine starts");
         // As ECS does it, and sooner.
         options.settings.restart_delay_first = Duration::from_millis(50);
         options.settings.healthy_after = Duration::from_millis(500);
         options.settings.boot_time = Duration::from_millis(200);
-        options.data = data;
+        change(&mut options);
         let api = Api::new(options);
         api.go_on().unwrap_or_else(|error| panic!("{error}"));
         Account { api }

@@ -255,6 +255,18 @@ fn capacity_providers_are_created_and_updated() {
     );
 }
 
+/// ecs-semantics §10.2: what is measured is changed by a request, as UpdateClusterSettings changes it.
+#[test]
+fn container_insights_are_put() {
+    let setting = "name = \"shop\"\n    settings = [{ name = \"containerInsights\", value = \"enhanced\" }]";
+    check(
+        &edited("name = \"shop\"", setting),
+        &expect![[r#"
+            cluster setting containerInsights: PutContainerInsights(Enhanced)
+        "#]],
+    );
+}
+
 /// The default strategy and instances by hand.
 #[test]
 fn the_default_strategy_and_instances_are_put() {

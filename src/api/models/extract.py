@@ -18,11 +18,13 @@ AUTO_SCALING = """
 CreateAutoScalingGroup UpdateAutoScalingGroup DescribeAutoScalingGroups SetDesiredCapacity DeleteAutoScalingGroup
 DescribeAutoScalingInstances TerminateInstanceInAutoScalingGroup SetInstanceProtection
 CreateLaunchConfiguration DescribeLaunchConfigurations DeleteLaunchConfiguration
+StartInstanceRefresh DescribeInstanceRefreshes CancelInstanceRefresh RollbackInstanceRefresh
 """.split()
 
 EC2 = """
 RunInstances DescribeInstances TerminateInstances DescribeInstanceTypes DescribeAvailabilityZones
 CreateLaunchTemplate DescribeLaunchTemplates DeleteLaunchTemplate
+CreateLaunchTemplateVersion DescribeLaunchTemplateVersions ModifyLaunchTemplate
 """.split()
 
 WANTED = {

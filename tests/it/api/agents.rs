@@ -1,5 +1,6 @@
 //! Container instances that a client registers and whose agent it plays.
 
+use longshore::api::shape::Service;
 use serde_json::{Value, json};
 
 use super::Account;
@@ -20,6 +21,8 @@ fn an_instance_from_outside() {
     assert_eq!((&instance["ec2InstanceId"], &instance["status"]), (&json!("i-0abc"), &json!("ACTIVE")));
     assert_eq!((&instance["agentConnected"], &instance["tags"]), (&json!(true), &json!([{"key": "a", "value": "b"}])));
     assert_eq!(instance["registeredResources"][0]["integerValue"], 2048);
+    let known = account.api.call(Service::Ec2, "DescribeInstances", "us-east-1", json!({}));
+    assert_eq!(known, Ok(json!({"Reservations": []})), "EC2 has those that Longshore runs");
     let endpoint =
         account.granted("DiscoverPollEndpoint", json!({"containerInstance": instance["containerInstanceArn"]}));
     assert_eq!(endpoint.get("endpoint"), None, "nobody serves it");

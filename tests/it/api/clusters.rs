@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::time::Duration;
 
+use longshore::model::units::Timestamp;
 use serde_json::json;
 
-use super::{Account, CLIENTS, ROUNDS, workload};
+use super::{Account, CLIENTS, PATIENCE, PATIENCE_TRIES, ROUNDS, workload};
 
 /// ecs-semantics §1.1, §11.3: created, described, listed, deleted; what is missing is a failure and no error.
 #[test]
@@ -41,6 +43,64 @@ fn a_clusters_life() {
     assert_eq!(account.granted("DeleteCluster", json!({"cluster": arn}))["cluster"]["status"], "INACTIVE");
     assert_eq!(account.refused("DeleteCluster", json!({"cluster": "shop"})).0, "ClusterNotFoundException");
     assert_eq!(account.granted("DescribeClusters", json!({"clusters": ["shop"]}))["clusters"][0]["status"], "INACTIVE");
+}
+
+/// ecs-semantics §10.2: what a running cluster measures is what its setting says from then on: nothing, then counts, then each task, then
+/// nothing more.
+#[test]
+fn container_insights_of_a_running_cluster() {
+    let account = Account::measured_each(Duration::from_millis(200));
+    account.granted("CreateCluster", json!({}));
+    let container = json!({"name": "main", "image": workload("limits/sleep.wat")});
+    account.granted(
+        "RegisterTaskDefinition",
+        json!({"family": "t", "cpu": "256", "memory": "512", "networkMode": "awsvpc",
+               "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container]}),
+    );
+    let service = json!({"serviceName": "web", "taskDefinition": "t", "desiredCount": 1, "launchType": "FARGATE"});
+    account.granted("CreateService", service);
+    account.until("DescribeServices", json!({"services": ["web"]}), |found| found["services"][0]["runningCount"] == 1);
+
+    let region = account.api.region("us-east-1").expect("it is one");
+    let live = region.cluster(None).expect("it runs");
+    // When the last datapoint of metrics of this name begins, and which periods have passed.
+    let measured = |name: &'static str| {
+        let read = live.cluster.read(move |state, _| {
+            let metrics = state.metrics.list(None).filter(|metric| &*metric.name == name);
+            metrics.filter_map(|metric| state.metrics.last(metric)).map(|point| point.at).max()
+        });
+        read.expect("it runs")
+    };
+    let later = |name: &'static str, than: Option<Timestamp>| {
+        for _ in 0..PATIENCE_TRIES {
+            if measured(name) > than {
+                return measured(name);
+            }
+            std::thread::sleep(PATIENCE / PATIENCE_TRIES);
+        }
+        panic!("{name} is not measured after {than:?}");
+    };
+    let [service_count, of_task, always] = ["RunningTaskCount", "TaskCpuUtilization", "CPUUtilization"];
+    let two_periods_on = || later(always, later(always, measured(always)));
+    two_periods_on();
+    assert_eq!((measured(service_count), measured(of_task)), (None, None), "it is disabled");
+
+    let settings =
+        |value: &str| json!({"cluster": "default", "settings": [{"name": "containerInsights", "value": value}]});
+    let answered = account.granted("UpdateClusterSettings", settings("enabled"));
+    assert_eq!(answered["cluster"]["settings"], settings("enabled")["settings"]);
+    later(service_count, None);
+    two_periods_on();
+    assert_eq!(measured(of_task), None, "single tasks are measured by enhanced insights alone");
+
+    account.granted("UpdateCluster", settings("enhanced"));
+    later(of_task, None);
+    account.granted("UpdateClusterSettings", settings("disabled"));
+    let last = [service_count, of_task].map(measured);
+    two_periods_on();
+    assert_eq!([service_count, of_task].map(measured), last);
+    let refused = account.refused("UpdateClusterSettings", settings("sometimes"));
+    assert_eq!(refused.0, "InvalidParameterException");
 }
 
 /// A cluster that can't have the capacity that it is to have is not created: a provider that is not there, a strategy over none of its

@@ -125,3 +125,45 @@ fn a_broken_deployment_rolls_back() {
     assert_eq!(record["deploymentCircuitBreaker"]["status"], "TRIGGERED");
     assert!(record["rollback"]["reason"].is_string() && record["statusReason"].is_string(), "{record}");
 }
+
+/// ecs-semantics §5.9: a revision says which image each of its containers has, which is that of its first task, also when the image's name
+/// stands for another by then.
+#[test]
+fn a_revision_tells_the_digests_of_its_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("moved.wat");
+    let image = path.display().to_string();
+    std::fs::copy(workload("limits/spin.wat"), &path).expect("the folder is writable");
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    define(&account, &image);
+    let service = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1, "launchType": "FARGATE"});
+    account.granted("CreateService", service);
+    let stable = |answer: &Value| is_stable(answer) && answer["services"][0]["runningCount"] == 1;
+    let digest_of_task = || {
+        let listed = account.granted("ListTasks", json!({"serviceName": "web"}));
+        let found = account.granted("DescribeTasks", json!({"tasks": listed["taskArns"]}));
+        found["tasks"][0]["containers"][0]["imageDigest"].clone()
+    };
+    // The newest service deployment comes first.
+    let revisions = || -> Vec<Value> {
+        let listed = account.granted("ListServiceDeployments", json!({"service": "web"}));
+        let deployments = listed["serviceDeployments"].as_array().cloned().unwrap_or_default();
+        let arns: Vec<&Value> = deployments.iter().map(|found| &found["targetServiceRevisionArn"]).collect();
+        let found = account.granted("DescribeServiceRevisions", json!({"serviceRevisionArns": arns}));
+        found["serviceRevisions"].as_array().cloned().unwrap_or_default()
+    };
+    account.until("DescribeServices", json!({"services": ["web"]}), stable);
+    let first = digest_of_task();
+    assert!(first.as_str().is_some_and(|digest| digest.starts_with("sha256:")), "{first}");
+    let expected = |digest: &Value| json!([{"containerName": "main", "image": image, "imageDigest": digest}]);
+    assert_eq!(revisions()[0]["containerImages"], expected(&first));
+
+    std::fs::copy(workload("limits/spin_memory.wat"), &path).expect("the folder is writable");
+    account.granted("UpdateService", json!({"service": "web", "forceNewDeployment": true}));
+    account.until("DescribeServices", json!({"services": ["web"]}), stable);
+    let second = digest_of_task();
+    assert_ne!(first, second);
+    let shown: Vec<Value> = revisions().iter().map(|revision| revision["containerImages"].clone()).collect();
+    assert_eq!(shown, [expected(&second), expected(&first)]);
+}

@@ -92,3 +92,46 @@ fn client_tokens() {
     let created = account.granted("CreateService", external.clone())["service"]["createdAt"].clone();
     assert_eq!(account.granted("CreateService", external)["service"]["createdAt"], created);
 }
+
+/// ecs-semantics §11.3: the tasks of services, by one or all together, and with standalone ones among them, are the same lists, whichever way
+/// they are found: oldest first, over pages, without those that are to stop.
+#[test]
+fn lists_of_services_are_the_list_of_all() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    define(&account, "spin", "limits/spin.wat", &[]);
+    for (name, count) in [("web", 3), ("shop", 2)] {
+        let service =
+            json!({"serviceName": name, "taskDefinition": "spin", "desiredCount": count, "launchType": "FARGATE"});
+        account.granted("CreateService", service);
+        // Some of their tasks count as healthy by then.
+        account.until("DescribeServices", json!({"services": [name]}), |found| {
+            found["services"][0]["deployments"][0]["rolloutState"] == "COMPLETED"
+        });
+    }
+    let listed = |mut filter: Value| -> Vec<Value> {
+        let mut found = Vec::new();
+        loop {
+            filter["maxResults"] = json!(2);
+            let page = account.granted("ListTasks", filter.clone());
+            found.extend(page["taskArns"].as_array().cloned().unwrap_or_default());
+            match page.get("nextToken") {
+                Some(token) => filter["nextToken"] = token.clone(),
+                None => return found,
+            }
+        }
+    };
+    let (web, shop) = (listed(json!({"serviceName": "web"})), listed(json!({"serviceName": "shop"})));
+    assert_eq!((web.len(), shop.len()), (3, 2));
+    let of_services = [web.clone(), shop].concat();
+    assert_eq!(listed(json!({})), of_services, "they were started one after the other");
+    let ran = account.granted("RunTask", json!({"taskDefinition": "spin", "launchType": "FARGATE"}));
+    let standalone = ran["tasks"][0]["taskArn"].clone();
+    let all = [of_services, vec![standalone.clone()]].concat();
+    assert_eq!(listed(json!({})), all);
+    assert_eq!(listed(json!({"family": "spin"})), all);
+    account.granted("StopTask", json!({"task": web[0]}));
+    assert!(!listed(json!({"serviceName": "web"})).contains(&web[0]));
+    assert_eq!(listed(json!({"serviceName": "web", "desiredStatus": "STOPPED"})), [web[0].clone()]);
+    assert!(!listed(json!({})).contains(&web[0]) && listed(json!({})).contains(&standalone));
+}
