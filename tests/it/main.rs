@@ -24,6 +24,7 @@ mod guests;
 mod harness;
 mod images;
 mod journal;
+mod killed;
 mod metering;
 mod plane;
 mod reads;
