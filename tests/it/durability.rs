@@ -110,11 +110,11 @@ pub(crate) fn file() -> String {
     )
 }
 
-fn spec() -> ClusterSpec {
+pub(crate) fn spec() -> ClusterSpec {
     ClusterFile::parse(&file(), "kept.toml", &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-fn run_task(family: &str) -> Request {
+pub(crate) fn run_task(family: &str) -> Request {
     Request::RunTask(Box::new(RunTaskSpec {
         task_definition: TaskDefinitionRef { family: family.into(), revision: None },
         launch_target: LaunchTarget::LaunchType(LaunchType::Fargate),
@@ -126,7 +126,7 @@ fn start(data: DataDirectory) -> Result<RunningCluster, StartError> {
     RunningCluster::start(spec(), HostOptions { data: Some(data), ..HostOptions::default() })
 }
 
-fn the_task(answer: Result<Response, AskError>) -> TaskId {
+pub(crate) fn the_task(answer: Result<Response, AskError>) -> TaskId {
     match answer {
         Ok(Response::RunTask { tasks, .. }) => tasks[0],
         other => panic!("{other:?}"),
@@ -206,7 +206,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     panic!("{what} never came to pass");
 }
 
-fn running(cluster: &RunningCluster) -> Vec<Task> {
+pub(crate) fn running(cluster: &RunningCluster) -> Vec<Task> {
     let snapshot = cluster.snapshot().expect("it is up");
     let tasks = snapshot.state.tasks.values().map(|record| record.task.clone());
     tasks.filter(|task| task.last_status == TaskStatus::Running).collect()

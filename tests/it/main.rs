@@ -20,6 +20,7 @@ mod embedded_metrics;
 mod executed;
 mod executed_cluster;
 mod explain_command;
+mod faulty_disk;
 mod guests;
 mod harness;
 mod images;
