@@ -1,6 +1,8 @@
-//! A cluster and its ledger on a disk in memory that does what the worst of disks do.
+//! A cluster and its ledger on a disk in memory that does what the worst of disks do, and on one that is slow.
 //!
 //! The log alone is held against such a disk in `store::tests`; here it is the whole way from a request to its answer, and to the bill.
+
+mod slow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
