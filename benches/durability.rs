@@ -1,7 +1,8 @@
 //! What does it cost that a cluster outlives its process?
 //!
 //! - `sync`: the disk's own rate: 4 KiB appended to a file and synced, one after the other. Everything else stands beside it.
-//! - `store`: 64 callers append a record each and wait for it, again and again: group commit is what makes it more than `sync`.
+//! - `store`: 64 callers append a record each and wait for it, again and again: group commit is what makes it more than `sync`. Beside our
+//!   log stands redb with group commit as well: one thread commits a transaction for whatever has come meanwhile.
 //! - `run task`: 64 callers ask for a task each, again and again, and wait for the answer, of a cluster in memory and of one in a data
 //!   directory. The second should be half of the first or more.
 //! - `recover`: a cluster is read from a million events. It should take less than 2 s.
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender};
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
@@ -75,14 +77,69 @@ fn callers(act: impl Fn() + Sync) -> (u64, Duration) {
     (count, began.elapsed())
 }
 
+/// A record of the `store` case.
+const RECORD: [u8; 200] = [7; 200];
+
 fn store(folder: &Path) {
-    let store = Store::open(&folder.join("store")).expect("it opens");
+    let folder = folder.join("store");
+    let store = Store::open(&folder).expect("it opens");
     let stream = StreamName::new("bench").expect("it is a name");
     let (count, took) = callers(|| {
-        let position = store.append(vec![(stream.clone(), vec![7; 200])]);
+        let position = store.append(vec![(stream.clone(), RECORD.to_vec())]);
         store.wait_durable(position).expect("there is room");
     });
     rate("store: 64 callers, 200 bytes each", count, took);
+    drop(store);
+    let bytes = bytes_in(&folder);
+    println!("{:<40} {:>10.0} bytes a record", "store: on the disk", bytes as f64 / count as f64);
+}
+
+/// Records by their number.
+const RECORDS: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("records");
+
+/// Commits what has come, and tells those who wait, until nobody is left. How many transactions that were.
+fn commit(database: &redb::Database, waiting: &Receiver<Sender<()>>) -> u64 {
+    let (mut next, mut transactions) = (0u64, 0u64);
+    while let Ok(first) = waiting.recv() {
+        let told: Vec<Sender<()>> = std::iter::once(first).chain(waiting.try_iter()).collect();
+        let mut transaction = database.begin_write().expect("there is room");
+        transaction.set_durability(redb::Durability::Immediate).expect("nothing was done yet");
+        {
+            let mut records = transaction.open_table(RECORDS).expect("there is room");
+            for _ in &told {
+                next += 1;
+                records.insert(next, &RECORD[..]).expect("there is room");
+            }
+        }
+        transaction.commit().expect("there is room");
+        transactions += 1;
+        told.into_iter().for_each(|told| told.send(()).expect("it waits"));
+    }
+    transactions
+}
+
+fn redb(folder: &Path) {
+    let folder = folder.join("redb");
+    std::fs::create_dir(&folder).expect("the folder is writable");
+    let database = redb::Database::create(folder.join("database")).expect("it opens");
+    let (sender, waiting) = crossbeam_channel::unbounded();
+    let writer = std::thread::spawn(move || commit(&database, &waiting));
+    let (count, took) = callers(|| {
+        let (told, durable) = crossbeam_channel::bounded(1);
+        sender.send(told).expect("somebody writes");
+        durable.recv().expect("it is written");
+    });
+    drop(sender);
+    let transactions = writer.join().expect("it does not panic");
+    rate("store: the same in redb", count, took);
+    rate("store: redb's transactions", transactions, took);
+    let bytes = bytes_in(&folder);
+    println!("{:<40} {:>10.0} bytes a record", "store: redb on the disk", bytes as f64 / count as f64);
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).expect("it is there");
+    entries.map(|entry| entry.and_then(|entry| entry.metadata()).expect("it is there").len()).sum()
 }
 
 const FILE: &str = r#"
@@ -185,10 +242,7 @@ fn recover(folder: &Path) {
         write_events(&store, plane, "us-east-1", events).expect("there is room");
     }
     rate("recover: events applied and written", count as u64, began.elapsed());
-    let bytes: u64 = std::fs::read_dir(&folder)
-        .expect("it is there")
-        .map(|entry| entry.and_then(|entry| entry.metadata()).expect("it is there").len())
-        .sum();
+    let bytes = bytes_in(&folder);
     println!("{:<40} {:>10} bytes an event", "recover: on the disk", bytes / count as u64);
     let began = now();
     let found = look(&folder, "us-east-1", "bench").expect("it can be read").expect("there is a cluster");
@@ -220,6 +274,7 @@ fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("the folder is writable");
     sync(folder.path());
     store(folder.path());
+    redb(folder.path());
     let memory = run_tasks("run task: in memory", None);
     let disk = run_tasks("run task: in a data directory", Some(DataDirectory::Folder(folder.path().join("data"))));
     println!("{:<40} {:>10.2} of the rate in memory", "run task: in a data directory", disk / memory);

@@ -1,4 +1,4 @@
-//! All that the store asks of a disk: one folder with files in it that are made, appended to, synced, renamed, read and removed.
+//! All that the store and the ledger beside it ask of a disk: folders with files that are made, appended to, synced, renamed, read and removed.
 //!
 //! There are two of them, and no third: the operating system's, and one in memory that fails where a test says so ([`super::simulated`]).
 //! A name is plain, without a folder. What was appended outlives a loss of power once the file was synced, and a file that was made,
@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::simulated::{SimulatedDisk, SimulatedFile};
 
@@ -21,7 +21,7 @@ pub enum Disk {
 
 /// A file that is appended to.
 #[derive(Debug)]
-pub(super) enum DiskFile {
+pub(crate) enum DiskFile {
     Os(File),
     Simulated(SimulatedFile),
 }
@@ -38,16 +38,88 @@ pub(super) enum DiskLock {
 const LOCK: &str = "lock";
 
 impl Disk {
-    /// How the folder is called in messages.
-    pub(super) fn shown(&self, name: &str) -> PathBuf {
+    /// A folder in it, which need not be there.
+    pub(crate) fn folder(&self, name: &str) -> Disk {
         match self {
-            Disk::Os(folder) => folder.join(name),
-            Disk::Simulated(_) => Path::new("simulated").join(name),
+            Disk::Os(folder) => Disk::Os(folder.join(name)),
+            Disk::Simulated(disk) => Disk::Simulated(disk.folder(name)),
         }
     }
 
+    /// How the folder is called in messages, or a file in it.
+    pub(crate) fn shown(&self, name: &str) -> PathBuf {
+        let folder = match self {
+            Disk::Os(folder) => folder.clone(),
+            Disk::Simulated(disk) => disk.shown(),
+        };
+        if name.is_empty() { folder } else { folder.join(name) }
+    }
+
+    /// Whether the folder is there.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Disk::Os(folder) => folder.is_dir(),
+            Disk::Simulated(disk) => !disk.is_empty(),
+        }
+    }
+
+    /// The names of the folders in it, in order.
+    pub(crate) fn folders(&self) -> io::Result<Vec<String>> {
+        let mut names = match self {
+            Disk::Os(folder) => {
+                let mut names = Vec::new();
+                for entry in std::fs::read_dir(folder)? {
+                    let entry = entry?;
+                    if entry.path().is_dir() {
+                        names.extend(entry.file_name().into_string());
+                    }
+                }
+                names
+            }
+            Disk::Simulated(disk) => disk.folders()?,
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes the folder and those above it outlive a loss of power, as far up as so many.
+    pub(crate) fn sync_upwards(&self, folders: usize) -> io::Result<()> {
+        match self {
+            Disk::Os(folder) => {
+                let folders = folder.ancestors().take(folders).filter(|folder| folder.is_dir());
+                folders.map(File::open).try_for_each(|folder| folder?.sync_all())
+            }
+            // It has folders only where files are in them.
+            Disk::Simulated(_) => Ok(()),
+        }
+    }
+
+    /// Opens a file to be appended to, and makes an empty one if it is not there.
+    pub(crate) fn open_to_append(&self, name: &str) -> io::Result<DiskFile> {
+        match self {
+            Disk::Os(folder) => {
+                let mut options = for_owner();
+                options.append(true).create(true).open(folder.join(name)).map(DiskFile::Os)
+            }
+            Disk::Simulated(disk) => match disk.open(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(name).map(DiskFile::Simulated),
+                opened => opened.map(DiskFile::Simulated),
+            },
+        }
+    }
+
+    /// Puts a file in another's place, so that there is one or the other at any moment, also when the power fails.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = format!("{name}.new");
+        let mut file = self.create(&unfinished)?;
+        file.append(bytes)?;
+        file.sync()?;
+        self.rename(&unfinished, name)?;
+        self.sync_folder()
+    }
+
     /// Makes the folder, for its owner alone, if it is not there.
-    pub(super) fn make_folder(&self) -> io::Result<()> {
+    pub(crate) fn make_folder(&self) -> io::Result<()> {
         let Disk::Os(folder) = self else { return Ok(()) };
         if folder.is_dir() {
             return Ok(());
@@ -74,7 +146,7 @@ impl Disk {
     }
 
     /// The names of its files, in order. The lock is none of them.
-    pub(super) fn list(&self) -> io::Result<Vec<String>> {
+    pub(crate) fn list(&self) -> io::Result<Vec<String>> {
         let mut names = match self {
             Disk::Os(folder) => {
                 let mut names = Vec::new();
@@ -92,7 +164,7 @@ impl Disk {
     }
 
     /// All of a file.
-    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         match self {
             Disk::Os(folder) => {
                 let mut bytes = Vec::new();
@@ -123,7 +195,7 @@ impl Disk {
     }
 
     /// Makes an empty file, for its owner alone, or empties the one that is there.
-    pub(super) fn create(&self, name: &str) -> io::Result<DiskFile> {
+    pub(crate) fn create(&self, name: &str) -> io::Result<DiskFile> {
         match self {
             Disk::Os(folder) => Ok(DiskFile::Os(for_owner().create(true).truncate(true).open(folder.join(name))?)),
             Disk::Simulated(disk) => disk.create(name).map(DiskFile::Simulated),
@@ -139,7 +211,7 @@ impl Disk {
     }
 
     /// Gives a file another name, in place of the one that has it.
-    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         match self {
             Disk::Os(folder) => std::fs::rename(folder.join(from), folder.join(to)),
             Disk::Simulated(disk) => disk.rename(from, to),
@@ -147,7 +219,7 @@ impl Disk {
     }
 
     /// Removes a file.
-    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match self {
             Disk::Os(folder) => std::fs::remove_file(folder.join(name)),
             Disk::Simulated(disk) => disk.remove(name),
@@ -155,7 +227,7 @@ impl Disk {
     }
 
     /// Makes what was made, renamed and removed outlive a loss of power.
-    pub(super) fn sync_folder(&self) -> io::Result<()> {
+    pub(crate) fn sync_folder(&self) -> io::Result<()> {
         match self {
             Disk::Os(folder) => File::open(folder)?.sync_all(),
             Disk::Simulated(disk) => disk.sync_folder(),
@@ -165,15 +237,23 @@ impl Disk {
 
 impl DiskFile {
     /// Appends bytes. After an error any part of them may be in the file.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             DiskFile::Os(file) => file.write_all(bytes),
             DiskFile::Simulated(file) => file.append(bytes),
         }
     }
 
+    /// Cuts off what is behind so many bytes. It outlives a loss of power once it is synced.
+    pub(crate) fn cut(&mut self, length: u64) -> io::Result<()> {
+        match self {
+            DiskFile::Os(file) => file.set_len(length),
+            DiskFile::Simulated(file) => file.cut(length),
+        }
+    }
+
     /// Makes what was appended outlive a loss of power. After an error nobody knows what does.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
         match self {
             DiskFile::Os(file) => file.sync_data(),
             DiskFile::Simulated(file) => file.sync(),

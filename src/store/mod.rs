@@ -32,6 +32,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::{Condvar, Mutex};
 
 pub use self::disk::Disk;
+pub(crate) use self::disk::DiskFile;
 pub use self::error::{Cut, OpenError, WriteTrouble};
 use self::log::{Log, Opened, StreamFile, StreamFiles};
 use self::segment::NewRecord;
@@ -77,25 +78,26 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// Sizes that nothing but speed and the size on disk depends on.
+/// Sizes and times that nothing but speed and the size on disk depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
     /// A segment that is as long takes no more batches.
     pub segment_bytes: u64,
     /// A stream that has written so much since its last snapshot should have another.
     pub snapshot_after_bytes: u64,
+    /// How long nothing is tried after the disk has refused.
+    pub retry_after: Duration,
 }
 
 impl Default for StoreOptions {
     fn default() -> StoreOptions {
-        StoreOptions { segment_bytes: 16 << 20, snapshot_after_bytes: 32 << 20 }
+        let retry_after = Duration::from_millis(100);
+        StoreOptions { segment_bytes: 16 << 20, snapshot_after_bytes: 32 << 20, retry_after }
     }
 }
 
 /// The longest record. **Ours:** a task definition with all that ECS allows has a hundredth of it.
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
-/// How long nothing is tried after the disk has refused.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// An open data directory, this process' own until this is dropped, which writes what is left. Shared by `Arc`.
 #[derive(Debug)]
@@ -218,12 +220,9 @@ impl Store {
         &self.shown
     }
 
-    /// The folder of the operating system that it is in, if it is in one.
-    pub fn folder(&self) -> Option<&Path> {
-        match &self.shared.disk {
-            Disk::Os(folder) => Some(folder),
-            Disk::Simulated(_) => None,
-        }
+    /// The folder that it is in.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.shared.disk
     }
 
     /// What a crash had left at the log's end, and is left out.
@@ -446,7 +445,7 @@ impl Shared {
         let waits = result.is_err() && !queue.closing;
         drop(queue);
         if waits {
-            std::thread::sleep(RETRY);
+            std::thread::sleep(self.options.retry_after);
         }
         result.is_ok()
     }

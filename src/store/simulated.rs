@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::model::rng::{RandomStream, Stream};
 
@@ -24,6 +26,20 @@ pub struct FaultRates {
     pub crash_at: Option<u64>,
     /// Nothing can be written: the disk is full, or read-only.
     pub refuses_writes: Option<Refusal>,
+    /// How slow it is.
+    pub pace: Pace,
+}
+
+/// How long a disk takes for a sync. Whatever else it is asked for goes on meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// No time.
+    #[default]
+    Immediate,
+    /// So long.
+    Slow(Duration),
+    /// As long as it is so: a sync is not over before that is changed.
+    Held,
 }
 
 /// Why a disk takes nothing.
@@ -46,11 +62,22 @@ impl Refusal {
 
 /// A folder on a simulated disk. Copies are the same folder.
 #[derive(Clone, Debug)]
-pub struct SimulatedDisk(Arc<Mutex<State>>);
+pub struct SimulatedDisk {
+    shared: Arc<Shared>,
+    /// What the names of its files begin with: nothing, or the folder's own with a slash behind it.
+    prefix: String,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// It fails otherwise than it did.
+    changed: Condvar,
+}
 
 /// A file that is appended to.
 #[derive(Debug)]
-pub(super) struct SimulatedFile {
+pub(crate) struct SimulatedFile {
     disk: SimulatedDisk,
     file: usize,
 }
@@ -60,6 +87,7 @@ struct State {
     chance: RandomStream,
     rates: FaultRates,
     operations: u64,
+    syncs: u64,
     crashed: bool,
     files: Vec<Content>,
     /// The folder as it is shown.
@@ -85,6 +113,13 @@ enum FolderChange {
 }
 
 impl FolderChange {
+    /// A name in the folder that it is of.
+    fn path(&self) -> &str {
+        match self {
+            FolderChange::Make(path, _) | FolderChange::Rename(path, ..) | FolderChange::Remove(path) => path,
+        }
+    }
+
     fn apply(&self, names: &mut BTreeMap<String, usize>) {
         match self {
             FolderChange::Make(name, file) => {
@@ -112,36 +147,62 @@ enum Outcome {
 impl SimulatedDisk {
     /// An empty folder on a disk that does not fail.
     pub fn new(seed: u64) -> SimulatedDisk {
-        SimulatedDisk(Arc::new(Mutex::new(State {
+        let state = State {
             chance: RandomStream::new(seed, Stream::Faults),
             rates: FaultRates::default(),
             operations: 0,
+            syncs: 0,
             crashed: false,
             files: Vec::new(),
             names: BTreeMap::new(),
             names_synced: BTreeMap::new(),
             changes: Vec::new(),
-        })))
+        };
+        let shared = Shared { state: Mutex::new(state), changed: Condvar::new() };
+        SimulatedDisk { shared: Arc::new(shared), prefix: String::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock()
+    }
+
+    /// A folder in it.
+    pub(super) fn folder(&self, name: &str) -> SimulatedDisk {
+        SimulatedDisk { shared: self.shared.clone(), prefix: format!("{}{name}/", self.prefix) }
+    }
+
+    pub(super) fn shown(&self) -> PathBuf {
+        PathBuf::from(format!("simulated/{}", self.prefix))
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// It fails like this from here on.
     pub fn fail(&self, rates: FaultRates) {
-        self.0.lock().rates = rates;
+        self.state().rates = rates;
+        self.shared.changed.notify_all();
     }
 
     /// How many operations that change something were asked for so far.
     pub fn operations(&self) -> u64 {
-        self.0.lock().operations
+        self.state().operations
+    }
+
+    /// How many syncs of files have succeeded so far.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
     }
 
     /// Whether the power has failed.
     pub fn has_crashed(&self) -> bool {
-        self.0.lock().crashed
+        self.state().crashed
     }
 
     /// The power fails, if it has not, and comes back: what is left is what the disk happened to have. It does not fail from here on.
     pub fn restart(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state();
         let state = &mut *state;
         let mut names = std::mem::take(&mut state.names_synced);
         for change in std::mem::take(&mut state.changes) {
@@ -156,6 +217,7 @@ impl SimulatedDisk {
         state.names_synced = names;
         state.rates = FaultRates::default();
         state.crashed = false;
+        self.shared.changed.notify_all();
     }
 
     /// Changes one bit of a file, as a disk that forgets does.
@@ -163,7 +225,7 @@ impl SimulatedDisk {
     /// # Panics
     /// When the file has no such byte.
     pub fn flip_bit(&self, name: &str, offset: usize, bit: u32) {
-        let mut state = self.0.lock();
+        let mut state = self.state();
         let file = state.names[name];
         let Content { shown, synced } = &mut state.files[file];
         for bytes in [shown, synced] {
@@ -175,27 +237,41 @@ impl SimulatedDisk {
 
     /// The names of its files and their sizes.
     pub fn sizes(&self) -> BTreeMap<String, usize> {
-        let state = self.0.lock();
+        let state = self.state();
         state.names.iter().map(|(name, file)| (name.clone(), state.files[*file].shown.len())).collect()
     }
 
     pub(super) fn list(&self) -> io::Result<Vec<String>> {
-        let state = self.0.lock();
+        let state = self.state();
         state.up()?;
-        Ok(state.names.keys().cloned().collect())
+        let names = state.names.keys().filter_map(|path| path.strip_prefix(&self.prefix));
+        Ok(names.filter(|name| !name.contains('/')).map(str::to_owned).collect())
+    }
+
+    pub(super) fn folders(&self) -> io::Result<Vec<String>> {
+        let state = self.state();
+        state.up()?;
+        let names = state.names.keys().filter_map(|path| path.strip_prefix(&self.prefix)?.split_once('/'));
+        let mut names: Vec<String> = names.map(|(folder, _)| folder.to_owned()).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.state().names.keys().any(|path| path.starts_with(&self.prefix))
     }
 
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let state = self.0.lock();
+        let state = self.state();
         state.up()?;
-        let file = state.names.get(name).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let file = state.names.get(&self.path(name)).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         Ok(state.files[*file].shown.clone())
     }
 
     pub(super) fn open(&self, name: &str) -> io::Result<SimulatedFile> {
-        let state = self.0.lock();
+        let state = self.state();
         state.up()?;
-        let file = *state.names.get(name).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let file = *state.names.get(&self.path(name)).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         Ok(SimulatedFile { disk: self.clone(), file })
     }
 
@@ -204,32 +280,48 @@ impl SimulatedDisk {
         self.change(|state| {
             made = state.files.len();
             state.files.push(Content::default());
-            state.change_folder(FolderChange::Make(name.to_owned(), made));
+            state.change_folder(FolderChange::Make(self.path(name), made));
         })?;
         Ok(SimulatedFile { disk: self.clone(), file: made })
     }
 
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.change(|state| {
-            if let Some(file) = state.names.get(from).copied() {
-                state.change_folder(FolderChange::Rename(from.to_owned(), to.to_owned(), file));
+            let (from, to) = (self.path(from), self.path(to));
+            if let Some(file) = state.names.get(&from).copied() {
+                state.change_folder(FolderChange::Rename(from, to, file));
             }
         })
     }
 
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        self.change(|state| state.change_folder(FolderChange::Remove(name.to_owned())))
+        self.change(|state| state.change_folder(FolderChange::Remove(self.path(name))))
     }
 
     pub(super) fn sync_folder(&self) -> io::Result<()> {
         self.change(|state| {
-            state.changes.clear();
-            state.names_synced = state.names.clone();
+            let is_here = |path: &str| path.strip_prefix(&self.prefix).is_some_and(|name| !name.contains('/'));
+            state.changes.retain(|change| !is_here(change.path()));
+            state.names_synced.retain(|path, _| !is_here(path));
+            let here = state.names.iter().filter(|(path, _)| is_here(path));
+            state.names_synced.extend(here.map(|(path, file)| (path.clone(), *file)));
         })
     }
 
+    /// The disk once the time of a sync is over.
+    fn at_its_pace(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        if let Pace::Slow(takes) = state.rates.pace {
+            MutexGuard::unlocked(&mut state, || std::thread::sleep(takes));
+        }
+        while state.rates.pace == Pace::Held && !state.crashed {
+            self.shared.changed.wait(&mut state);
+        }
+        state
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state();
         match state.outcome()? {
             Outcome::Done => change(&mut state),
             Outcome::FailsUndone(kind) => return Err(kind.into()),
@@ -244,7 +336,7 @@ impl SimulatedDisk {
 
 impl SimulatedFile {
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.disk.0.lock();
+        let mut state = self.disk.state();
         let (written, result) = match state.outcome()? {
             Outcome::Done => (bytes.len(), Ok(())),
             Outcome::FailsDone(kind) => (bytes.len(), Err(kind.into())),
@@ -257,14 +349,23 @@ impl SimulatedFile {
         result
     }
 
+    /// Cuts off what is behind so many bytes.
+    pub(super) fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.disk.change(|state| {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            state.files[self.file].shown.truncate(length);
+        })
+    }
+
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.disk.0.lock();
+        let mut state = self.disk.at_its_pace();
         let state = &mut *state;
         let outcome = state.outcome()?;
         let file = &mut state.files[self.file];
         match outcome {
             Outcome::Done => {
                 file.synced.clone_from(&file.shown);
+                state.syncs += 1;
                 Ok(())
             }
             Outcome::FailsDone(kind) => {
@@ -285,7 +386,15 @@ impl SimulatedFile {
 impl Content {
     /// Keeps what was synced, and of the rest whatever chance says.
     fn crash(&mut self, chance: &mut RandomStream) {
-        let unsynced = self.shown.len() - self.synced.len().min(self.shown.len());
+        if self.shown.len() < self.synced.len() {
+            // What was cut off may come back, as a whole or not at all.
+            if chance.below(2) == 0 {
+                self.synced.truncate(self.shown.len());
+            }
+            self.shown.clone_from(&self.synced);
+            return;
+        }
+        let unsynced = self.shown.len() - self.synced.len();
         let kept = usize::try_from(chance.below(unsynced as u64 + 1)).unwrap_or(0);
         let mut left = self.synced.clone();
         left.resize(self.synced.len() + kept, 0);

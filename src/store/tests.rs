@@ -129,7 +129,7 @@ fn nothing_durable_is_lost_whatever_fails() {
             told.check(&log);
             let failing_per_mille = if draws.draw().is_multiple_of(2) { 0 } else { draws.draw() % 200 };
             let crash_at = Some(disk.operations() + 1 + draws.draw() % 90);
-            disk.fail(FaultRates { failing_per_mille, crash_at, refuses_writes: None });
+            disk.fail(FaultRates { failing_per_mille, crash_at, ..FaultRates::default() });
             write_by_chance(&mut log, &mut told, &mut draws, &disk, 60);
             crashes += u64::from(disk.has_crashed());
             disk.restart();

@@ -4,7 +4,7 @@
 //! is given a server.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -76,18 +76,23 @@ impl Drop for Served {
 /// Calls an operation of ECS without a client: the body of the answer, whatever its status.
 #[track_caller]
 pub fn ask(address: &str, operation: &str, input: &Value) -> Value {
+    try_ask(address, operation, input).unwrap_or_else(|error| panic!("{operation}: {error}"))
+}
+
+/// The same, of a server that may end before it has answered.
+pub fn try_ask(address: &str, operation: &str, input: &Value) -> io::Result<Value> {
     let body = input.to_string();
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address)?;
     let head = format!(
         "POST / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.1\r\n\
          x-amz-target: AmazonEC2ContainerServiceV20141113.{operation}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(format!("{head}{body}").as_bytes()).expect("it reads");
+    stream.write_all(format!("{head}{body}").as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
-    let (_, body) = answer.split_once("\r\n\r\n").expect("there is a body");
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{operation}: {error}: {answer}"))
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    serde_json::from_str(body).map_err(|error| io::Error::other(format!("{error}: {answer}")))
 }
 
 /// Starts a task on Fargate in the cluster `default`, whose only container is this, and waits until it is in a status.

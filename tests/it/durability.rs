@@ -1,14 +1,8 @@
 //! What outlives the process: a cluster goes on from its data directory as the one that it was, and what was told is there.
 //!
-//! The crash test kills the program for good at random moments, again and again on one data directory. So many rounds as one likes:
-//! ```text
-//! LONGSHORE_CRASH_ROUNDS=200 cargo test --release --test it durability::crash
-//! ```
-//! The log itself is held against a disk that fails in every way in `store::tests`.
+//! The program itself is killed for good in [`crate::killed`]; the log is held against a disk that fails in every way in `store::tests`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,7 +23,7 @@ use longshore::metering::history::Detail;
 use longshore::metering::stretch::Span;
 use longshore::model::capacity::LaunchTarget;
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
-use longshore::model::ids::{IdForm, TaskId};
+use longshore::model::ids::TaskId;
 use longshore::model::rng::{Draws, Stream};
 use longshore::model::task::{StopCode, Task, TaskStatus};
 use longshore::model::task_definition::{LaunchType, TaskDefinitionRef};
@@ -75,12 +69,12 @@ fn a_saved_control_plane_goes_on_as_itself() {
     assert!(made > 200, "{made} twins show little");
 }
 
-fn module(name: &str) -> String {
+pub(crate) fn module(name: &str) -> String {
     format!("{}/workloads/limits/{name}.wat", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A service of two tasks that sleep, and a family whose tasks end at once.
-fn file() -> String {
+pub(crate) fn file() -> String {
     format!(
         r#"
         [cluster]
@@ -116,11 +110,11 @@ fn file() -> String {
     )
 }
 
-fn spec() -> ClusterSpec {
+pub(crate) fn spec() -> ClusterSpec {
     ClusterFile::parse(&file(), "kept.toml", &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-fn run_task(family: &str) -> Request {
+pub(crate) fn run_task(family: &str) -> Request {
     Request::RunTask(Box::new(RunTaskSpec {
         task_definition: TaskDefinitionRef { family: family.into(), revision: None },
         launch_target: LaunchTarget::LaunchType(LaunchType::Fargate),
@@ -132,7 +126,7 @@ fn start(data: DataDirectory) -> Result<RunningCluster, StartError> {
     RunningCluster::start(spec(), HostOptions { data: Some(data), ..HostOptions::default() })
 }
 
-fn the_task(answer: Result<Response, AskError>) -> TaskId {
+pub(crate) fn the_task(answer: Result<Response, AskError>) -> TaskId {
     match answer {
         Ok(Response::RunTask { tasks, .. }) => tasks[0],
         other => panic!("{other:?}"),
@@ -202,7 +196,7 @@ fn the_ledger_has_what_was_used_once() {
 }
 
 #[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     for _ in 0..1200 {
         if let Some(found) = look() {
             return found;
@@ -212,7 +206,7 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("{what} never came to pass");
 }
 
-fn running(cluster: &RunningCluster) -> Vec<Task> {
+pub(crate) fn running(cluster: &RunningCluster) -> Vec<Task> {
     let snapshot = cluster.snapshot().expect("it is up");
     let tasks = snapshot.state.tasks.values().map(|record| record.task.clone());
     tasks.filter(|task| task.last_status == TaskStatus::Running).collect()
@@ -418,91 +412,4 @@ fn clusters_share_a_directory() {
     for (cluster, task) in start_all().iter().zip(tasks) {
         assert!(cluster.task(task).unwrap().is_some());
     }
-}
-
-/// What was told of a task: its version and its last status.
-fn told(events: &Path) -> BTreeMap<String, (u64, String)> {
-    let mut told = BTreeMap::new();
-    let text = std::fs::read_to_string(events).unwrap_or_default();
-    // The last line may have been cut by the kill.
-    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        let event: serde_json::Value = serde_json::from_str(line).expect("a whole line is an event");
-        if event["detail-type"] == "ECS Task State Change" {
-            let detail = &event["detail"];
-            let arn = detail["taskArn"].as_str().expect("it has a name").to_owned();
-            let version = detail["version"].as_u64().expect("it has a version");
-            told.insert(arn, (version, detail["lastStatus"].as_str().expect("it has a status").to_owned()));
-        }
-    }
-    told
-}
-
-/// Claim: whatever was told before a `kill -9` is there after it. Method: the program runs a service and short tasks and tells its events,
-/// is killed at a random moment, and what its data directory says is held against what it had told; again on the same directory.
-#[test]
-fn crash() {
-    let rounds = std::env::var("LONGSHORE_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10u64);
-    let folder = tempfile::tempdir().expect("there is room");
-    let text = file();
-    let data = folder.path().join("data");
-    let mut draws = Draws::of(std::process::id().into(), Stream::Faults, 1);
-    let mut told_in_all = 0;
-    for round in 0..rounds {
-        // Each round asks for other tasks: the file is edited, and applied to what is there.
-        let run_tasks = format!(
-            "\n[[run_task]]\ntask_definition = \"job\"\nlaunch_type = \"FARGATE\"\ncount = {}\n",
-            5 + draws.draw() % 40
-        );
-        let path = folder.path().join("cluster.toml");
-        std::fs::write(&path, text.clone() + &run_tasks).unwrap();
-        let events = folder.path().join("events");
-        let _ = std::fs::remove_file(&events);
-        let arguments =
-            ["run", path.to_str().unwrap(), "--data-dir", data.to_str().unwrap(), "--events", events.to_str().unwrap()];
-        let mut child =
-            longshore(folder.path(), &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        eventually("the first events", || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("round {round}: it ended by itself: {status}");
-            }
-            (!told(&events).is_empty()).then_some(())
-        });
-        std::thread::sleep(Duration::from_millis(draws.draw() % 400));
-        child.kill().expect("it is there");
-        child.wait().expect("it was killed");
-        let told = told(&events);
-        told_in_all += told.len();
-        let found = look(&data, "us-east-1", "kept")
-            .unwrap_or_else(|error| panic!("round {round}: {error}"))
-            .expect("it has begun");
-        found.state.check_invariants(found.ids);
-        let shown =
-            |ids: IdForm| found.state.tasks.values().map(move |record| (ids.task(record.task.id), &record.task));
-        let tasks: BTreeMap<String, &Task> = shown(found.ids).collect();
-        for (arn, (version, status)) in told {
-            let id = arn.rsplit('/').next().expect("an ARN has parts");
-            let task = tasks.get(id).unwrap_or_else(|| panic!("round {round}: task {id} was told of and is not there"));
-            assert!(
-                task.version >= version,
-                "round {round}: task {id} was at version {version} and is at {}",
-                task.version
-            );
-            if status == "STOPPED" {
-                assert_eq!(task.last_status, TaskStatus::Stopped, "round {round}: task {id} was over");
-            }
-        }
-    }
-    assert!(told_in_all > 20, "{told_in_all} tasks show little");
-    // At last it runs to its end, and the ledger has what it shows then.
-    let path = folder.path().join("cluster.toml");
-    let (path, data_dir) = (path.to_str().unwrap(), data.to_str().unwrap());
-    let ends = ["run", path, "--data-dir", data_dir, "--for", "1ms", "--format", "json"];
-    let ended = longshore(folder.path(), &ends).output().unwrap();
-    let document: serde_json::Value = serde_json::from_slice(&ended.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&ended.stderr)));
-    let billed = longshore(folder.path(), &["bill", "--data-dir", data_dir, "--format", "json"]).output().unwrap();
-    let bill: serde_json::Value = serde_json::from_slice(&billed.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&billed.stderr)));
-    assert_eq!(bill["total"], document["bill"]["total"]);
-    assert_eq!(bill["lines"], document["bill"]["lines"]);
 }

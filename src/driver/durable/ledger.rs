@@ -3,7 +3,6 @@
 //! Records follow from events, and are handed over once those are on the disk: after a crash the same events make the same records again, and
 //! the ledger takes each once. Only a snapshot, which stands in for events, has to wait until their records last.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -13,6 +12,7 @@ use parking_lot::Mutex;
 use crate::driver::ledger::LedgerCluster;
 use crate::driver::ledger::writer::{LedgerWriteError, LedgerWriter};
 use crate::metering::stretch::LedgerRecord;
+use crate::store::Disk;
 
 /// Something to be written.
 #[derive(Clone, Debug)]
@@ -43,14 +43,15 @@ pub(super) struct LedgerEnd(Sender<Work>);
 
 impl LedgerThread {
     /// Opens the ledger of a cluster in a data directory.
-    pub(super) fn open(data_dir: &Path, cluster: LedgerCluster) -> Result<LedgerThread, LedgerWriteError> {
-        let ledger = LedgerWriter::open(data_dir, cluster)?;
+    pub(super) fn open(data_dir: &Disk, cluster: LedgerCluster) -> Result<LedgerThread, LedgerWriteError> {
+        let ledger = LedgerWriter::open_on(data_dir, cluster)?;
         let (work, inbox) = unbounded();
         let trouble = Arc::new(Mutex::new(None));
         let told = trouble.clone();
         let thread = std::thread::Builder::new().name("longshore-ledger".into());
-        let thread = thread.spawn(move || Writing { ledger, missing: Vec::new(), trouble: told }.run(&inbox));
-        let thread = thread.map_err(|source| LedgerWriteError::File { path: data_dir.to_owned(), source })?;
+        let thread = thread
+            .spawn(move || Writing { ledger, missing: Vec::new(), unsynced: Vec::new(), trouble: told }.run(&inbox));
+        let thread = thread.map_err(|source| LedgerWriteError::File { path: data_dir.shown(""), source })?;
         Ok(LedgerThread { work: Some(work), trouble, thread: Some(thread) })
     }
 
@@ -95,8 +96,10 @@ impl LedgerEnd {
 /// What the thread owns.
 struct Writing {
     ledger: LedgerWriter,
-    /// Closed stretches that the disk has refused.
+    /// Closed stretches that are yet to be written.
     missing: Vec<LedgerRecord>,
+    /// Those that were written since the last sync: what a sync that fails leaves of them nobody knows.
+    unsynced: Vec<LedgerRecord>,
     trouble: Arc<Mutex<Option<Arc<str>>>>,
 }
 
@@ -110,25 +113,19 @@ impl Writing {
                 }
                 // What runs is said by the next checkpoint, when the disk takes it again.
                 Work::Write(Entry::Open(open)) => {
-                    if self.write_missing() {
+                    if self.sync() {
                         let said = self.ledger.checkpoint(&open);
                         self.note(said);
                     }
                 }
                 Work::Sync(answer) => {
-                    if self.write_missing() {
-                        let synced = self.ledger.sync();
-                        if self.note(synced) {
-                            let _ = answer.send(());
-                        }
+                    if self.sync() {
+                        let _ = answer.send(());
                     }
                 }
             }
         }
-        if self.write_missing() {
-            let synced = self.ledger.sync();
-            self.note(synced);
-        }
+        self.sync();
     }
 
     /// To append again what is there by half is right: records have numbers.
@@ -136,9 +133,24 @@ impl Writing {
         let written = self.ledger.append(&self.missing).map(drop);
         let is_written = self.note(written);
         if is_written {
-            self.missing.clear();
+            self.unsynced.append(&mut self.missing);
         }
         is_written
+    }
+
+    /// Makes everything last that was handed over; says whether it does.
+    fn sync(&mut self) -> bool {
+        if !self.write_missing() {
+            return false;
+        }
+        let synced = self.ledger.sync();
+        let lasts = self.note(synced);
+        let mut unsynced = std::mem::take(&mut self.unsynced);
+        if !lasts {
+            unsynced.append(&mut self.missing);
+            self.missing = unsynced;
+        }
+        lasts
     }
 
     fn note(&self, written: Result<(), LedgerWriteError>) -> bool {

@@ -92,14 +92,13 @@ impl Durable {
         Durable { log: Some(log), ..Durable::nothing() }
     }
 
-    /// Opens the ledger beside the stream, where there is a folder that it could be in.
+    /// Opens the ledger beside the stream.
     ///
     /// # Errors
     /// When it can't be written or read.
     pub(super) fn open_ledger(&mut self, cluster: LedgerCluster) -> Result<(), LedgerWriteError> {
         let Some(log) = &mut self.log else { return Ok(()) };
-        let folder = log.store.folder().map(std::path::Path::to_owned);
-        log.ledger = folder.map(|folder| LedgerThread::open(&folder, cluster)).transpose()?;
+        log.ledger = Some(LedgerThread::open(log.store.disk(), cluster)?);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub(super) struct DayFile {
 
 impl DayFile {
     /// Reads a file of which `bytes` are all, and tells each record once. `Ok(None)` when not even its first line is whole.
+    ///
+    /// A line that can't be read ends it, as what the power's failure left, unless something behind it says that it was synced.
     pub fn read(
         path: &Path,
         bytes: &[u8],
@@ -35,9 +37,14 @@ impl DayFile {
         let mut file = DayFile::begin(path, first)?;
         for (number, line) in (2u64..).zip(lines) {
             let Some(text) = line.strip_suffix(b"\n") else { break };
+            let before = file.checksum;
             match file.take(text) {
                 Ok(Some(record)) => each(file.start.unwrap_or_default().0, &record),
                 Ok(None) => {}
+                Err(_) if !line::says_synced(&bytes[usize::try_from(file.length).unwrap_or(0)..], file.length) => {
+                    file.checksum = before;
+                    break;
+                }
                 Err(problem) => {
                     let (path, offset) = (path.to_owned(), file.length);
                     return Err(LedgerReadError::Corrupt { path, line: number, offset, problem });
@@ -93,7 +100,7 @@ impl DayFile {
                 return Ok(Some(record));
             }
             // It was written twice.
-            Said::Record(_) => {}
+            Said::Record(_) | Said::Synced => {}
         }
         Ok(None)
     }

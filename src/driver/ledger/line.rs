@@ -17,6 +17,8 @@ use crate::model::usage::{BilledPlacement, PurchaseOption, TaskIdentity};
 
 /// A space and the hexadecimal digits of a checksum.
 const TAIL: usize = 9;
+/// What a line begins with that says what was synced.
+const SYNCED: &str = "synced";
 
 /// What a file begins with.
 #[derive(Debug, Deserialize, Serialize)]
@@ -78,6 +80,8 @@ pub(super) enum Said {
     Whom(u64, Arc<TaskIdentity>),
     Host(ContainerInstanceId, Arc<Host>),
     Record(LedgerRecord),
+    /// All that is before it was synced.
+    Synced,
 }
 
 /// What lines refer to.
@@ -99,6 +103,22 @@ pub(super) fn header(cluster: &LedgerCluster, day: Day) -> String {
 
 pub(super) fn start(cluster: &LedgerCluster) -> String {
     format!("start {} {}", cluster.started_at.0, cluster.seed)
+}
+
+/// Says that so many bytes before it were synced. It has a checksum of its own, so that it can be told where what is before it can't.
+pub(super) fn synced(length: u64) -> String {
+    let said = format!("{SYNCED} {length}");
+    format!("{said} {:08x}", checksum(0, said.as_bytes()))
+}
+
+/// Whether something in these bytes says that more than so many bytes of the file were synced.
+pub(super) fn says_synced(bytes: &[u8], length: u64) -> bool {
+    let starts = bytes.windows(SYNCED.len()).enumerate().filter(|(_, word)| *word == SYNCED.as_bytes());
+    starts.map(|(at, _)| &bytes[at..]).any(|rest| {
+        let text = rest.split(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
+        let said = text.and_then(|text| text.split(' ').nth(1)?.parse().ok());
+        said.is_some_and(|said: u64| said > length && text.is_some_and(|text| text.starts_with(&synced(said))))
+    })
 }
 
 /// What a task ran for, as JSON.
@@ -196,6 +216,12 @@ pub(super) fn checked(line: &[u8], before: u32) -> Result<(&str, u32), String> {
 pub(super) fn said(body: &str, day: Day, known: &References) -> Result<Said, String> {
     let (kind, rest) = body.split_once(' ').ok_or("it is one word")?;
     match kind {
+        SYNCED => rest
+            .split_once(' ')
+            .and_then(|(length, _)| length.parse().ok())
+            .filter(|length| body == synced(*length))
+            .map(|_| Said::Synced)
+            .ok_or_else(|| "it does not say what was synced".into()),
         "task" => task(&mut Numbers(rest), day, known).map(Said::Record),
         "instance" => {
             let mut numbers = Numbers(rest);

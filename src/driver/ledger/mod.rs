@@ -14,6 +14,7 @@
 //! task 1 0 3 41 0 1500000000 60000000000 1180000000 30720000 4130000000 536870 4f1d7a33
 //! instance 2 3 1 0 200000000 61000000000 0c4415de
 //! surplus 3 3 1 61200000000 9000000000 d1a0c8b7
+//! synced 774 5b0c37aa 3c1f09d2
 //! ```
 //! - `start`: the start of the cluster that what follows is of, in nanoseconds since 1970, and its seed. Numbers of records, tasks and
 //!   instances, and what they refer to, are counted from there.
@@ -22,8 +23,11 @@
 //!   length, all in nanoseconds; vCPU-nanoseconds, MiB-milliseconds, fuel, most bytes.
 //! - `instance`: number, instance, which of its starts; the same three times.
 //! - `surplus`: number, instance, which charge; when; vCPU-nanoseconds.
+//! - `synced`: so many bytes before it were on the disk before it was written; and a checksum of this alone.
 //! - The last word is the CRC-32 of the line before it, begun with that of the line before: a line that was changed, left out, added or
-//!   moved shows. A last line that is not whole was being written: it counts for nothing.
+//!   moved shows. A last line that is not whole was being written, and of what comes behind the last `synced` any piece may be lost when
+//!   the power fails: from the first such line on it counts for nothing, and is written again from the log. Damage before a `synced`
+//!   is an error.
 //!
 //! A record with a number that is not above that of the record before it is there twice, and counts once.
 
@@ -35,11 +39,11 @@ mod line;
 pub mod reader;
 pub mod writer;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::control_plane::ControlPlane;
 use crate::model::calendar::UnixNanos;
+use crate::store::Disk;
 
 /// The version of the format that is written and read.
 pub const FORMAT: u32 = 1;
@@ -76,6 +80,6 @@ impl LedgerCluster {
 }
 
 /// Where the ledger of a data directory is.
-pub fn folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("ledger")
+fn folder(data_dir: &Disk) -> Disk {
+    data_dir.folder("ledger")
 }

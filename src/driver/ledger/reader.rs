@@ -1,7 +1,6 @@
 //! Reads a ledger: the records of a range of time, each once, closed ones before open ones.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::day_file::DayFile;
 use super::{DAY_SUFFIX, FORMAT, OPEN_FILE};
 use crate::metering::stretch::{LedgerRecord, Span, Stretch};
 use crate::model::calendar::{Day, UnixNanos};
+use crate::store::Disk;
 
 /// Why a ledger can't be read.
 #[derive(Debug, Error)]
@@ -72,13 +72,13 @@ pub enum LedgerReadError {
 }
 
 /// A cluster in a ledger.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub struct ClusterInLedger {
     /// Its name.
     pub name: Arc<str>,
     /// Its region.
     pub region: Arc<str>,
-    folder: PathBuf,
+    folder: Disk,
 }
 
 /// What was found beside the records.
@@ -109,19 +109,29 @@ impl LedgerReader {
     /// # Errors
     /// When there is no ledger, it is empty, or it can't be read.
     pub fn open(data_dir: &Path) -> Result<LedgerReader, LedgerReadError> {
+        LedgerReader::open_on(&Disk::Os(data_dir.to_owned()))
+    }
+
+    /// The same on any disk.
+    ///
+    /// # Errors
+    /// As [`LedgerReader::open`].
+    pub fn open_on(data_dir: &Disk) -> Result<LedgerReader, LedgerReadError> {
         let folder = super::folder(data_dir);
-        if !folder.is_dir() {
-            return Err(LedgerReadError::NoLedger { path: data_dir.to_owned() });
+        if !folder.is_there() {
+            return Err(LedgerReadError::NoLedger { path: data_dir.shown("") });
         }
         let mut clusters = Vec::new();
-        for (region, path) in folders_in(&folder)? {
-            for (name, folder) in folders_in(&path)? {
-                clusters.push(ClusterInLedger { name, region: region.clone(), folder });
+        for region in folders_in(&folder)? {
+            let in_region = folder.folder(&region);
+            for name in folders_in(&in_region)? {
+                let folder = in_region.folder(&name);
+                clusters.push(ClusterInLedger { name: name.into(), region: region.as_str().into(), folder });
             }
         }
-        clusters.sort();
+        clusters.sort_by_key(|cluster| (cluster.name.clone(), cluster.region.clone()));
         if clusters.is_empty() {
-            return Err(LedgerReadError::Empty { path: data_dir.to_owned() });
+            return Err(LedgerReadError::Empty { path: data_dir.shown("") });
         }
         Ok(LedgerReader { clusters })
     }
@@ -145,11 +155,11 @@ impl ClusterInLedger {
         let mut reading = Reading::default();
         let mut open = OpenStretches::of(&self.folder, &mut reading)?;
         let is_in_range = |day: Day| day.end() > range.from && day.start() < range.to;
-        for (day, path) in days_in(&self.folder)? {
+        for (day, name) in days_in(&self.folder)? {
             if !is_in_range(day) {
                 continue;
             }
-            let bytes = bytes_of(&path)?;
+            let (bytes, path) = (bytes_of(&self.folder, &name)?, self.folder.shown(&name));
             let file = DayFile::read(&path, &bytes, &mut |start, record| {
                 open.close(start, record);
                 reading.note(start, record);
@@ -221,13 +231,13 @@ pub(super) struct OpenStretches {
 }
 
 impl OpenStretches {
-    pub fn of(folder: &Path, reading: &mut Reading) -> Result<OpenStretches, LedgerReadError> {
-        let path = folder.join(OPEN_FILE);
+    pub fn of(folder: &Disk, reading: &mut Reading) -> Result<OpenStretches, LedgerReadError> {
+        let path = folder.shown(OPEN_FILE);
         let mut open = OpenStretches::default();
-        if !path.exists() {
-            return Ok(open);
-        }
-        let bytes = bytes_of(&path)?;
+        let bytes = match folder.read(OPEN_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(open),
+            read => read.map_err(|source| LedgerReadError::File { path: path.clone(), source })?,
+        };
         let file = DayFile::read(&path, &bytes, &mut |start, record| {
             if let Some(key) = key_of(record) {
                 if open.start.is_none() {
@@ -252,37 +262,19 @@ impl OpenStretches {
     }
 }
 
-/// The files of days in a cluster's folder, by day.
-pub(super) fn days_in(folder: &Path) -> Result<Vec<(Day, PathBuf)>, LedgerReadError> {
-    let mut days = Vec::new();
-    for (name, path) in entries_in(folder)? {
-        if let Some(day) = name.strip_suffix(DAY_SUFFIX).and_then(Day::parse) {
-            days.push((day, path));
-        }
-    }
+/// The names of the files of days in a cluster's folder, by day.
+pub(super) fn days_in(folder: &Disk) -> Result<Vec<(Day, String)>, LedgerReadError> {
+    let names = folder.list().map_err(|source| LedgerReadError::File { path: folder.shown(""), source })?;
+    let day_of = |name: String| Some((name.strip_suffix(DAY_SUFFIX).and_then(Day::parse)?, name));
+    let mut days: Vec<(Day, String)> = names.into_iter().filter_map(day_of).collect();
     days.sort();
     Ok(days)
 }
 
-fn folders_in(folder: &Path) -> Result<Vec<(Arc<str>, PathBuf)>, LedgerReadError> {
-    let entries = entries_in(folder)?.into_iter().filter(|(_, path)| path.is_dir());
-    Ok(entries.map(|(name, path)| (name.into(), path)).collect())
+fn folders_in(folder: &Disk) -> Result<Vec<String>, LedgerReadError> {
+    folder.folders().map_err(|source| LedgerReadError::File { path: folder.shown(""), source })
 }
 
-/// What is in a folder, by names that are text.
-fn entries_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, LedgerReadError> {
-    let unreadable = |source| LedgerReadError::File { path: folder.to_owned(), source };
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if let Some(name) = entry.file_name().to_str() {
-            entries.push((name.to_owned(), entry.path()));
-        }
-    }
-    entries.sort();
-    Ok(entries)
-}
-
-pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, LedgerReadError> {
-    fs::read(path).map_err(|source| LedgerReadError::File { path: path.to_owned(), source })
+pub(super) fn bytes_of(folder: &Disk, name: &str) -> Result<Vec<u8>, LedgerReadError> {
+    folder.read(name).map_err(|source| LedgerReadError::File { path: folder.shown(name), source })
 }

@@ -3,11 +3,10 @@
 //! A record that is written already is not written again, so that whoever replays a journal after a crash can append what it makes of it. For that, a
 //! record is to be appended only when the events that it follows from are safe: then a replay makes the same records.
 //!
-//! What is appended outlives the process; [`LedgerWriter::sync`] makes it outlive a loss of power.
+//! What is appended outlives the process; [`LedgerWriter::sync`] makes it outlive a loss of power, and says so in the file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use super::{DAY_SUFFIX, LedgerCluster, OPEN_FILE, line};
 use crate::metering::stretch::{LedgerRecord, Stretch};
 use crate::model::calendar::Day;
 use crate::model::usage::TaskIdentity;
+use crate::store::{Disk, DiskFile};
 
 /// A ledger could not be written.
 #[derive(Debug, Error)]
@@ -48,7 +48,7 @@ pub struct Appended {
 /// The ledger of a cluster that is written.
 #[derive(Debug)]
 pub struct LedgerWriter {
-    folder: PathBuf,
+    folder: Disk,
     cluster: LedgerCluster,
     /// Files of days that were written to since they were last synced, and the latest one.
     days: BTreeMap<Day, OpenDay>,
@@ -59,7 +59,7 @@ pub struct LedgerWriter {
 #[derive(Debug)]
 struct OpenDay {
     path: PathBuf,
-    file: File,
+    file: DiskFile,
     /// What it says, with what is in the buffer.
     says: DayFile,
     whoms: Whoms,
@@ -83,8 +83,18 @@ impl LedgerWriter {
     /// # Errors
     /// When it can't be made or what is there can't be read.
     pub fn open(data_dir: &Path, cluster: LedgerCluster) -> Result<LedgerWriter, LedgerWriteError> {
-        let folder = super::folder(data_dir).join(&*cluster.region).join(&*cluster.name);
-        make_folder(&folder).map_err(|source| LedgerWriteError::File { path: folder.clone(), source })?;
+        LedgerWriter::open_on(&Disk::Os(data_dir.to_owned()), cluster)
+    }
+
+    /// The same on any disk.
+    ///
+    /// # Errors
+    /// As [`LedgerWriter::open`].
+    pub fn open_on(data_dir: &Disk, cluster: LedgerCluster) -> Result<LedgerWriter, LedgerWriteError> {
+        let folder = super::folder(data_dir).folder(&cluster.region).folder(&cluster.name);
+        // The folders' own names are to last as well: region, ledger, data directory.
+        let made = folder.make_folder().and_then(|()| folder.sync_upwards(4));
+        made.map_err(|source| LedgerWriteError::File { path: folder.shown(""), source })?;
         let mut writer = LedgerWriter { folder, cluster, days: BTreeMap::new(), cut: Vec::new() };
         writer.close_what_was_left()?;
         Ok(writer)
@@ -129,12 +139,15 @@ impl LedgerWriter {
     /// Makes everything that was appended outlive a loss of power.
     ///
     /// # Errors
-    /// When the disk says that it does not.
+    /// When the disk says that it does not. Then any of what was appended since the last sync may be gone: to append it again is right.
     pub fn sync(&mut self) -> Result<(), LedgerWriteError> {
-        for open in self.days.values_mut().filter(|open| !open.is_synced) {
-            let synced = open.file.sync_data();
-            synced.map_err(|source| LedgerWriteError::File { path: open.path.clone(), source })?;
-            open.is_synced = true;
+        let unsynced = self.days.iter_mut().filter(|(_, open)| !open.is_synced);
+        let failed: Vec<(Day, PathBuf, io::Error)> =
+            unsynced.filter_map(|(day, open)| Some((*day, open.path.clone(), open.sync().err()?))).collect();
+        // What they have is read again when they are written to next.
+        failed.iter().for_each(|(day, ..)| drop(self.days.remove(day)));
+        if let Some((_, path, source)) = failed.into_iter().next() {
+            return Err(LedgerWriteError::File { path, source });
         }
         let latest = self.days.last_key_value().map(|(day, _)| *day);
         self.days.retain(|day, _| Some(*day) == latest);
@@ -147,10 +160,9 @@ impl LedgerWriter {
     /// # Errors
     /// When the file can't be written: what was said before stands then.
     pub fn checkpoint(&mut self, open: &[LedgerRecord]) -> Result<(), LedgerWriteError> {
-        let path = self.folder.join(OPEN_FILE);
-        let failed = |source| LedgerWriteError::File { path: path.clone(), source };
+        let failed = |source| LedgerWriteError::File { path: self.folder.shown(OPEN_FILE), source };
         let Some(first) = open.iter().map(LedgerRecord::day).min() else {
-            return match fs::remove_file(&path) {
+            return match self.folder.remove(OPEN_FILE) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
                 _ => Ok(()),
             };
@@ -161,14 +173,13 @@ impl LedgerWriter {
         for record in open {
             add(&mut says, &mut whoms, &mut buffer, &self.cluster, record);
         }
-        replace(&path, &buffer).map_err(failed)
+        self.folder.replace(OPEN_FILE, &buffer).map_err(failed)
     }
 
     /// The file of a day, opened and read if it is not yet.
     fn day(&mut self, day: Day) -> Result<&mut OpenDay, LedgerWriteError> {
         if !self.days.contains_key(&day) {
-            let path = self.folder.join(format!("{day}{DAY_SUFFIX}"));
-            let (open, cut) = OpenDay::open(path, &self.cluster, day)?;
+            let (open, cut) = OpenDay::open(&self.folder, &self.cluster, day)?;
             self.cut.extend(cut.map(|offset| (open.path.clone(), offset)));
             self.days.insert(day, open);
         }
@@ -186,11 +197,12 @@ impl LedgerWriter {
         }
         let first = open.stretches.values().map(|(_, record)| record.day()).min();
         let mut last_seq = 0;
-        for (day, path) in days_in(&self.folder)? {
+        for (day, name) in days_in(&self.folder)? {
             if Some(day) < first {
                 continue;
             }
-            DayFile::read(&path, &bytes_of(&path)?, &mut |of, record| {
+            let bytes = bytes_of(&self.folder, &name)?;
+            DayFile::read(&self.folder.shown(&name), &bytes, &mut |of, record| {
                 open.close(of, record);
                 if of == start {
                     last_seq = last_seq.max(record.seq);
@@ -210,29 +222,35 @@ impl LedgerWriter {
 }
 
 impl OpenDay {
-    /// Opens a day's file to go on with it. Says where a last line began that was not whole.
-    fn open(path: PathBuf, cluster: &LedgerCluster, day: Day) -> Result<(OpenDay, Option<u64>), LedgerWriteError> {
+    /// Opens a day's file to go on with it. Says where its end was cut off, if that was not whole.
+    fn open(folder: &Disk, cluster: &LedgerCluster, day: Day) -> Result<(OpenDay, Option<u64>), LedgerWriteError> {
+        let name = format!("{day}{DAY_SUFFIX}");
+        let path = folder.shown(&name);
         let failed = |source| LedgerWriteError::File { path: path.clone(), source };
-        let is_there = path.exists();
-        let bytes = if is_there { bytes_of(&path)? } else { Vec::new() };
-        let says = DayFile::read(&path, &bytes, &mut |_, _| {})?;
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(failed)?;
-        let whole = says.as_ref().map_or(0, |says| says.length);
+        let bytes = match folder.read(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(failed)?,
+        };
+        let found = DayFile::read(&path, &bytes, &mut |_, _| {})?;
+        let whole = found.as_ref().map_or(0, |says| says.length);
         let cut = (whole < bytes.len() as u64).then_some(whole);
-        if cut.is_some() {
-            file.set_len(whole).map_err(failed)?;
+        let says = match found {
+            Some(says) => says,
+            None => {
+                // Its first line is never there by half.
+                let mut header = Vec::new();
+                let says = DayFile::new(cluster, day, &mut header);
+                folder.replace(&name, &header).map_err(failed)?;
+                says
+            }
+        };
+        let mut file = folder.open_to_append(&name).map_err(failed)?;
+        if cut.is_some() && whole > 0 {
+            // Were it not synced, what is cut off could come back between what is appended.
+            file.cut(whole).and_then(|()| file.sync()).map_err(failed)?;
         }
-        if !is_there {
-            path.parent().map_or(Ok(()), sync_folder).map_err(failed)?;
-        }
-        let mut buffer = Vec::new();
-        let says = says.unwrap_or_else(|| DayFile::new(cluster, day, &mut buffer));
         let whoms = Whoms::of(&says);
-        Ok((OpenDay { path, file, says, whoms, buffer, is_synced: false }, cut))
+        Ok((OpenDay { path, file, says, whoms, buffer: Vec::new(), is_synced: false }, cut))
     }
 
     /// Takes a record to be written; `false` when it is there already.
@@ -243,9 +261,22 @@ impl OpenDay {
     fn write(&mut self) -> io::Result<()> {
         if !self.buffer.is_empty() {
             self.is_synced = false;
-            self.file.write_all(&self.buffer)?;
+            self.file.append(&self.buffer)?;
+            self.says.length += self.buffer.len() as u64;
             self.buffer.clear();
         }
+        Ok(())
+    }
+
+    /// Makes what was written last, and then the line that says so: what can't be read before such a line was damaged, and behind the
+    /// last one it may be what the power's failure left.
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        let mark = line::synced(self.says.length);
+        self.says.checksum = line::append(&mut self.buffer, &mark, self.says.checksum);
+        self.write()?;
+        self.file.sync()?;
+        self.is_synced = true;
         Ok(())
     }
 }
@@ -304,33 +335,4 @@ impl Whoms {
         self.last = Some((Arc::clone(identity), number));
         number
     }
-}
-
-/// Makes a folder and those above it, for the owner alone.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)?;
-    // The folders' own names are to last as well: region, ledger, data directory.
-    folder.ancestors().take(4).filter(|folder| folder.is_dir()).try_for_each(sync_folder)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Puts a file in another's place, so that there is one or the other at any moment.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
 }

@@ -124,16 +124,54 @@ fn a_torn_last_line_is_cut() {
     }
 }
 
+/// When the power fails, any piece of what was not synced may be lost: from there on it counts for nothing, and is written again. What was
+/// synced before is damaged where it can't be read.
+#[test]
+fn what_was_not_synced_is_written_again() {
+    let records = records();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = day_file(folder.path(), "2026-11-25");
+    let mut ledger = writer(folder.path());
+    ledger.append(&records[..2]).unwrap();
+    ledger.sync().unwrap();
+    let begin_of_line =
+        |text: &[u8], offset: usize| text[..offset].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = fs::read(&path).unwrap();
+    let (synced, mark) = (text.len(), begin_of_line(&text, text.len() - 1));
+    ledger.append(&records).unwrap();
+    drop(ledger);
+    let whole = fs::read(&path).unwrap();
+    for offset in (0..whole.len() - 8).step_by(5) {
+        let mut torn = whole.clone();
+        torn[offset..offset + 8].fill(0);
+        fs::write(&path, &torn).unwrap();
+        if offset + 8 <= mark {
+            let refused = LedgerWriter::open(folder.path(), cluster()).and_then(|mut ledger| ledger.append(&records));
+            assert!(refused.is_err() && read(folder.path()).is_err(), "byte {offset} of {mark} that were synced");
+            assert_eq!(fs::read(&path).unwrap(), torn, "byte {offset}: it was changed");
+        } else if offset >= synced {
+            let line = begin_of_line(&whole, offset) as u64;
+            assert_eq!(read(folder.path()).unwrap().1.torn, [(path.clone(), line)]);
+            writer(folder.path()).append(&records).unwrap();
+            assert_eq!(shown(&read(folder.path()).unwrap().0), shown(&records), "byte {offset}");
+            assert_eq!(fs::read(&path).unwrap(), whole);
+        }
+    }
+}
+
 /// Every byte counts: whichever is changed, the file and the place are told, and no bill is made of it.
 #[test]
 fn a_changed_byte_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    writer(folder.path()).append(&records()).unwrap();
+    let mut ledger = writer(folder.path());
+    ledger.append(&records()).unwrap();
+    ledger.sync().unwrap();
     let path = day_file(folder.path(), "2026-11-25");
     let whole = fs::read(&path).unwrap();
     let begin_of_line =
         |offset: usize| whole[..offset].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    for offset in 0..whole.len() - 1 {
+    // The last line says that what is before it is whole, and nothing says so of itself.
+    for offset in 0..begin_of_line(whole.len() - 1) {
         let mut changed = whole.clone();
         changed[offset] ^= 1;
         fs::write(&path, &changed).unwrap();
