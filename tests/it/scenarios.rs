@@ -1131,6 +1131,7 @@ mod launch_targets;
 mod managed_scaling;
 mod placement;
 mod reservations;
+mod rule_rows;
 mod rule_tables;
 mod scaling;
 mod service_event_texts;
