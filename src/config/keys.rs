@@ -39,6 +39,7 @@ pub const TABLES: &[&TableKeys] = &[
     &VOLUME,
     &VOLUME_HOST,
     &CONTAINER,
+    &RESOURCE_REQUIREMENT,
     &HEALTH_CHECK,
     &CONTAINER_DEPENDENCY,
     &RESTART_POLICY,
@@ -378,6 +379,7 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "restart_policy",
         "secrets",
         "environment_files",
+        "resource_requirements",
     ],
     planned: &[
         "docker_labels",
@@ -387,7 +389,6 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "linux_parameters",
         "log_configuration",
         "readonly_root_filesystem",
-        "resource_requirements",
         "system_controls",
         "ulimits",
         "user",
@@ -396,6 +397,9 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "working_directory",
     ],
 };
+
+pub(super) const RESOURCE_REQUIREMENT: TableKeys =
+    TableKeys { table: "task_definition.container.resource_requirements", keys: &["type", "value"], planned: &[] };
 
 pub(super) const HEALTH_CHECK: TableKeys = TableKeys {
     table: "task_definition.container.health_check",

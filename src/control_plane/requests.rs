@@ -258,6 +258,9 @@ impl ControlPlane {
             (true, _, None) => {
                 Err(RequestError::Client("Fargate requires that 'memory' be defined at the task level.".into()))
             }
+            _ if on_fargate && definition.containers.iter().any(|container| container.gpus > 0) => {
+                Err(RequestError::Client("Fargate does not support GPU resource requirements.".into()))
+            }
             _ => Ok(()),
         }
     }

@@ -1220,7 +1220,7 @@ fn instance_type() -> Arc<InstanceType> {
         vcpus: 2,
         memory: MemoryMib(4096),
         architecture: CpuArchitecture::X86_64,
-        burst: None,
+        ..InstanceType::default()
     })
 }
 

@@ -15,7 +15,12 @@ fn at(secs: u64) -> Timestamp {
 
 /// 2 vCPU and 4 GiB, with the port of ssh taken.
 fn fresh() -> InstanceResources {
-    InstanceResources { cpu: CpuUnits(2048), memory: MemoryMib(4096), ports: [tcp(22)].into() }
+    InstanceResources {
+        cpu: CpuUnits(2048),
+        memory: MemoryMib(4096),
+        ports: [tcp(22)].into(),
+        ..InstanceResources::default()
+    }
 }
 
 fn tcp(port: u16) -> HostPort {
@@ -23,7 +28,7 @@ fn tcp(port: u16) -> HostPort {
 }
 
 fn reservation(cpu: u32, memory: u32) -> Reservation {
-    Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::new() }
+    Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ..Reservation::default() }
 }
 
 fn group(reservation: &Reservation, count: u32) -> ProvisioningGroup<'_> {

@@ -1104,6 +1104,41 @@ step_adjustments = []
     );
 }
 
+/// Claim: GPUs are whole, given once, and nothing that Fargate has. Method: each rule broken once.
+#[test]
+fn resource_requirement_rules() {
+    check(
+        r#"
+[[task_definition]]
+family = "train"
+cpu = "256"
+memory = "512"
+requires_compatibilities = ["FARGATE"]
+[[task_definition.container]]
+name = "a"
+image = "app.wasm"
+resource_requirements = [{ type = "GPU", value = "1" }]
+[[task_definition.container]]
+name = "b"
+image = "app.wasm"
+resource_requirements = [{ type = "GPU", value = "0.5" }, { type = "GPU", value = 0 }, { type = "NeuronDevice", value = "1" }]
+[[task_definition.container]]
+name = "c"
+image = "app.wasm"
+resource_requirements = [{ type = "GPU", value = 1 }, { type = "GPU", value = 2 }, { type = "GPU" }, { value = 1 }]
+"#,
+        expect![[r#"
+            10:25: task_definition[0].container[0].resource_requirements: Fargate has no GPUs
+            14:50: task_definition[0].container[1].resource_requirements[0].value: "0.5" is no number of GPUs: a whole number from 1 on
+            14:83: task_definition[0].container[1].resource_requirements[1].value: "0" is no number of GPUs: a whole number from 1 on
+            14:97: task_definition[0].container[1].resource_requirements[2].type: "NeuronDevice" is not available yet, only "GPU"
+            18:25: task_definition[0].container[2].resource_requirements: Fargate has no GPUs
+            18:55: task_definition[0].container[2].resource_requirements[1]: GPUs are required twice for this container
+            18:84: task_definition[0].container[2].resource_requirements[2].value: `value` is missing
+            18:102: task_definition[0].container[2].resource_requirements[3].type: `type` is missing"#]],
+    );
+}
+
 /// Claim: schedules are those of Application Auto Scaling. Method: each form broken, zones, times and bounds.
 #[test]
 fn scheduled_action_rules() {
