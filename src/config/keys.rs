@@ -69,6 +69,7 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC_CONFIGURATION,
     &STEP_SCALING,
     &STEP_ADJUSTMENT,
+    &PREDICTIVE_SCALING,
     &SCHEDULED_ACTION,
     &ALARM,
     &METRIC,
@@ -560,8 +561,31 @@ pub(super) const PLACEMENT_CONSTRAINT: TableKeys =
 
 pub(super) const AUTO_SCALING: TableKeys = TableKeys {
     table: "service.auto_scaling",
-    keys: &["min_capacity", "max_capacity", "suspended_state", "target_tracking", "step_scaling", "scheduled_actions"],
-    planned: &["predictive_scaling"],
+    keys: &[
+        "min_capacity",
+        "max_capacity",
+        "suspended_state",
+        "target_tracking",
+        "step_scaling",
+        "predictive_scaling",
+        "scheduled_actions",
+    ],
+    planned: &[],
+};
+
+pub(super) const PREDICTIVE_SCALING: TableKeys = TableKeys {
+    table: "service.auto_scaling.predictive_scaling",
+    keys: &[
+        "policy_name",
+        "metric_pair",
+        "resource_label",
+        "target_value",
+        "mode",
+        "scheduling_buffer_time",
+        "max_capacity_breach_behavior",
+        "max_capacity_buffer",
+    ],
+    planned: &["customized_capacity_metric_specification", "customized_load_metric_specification"],
 };
 
 pub(super) const TARGET_TRACKING: TableKeys = TableKeys {

@@ -10,7 +10,7 @@ use super::action::Notification;
 use super::alarms::last_period_end;
 use super::cluster_autoscaling::{InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs};
 use super::metrics::names;
-use super::service_autoscaling::{PeriodEnd, ScalingInputs, StepCall};
+use super::service_autoscaling::{ForecastInputs, PeriodEnd, ScalingInputs, StepCall};
 use super::state::{ClusterState, ProviderState};
 use crate::model::alarm::AlarmState;
 use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceDevices, InstanceResources};
@@ -60,6 +60,20 @@ impl ControlPlane {
             metrics.statistic(&metric, Timestamp(last - last % width), period, statistic)
         };
         let readings: Vec<Option<i64>> = settings.target_tracking.iter().map(read).collect();
+        if ended == PeriodEnd::Metric && !settings.predictive_scaling.is_empty() {
+            let from = self.state.metrics.period_of(Timestamp(due.0.saturating_sub(1)));
+            let loads = settings.predictive_scaling.iter().map(|policy| {
+                let (metric, statistic) = names::forecast(policy, &self.name, name);
+                metrics.statistic(&metric, from, self.settings.metric_period, statistic)
+            });
+            target.scaler.look_ahead(ForecastInputs {
+                now: due,
+                calendar_start: self.calendar_start,
+                settings,
+                readings: &loads.collect::<Vec<_>>(),
+                running_count: service.running_count(),
+            });
+        }
         let calls: Vec<StepCall> = settings
             .step_scaling
             .iter()

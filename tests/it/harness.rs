@@ -1110,7 +1110,7 @@ impl Checker {
                 continue;
             };
             if last.started_at == now && last.status == ActivityStatus::InProgress {
-                let bounds = target.settings.min_capacity..=target.settings.max_capacity;
+                let bounds = target.settings.min_capacity..=target.scaler.max_capacity(&target.settings);
                 assert!(bounds.contains(&last.to), "service {name} is scaled to {} beyond its bounds", last.to);
                 assert_eq!(plane.state().services[name].spec.desired_count, last.to, "service {name} is not scaled");
             }

@@ -1130,6 +1130,7 @@ mod high_resolution;
 mod launch_targets;
 mod managed_scaling;
 mod placement;
+mod predictive_scaling;
 mod reservations;
 mod rule_rows;
 mod rule_tables;

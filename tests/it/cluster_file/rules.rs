@@ -1104,6 +1104,46 @@ step_adjustments = []
     );
 }
 
+/// Claim: predictive policies keep the rules of Application Auto Scaling. Method: each rule broken once.
+#[test]
+fn predictive_scaling_rules() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[service.auto_scaling]
+min_capacity = 1
+max_capacity = 10
+target_tracking = [{ metric = "ECSServiceAverageCPUUtilization", target_value = 50, policy_name = "follow" }]
+predictive_scaling = [
+    { policy_name = "follow", metric_pair = "ECSServiceCPUUtilization", target_value = 50 },
+    { policy_name = "a", metric_pair = "ECSServiceAverageCPUUtilization", target_value = 0, mode = "Forecast" },
+    { policy_name = "b", metric_pair = "ECSServiceMemoryUtilization", target_value = 50, resource_label = "x", scheduling_buffer_time = "1h" },
+    { policy_name = "c", metric_pair = "ALBRequestCount", target_value = 50, resource_label = "x", max_capacity_buffer = 5 },
+    { policy_name = "d", metric_pair = "ALBRequestCount", target_value = 50, max_capacity_breach_behavior = "IncreaseMaxCapacity" },
+    { metric_pair = "ALBRequestCount", max_capacity_breach_behavior = "IncreaseMaxCapacity", max_capacity_buffer = 101 },
+]
+"#,
+        expect![[r#"
+            11:21: service[0].auto_scaling.predictive_scaling[0].policy_name: policy "follow" is defined twice
+            12:40: service[0].auto_scaling.predictive_scaling[1].metric_pair: "ECSServiceAverageCPUUtilization" is not valid here: "ECSServiceCPUUtilization", "ECSServiceMemoryUtilization" or "ALBRequestCount"
+              help: did you mean "ECSServiceCPUUtilization"?
+            12:90: service[0].auto_scaling.predictive_scaling[1].target_value: target_value must be greater than 0
+            12:100: service[0].auto_scaling.predictive_scaling[1].mode: "Forecast" is not valid here: "ForecastOnly" or "ForecastAndScale"
+              help: did you mean "ForecastOnly"?
+            13:107: service[0].auto_scaling.predictive_scaling[2].resource_label: resource_label is for metric_pair = "ALBRequestCount"
+            13:137: service[0].auto_scaling.predictive_scaling[2].scheduling_buffer_time: scheduling_buffer_time must be less than 1h
+            14:95: service[0].auto_scaling.predictive_scaling[3].resource_label: resource_label "x" is not valid: write it as in "app/LB/ID/targetgroup/TG/ID"
+            14:122: service[0].auto_scaling.predictive_scaling[3].max_capacity_buffer: max_capacity_buffer is for max_capacity_breach_behavior = "IncreaseMaxCapacity"
+            15:5: service[0].auto_scaling.predictive_scaling[4].max_capacity_buffer: `max_capacity_buffer` is missing: IncreaseMaxCapacity needs it
+            16:5: service[0].auto_scaling.predictive_scaling[5].policy_name: `policy_name` is missing
+            16:5: service[0].auto_scaling.predictive_scaling[5].target_value: `target_value` is missing
+            16:116: service[0].auto_scaling.predictive_scaling[5].max_capacity_buffer: 101 is not within the limits: 0 to 100"#]],
+    );
+}
+
 /// Claim: GPUs are whole, given once, and nothing that Fargate has. Method: each rule broken once.
 #[test]
 fn resource_requirement_rules() {
