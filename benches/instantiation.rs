@@ -125,7 +125,7 @@ fn instance_launch() -> InstanceLaunch {
         vcpus: threads() as u32,
         memory: MemoryMib(131_072),
         architecture: CpuArchitecture::X86_64,
-        burst: None,
+        ..InstanceType::default()
     };
     InstanceLaunch {
         instance_type: Arc::new(instance_type),

@@ -61,20 +61,23 @@ struct Cluster {
 }
 
 fn resources(cpu: u32, memory: u32) -> Reservation {
-    Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::new() }
+    Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ..Reservation::default() }
 }
 
 fn instance(id: u64) -> ContainerInstance {
     let vcpus = if id.is_multiple_of(4) { 8 } else { 4 };
-    let registered =
-        InstanceResources { cpu: CpuUnits(vcpus * 1024), memory: MemoryMib(vcpus * 4096), ports: BTreeSet::new() };
+    let registered = InstanceResources {
+        cpu: CpuUnits(vcpus * 1024),
+        memory: MemoryMib(vcpus * 4096),
+        ..InstanceResources::default()
+    };
     let launch = InstanceLaunch {
         instance_type: Arc::new(InstanceType {
             name: format!("m7i.{vcpus}"),
             vcpus,
             memory: MemoryMib(vcpus * 4096),
             architecture: CpuArchitecture::X86_64,
-            burst: None,
+            ..InstanceType::default()
         }),
         availability_zone: Arc::from(["a", "b", "c"][usize::try_from(id % 3).expect("one of three")]),
         capacity_provider: Some(Arc::from("web-asg")),

@@ -125,6 +125,7 @@ fn total_resources(input: Members<'_>) -> TotalResources {
             Some("MEMORY") => total.memory = MemoryMib(number()),
             Some("PORTS") => total.ports.get_or_insert_with(BTreeSet::new).extend(ports(Protocol::Tcp)),
             Some("PORTS_UDP") => total.ports.get_or_insert_with(BTreeSet::new).extend(ports(Protocol::Udp)),
+            Some("GPU") => total.gpus = u32::try_from(resource.texts("stringSetValue").count()).unwrap_or(u32::MAX),
             _ => {}
         }
     }

@@ -178,8 +178,21 @@ fn read_container(container: Members<'_>, definition: &TaskDefinition) -> Result
         depends_on: container.structures("dependsOn").map(dependency).collect(),
         start_timeout: timeout("startTimeout"),
         restart_policy: container.structure("restartPolicy").and_then(restart_policy),
+        gpus: gpus(container)?,
         ..ContainerDefinition::default()
     })
+}
+
+/// The GPUs of a container. Other resources are kept as they were sent and limit nothing.
+fn gpus(container: Members<'_>) -> Result<u32, ApiError> {
+    let mut gpus = 0;
+    for required in container.structures("resourceRequirements").filter(|found| found.text("type") == Some("GPU")) {
+        let value = required.required_text("value");
+        let count = value.parse().ok().filter(|count: &u32| *count > 0);
+        gpus =
+            count.ok_or_else(|| ApiError::client(format!("Invalid value '{value}' for resource requirement GPU.")))?;
+    }
+    Ok(gpus)
 }
 
 /// The variables of a container or an override.
@@ -332,6 +345,9 @@ fn check_fargate(definition: &TaskDefinition, catalog: &Catalog) -> Result<(), A
     let memory = definition.memory.ok_or_else(|| missing("memory"))?;
     check_fargate_size(cpu, memory, catalog)
         .map_err(|_| ApiError::client("No Fargate configuration exists for given values."))?;
+    if definition.containers.iter().any(|container| container.gpus > 0) {
+        return Err(ApiError::client("Fargate does not support GPU resource requirements."));
+    }
     if definition.ephemeral_storage_gib.is_some_and(|size| !(21..=200).contains(&size)) {
         return Err(ApiError::client("ephemeralStorage.sizeInGiB must be between 21 and 200."));
     }

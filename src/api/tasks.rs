@@ -82,6 +82,10 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
     let task_definition = task_definitions::hand_over(region, &live, input.required_text("taskDefinition"))?;
     let ids = live.arns.ids;
     let (mut container_instances, mut failures) = (Vec::new(), Vec::new());
+    // Those that are not known count, too.
+    if !(1..=COUNT_MAX).contains(&i64::try_from(input.texts("containerInstances").count()).unwrap_or(i64::MAX)) {
+        return Err(ApiError::invalid_parameter(format!("Name from 1 to {COUNT_MAX} container instances.")));
+    }
     for named in input.texts("containerInstances") {
         match ids.read_container_instance(last_part(named)) {
             Some(instance) => container_instances.push(instance),

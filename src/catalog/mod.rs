@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::metering::price::{FargateRate, FargateRates, PriceBook, SurplusRates};
-use crate::model::capacity::InstanceType;
+use crate::model::capacity::{InstanceDevices, InstanceType};
 use crate::model::cpu_credits::{Burst, BurstFamily, CPU_CREDIT};
 use crate::model::fargate_size::{FargateSize, fargate_sizes};
 use crate::model::task_definition::CpuArchitecture;
@@ -150,6 +150,17 @@ fn parse_instance_type(row: &str) -> InstanceType {
             other => panic!("{other:?} is not an architecture in catalog row {row:?}"),
         },
         burst: parse_burst(row),
+        devices: parse_devices(row),
+    }
+}
+
+/// The catalog's fifth column, less the interface that is the instance's own, and its fourteenth.
+fn parse_devices(row: &str) -> InstanceDevices {
+    let number =
+        |column| row.split(',').nth(column).filter(|text| !text.is_empty()).map(|text| parse_integer(text, row));
+    InstanceDevices {
+        gpus: number(13).unwrap_or(0),
+        network_interfaces: number(4).map(|interfaces| interfaces.saturating_sub(1)),
     }
 }
 

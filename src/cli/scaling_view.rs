@@ -31,6 +31,13 @@ pub(super) fn policies(snapshot: &Snapshot) -> Vec<[String; 6]> {
             let alarm = format!("{} {state}", policy.alarm);
             rows.push([String::new(), String::new(), policy.policy_name.to_string(), "-".into(), alarm, String::new()]);
         }
+        for forecast in target.scaler.forecasts() {
+            let most = forecast.hours.iter().map(|hour| hour.capacity).max();
+            let outlook =
+                most.map_or_else(|| "no forecast yet".into(), |most| format!("forecast of up to {most} tasks"));
+            let name = forecast.policy_name.to_string();
+            rows.push([String::new(), String::new(), name, "-".into(), outlook, String::new()]);
+        }
         for action in &settings.scheduled_actions {
             let next = target.next_actions.get(&action.name);
             let next = next.map_or_else(|| "over".into(), |at| format!("next at {}", format::clock(*at)));

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use super::alarms::{STATISTICS, read_metric};
 use super::keys::{
-    AUTO_SCALING, CUSTOMIZED_METRIC, SCHEDULED_ACTION, STEP_ADJUSTMENT, STEP_SCALING, SUSPENDED_STATE, TARGET_TRACKING,
+    AUTO_SCALING, CUSTOMIZED_METRIC, PREDICTIVE_SCALING, SCHEDULED_ACTION, STEP_ADJUSTMENT, STEP_SCALING,
+    SUSPENDED_STATE, TARGET_TRACKING,
 };
 use super::metric_math::read_metric_math;
 use super::reader::{Table, Value, Words, quoted};
 use crate::model::alarm::Statistic;
 use crate::model::scaling::{
-    AdjustmentType, AutoScaling, DEFAULT_COOLDOWN, PredefinedMetric, ScaleIn, ScheduledAction, StepAdjustment,
-    StepProblem, StepScaling, SuspendedState, TargetTracking, TrackedMetric,
+    AdjustmentType, AutoScaling, DEFAULT_COOLDOWN, DEFAULT_SCHEDULING_BUFFER, MaxCapacityBreach, MetricPair,
+    PredefinedMetric, PredictiveMode, PredictiveScaling, SCHEDULING_BUFFER_LIMIT, ScaleIn, ScheduledAction,
+    StepAdjustment, StepProblem, StepScaling, SuspendedState, TargetTracking, TrackedMetric,
 };
 use crate::model::schedule::{Schedule, ScheduleError};
 
@@ -45,6 +47,41 @@ const METRICS: Words<MetricWord> = Words {
     planned: &[],
 };
 
+#[derive(Clone, Copy)]
+enum PairWord {
+    Cpu,
+    Memory,
+    RequestCount,
+}
+
+const METRIC_PAIRS: Words<PairWord> = Words {
+    available: &[
+        ("ECSServiceCPUUtilization", PairWord::Cpu),
+        ("ECSServiceMemoryUtilization", PairWord::Memory),
+        ("ALBRequestCount", PairWord::RequestCount),
+    ],
+    planned: &[],
+};
+
+const MODES: Words<PredictiveMode> = Words {
+    available: &[
+        ("ForecastOnly", PredictiveMode::ForecastOnly),
+        ("ForecastAndScale", PredictiveMode::ForecastAndScale),
+    ],
+    planned: &[],
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BreachWord {
+    Honor,
+    Increase,
+}
+
+const BREACHES: Words<BreachWord> = Words {
+    available: &[("HonorMaxCapacity", BreachWord::Honor), ("IncreaseMaxCapacity", BreachWord::Increase)],
+    planned: &[],
+};
+
 const ADJUSTMENT_TYPES: Words<AdjustmentType> = Words {
     available: &[
         ("ChangeInCapacity", AdjustmentType::ChangeInCapacity),
@@ -72,12 +109,14 @@ pub(super) fn read_auto_scaling(service: &Table<'_>) -> Option<AutoScaling> {
     }
     let target_tracking = read_all_tracking(&table);
     let step_scaling = read_all_steps(&table, &target_tracking);
+    let predictive_scaling = read_all_predictive(&table, &target_tracking, &step_scaling);
     Some(AutoScaling {
         min_capacity: min_capacity.unwrap_or_default(),
         max_capacity: max_capacity.unwrap_or_default(),
         suspended_state: read_suspended_state(&table),
         target_tracking,
         step_scaling,
+        predictive_scaling,
         scheduled_actions: read_scheduled_actions(&table),
     })
 }
@@ -251,6 +290,88 @@ fn read_step_scaling(policy: &Table<'_>) -> StepScaling {
         }
     }
     step_scaling
+}
+
+fn read_all_predictive(
+    table: &Table<'_>,
+    tracking: &[TargetTracking],
+    steps: &[StepScaling],
+) -> Vec<PredictiveScaling> {
+    let mut found: Vec<PredictiveScaling> = Vec::new();
+    for policy in table.tables("predictive_scaling", &PREDICTIVE_SCALING) {
+        let Some(predictive) = read_predictive(&policy) else { continue };
+        let name = &*predictive.policy_name;
+        let is_taken = found.iter().any(|earlier| *earlier.policy_name == *name)
+            || steps.iter().any(|earlier| *earlier.policy_name == *name)
+            || tracking.iter().any(|earlier| earlier.name() == name);
+        if is_taken {
+            reject_name(&policy, name);
+        }
+        found.push(predictive);
+    }
+    found
+}
+
+/// **Source:** ecs-semantics §7.5.
+fn read_predictive(policy: &Table<'_>) -> Option<PredictiveScaling> {
+    let policy_name = policy.need("policy_name").and_then(|value| value.string());
+    let pair = policy.need("metric_pair").and_then(|value| value.word(&METRIC_PAIRS));
+    let target = policy.need("target_value").and_then(|value| {
+        let target = value.thousandths()?;
+        if target == 0 {
+            value.reject("target_value must be greater than 0");
+        }
+        Some(target)
+    });
+    let label = policy.get("resource_label").filter(|value| value.string().is_some());
+    if let (Some(label), Some(PairWord::Cpu | PairWord::Memory)) = (&label, pair) {
+        label.reject("resource_label is for metric_pair = \"ALBRequestCount\"");
+    }
+    let mode = policy.word("mode", &MODES).unwrap_or_default();
+    let scheduling_buffer = policy.get("scheduling_buffer_time").and_then(|value| {
+        let buffer = value.duration()?;
+        if buffer >= SCHEDULING_BUFFER_LIMIT {
+            value.reject("scheduling_buffer_time must be less than 1h");
+        }
+        Some(buffer)
+    });
+    let breach = policy.word("max_capacity_breach_behavior", &BREACHES).unwrap_or(BreachWord::Honor);
+    let buffer_percent = policy.u32("max_capacity_buffer", 0..=100);
+    let max_capacity_breach = match breach {
+        BreachWord::Honor => {
+            if policy.has("max_capacity_buffer") {
+                policy.reject(
+                    "max_capacity_buffer",
+                    "max_capacity_buffer is for max_capacity_breach_behavior = \"IncreaseMaxCapacity\"",
+                );
+            }
+            MaxCapacityBreach::HonorMaxCapacity
+        }
+        BreachWord::Increase => {
+            if !policy.has("max_capacity_buffer") {
+                policy.reject_missing(
+                    "max_capacity_buffer",
+                    "`max_capacity_buffer` is missing: IncreaseMaxCapacity needs it",
+                );
+            }
+            MaxCapacityBreach::IncreaseMaxCapacity { buffer_percent: buffer_percent.unwrap_or_default() }
+        }
+    };
+    let metric = match pair? {
+        PairWord::Cpu => MetricPair::CpuUtilization,
+        PairWord::Memory => MetricPair::MemoryUtilization,
+        PairWord::RequestCount => {
+            MetricPair::RequestCount { resource_label: label.and_then(|label| read_label(&label)) }
+        }
+    };
+    Some(PredictiveScaling {
+        policy_name: policy_name?.into(),
+        metric,
+        target_thousandths: target?,
+        mode,
+        scheduling_buffer: scheduling_buffer.unwrap_or(DEFAULT_SCHEDULING_BUFFER),
+        max_capacity_breach,
+    })
 }
 
 /// **Source:** ecs-semantics §7.4.

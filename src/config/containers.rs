@@ -6,9 +6,9 @@ use super::container_lifecycle::{
     check_dependencies, read_depends_on, read_environment_files, read_health_check, read_restart_policy, read_secrets,
 };
 use super::document::Context;
-use super::keys::{CONTAINER, MOUNT_POINT, PORT_MAPPING};
+use super::keys::{CONTAINER, MOUNT_POINT, PORT_MAPPING, RESOURCE_REQUIREMENT};
 use super::paths::{at_path, resolve_image};
-use super::reader::{Table, Words, did_you_mean, or_list};
+use super::reader::{Table, Words, did_you_mean, or_list, quoted};
 use super::suggest::nearest;
 use super::tags::read_environment;
 use super::task_definitions::LEAST_MEMORY;
@@ -20,6 +20,9 @@ use crate::model::units::{CpuUnits, MemoryMib};
 use crate::model::work::Work;
 
 const PROTOCOLS: Words<Protocol> = Words { available: &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)], planned: &[] };
+
+const RESOURCE_TYPES: Words<()> =
+    Words { available: &[("GPU", ())], planned: &["InferenceAccelerator", "NeuronDevice"] };
 
 /// The most CPU that counts in a container's weight: 256 vCPU. **Source:** ecs-semantics §3.4.
 const MOST_CONTAINER_CPU: u32 = 262_144;
@@ -100,8 +103,31 @@ fn read_container(
         start_timeout: table.duration("start_timeout"),
         restart_policy: read_restart_policy(table, context.period_limits),
         environment_files: read_environment_files(table, context.folder).unwrap_or_default(),
+        gpus: read_gpus(table),
         name,
     }
+}
+
+/// **Source:** ecs-semantics §1.5.
+fn read_gpus(table: &Table<'_>) -> u32 {
+    let mut gpus = None;
+    for at in table.tables("resource_requirements", &RESOURCE_REQUIREMENT) {
+        let kind = at.need("type").and_then(|value| value.word(&RESOURCE_TYPES));
+        let count = at.need("value").and_then(|value| {
+            let text = value.string_or_integer()?;
+            let count = text.parse().ok().filter(|count| *count > 0);
+            if count.is_none() {
+                value.reject(format!("{} is no number of GPUs: a whole number from 1 on", quoted(text)));
+            }
+            count
+        });
+        if let (Some(()), Some(count)) = (kind, count)
+            && gpus.replace(count).is_some()
+        {
+            at.reject_whole("GPUs are required twice for this container");
+        }
+    }
+    gpus.unwrap_or(0)
 }
 
 fn read_memory(table: &Table<'_>, key: &'static str) -> Option<MemoryMib> {

@@ -39,6 +39,7 @@ pub const TABLES: &[&TableKeys] = &[
     &VOLUME,
     &VOLUME_HOST,
     &CONTAINER,
+    &RESOURCE_REQUIREMENT,
     &HEALTH_CHECK,
     &CONTAINER_DEPENDENCY,
     &RESTART_POLICY,
@@ -68,6 +69,7 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC_CONFIGURATION,
     &STEP_SCALING,
     &STEP_ADJUSTMENT,
+    &PREDICTIVE_SCALING,
     &SCHEDULED_ACTION,
     &ALARM,
     &METRIC,
@@ -378,6 +380,7 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "restart_policy",
         "secrets",
         "environment_files",
+        "resource_requirements",
     ],
     planned: &[
         "docker_labels",
@@ -387,7 +390,6 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "linux_parameters",
         "log_configuration",
         "readonly_root_filesystem",
-        "resource_requirements",
         "system_controls",
         "ulimits",
         "user",
@@ -396,6 +398,9 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "working_directory",
     ],
 };
+
+pub(super) const RESOURCE_REQUIREMENT: TableKeys =
+    TableKeys { table: "task_definition.container.resource_requirements", keys: &["type", "value"], planned: &[] };
 
 pub(super) const HEALTH_CHECK: TableKeys = TableKeys {
     table: "task_definition.container.health_check",
@@ -556,8 +561,31 @@ pub(super) const PLACEMENT_CONSTRAINT: TableKeys =
 
 pub(super) const AUTO_SCALING: TableKeys = TableKeys {
     table: "service.auto_scaling",
-    keys: &["min_capacity", "max_capacity", "suspended_state", "target_tracking", "step_scaling", "scheduled_actions"],
-    planned: &["predictive_scaling"],
+    keys: &[
+        "min_capacity",
+        "max_capacity",
+        "suspended_state",
+        "target_tracking",
+        "step_scaling",
+        "predictive_scaling",
+        "scheduled_actions",
+    ],
+    planned: &[],
+};
+
+pub(super) const PREDICTIVE_SCALING: TableKeys = TableKeys {
+    table: "service.auto_scaling.predictive_scaling",
+    keys: &[
+        "policy_name",
+        "metric_pair",
+        "resource_label",
+        "target_value",
+        "mode",
+        "scheduling_buffer_time",
+        "max_capacity_breach_behavior",
+        "max_capacity_buffer",
+    ],
+    planned: &["customized_capacity_metric_specification", "customized_load_metric_specification"],
 };
 
 pub(super) const TARGET_TRACKING: TableKeys = TableKeys {

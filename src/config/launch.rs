@@ -11,7 +11,8 @@ use super::reader::{Table, Words};
 use crate::model::capacity::{CapacityProviderStrategyItem, LaunchTarget};
 use crate::model::cluster_query::ClusterQuery;
 use crate::model::service::{
-    BinpackField, PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, PropagateTags, SpreadField,
+    BinpackField, PLACEMENT_CONSTRAINTS_MAX, PLACEMENT_STRATEGIES_MAX, PlacementConstraint, PlacementStrategy,
+    PropagateTags, SpreadField,
 };
 use crate::model::task_definition::LaunchType;
 
@@ -125,8 +126,11 @@ pub(super) fn read_strategy<'a>(table: &Table<'a>, key: &'static str) -> Vec<Rea
 /// Reads `placement_strategy`: up to five. **Source:** ecs-semantics §4.1, §4.2.
 pub(super) fn read_placement_strategy(table: &Table<'_>) -> Vec<PlacementStrategy> {
     let items = table.tables("placement_strategy", &PLACEMENT_STRATEGY);
-    if items.len() > 5 {
-        table.reject("placement_strategy", format!("{} placement strategies are too many: at most 5", items.len()));
+    if items.len() > PLACEMENT_STRATEGIES_MAX {
+        table.reject(
+            "placement_strategy",
+            format!("{} placement strategies are too many: at most {PLACEMENT_STRATEGIES_MAX}", items.len()),
+        );
     }
     items.iter().filter_map(read_one_strategy).collect()
 }

@@ -223,6 +223,13 @@ pub(super) fn fargate_problems(task_definition: &TaskDefinition, sizes: &[Fargat
     for (index, container) in task_definition.containers.iter().enumerate() {
         problems.extend(timeout_problem(index, "stop_timeout", container.stop_timeout));
         problems.extend(timeout_problem(index, "start_timeout", container.start_timeout));
+        if container.gpus > 0 {
+            problems.push(FargateProblem {
+                place: Place::Container(index),
+                key: "resource_requirements",
+                message: "Fargate has no GPUs".to_owned(),
+            });
+        }
     }
     problems
 }

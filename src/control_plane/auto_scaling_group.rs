@@ -260,15 +260,19 @@ impl ControlPlane {
         if surplus == 0 {
             return;
         }
+        let protections: Vec<ScaleInProtection> =
+            group.instances.iter().map(|id| self.protection_of(group, *id)).collect();
+        let instances = &self.state.container_instances;
         let candidates: Vec<TerminationCandidate<'_>> = group
             .instances
             .iter()
-            .map(|id| {
-                let instance = &self.state.container_instances[id];
+            .zip(protections)
+            .map(|(id, protection)| {
+                let instance = &instances[id];
                 TerminationCandidate {
                     id: *id,
                     availability_zone: &instance.launch.availability_zone,
-                    protection: self.protection_of(group, *id),
+                    protection,
                     launched_at: instance.launched_at,
                     launch_template_version: instance.launch.launch_template_version,
                 }
@@ -276,7 +280,7 @@ impl ControlPlane {
             .collect();
         let policies = &group.provider.auto_scaling_group.termination_policies;
         let pool = group.provider.auto_scaling_group.warm_pool;
-        for id in choose_instances_to_terminate(&candidates, surplus, policies, self.now) {
+        for id in choose_instances_to_terminate(&candidates, surplus, policies, self.now, &mut self.rng) {
             let in_service = self.state.container_instances[&id].lifecycle == LifecycleState::InService;
             if in_service && pool.is_some_and(|pool| pool.reuse == ReuseOnScaleIn::Yes) {
                 self.returning.insert(id);

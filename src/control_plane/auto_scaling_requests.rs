@@ -10,7 +10,7 @@ use super::event::RegisterScalableTarget;
 use super::request_error::RequestError;
 use super::scalable_target::{Following, ScalableTarget, Standing};
 use super::state::ServiceStatus;
-use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, TrackedMetric};
+use crate::model::scaling::{AutoScaling, SCHEDULING_BUFFER_LIMIT, ScalingPolicy, ScheduledAction, TrackedMetric};
 
 type Answer = Result<Response, RequestError>;
 
@@ -47,14 +47,21 @@ impl ControlPlane {
     pub(super) fn put_scaling_policy(&mut self, name: &Arc<str>, policy: ScalingPolicy) -> Answer {
         let mut settings = self.settings_of(name)?;
         let place_of = |name: &str| {
-            let tracking = settings.target_tracking.iter().position(|other| other.name() == name);
-            (tracking, settings.step_scaling.iter().position(|other| *other.policy_name == *name))
+            (
+                settings.target_tracking.iter().position(|other| other.name() == name),
+                settings.step_scaling.iter().position(|other| *other.policy_name == *name),
+                settings.predictive_scaling.iter().position(|other| *other.policy_name == *name),
+            )
         };
         match (place_of(policy.name()), policy) {
-            ((Some(index), _), ScalingPolicy::TargetTracking(policy)) => settings.target_tracking[index] = policy,
-            ((_, Some(index)), ScalingPolicy::StepScaling(policy)) => settings.step_scaling[index] = policy,
-            ((None, None), ScalingPolicy::TargetTracking(policy)) => settings.target_tracking.push(policy),
-            ((None, None), ScalingPolicy::StepScaling(policy)) => settings.step_scaling.push(policy),
+            ((Some(index), ..), ScalingPolicy::TargetTracking(policy)) => settings.target_tracking[index] = policy,
+            ((_, Some(index), _), ScalingPolicy::StepScaling(policy)) => settings.step_scaling[index] = policy,
+            ((.., Some(index)), ScalingPolicy::PredictiveScaling(policy)) => {
+                settings.predictive_scaling[index] = policy;
+            }
+            ((None, None, None), ScalingPolicy::TargetTracking(policy)) => settings.target_tracking.push(policy),
+            ((None, None, None), ScalingPolicy::StepScaling(policy)) => settings.step_scaling.push(policy),
+            ((None, None, None), ScalingPolicy::PredictiveScaling(policy)) => settings.predictive_scaling.push(policy),
             (_, policy) => {
                 return Err(RequestError::Validation(format!(
                     "the type of the policy {} can't be changed",
@@ -68,10 +75,11 @@ impl ControlPlane {
     /// DeleteScalingPolicy.
     pub(super) fn delete_scaling_policy(&mut self, name: &Arc<str>, policy: &str) -> Answer {
         let mut settings = self.settings_of(name)?;
-        let before = settings.target_tracking.len() + settings.step_scaling.len();
+        let before = settings.clone();
         settings.target_tracking.retain(|other| other.name() != policy);
         settings.step_scaling.retain(|other| *other.policy_name != *policy);
-        if settings.target_tracking.len() + settings.step_scaling.len() == before {
+        settings.predictive_scaling.retain(|other| *other.policy_name != *policy);
+        if settings == before {
             return Err(RequestError::ObjectNotFound(format!("No scaling policy found: {policy}")));
         }
         self.set_auto_scaling(name, Some(settings))
@@ -204,6 +212,7 @@ pub(super) fn check_settings(settings: &AutoScaling) -> Result<(), RequestError>
     }
     let mut names: Vec<&str> = settings.target_tracking.iter().map(|policy| policy.name()).collect();
     names.extend(settings.step_scaling.iter().map(|policy| &*policy.policy_name));
+    names.extend(settings.predictive_scaling.iter().map(|policy| &*policy.policy_name));
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) || names.iter().any(|name| name.is_empty()) {
         return refuse("each scaling policy needs a name of its own".into());
@@ -225,6 +234,14 @@ pub(super) fn check_settings(settings: &AutoScaling) -> Result<(), RequestError>
     for policy in &settings.step_scaling {
         if let Some((_, problem)) = policy.problems().first() {
             return refuse(format!("policy {}: {problem}", policy.policy_name));
+        }
+    }
+    for policy in &settings.predictive_scaling {
+        if policy.target_thousandths == 0 {
+            return refuse(format!("the target value of policy {} must be greater than 0", policy.policy_name));
+        }
+        if policy.scheduling_buffer >= SCHEDULING_BUFFER_LIMIT {
+            return refuse(format!("the scheduling buffer of policy {} must be less than an hour", policy.policy_name));
         }
     }
     for (index, action) in settings.scheduled_actions.iter().enumerate() {

@@ -363,8 +363,9 @@ impl ControlPlane {
         let remaining = self.placement.remaining(id).unwrap_or(&instance.registered);
         let known = &mut instance.remaining;
         let has_other_ports = known.ports != remaining.ports;
-        if has_other_ports || (known.cpu, known.memory) != (remaining.cpu, remaining.memory) {
-            (known.cpu, known.memory) = (remaining.cpu, remaining.memory);
+        let numbers = (remaining.cpu, remaining.memory, remaining.devices);
+        if has_other_ports || (known.cpu, known.memory, known.devices) != numbers {
+            (known.cpu, known.memory, known.devices) = numbers;
             if has_other_ports {
                 known.ports.clone_from(&remaining.ports);
             }

@@ -307,7 +307,7 @@ fn pack(group: &ProvisioningGroup<'_>, instances: &[InstanceState<'_>], fresh: &
 
 /// How many tasks of a group fit into these resources. A host port can be taken once.
 fn room_for(group: &ProvisioningGroup<'_>, resources: &InstanceResources) -> u32 {
-    let Reservation { cpu, memory, ports } = group.reservation;
+    let Reservation { cpu, memory, ports, devices } = group.reservation;
     if !ports.is_disjoint(&resources.ports) {
         return 0;
     }
@@ -315,7 +315,7 @@ fn room_for(group: &ProvisioningGroup<'_>, resources: &InstanceResources) -> u32
     let by_cpu = resources.cpu.0.checked_div(cpu.0).unwrap_or(u32::MAX);
     let by_memory = resources.memory.0.checked_div(memory.0).unwrap_or(u32::MAX);
     let one_each = !ports.is_empty() || matches!(group.sharing, InstanceSharing::Distinct { .. });
-    by_cpu.min(by_memory).min(if one_each { 1 } else { u32::MAX })
+    by_cpu.min(by_memory).min(resources.devices.room_for(*devices)).min(if one_each { 1 } else { u32::MAX })
 }
 
 /// A number of instances to add within the step sizes; where they contradict each other the maximum holds.

@@ -6,7 +6,9 @@ use super::ControlPlane;
 use super::event::UpdateService;
 use super::request_error::RequestError;
 use super::state::{Deployment, PlacementRules, Registered, Service};
-use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, SchedulingStrategy, ServiceSpec};
+use crate::model::service::{
+    PLACEMENT_CONSTRAINTS_MAX, PLACEMENT_STRATEGIES_MAX, PlacementConstraint, SchedulingStrategy, ServiceSpec,
+};
 use crate::model::task_definition::TaskDefinition;
 
 impl ServiceSpec {
@@ -23,8 +25,14 @@ impl ServiceSpec {
 }
 
 impl PlacementRules {
-    /// **Source:** ecs-semantics §4.1: at most ten constraints together.
+    /// **Source:** ecs-semantics §4.1: at most ten constraints together, and at most five strategies.
     pub(super) fn check(&self) -> Result<(), RequestError> {
+        if self.strategies.len() > PLACEMENT_STRATEGIES_MAX {
+            return Err(RequestError::InvalidParameter(format!(
+                "{} placement strategies are too many: at most {PLACEMENT_STRATEGIES_MAX}",
+                self.strategies.len()
+            )));
+        }
         if self.constraints.len() > PLACEMENT_CONSTRAINTS_MAX {
             return Err(RequestError::InvalidParameter(format!(
                 "{} placement constraints are too many: at most {PLACEMENT_CONSTRAINTS_MAX}, those of the task definition \
@@ -52,7 +60,8 @@ pub(super) fn check_update(
 ) -> Result<(), RequestError> {
     let definition = wanted.map_or(&service.primary().task_definition, |wanted| &wanted.definition);
     let constraints = update.placement_constraints.as_deref().unwrap_or(&service.spec.placement_constraints);
-    let rules = PlacementRules::of(definition, &[], constraints);
+    let strategies = update.placement_strategy.as_deref().unwrap_or_default();
+    let rules = PlacementRules::of(definition, strategies, constraints);
     if service.spec.scheduling_strategy == SchedulingStrategy::Daemon {
         check_daemon(&rules)?;
     }

@@ -317,6 +317,7 @@ impl ControlPlane {
                 fresh.cpu.0 = fresh.cpu.0.saturating_sub(reservation.cpu.0);
                 fresh.memory.0 = fresh.memory.0.saturating_sub(reservation.memory.0);
                 fresh.ports.extend(&reservation.ports);
+                fresh.devices = fresh.devices.without(reservation.devices);
             }
         }
     }

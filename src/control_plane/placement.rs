@@ -8,7 +8,8 @@
 //! parted by capacity provider, by zone and by whatever else strategies spread over, so that the price of a
 //! placement does not grow with the number of instances (`benches/placement.rs`). It grows with the number of
 //! capacity providers and of values of the attributes that are spread over. What `memberOf` asks of instances alone parts them
-//! too, so that it is asked once of each. Four things may take a pass over the instances that have room: wanting a host port, a
+//! too, so that it is asked once of each; so does whether an instance has the GPUs and the network interface that a task wants, and
+//! tasks that want none do not see it. Four things may take a pass over the instances that have room: wanting a host port, a
 //! query about the tasks on an instance, a random choice when only a few in a hundred have room, and, once for a service that has
 //! grown, counting its tasks on each instance.
 //!
@@ -36,8 +37,8 @@ pub use assessment::{Assessment, Candidate, Position};
 pub use decision::{RankNames, rank_names};
 pub use failure::{
     AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, KnownReason, MEMBER_OF,
-    NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PORTS, Rule, RuleVerdict,
-    read_reason,
+    NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_ENI, RESOURCE_GPU, RESOURCE_MEMORY, RESOURCE_PORTS,
+    Rule, RuleVerdict, read_reason,
 };
 use thiserror::Error;
 
@@ -54,7 +55,7 @@ use crate::model::id_table::InstanceTable;
 use crate::model::ids::{ContainerInstanceId, IdForm};
 use crate::model::rng::RandomStream;
 use crate::model::service::{PlacementConstraint, PlacementStrategy};
-use crate::model::task_definition::Reservation;
+use crate::model::task_definition::{Devices, Reservation};
 use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 
 /// What a task wants of an instance.
@@ -195,12 +196,16 @@ impl PlacementIndex {
         let held = &mut self.slots[slot as usize];
         let (cpu, memory) = (held.remaining.cpu.0, held.remaining.memory.0);
         assert!(
-            cpu >= reservation.cpu.0 && memory >= reservation.memory.0 && held.has_ports(reservation),
+            cpu >= reservation.cpu.0
+                && memory >= reservation.memory.0
+                && held.has_ports(reservation)
+                && held.remaining.devices.have(reservation.devices),
             "instance {instance} has what is reserved on it"
         );
         held.remaining.cpu = CpuUnits(cpu - reservation.cpu.0);
         held.remaining.memory = MemoryMib(memory - reservation.memory.0);
         held.remaining.ports.extend(&reservation.ports);
+        held.remaining.devices = held.remaining.devices.without(reservation.devices);
         let index = match self.groups.get_mut(group) {
             Some(known) => {
                 known.task_count += 1;
@@ -236,6 +241,7 @@ impl PlacementIndex {
         for port in &reservation.ports {
             held.remaining.ports.remove(port);
         }
+        held.remaining.devices = held.remaining.devices.with(reservation.devices);
         let known = self.groups.get_mut(group).expect("only a task that was reserved is released");
         let index = known.index;
         known.task_count -= 1;
@@ -302,7 +308,7 @@ impl PlacementIndex {
     ) -> Result<(SlotIndex, usize), Unplaceable> {
         self.placement_count += 1;
         let group = self.group(request.group);
-        let index = self.partition_by(&chain.attributes, conditions);
+        let index = self.partition_by(&chain.attributes, conditions, request.reservation.devices);
         let partition = &mut self.partitions[index];
         partition.used_at = self.placement_count;
         partition.prepare_order(chain.order, &self.slots);
@@ -363,7 +369,7 @@ impl PlacementIndex {
             return 1;
         }
         let of = |left: u32, needed: u32| left.checked_div(needed).unwrap_or(u32::MAX);
-        of(left.cpu.0, needed.cpu.0).min(of(left.memory.0, needed.memory.0))
+        of(left.cpu.0, needed.cpu.0).min(of(left.memory.0, needed.memory.0)).min(left.devices.room_for(needed.devices))
     }
 
     /// What the choice of an instance went by: its numbers in the order of the strategies, before the task is reserved.
@@ -448,10 +454,11 @@ impl PlacementIndex {
         self.groups.get(group).map(|known| known.index)
     }
 
-    /// The partition by some attributes and conditions, built if need be.
-    fn partition_by(&mut self, attributes: &[&str], conditions: &Conditions<'_>) -> usize {
-        let is_wanted =
-            |partition: &Partition| partition.attributes == attributes && partition.conditions.are(conditions);
+    /// The partition by some attributes, conditions and devices, built if need be.
+    fn partition_by(&mut self, attributes: &[&str], conditions: &Conditions<'_>, devices: Devices) -> usize {
+        let is_wanted = |partition: &Partition| {
+            partition.attributes == attributes && partition.devices == devices && partition.conditions.are(conditions)
+        };
         let known = self.partitions.iter().position(is_wanted);
         if let Some(known) = known {
             return known;
@@ -461,7 +468,7 @@ impl PlacementIndex {
             let (idle, _) = idle.expect("there are as many partitions as may be");
             self.partitions.swap_remove(idle);
         }
-        self.partitions.push(Partition::new(attributes, conditions, &self.slots, self.limits));
+        self.partitions.push(Partition::new(attributes, (conditions, devices), &self.slots, self.limits));
         self.partitions.len() - 1
     }
 

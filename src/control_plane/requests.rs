@@ -15,6 +15,7 @@ use crate::model::capacity::{
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
+use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, TaskDefinition};
 
@@ -181,10 +182,12 @@ impl ControlPlane {
         }
     }
 
+    /// A task that is stopped by request loses its tags; what it has used stays counted under them. **Source:** ecs-semantics §2.1.
     fn request_stop(&mut self, task: TaskId, reason: Option<String>) -> Answer {
-        if !self.state.tasks.contains_key(&task) {
+        let Some(record) = self.state.tasks.get_mut(&task) else {
             return Err(RequestError::InvalidParameter("The referenced task was not found.".into()));
-        }
+        };
+        record.task.tags = Arc::default();
         let reason = reason.unwrap_or_else(|| "Task stopped by user".into());
         self.stop_task(task, StopCode::UserInitiated, &reason.into());
         Ok(Response::Done)
@@ -257,6 +260,9 @@ impl ControlPlane {
             (true, _, None) => {
                 Err(RequestError::Client("Fargate requires that 'memory' be defined at the task level.".into()))
             }
+            _ if on_fargate && definition.containers.iter().any(|container| container.gpus > 0) => {
+                Err(RequestError::Client("Fargate does not support GPU resource requirements.".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -268,6 +274,11 @@ impl ControlPlane {
         let registered = self.resolve(&spec.task_definition)?.overridden(&spec.overrides, launch_type)?;
         self.check_target(&target, &registered.definition)?;
         let group = super::start_task::standalone_group(spec.group.as_ref(), &registered.definition)?;
+        if spec.propagate_tags == PropagateTags::Service {
+            return Err(RequestError::InvalidParameter(
+                "SERVICE is not a value of propagateTags for a task that has no service.".into(),
+            ));
+        }
         let mut tags = super::tags::standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition);
         spec.ecs_managed_tags.add_to(&mut tags, &self.name, None);
         let placement =

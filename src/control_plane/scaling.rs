@@ -10,13 +10,14 @@ use super::action::Notification;
 use super::alarms::last_period_end;
 use super::cluster_autoscaling::{InstanceSharing, InstanceState, Occupancy, ProvisioningGroup, ReservationInputs};
 use super::metrics::names;
-use super::service_autoscaling::{PeriodEnd, ScalingInputs, StepCall};
+use super::service_autoscaling::{ForecastInputs, PeriodEnd, ScalingInputs, StepCall};
 use super::state::{ClusterState, ProviderState};
 use crate::model::alarm::AlarmState;
-use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceResources, reserved_ports};
+use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, InstanceDevices, InstanceResources};
 use crate::model::ids::ContainerInstanceId;
 use crate::model::scaling::TargetTracking;
 use crate::model::service::PlacementConstraint;
+use crate::model::task_definition::Devices;
 use crate::model::units::{CpuUnits, MemoryMib, Timestamp};
 
 impl ControlPlane {
@@ -59,6 +60,20 @@ impl ControlPlane {
             metrics.statistic(&metric, Timestamp(last - last % width), period, statistic)
         };
         let readings: Vec<Option<i64>> = settings.target_tracking.iter().map(read).collect();
+        if ended == PeriodEnd::Metric && !settings.predictive_scaling.is_empty() {
+            let from = self.state.metrics.period_of(Timestamp(due.0.saturating_sub(1)));
+            let loads = settings.predictive_scaling.iter().map(|policy| {
+                let (metric, statistic) = names::forecast(policy, &self.name, name);
+                metrics.statistic(&metric, from, self.settings.metric_period, statistic)
+            });
+            target.scaler.look_ahead(ForecastInputs {
+                now: due,
+                calendar_start: self.calendar_start,
+                settings,
+                readings: &loads.collect::<Vec<_>>(),
+                running_count: service.running_count(),
+            });
+        }
         let calls: Vec<StepCall> = settings
             .step_scaling
             .iter()
@@ -96,7 +111,7 @@ impl ControlPlane {
         }
         let provider = &self.state.capacity_providers[name];
         let instances = instance_states(&self.state, provider);
-        let mut waiting: BTreeMap<(u32, u32, Arc<str>), (usize, u32)> = BTreeMap::new();
+        let mut waiting: BTreeMap<Need, (usize, u32)> = BTreeMap::new();
         let mut samples = Vec::new();
         for task in &provider.provisioning {
             let record = &self.state.tasks[task];
@@ -104,7 +119,7 @@ impl ControlPlane {
             let distinct = record.placement.constraints.contains(&PlacementConstraint::DistinctInstance);
             // Only tasks that each want an instance of their own depend on whom they belong to.
             let group: Arc<str> = if distinct { task.group.clone() } else { "".into() };
-            let key = (task.reservation.cpu.0, task.reservation.memory.0, group);
+            let key = (task.reservation.cpu.0, task.reservation.memory.0, task.reservation.devices, group);
             let entry = waiting.entry(key).or_insert_with(|| {
                 samples.push((task.reservation.clone(), distinct.then(|| self.instances_of_group(&task.group))));
                 (samples.len() - 1, 0)
@@ -122,9 +137,7 @@ impl ControlPlane {
                 },
             })
             .collect();
-        let instance_type = &provider.current_template().instance_type;
-        let mut fresh_instance =
-            InstanceResources { cpu: instance_type.cpu_units(), memory: instance_type.memory, ports: reserved_ports() };
+        let mut fresh_instance = provider.current_template().instance_type.resources();
         self.without_daemons(name, &mut fresh_instance);
         let scaler = self.scalers.get_mut(name).expect("only scaled providers are listed");
         let result = scaler.on_period(ReservationInputs {
@@ -161,9 +174,16 @@ impl ControlPlane {
     }
 }
 
+/// What waiting tasks are alike in: CPU, memory, devices and, where each wants an instance of its own, their group.
+type Need = (u32, u32, Devices, Arc<str>);
+
 /// What an instance that takes no tasks has for them.
-const NO_ROOM: &InstanceResources =
-    &InstanceResources { cpu: CpuUnits(0), memory: MemoryMib(0), ports: BTreeSet::new() };
+const NO_ROOM: &InstanceResources = &InstanceResources {
+    cpu: CpuUnits(0),
+    memory: MemoryMib(0),
+    ports: BTreeSet::new(),
+    devices: InstanceDevices { gpus: 0, network_interfaces: Some(0) },
+};
 
 /// A group's instances as the scaling decisions see them.
 pub(super) fn instance_states<'a>(state: &'a ClusterState, group: &'a ProviderState) -> Vec<InstanceState<'a>> {

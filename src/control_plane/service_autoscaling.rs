@@ -4,7 +4,8 @@
 //! one metric with two alarms, one quick (three periods above the target) and one slow (fifteen periods below nine tenths of
 //! it), so that a service grows at once and shrinks with care. Step scaling policies ([`step`]) are called by alarms that the
 //! user makes. A policy whose alarm stays in `ALARM` proposes a count every period; which proposal wins, and what cooldowns,
-//! bounds, deployments and suspended processes leave of it, is decided here.
+//! bounds, deployments and suspended processes leave of it, is decided here. Predictive scaling policies ([`predictive`]) look at hours
+//! instead: each has its tasks there before it begins, and until the next nobody goes below them.
 //!
 //! The counts are taken from the *running* tasks and the last datapoint. While tasks are pending the same proposal
 //! comes again and changes nothing, so that a slow start does not compound.
@@ -12,8 +13,9 @@
 //! Nothing here starts or stops a task or reads a metric: the inputs are numbers, the outcome is a desired count and the
 //! reason for it.
 //!
-//! **Source:** ecs-semantics §7.1, §7.2, §7.3.
+//! **Source:** ecs-semantics §7.1, §7.2, §7.3, §7.5.
 
+pub mod predictive;
 pub mod step;
 pub mod tracking;
 
@@ -23,8 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::ids::IdForm;
 use crate::model::metric::thousandths_text;
-use crate::model::scaling::{AutoScaling, ScaleIn, StepScaling, SuspendedState, TargetTracking, TrackedMetric};
+use crate::model::scaling::{
+    AutoScaling, PredictiveMode, ScaleIn, StepScaling, SuspendedState, TargetTracking, TrackedMetric,
+};
 use crate::model::units::{Duration, Timestamp};
+use predictive::{ForecastState, Hour, HourForecast};
 use tracking::{PolicyAlarms, TrackingState};
 
 /// What a decision is made from.
@@ -46,6 +51,43 @@ pub struct ScalingInputs<'a> {
     pub running_count: u32,
     /// Whether a deployment is under way.
     pub deployment: DeploymentProgress,
+}
+
+/// What forecasts are made from at the end of a metric period.
+#[derive(Clone, Copy, Debug)]
+pub struct ForecastInputs<'a> {
+    /// The end of the period.
+    pub now: Timestamp,
+    /// The calendar time of the cluster's start.
+    pub calendar_start: jiff::Timestamp,
+    /// The scalable target.
+    pub settings: &'a AutoScaling,
+    /// The datapoint of the period for each predictive scaling policy, in their order.
+    pub readings: &'a [Option<i64>],
+    /// Its `RUNNING` tasks.
+    pub running_count: u32,
+}
+
+/// A policy's forecast, as it can be asked for. **Source:** ecs-semantics §7.5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyForecast<'a> {
+    /// The policy.
+    pub policy_name: &'a Arc<str>,
+    /// The hour in which it was made; `None` when there is none yet.
+    pub made_in: Option<Hour>,
+    /// Its hours, the earliest first.
+    pub hours: &'a [HourForecast],
+}
+
+/// What forecasts say of the hour that is, or is about to begin.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+struct Outlook {
+    /// The tasks that it needs: nobody scales in below. *Ours,* as with EC2 Auto Scaling: of several policies the largest count holds.
+    floor: u32,
+    /// The maximum in it.
+    max_capacity: Option<u32>,
+    /// The policy whose tasks are due, by its position.
+    due: Option<(usize, u32)>,
 }
 
 /// Which period has ended, and so which policies have a datapoint.
@@ -117,6 +159,10 @@ pub struct ServiceScaler {
     scale_out_cooldown: Option<ScaleOutCooldown>,
     scale_in_cooldown_until: Option<Timestamp>,
     periods_without_tasks: u32,
+    #[serde(default)]
+    predictive: Vec<ForecastState>,
+    #[serde(default)]
+    outlook: Outlook,
 }
 
 /// Which of a target tracking policy's two alarms. **Source:** ecs-semantics §7.2.
@@ -182,6 +228,8 @@ impl ServiceScaler {
             scale_out_cooldown: None,
             scale_in_cooldown_until: None,
             periods_without_tasks: 0,
+            predictive: Vec::new(),
+            outlook: Outlook::default(),
         };
         scaler.take_over(settings);
         scaler
@@ -195,6 +243,93 @@ impl ServiceScaler {
             same.cloned().unwrap_or_else(|| TrackingState::new(policy))
         };
         self.tracking = settings.target_tracking.iter().map(state_of).collect();
+        let mut before = std::mem::take(&mut self.predictive);
+        // What was put anew is forecast anew, by the loads that are known.
+        before.iter_mut().for_each(ForecastState::outdate);
+        self.predictive = settings
+            .predictive_scaling
+            .iter()
+            .map(|policy| {
+                let same = before.iter().find(|state| state.is_of(policy));
+                same.cloned().unwrap_or_else(|| ForecastState::new(policy))
+            })
+            .collect();
+        self.outlook = Outlook::default();
+    }
+
+    /// The forecasts of the predictive scaling policies, in their order.
+    pub fn forecasts(&self) -> impl Iterator<Item = PolicyForecast<'_>> {
+        self.predictive.iter().map(|state| PolicyForecast {
+            policy_name: state.policy_name(),
+            made_in: state.made_in(),
+            hours: state.forecast(),
+        })
+    }
+
+    /// Takes in the loads of a metric period, forecasts anew every six hours, and notes what is due for the hour that begins within a
+    /// policy's buffer. To be called before [`ServiceScaler::on_period`]. **Source:** ecs-semantics §7.5.
+    pub fn look_ahead(&mut self, inputs: ForecastInputs<'_>) {
+        self.outlook.due = None;
+        if self.predictive.is_empty() {
+            return;
+        }
+        let hour_of = |at: Timestamp| -> Hour {
+            let seconds = at.calendar(inputs.calendar_start).as_second();
+            u64::try_from(seconds).unwrap_or(0) / 3_600
+        };
+        let measured = hour_of(Timestamp(inputs.now.0.saturating_sub(1)));
+        let now = hour_of(inputs.now);
+        let mut outlook = Outlook::default();
+        let policies = &inputs.settings.predictive_scaling;
+        for (index, (state, policy)) in self.predictive.iter_mut().zip(policies).enumerate() {
+            let reading = inputs.readings.get(index).copied().flatten();
+            let load = match (reading, inputs.running_count) {
+                (_, 0) => Some(0),
+                (reading, running) => {
+                    let reading = reading.and_then(|reading| u64::try_from(reading).ok());
+                    reading.map(|reading| reading.saturating_mul(running.into()))
+                }
+            };
+            state.observe(measured, load);
+            state.refresh(now, policy.target_thousandths);
+            let hour = hour_of(inputs.now + policy.scheduling_buffer);
+            let is_new = state.act_for(hour);
+            let Some(capacity) = state.capacity_in(hour).filter(|_| policy.mode == PredictiveMode::ForecastAndScale)
+            else {
+                continue;
+            };
+            let max_capacity = policy.max_capacity_breach.max_capacity(capacity, inputs.settings.max_capacity);
+            let capacity = capacity.min(max_capacity);
+            outlook.floor = outlook.floor.max(capacity);
+            outlook.max_capacity = outlook.max_capacity.max(Some(max_capacity));
+            if is_new && outlook.due.is_none_or(|(_, count)| count < capacity) {
+                outlook.due = Some((index, capacity));
+            }
+        }
+        self.outlook = outlook;
+    }
+
+    /// The greatest desired count at the moment: the target's, or a forecast's.
+    pub fn max_capacity(&self, settings: &AutoScaling) -> u32 {
+        self.outlook.max_capacity.map_or(settings.max_capacity, |forecast| forecast.max(settings.max_capacity))
+    }
+
+    /// The tasks that a forecast has due, where they are more than there are. *Ours:* it waits for no cooldown and begins none.
+    fn predicted_out(&mut self, inputs: &ScalingInputs<'_>) -> Option<ScalingActivity> {
+        let (index, count) = self.outlook.due.take()?;
+        if count <= inputs.desired_count || inputs.settings.suspended_state.dynamic_scaling_out {
+            return None;
+        }
+        let policy_name = inputs.settings.predictive_scaling.get(index)?.policy_name.to_string();
+        Some(ScalingActivity {
+            desired_count: count,
+            direction: ScalingDirection::Out,
+            description: format!("Setting desired count to {count}."),
+            cause: format!(
+                "predictive scaling policy {policy_name} forecast a need of {count} tasks in the hour that begins"
+            ),
+            policy_name,
+        })
     }
 
     /// The alarms of each target tracking policy after the last period, in the policies' order.
@@ -215,6 +350,16 @@ impl ServiceScaler {
     /// scaling in even when bounds or the cooldown let nothing come of it. **Source:** ecs-semantics §7.2. *Ours:* target
     /// tracking has no vote over a step scaling policy, whose alarm is the user's own word.
     pub fn on_period(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
+        let predicted = self.predicted_out(&inputs);
+        let measured = self.by_measure(inputs);
+        match (predicted, measured) {
+            (Some(predicted), Some(measured)) if measured.desired_count > predicted.desired_count => Some(measured),
+            (predicted, measured) => predicted.or(measured),
+        }
+    }
+
+    /// What target tracking and step scaling come to.
+    fn by_measure(&mut self, inputs: ScalingInputs<'_>) -> Option<ScalingActivity> {
         let policies = &inputs.settings.target_tracking;
         for ((state, reading), policy) in self.tracking.iter_mut().zip(inputs.readings).zip(policies) {
             if inputs.ended.is_of(policy) {
@@ -273,7 +418,8 @@ impl ServiceScaler {
             })
             .collect();
         let winner = first_largest(votes?.into_iter())?;
-        let wants_less = winner.count < inputs.running_count || inputs.desired_count > inputs.settings.max_capacity;
+        let wants_less =
+            winner.count < inputs.running_count || inputs.desired_count > self.max_capacity(inputs.settings);
         wants_less.then_some(winner)
     }
 
@@ -298,7 +444,7 @@ impl ServiceScaler {
                 (Some(_), Counted::FromRunning) => proposal.count.min(desired_before.saturating_add(step)),
                 (None, _) | (_, Counted::Exactly) => proposal.count,
             };
-            count.min(settings.max_capacity)
+            count.min(self.max_capacity(settings))
         };
         if count <= desired_count {
             return None;
@@ -315,11 +461,12 @@ impl ServiceScaler {
         if deployment == DeploymentProgress::InProgress || in_cooldown || is_suspended {
             return None;
         }
-        let count = if desired_count > settings.max_capacity {
+        let max_capacity = self.max_capacity(settings);
+        let count = if desired_count > max_capacity {
             // A count set by hand above the maximum goes to the maximum first.
-            settings.max_capacity
+            max_capacity
         } else {
-            proposal.count.max(settings.min_capacity)
+            proposal.count.max(settings.min_capacity).max(self.outlook.floor)
         };
         if count >= desired_count {
             return None;

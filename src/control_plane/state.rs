@@ -681,11 +681,13 @@ impl ClusterState {
             let mut cpu = 0u64;
             let mut memory = 0u64;
             let mut ports = BTreeSet::new();
+            let mut devices = instance.remaining.devices;
             let (mut running, mut pending, mut holding) = (0, 0, 0);
             for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
                 let task = &self.tasks[task].task;
                 cpu += u64::from(task.reservation.cpu.0);
                 memory += u64::from(task.reservation.memory.0);
+                devices = devices.with(task.reservation.devices);
                 for port in &task.reservation.ports {
                     assert!(ports.insert(*port), "instance {shown} has given port {} twice", port.port);
                 }
@@ -718,6 +720,7 @@ impl ClusterState {
                 instance.remaining.ports,
                 "instance {shown} is wrong about its ports"
             );
+            assert_eq!(devices, instance.registered.devices, "instance {shown} is wrong about its GPUs and interfaces");
             assert_eq!(
                 (u64::from(instance.remaining.cpu.0) + cpu, u64::from(instance.remaining.memory.0) + memory),
                 (u64::from(instance.registered.cpu.0), u64::from(instance.registered.memory.0)),

@@ -1,13 +1,14 @@
 //! Which instances a group with more than it should have gives up, in order.
 //!
 //! Zones come first: the one with the most instances gives one up. Within it the group's policies narrow the choice, each to those
-//! that it ranks first, and the lowest id decides at last. Protected instances are never chosen; when there are too few others,
+//! that it ranks first, and chance decides at last. Protected instances are never chosen; when there are too few others,
 //! fewer go. **Source:** ecs-semantics §9.1, §9.3.
 
 use std::collections::BTreeMap;
 
 use crate::model::auto_scaling_group::{ScaleInProtection, TerminationPolicy};
 use crate::model::ids::ContainerInstanceId;
+use crate::model::rng::RandomStream;
 use crate::model::units::{Duration, Timestamp};
 
 /// An instance of the group that is coming up or in service.
@@ -25,13 +26,20 @@ pub struct TerminationCandidate<'a> {
     pub launch_template_version: u32,
 }
 
-/// Chooses up to `surplus` instances. No policy is `Default`. **Source:** ecs-semantics §9.3.
+/// Chooses up to `surplus` instances. No policy is `Default`. Chance is asked only where the policies leave several.
+///
+/// **Source:** ecs-semantics §9.3.
 pub fn choose_instances_to_terminate(
     candidates: &[TerminationCandidate<'_>],
     surplus: u32,
     policies: &[TerminationPolicy],
     now: Timestamp,
+    rng: &mut RandomStream,
 ) -> Vec<ContainerInstanceId> {
+    let policies = if policies.is_empty() { &[TerminationPolicy::Default] } else { policies };
+    let ranks = |candidate: &TerminationCandidate<'_>| -> Vec<(u64, u64)> {
+        policies.iter().map(|policy| rank(candidate, *policy, now)).collect()
+    };
     let mut left: Vec<TerminationCandidate<'_>> = candidates.to_vec();
     let mut chosen = Vec::new();
     for _ in 0..surplus {
@@ -44,18 +52,15 @@ pub fn choose_instances_to_terminate(
         // `max_by_key` takes the last of equals; reversed, the first zone by name.
         let fullest = counts.iter().rev().filter(|(_, (_, free))| *free > 0).max_by_key(|(_, (all, _))| *all);
         let Some((&zone, _)) = fullest else { break };
-        let policies = if policies.is_empty() { &[TerminationPolicy::Default] } else { policies };
-        let ranks = |candidate: &TerminationCandidate<'_>| {
-            let by_policy: Vec<(u64, u64)> = policies.iter().map(|policy| rank(candidate, *policy, now)).collect();
-            (by_policy, candidate.id)
-        };
-        let first = left
+        let mut first: Vec<&TerminationCandidate<'_>> = left
             .iter()
             .filter(|candidate| candidate.availability_zone == zone)
             .filter(|candidate| candidate.protection == ScaleInProtection::Unprotected)
-            .min_by_key(|candidate| ranks(candidate))
-            .map(|candidate| candidate.id);
-        let Some(id) = first else { break };
+            .collect();
+        let Some(least) = first.iter().map(|candidate| ranks(candidate)).min() else { break };
+        first.retain(|candidate| ranks(candidate) == least);
+        let drawn = if first.len() == 1 { 0 } else { rng.below(first.len() as u64) };
+        let id = first[usize::try_from(drawn).expect("a position in a list")].id;
         left.retain(|candidate| candidate.id != id);
         chosen.push(id);
     }
@@ -63,27 +68,26 @@ pub fn choose_instances_to_terminate(
 }
 
 /// The lowest goes first.
-///
-/// *Ours:* `Default` goes on with the oldest where ECS takes the closest billing hour, which billing by the second leaves without
-/// meaning, and then chance.
 fn rank(candidate: &TerminationCandidate<'_>, policy: TerminationPolicy, now: Timestamp) -> (u64, u64) {
     const HOUR: Duration = Duration::from_secs(3600);
     let version = u64::from(candidate.launch_template_version);
+    let to_next_hour = || {
+        let into_hour = now.since(candidate.launched_at).as_nanos() % HOUR.as_nanos();
+        u64::try_from(HOUR.as_nanos() - into_hour).unwrap_or(u64::MAX)
+    };
     match policy {
-        TerminationPolicy::Default => (version, candidate.launched_at.0),
+        TerminationPolicy::Default => (version, to_next_hour()),
         TerminationPolicy::OldestInstance => (candidate.launched_at.0, 0),
         TerminationPolicy::NewestInstance => (u64::MAX - candidate.launched_at.0, 0),
         TerminationPolicy::OldestLaunchTemplate => (version, 0),
-        TerminationPolicy::ClosestToNextInstanceHour => {
-            let into_hour = now.since(candidate.launched_at).as_nanos() % HOUR.as_nanos();
-            (u64::try_from(HOUR.as_nanos() - into_hour).unwrap_or(u64::MAX), 0)
-        }
+        TerminationPolicy::ClosestToNextInstanceHour => (to_next_hour(), 0),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rng::Stream;
 
     const HOUR: u64 = 3600;
 
@@ -106,7 +110,8 @@ mod tests {
             of(5, "b", 50, 2, free),
         ];
         let now = Timestamp((HOUR + 150) * 1_000_000_000);
-        let chosen = choose_instances_to_terminate(&candidates, surplus, policies, now);
+        let mut rng = RandomStream::new(1, Stream::Placement);
+        let chosen = choose_instances_to_terminate(&candidates, surplus, policies, now, &mut rng);
         assert_eq!(chosen.iter().map(|id| id.0).collect::<Vec<_>>(), expected);
     }
 
@@ -124,6 +129,6 @@ mod tests {
     /// ecs-semantics §9.3: protected instances stay, and fewer go.
     #[test]
     fn protected_instances_stay() {
-        check(&[], 9, &[2, 1, 5, 4]);
+        check(&[], 9, &[2, 4, 5, 1]);
     }
 }

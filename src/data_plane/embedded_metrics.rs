@@ -4,7 +4,8 @@
 //! more than the limits here say. A line that is not of this form, or breaks a rule of it, is output and nothing more.
 //!
 //! **Source:** CloudWatch user guide, "Specification: Embedded metric format" (read 2026-11-26). *Ours:* samples are of the moment in which they are
-//! written, whatever `_aws.Timestamp` says, `StorageResolution` and `Unit` mean nothing, and a line has 8 KiB at most (CloudWatch: 1 MB).
+//! written, whatever `_aws.Timestamp` says, a `StorageResolution` and a `Unit` must be one and are not kept, and a line has 8 KiB at most
+//! (CloudWatch: 1 MB).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,37 @@ const DIMENSIONS_MAX: usize = 30;
 /// The longest name of a dimension and the longest value of one. **Source:** the specification.
 const DIMENSION_NAME_MAX: usize = 250;
 const DIMENSION_VALUE_MAX: usize = 1024;
+
+/// The units of a metric. **Source:** CloudWatch API reference, MetricDatum.
+const UNITS: [&str; 27] = [
+    "Seconds",
+    "Microseconds",
+    "Milliseconds",
+    "Bytes",
+    "Kilobytes",
+    "Megabytes",
+    "Gigabytes",
+    "Terabytes",
+    "Bits",
+    "Kilobits",
+    "Megabits",
+    "Gigabits",
+    "Terabits",
+    "Percent",
+    "Count",
+    "Bytes/Second",
+    "Kilobytes/Second",
+    "Megabytes/Second",
+    "Gigabytes/Second",
+    "Terabytes/Second",
+    "Bits/Second",
+    "Kilobits/Second",
+    "Megabits/Second",
+    "Gigabits/Second",
+    "Terabits/Second",
+    "Count/Second",
+    "None",
+];
 
 /// What guests have said and nobody has taken yet.
 #[derive(Debug, Default)]
@@ -125,6 +157,11 @@ fn samples_of_directive(directive: &Value, root: &Map<String, Value>) -> Option<
     let mut samples = Vec::new();
     for metric in metrics {
         let name = metric.get("Name")?.as_str().filter(|name| !name.is_empty())?;
+        let has_unit = metric.get("Unit").is_none_or(|unit| unit.as_str().is_some_and(|unit| UNITS.contains(&unit)));
+        let resolution = metric.get("StorageResolution").map_or(Some(60), Value::as_u64);
+        if !has_unit || !matches!(resolution, Some(1 | 60)) {
+            return None;
+        }
         let values = values_of(root.get(name)?)?;
         for dimensions in &sets {
             let (namespace, dimensions) = (namespace.clone(), dimensions.clone());
@@ -226,6 +263,9 @@ mod tests {
             line(r#"{"Namespace":"","Metrics":[{"Name":"a"}]}"#, r#","a":1"#),
             line(r#"{"Metrics":[{"Name":"a"}]}"#, r#","a":1"#),
             line(r#"{"Namespace":"N"}"#, ""),
+            line(r#"{"Namespace":"N","Metrics":[{"Name":"a","Unit":"Furlongs"}]}"#, r#","a":1"#),
+            line(r#"{"Namespace":"N","Metrics":[{"Name":"a","Unit":1}]}"#, r#","a":1"#),
+            line(r#"{"Namespace":"N","Metrics":[{"Name":"a","StorageResolution":30}]}"#, r#","a":1"#),
             "[".repeat(5000) + "\"_aws\"",
             "{\"_aws\":".repeat(900),
         ] {

@@ -442,10 +442,15 @@ fn resources(resources: &InstanceResources) -> Vec<ResourceDetail> {
             resources.ports.iter().filter(|port| port.protocol == protocol).map(|port| port.port.to_string()).collect(),
         ),
     };
-    vec![
+    let mut listed = vec![
         number("CPU", resources.cpu.0),
         number("MEMORY", resources.memory.0),
         ports("PORTS", Protocol::Tcp),
         ports("PORTS_UDP", Protocol::Udp),
-    ]
+    ];
+    // Ours: GPUs have no ids here, so that they are a number where ECS has a set.
+    if resources.devices.gpus > 0 {
+        listed.push(number("GPU", resources.devices.gpus));
+    }
+    listed
 }

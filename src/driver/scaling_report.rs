@@ -140,6 +140,12 @@ pub(super) fn target_report(snapshot: &Snapshot, target: &ScalableTarget) -> Sca
             alarms: alarm.map(|alarm| (policy.alarm.to_string(), alarm.state.as_str())).into_iter().collect(),
         }
     });
+    let forecasts = target.scaler.forecasts().map(|forecast| PolicyReport {
+        policy_name: forecast.policy_name.to_string(),
+        policy_type: "PredictiveScaling",
+        datapoint: None,
+        alarms: BTreeMap::new(),
+    });
     let actions = settings.scheduled_actions.iter().map(|action| ScheduledActionReport {
         scheduled_action_name: action.name.to_string(),
         schedule: action.schedule.to_string(),
@@ -166,7 +172,7 @@ pub(super) fn target_report(snapshot: &Snapshot, target: &ScalableTarget) -> Sca
             dynamic_scaling_out_suspended: suspended.dynamic_scaling_out,
             scheduled_scaling_suspended: suspended.scheduled_scaling,
         },
-        policies: tracking.chain(steps).collect(),
+        policies: tracking.chain(steps).chain(forecasts).collect(),
         scheduled_actions: actions.collect(),
         activities: activities.collect(),
     }

@@ -14,7 +14,7 @@ use super::cpu_credits::{Burst, CpuCredits, CreditSpecification};
 use super::document::Document;
 use super::external_instance::{AgentUpdateStatus, ExternalAgent};
 use super::ids::{ContainerInstanceId, IdForm};
-use super::task_definition::{CpuArchitecture, HostPort, LaunchType, Protocol};
+use super::task_definition::{CpuArchitecture, Devices, HostPort, LaunchType, Protocol};
 use super::units::{CpuUnits, Duration, MemoryMib, Timestamp};
 use super::usage::PurchaseOption;
 use super::written_form::is_default;
@@ -33,12 +33,64 @@ pub struct InstanceType {
     pub architecture: CpuArchitecture,
     /// What it earns, for a burstable type.
     pub burst: Option<Burst>,
+    /// What it has that only some tasks ask for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub devices: InstanceDevices,
 }
 
 impl InstanceType {
     /// The CPU units that an instance of this type registers: 1024 a vCPU. **Source:** ecs-semantics §3.1.
     pub fn cpu_units(&self) -> CpuUnits {
         CpuUnits(self.vcpus.saturating_mul(CpuUnits::PER_VCPU))
+    }
+
+    /// What an instance of this type registers. **Source:** ecs-semantics §3.1.
+    pub fn resources(&self) -> InstanceResources {
+        InstanceResources { cpu: self.cpu_units(), memory: self.memory, ports: reserved_ports(), devices: self.devices }
+    }
+}
+
+/// What of an instance only some tasks ask for: GPUs, and network interfaces of their own. **Source:** ecs-semantics §4.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstanceDevices {
+    /// GPUs.
+    pub gpus: u32,
+    /// Interfaces for tasks of network mode `awsvpc`, one each: those of its type less its own, without trunking; `None` where that is
+    /// not known, which holds no task off.
+    pub network_interfaces: Option<u32>,
+}
+
+impl InstanceDevices {
+    /// Whether it has what a task asks for.
+    pub fn have(self, wanted: Devices) -> bool {
+        wanted.gpus <= self.gpus && self.network_interfaces.is_none_or(|left| wanted.network_interfaces <= left)
+    }
+
+    /// What a task leaves of it, and nothing where it asks for more.
+    #[must_use]
+    pub fn without(self, taken: Devices) -> InstanceDevices {
+        InstanceDevices {
+            gpus: self.gpus.saturating_sub(taken.gpus),
+            network_interfaces: self.network_interfaces.map(|left| left.saturating_sub(taken.network_interfaces)),
+        }
+    }
+
+    /// What there is again when a task gives back what it took.
+    #[must_use]
+    pub fn with(self, given_back: Devices) -> InstanceDevices {
+        InstanceDevices {
+            gpus: self.gpus + given_back.gpus,
+            network_interfaces: self.network_interfaces.map(|left| left + given_back.network_interfaces),
+        }
+    }
+
+    /// How many tasks it has enough for.
+    pub fn room_for(self, wanted: Devices) -> u32 {
+        let by_gpus = self.gpus.checked_div(wanted.gpus).unwrap_or(u32::MAX);
+        let by_interfaces =
+            self.network_interfaces.and_then(|left| left.checked_div(wanted.network_interfaces)).unwrap_or(u32::MAX);
+        by_gpus.min(by_interfaces)
     }
 }
 
@@ -315,11 +367,7 @@ impl ContainerInstance {
 
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
-        let registered = InstanceResources {
-            cpu: launch.instance_type.cpu_units(),
-            memory: launch.instance_type.memory,
-            ports: reserved_ports(),
-        };
+        let registered = launch.instance_type.resources();
         let vcpus = launch.instance_type.vcpus;
         let cpu_credits =
             launch.instance_type.burst.map(|burst| CpuCredits::new(burst, vcpus, launch.credit_specification));
@@ -365,6 +413,9 @@ pub struct InstanceResources {
     pub memory: MemoryMib,
     /// Host ports in use: this set grows as tasks claim ports.
     pub ports: BTreeSet<HostPort>,
+    /// What only some tasks ask for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub devices: InstanceDevices,
 }
 
 /// An Auto Scaling group. **Source:** ecs-semantics §9.1.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::capacity::{InstanceLaunch, InstanceResources, reserved_ports};
+use super::capacity::{InstanceDevices, InstanceLaunch, InstanceResources, reserved_ports};
 use super::document::Document;
 use super::ids::{ContainerInstanceId, TaskId};
 use super::task::{ContainerExit, ContainerStatus, TaskStatus};
@@ -60,12 +60,9 @@ impl ContainerInstanceRegistration {
                 cpu: given.cpu,
                 memory: given.memory,
                 ports: given.ports.clone().unwrap_or_else(reserved_ports),
+                devices: InstanceDevices { gpus: given.gpus, ..self.launch.instance_type.devices },
             },
-            None => InstanceResources {
-                cpu: self.launch.instance_type.cpu_units(),
-                memory: self.launch.instance_type.memory,
-                ports: reserved_ports(),
-            },
+            None => self.launch.instance_type.resources(),
         }
     }
 }
@@ -80,6 +77,9 @@ pub struct TotalResources {
     pub memory: MemoryMib,
     /// `PORTS` and `PORTS_UDP`: those that are taken from the start; `None` are ECS' own.
     pub ports: Option<BTreeSet<HostPort>>,
+    /// `GPU`: how many.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gpus: u32,
 }
 
 /// How far an agent's update is. **Source:** ecs-semantics §11.6.

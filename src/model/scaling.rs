@@ -13,6 +13,7 @@ use super::metric::MetricResolution;
 use super::metric_math::MetricMath;
 use super::schedule::Schedule;
 use super::units::{Duration, Timestamp};
+use super::written_form::is_default;
 
 /// The cooldown of a policy that names none. **Source:** ecs-semantics §7.2, §7.3.
 pub const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
@@ -31,6 +32,9 @@ pub struct AutoScaling {
     pub target_tracking: Vec<TargetTracking>,
     /// Its step scaling policies.
     pub step_scaling: Vec<StepScaling>,
+    /// Its predictive scaling policies.
+    #[serde(skip_serializing_if = "is_default")]
+    pub predictive_scaling: Vec<PredictiveScaling>,
     /// Its scheduled actions.
     pub scheduled_actions: Vec<ScheduledAction>,
 }
@@ -47,13 +51,15 @@ pub struct SuspendedState {
     pub scheduled_scaling: bool,
 }
 
-/// A policy of either kind, as PutScalingPolicy takes it.
+/// A policy of any kind, as PutScalingPolicy takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ScalingPolicy {
     /// `TargetTrackingScaling`.
     TargetTracking(TargetTracking),
     /// `StepScaling`.
     StepScaling(StepScaling),
+    /// `PredictiveScaling`.
+    PredictiveScaling(PredictiveScaling),
 }
 
 impl ScalingPolicy {
@@ -62,6 +68,7 @@ impl ScalingPolicy {
         match self {
             ScalingPolicy::TargetTracking(policy) => policy.name(),
             ScalingPolicy::StepScaling(policy) => &policy.policy_name,
+            ScalingPolicy::PredictiveScaling(policy) => &policy.policy_name,
         }
     }
 }
@@ -356,6 +363,113 @@ fn interval_problems(steps: &[StepAdjustment]) -> Vec<(Option<usize>, StepProble
         problems.push((None, StepProblem::NoHighest));
     }
     problems
+}
+
+/// A predictive scaling policy. **Source:** ecs-semantics §7.5.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictiveScaling {
+    /// Its name.
+    pub policy_name: Arc<str>,
+    /// What is forecast and what is held at the target.
+    pub metric: MetricPair,
+    /// The target in thousandths of the metric's unit.
+    pub target_thousandths: u64,
+    /// Whether it acts on its forecasts.
+    pub mode: PredictiveMode,
+    /// How long before an hour its tasks are started: less than an hour.
+    pub scheduling_buffer: Duration,
+    /// What becomes of a forecast above the target's maximum.
+    pub max_capacity_breach: MaxCapacityBreach,
+}
+
+/// `SchedulingBufferTime` of a policy that names none. **Source:** ecs-semantics §7.5.
+pub const DEFAULT_SCHEDULING_BUFFER: Duration = Duration::from_secs(300);
+/// What `SchedulingBufferTime` is less than. **Source:** ecs-semantics §7.5.
+pub const SCHEDULING_BUFFER_LIMIT: Duration = Duration::from_secs(3_600);
+
+/// `PredefinedMetricPairSpecification`: a load and the metric that goes with it. **Source:** API reference,
+/// PredictiveScalingPredefinedMetricPairSpecification.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum MetricPair {
+    /// `ECSServiceCPUUtilization`.
+    CpuUtilization,
+    /// `ECSServiceMemoryUtilization`.
+    MemoryUtilization,
+    /// `ALBRequestCount`: requests, and requests a task in a metric period.
+    RequestCount {
+        /// As in `app/LB/ID/targetgroup/TG/ID`.
+        resource_label: Option<Arc<str>>,
+    },
+}
+
+impl MetricPair {
+    /// The wire value.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            MetricPair::CpuUtilization => "ECSServiceCPUUtilization",
+            MetricPair::MemoryUtilization => "ECSServiceMemoryUtilization",
+            MetricPair::RequestCount { .. } => "ALBRequestCount",
+        }
+    }
+
+    /// The metric that is held at the target.
+    pub fn scaling_metric(&self) -> TrackedMetric {
+        match self {
+            MetricPair::CpuUtilization => TrackedMetric::Predefined(PredefinedMetric::AverageCpuUtilization),
+            MetricPair::MemoryUtilization => TrackedMetric::Predefined(PredefinedMetric::AverageMemoryUtilization),
+            MetricPair::RequestCount { resource_label } => {
+                TrackedMetric::RequestCountPerTarget { resource_label: resource_label.clone() }
+            }
+        }
+    }
+}
+
+/// Whether a predictive policy scales.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum PredictiveMode {
+    /// `ForecastOnly`: its forecasts can be looked at.
+    #[default]
+    ForecastOnly,
+    /// `ForecastAndScale`.
+    ForecastAndScale,
+}
+
+impl PredictiveMode {
+    /// The wire value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PredictiveMode::ForecastOnly => "ForecastOnly",
+            PredictiveMode::ForecastAndScale => "ForecastAndScale",
+        }
+    }
+}
+
+/// `MaxCapacityBreachBehavior`, and the buffer that goes with the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum MaxCapacityBreach {
+    /// `HonorMaxCapacity`: no more than the maximum.
+    #[default]
+    HonorMaxCapacity,
+    /// `IncreaseMaxCapacity`: for such an hour the maximum is the forecast and so many percent of it, `MaxCapacityBuffer`.
+    IncreaseMaxCapacity {
+        /// 0 to 100.
+        buffer_percent: u32,
+    },
+}
+
+impl MaxCapacityBreach {
+    /// The greatest desired count in an hour of such a forecast.
+    pub fn max_capacity(self, forecast: u32, max_capacity: u32) -> u32 {
+        match self {
+            MaxCapacityBreach::HonorMaxCapacity => max_capacity,
+            MaxCapacityBreach::IncreaseMaxCapacity { buffer_percent } => {
+                let wanted = (u64::from(forecast) * u64::from(100 + buffer_percent)).div_ceil(100);
+                max_capacity.max(u32::try_from(wanted).unwrap_or(u32::MAX))
+            }
+        }
+    }
 }
 
 /// An action at given times: other bounds for the scalable target. **Source:** ecs-semantics §7.4.

@@ -209,6 +209,8 @@ pub enum PlacementConstraint {
 
 /// Constraints of a task at most, its definition's among them. **Source:** ecs-semantics §4.1.
 pub const PLACEMENT_CONSTRAINTS_MAX: usize = 10;
+/// Placement strategies of a service or a request at most. **Source:** ecs-semantics §4.1.
+pub const PLACEMENT_STRATEGIES_MAX: usize = 5;
 
 /// `enableECSManagedTags`: whether a task is tagged with its cluster and its service by ECS itself. **Source:** developer guide, Tagging
 /// Amazon ECS resources.

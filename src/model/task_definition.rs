@@ -13,6 +13,7 @@ use super::document::Document;
 use super::service::PlacementConstraint;
 use super::units::{CpuUnits, Duration, MemoryMib};
 use super::work::Work;
+use super::written_form::is_default;
 
 /// Where a task runs. **Source:** ecs-semantics §11.6 (`EXTERNAL` and `MANAGED_INSTANCES` are not offered).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -147,6 +148,24 @@ pub struct Reservation {
     pub memory: MemoryMib,
     /// Host ports, each with its protocol.
     pub ports: BTreeSet<HostPort>,
+    /// What most tasks do without.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub devices: Devices,
+}
+
+/// What a task takes from an instance that most tasks do without. **Source:** ecs-semantics §1.5, §4.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Devices {
+    /// GPUs, of all its containers.
+    pub gpus: u32,
+    /// Network interfaces: one in network mode `awsvpc`.
+    pub network_interfaces: u32,
+}
+
+impl Devices {
+    /// Nothing.
+    pub const NONE: Devices = Devices { gpus: 0, network_interfaces: 0 };
 }
 
 /// A host port and its protocol.
@@ -232,6 +251,10 @@ impl TaskDefinition {
                     .sum()
             }),
             ports,
+            devices: Devices {
+                gpus: self.containers.iter().map(|container| container.gpus).sum(),
+                network_interfaces: u32::from(self.network_mode == NetworkMode::Awsvpc),
+            },
         }
     }
 
@@ -287,6 +310,9 @@ pub struct ContainerDefinition {
     pub secrets: Vec<Secret>,
     /// Files of variables, in the order in which they are read.
     pub environment_files: Vec<String>,
+    /// The GPUs that it has to itself: its resource requirement of type `GPU`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gpus: u32,
 }
 
 /// A container's health check. **Source:** ecs-semantics §1.5.1.
@@ -340,6 +366,7 @@ impl Default for ContainerDefinition {
             restart_policy: None,
             secrets: Vec::new(),
             environment_files: Vec::new(),
+            gpus: 0,
         }
     }
 }

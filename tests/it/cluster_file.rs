@@ -296,6 +296,14 @@ fn every_key_is_read() {
             "distribution.log_normal",
             "[[task_definition]]\n[task_definition.simulation]\n[task_definition.simulation.pull.log_normal]\n",
         ),
+        (
+            "task_definition.container.resource_requirements",
+            "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.resource_requirements]]\n",
+        ),
+        (
+            "service.auto_scaling.predictive_scaling",
+            "[[service]]\n[service.auto_scaling]\n[[service.auto_scaling.predictive_scaling]]\n",
+        ),
         ("run_task", "[[run_task]]\n"),
         ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),

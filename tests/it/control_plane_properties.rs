@@ -942,6 +942,7 @@ fn assert_converged(world: &World) {
                 && (provider.is_none() || instance.launch.capacity_provider.as_ref() == provider)
                 && instance.remaining.cpu >= reservation.cpu
                 && instance.remaining.memory >= reservation.memory
+                && instance.remaining.devices.have(reservation.devices)
         })
     };
     if let Some(api) = state.services.get("api").filter(|service| service.status == ServiceStatus::Active) {

@@ -1110,7 +1110,7 @@ impl Checker {
                 continue;
             };
             if last.started_at == now && last.status == ActivityStatus::InProgress {
-                let bounds = target.settings.min_capacity..=target.settings.max_capacity;
+                let bounds = target.settings.min_capacity..=target.scaler.max_capacity(&target.settings);
                 assert!(bounds.contains(&last.to), "service {name} is scaled to {} beyond its bounds", last.to);
                 assert_eq!(plane.state().services[name].spec.desired_count, last.to, "service {name} is not scaled");
             }
@@ -1220,7 +1220,7 @@ fn instance_type() -> Arc<InstanceType> {
         vcpus: 2,
         memory: MemoryMib(4096),
         architecture: CpuArchitecture::X86_64,
-        burst: None,
+        ..InstanceType::default()
     })
 }
 

@@ -147,7 +147,7 @@ impl Plane {
             vcpus,
             memory: MemoryMib(4096),
             architecture: CpuArchitecture::X86_64,
-            burst: None,
+            ..InstanceType::default()
         };
         self.plane.launch_instance(
             instance,

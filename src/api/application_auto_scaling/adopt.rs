@@ -15,7 +15,8 @@ pub(in crate::api) fn scalable_target_rows(region: &Region, spec: &ClusterSpec) 
         let mut row = targets::row_of(region, &resource);
         let tracking = settings.target_tracking.iter().cloned().map(ScalingPolicy::TargetTracking);
         let stepping = settings.step_scaling.iter().cloned().map(ScalingPolicy::StepScaling);
-        for policy in tracking.chain(stepping) {
+        let predictive = settings.predictive_scaling.iter().cloned().map(ScalingPolicy::PredictiveScaling);
+        for policy in tracking.chain(stepping).chain(predictive) {
             let document = document_of(&policy);
             row.policies.insert(policy.name().to_owned(), policies::row_of(region, &resource, policy.name(), document));
         }

@@ -6,10 +6,11 @@
 //! **Source:** ecs-semantics §7.2, §7.3, §7.5; API reference.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::policy_document::{document_of, policy_of};
+use super::policy_document::{document_of, number, policy_of, show_pair};
 use super::targets::keep;
 use super::{DIMENSION, Resource, arn_of, asked_resource, clusters_of, page, uuid_of, validation};
 use crate::api::error::ApiError;
@@ -19,6 +20,7 @@ use crate::api::{Call, epoch_seconds};
 use crate::control_plane::event::Request;
 use crate::control_plane::scalable_target::ScalableTarget;
 use crate::control_plane::service_autoscaling::AlarmEnd;
+use crate::control_plane::service_autoscaling::predictive::Hour;
 use crate::model::arn::ACCOUNT;
 use crate::model::scaling::{ScaleIn, ScalingPolicy};
 
@@ -103,11 +105,42 @@ pub fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// GetPredictiveScalingForecast: there is no predictive policy that it could be asked about. **Source:** ecs-semantics §7.5.
+/// GetPredictiveScalingForecast: the hours of the last forecast that begin in the asked time. **Source:** ecs-semantics §7.5.
 pub fn forecast(call: &Call<'_>) -> Result<Value, ApiError> {
-    Resource::of_request(call.input)?;
-    let name = call.input.required_text("PolicyName");
-    Err(validation(format!("{name} is no predictive scaling policy: Longshore does not forecast")))
+    let resource = Resource::of_request(call.input)?;
+    let live = resource.cluster_of_target(call.region)?;
+    let name: Arc<str> = call.input.required_text("PolicyName").into();
+    let (wanted, service) = (name.clone(), resource.service.clone());
+    let read = live.cluster.read(move |state, _| {
+        let target = state.scalable_targets.get(&service)?;
+        let policy = target.settings.predictive_scaling.iter().find(|policy| policy.policy_name == wanted)?;
+        let forecast = target.scaler.forecasts().find(|forecast| *forecast.policy_name == wanted)?;
+        Some((policy.clone(), forecast.made_in, forecast.hours.to_vec()))
+    });
+    let Some((policy, made_in, mut hours)) = read.ok().flatten() else {
+        return Err(validation(format!("{name} is no predictive scaling policy of {}", resource.id)));
+    };
+    let Some(made_in) = made_in else {
+        return Err(validation(format!("{name} has no forecast yet: it takes 24 hours of history")));
+    };
+    let bound = |member: &str| call.input.value(member).and_then(Value::as_f64);
+    let (from, until) = (bound("StartTime").unwrap_or(0.0), bound("EndTime").unwrap_or(f64::INFINITY));
+    let seconds = |hour: Hour| u32::try_from(hour * 3_600).unwrap_or(u32::MAX);
+    hours.retain(|hour| (from..=until).contains(&f64::from(seconds(hour.hour))));
+    let timestamps: Vec<u32> = hours.iter().map(|hour| seconds(hour.hour)).collect();
+    let loads = hours.iter().map(|hour| number(i64::try_from(hour.load_thousandths).unwrap_or(i64::MAX)));
+    Ok(json!({
+        "LoadForecast": [{
+            "Timestamps": timestamps,
+            "Values": loads.collect::<Vec<_>>(),
+            "MetricSpecification": show_pair(&policy),
+        }],
+        "CapacityForecast": {
+            "Timestamps": timestamps,
+            "Values": hours.iter().map(|hour| f64::from(hour.capacity)).collect::<Vec<_>>(),
+        },
+        "UpdateTime": seconds(made_in),
+    }))
 }
 
 /// The policies of a cluster's targets, or of one target, by resource and name.
@@ -134,7 +167,11 @@ fn known_policies(target: &ScalableTarget) -> BTreeMap<String, Known> {
         let alarms = vec![policy.alarm.to_string()];
         (policy.policy_name.to_string(), (ScalingPolicy::StepScaling(policy.clone()), alarms))
     });
-    tracking.chain(stepping).collect()
+    let predictive =
+        target.settings.predictive_scaling.iter().map(|policy| {
+            (policy.policy_name.to_string(), (ScalingPolicy::PredictiveScaling(policy.clone()), Vec::new()))
+        });
+    tracking.chain(stepping).chain(predictive).collect()
 }
 
 fn show_alarms(region: &Region, names: &[String]) -> Value {

@@ -2,7 +2,8 @@
 //!
 //! Numbers with fractions become thousandths, which is how fine the control plane compares.
 //!
-//! **Source:** ecs-semantics §7.2, §7.3; API reference, TargetTrackingScalingPolicyConfiguration, StepScalingPolicyConfiguration.
+//! **Source:** ecs-semantics §7.2, §7.3, §7.5; API reference, TargetTrackingScalingPolicyConfiguration,
+//! StepScalingPolicyConfiguration, PredictiveScalingPolicyConfiguration.
 
 use std::sync::Arc;
 
@@ -14,13 +15,15 @@ use crate::api::members::Members;
 use crate::model::alarm::{MetricId, Statistic};
 use crate::model::metric_math::{Expression, MathProblem, MetricMath, Query, ReturnData};
 use crate::model::scaling::{
-    AdjustmentType, DEFAULT_COOLDOWN, PredefinedMetric, ScaleIn, ScalingPolicy, StepAdjustment, StepScaling,
-    TargetTracking, TrackedMetric,
+    AdjustmentType, DEFAULT_COOLDOWN, DEFAULT_SCHEDULING_BUFFER, MaxCapacityBreach, MetricPair, PredefinedMetric,
+    PredictiveMode, PredictiveScaling, ScaleIn, ScalingPolicy, StepAdjustment, StepScaling, TargetTracking,
+    TrackedMetric,
 };
 use crate::model::units::Duration;
 
 const TRACKING: &str = "TargetTrackingScalingPolicyConfiguration";
 const STEPS: &str = "StepScalingPolicyConfiguration";
+const PREDICTIVE: &str = "PredictiveScalingPolicyConfiguration";
 /// Steps of one policy at most. **Source:** Application Auto Scaling, "Quotas".
 const STEPS_MAX: usize = 20;
 
@@ -52,22 +55,20 @@ pub(super) fn policy_of(input: Members<'_>) -> Result<(ScalingPolicy, Map<String
     let wanted = match kind {
         "TargetTrackingScaling" => TRACKING,
         "StepScaling" => STEPS,
-        _ => {
-            return Err(validation(format!(
-                "policies of the type {kind} are not offered: Longshore does not forecast"
-            )));
-        }
+        "PredictiveScaling" => PREDICTIVE,
+        _ => return Err(validation(format!("{kind} is no type of a scaling policy"))),
     };
     let configuration = input
         .structure(wanted)
         .ok_or_else(|| validation(format!("{wanted} is required for the policy type {kind}")))?;
-    let other = if wanted == TRACKING { STEPS } else { TRACKING };
-    if input.has(other) {
+    let others = [TRACKING, STEPS, PREDICTIVE].into_iter().filter(|other| *other != wanted);
+    if let Some(other) = others.into_iter().find(|other| input.has(other)) {
         return Err(validation(format!("{other} is not allowed for the policy type {kind}")));
     }
     let name: Arc<str> = input.required_text("PolicyName").into();
     let policy = match wanted {
         TRACKING => ScalingPolicy::TargetTracking(tracking_of(name, configuration)?),
+        PREDICTIVE => ScalingPolicy::PredictiveScaling(predictive_of(name, configuration)?),
         _ => ScalingPolicy::StepScaling(steps_of(name, configuration)?),
     };
     let mut document = input.only(&[wanted]);
@@ -97,6 +98,49 @@ fn tracking_of(name: Arc<str>, input: Members<'_>) -> Result<TargetTracking, Api
             Some(true) => ScaleIn::Disabled,
             _ => ScaleIn::Enabled,
         },
+    })
+}
+
+/// *Ours:* metrics of a client's own choice, one by one, are refused: pairs only.
+fn predictive_of(name: Arc<str>, input: Members<'_>) -> Result<PredictiveScaling, ApiError> {
+    let mut specifications = input.structures("MetricSpecifications");
+    let (Some(specification), None) = (specifications.next(), specifications.next()) else {
+        return Err(validation("MetricSpecifications must have exactly one item"));
+    };
+    let pair = specification
+        .structure("PredefinedMetricPairSpecification")
+        .ok_or_else(|| validation("Longshore forecasts by PredefinedMetricPairSpecification only"))?;
+    let label = pair.text("ResourceLabel");
+    let metric = match (pair.required_text("PredefinedMetricType"), label) {
+        ("ECSServiceCPUUtilization", None) => MetricPair::CpuUtilization,
+        ("ECSServiceMemoryUtilization", None) => MetricPair::MemoryUtilization,
+        ("ALBRequestCount", Some(label)) => MetricPair::RequestCount { resource_label: Some(label.into()) },
+        ("ALBRequestCount", None) => return Err(validation("ResourceLabel is required for ALBRequestCount")),
+        (other, _) => return Err(validation(format!("{other} is no pair of metrics of an ECS service"))),
+    };
+    let target = specification.value("TargetValue").and_then(thousandths).and_then(|target| u64::try_from(target).ok());
+    let buffer = count_of(input, "SchedulingBufferTime")?;
+    let buffer_percent = count_of(input, "MaxCapacityBuffer")?;
+    let max_capacity_breach = match (input.text("MaxCapacityBreachBehavior"), buffer_percent) {
+        (Some("IncreaseMaxCapacity"), Some(buffer_percent)) => {
+            MaxCapacityBreach::IncreaseMaxCapacity { buffer_percent }
+        }
+        (Some("IncreaseMaxCapacity"), None) => {
+            return Err(validation("MaxCapacityBuffer is required for IncreaseMaxCapacity"));
+        }
+        (_, Some(_)) => return Err(validation("MaxCapacityBuffer is for IncreaseMaxCapacity only")),
+        (_, None) => MaxCapacityBreach::HonorMaxCapacity,
+    };
+    Ok(PredictiveScaling {
+        policy_name: name,
+        metric,
+        target_thousandths: target.ok_or_else(|| validation("TargetValue must be greater than 0"))?,
+        mode: match input.text("Mode") {
+            Some("ForecastAndScale") => PredictiveMode::ForecastAndScale,
+            _ => PredictiveMode::ForecastOnly,
+        },
+        scheduling_buffer: buffer.map_or(DEFAULT_SCHEDULING_BUFFER, |seconds| Duration::from_secs(seconds.into())),
+        max_capacity_breach,
     })
 }
 
@@ -227,7 +271,7 @@ fn thousandths(value: &Value) -> Option<i64> {
 
 /// Thousandths as a number.
 #[expect(clippy::cast_precision_loss, reason = "what was read has fewer digits than that")]
-fn number(thousandths: i64) -> Value {
+pub(super) fn number(thousandths: i64) -> Value {
     json!(thousandths as f64 / 1000.0)
 }
 
@@ -236,6 +280,7 @@ pub(super) fn document_of(policy: &ScalingPolicy) -> Map<String, Value> {
     let (kind, name, configuration) = match policy {
         ScalingPolicy::TargetTracking(policy) => ("TargetTrackingScaling", TRACKING, show_tracking(policy)),
         ScalingPolicy::StepScaling(policy) => ("StepScaling", STEPS, show_steps(policy)),
+        ScalingPolicy::PredictiveScaling(policy) => ("PredictiveScaling", PREDICTIVE, show_predictive(policy)),
     };
     Map::from_iter([("PolicyType".to_owned(), json!(kind)), (name.to_owned(), configuration)])
 }
@@ -265,6 +310,32 @@ fn show_tracking(policy: &TargetTracking) -> Value {
     };
     shown[name] = specification;
     shown
+}
+
+fn show_predictive(policy: &PredictiveScaling) -> Value {
+    let (behavior, buffer) = match policy.max_capacity_breach {
+        MaxCapacityBreach::HonorMaxCapacity => ("HonorMaxCapacity", None),
+        MaxCapacityBreach::IncreaseMaxCapacity { buffer_percent } => ("IncreaseMaxCapacity", Some(buffer_percent)),
+    };
+    json!({
+        "MetricSpecifications": [show_pair(policy)],
+        "Mode": policy.mode.as_str(),
+        "SchedulingBufferTime": policy.scheduling_buffer.as_secs(),
+        "MaxCapacityBreachBehavior": behavior,
+        "MaxCapacityBuffer": buffer,
+    })
+}
+
+/// The one metric specification of a predictive policy.
+pub(super) fn show_pair(policy: &PredictiveScaling) -> Value {
+    let label = match &policy.metric {
+        MetricPair::RequestCount { resource_label } => resource_label.as_deref(),
+        MetricPair::CpuUtilization | MetricPair::MemoryUtilization => None,
+    };
+    json!({
+        "TargetValue": number(i64::try_from(policy.target_thousandths).unwrap_or(i64::MAX)),
+        "PredefinedMetricPairSpecification": {"PredefinedMetricType": policy.metric.as_str(), "ResourceLabel": label},
+    })
 }
 
 fn show_metric(metric: &MetricId) -> Value {

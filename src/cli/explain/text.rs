@@ -324,7 +324,9 @@ fn rule_head(verdicts: &[RuleVerdict], column: usize) -> String {
     match &verdict.rule {
         Rule::Status | Rule::Agent | Rule::DistinctInstance => verdict.rule.to_string(),
         Rule::MemberOf(_) => format!("memberOf {}", number()),
-        Rule::Cpu | Rule::Memory => format!("{} ≥ {}", verdict.rule, verdict.wanted),
+        Rule::Cpu | Rule::Memory | Rule::Gpus | Rule::NetworkInterfaces => {
+            format!("{} ≥ {}", verdict.rule, verdict.wanted)
+        }
         Rule::CapacityProvider(_) | Rule::Ports | Rule::Attribute(_) => format!("{}: {}", verdict.rule, verdict.wanted),
     }
 }

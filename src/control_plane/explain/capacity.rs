@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::placement::{PlacementRequest, RuleVerdict};
 use crate::model::auto_scaling_group::LifecycleState;
-use crate::model::capacity::{InstanceResources, InstanceType, reserved_ports};
+use crate::model::capacity::InstanceType;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::Timestamp;
 
@@ -137,11 +137,7 @@ impl ControlPlane {
         let fresh = group.availability_zones.iter().map(|zone| {
             let launch = self.launch_of(name, zone.clone());
             let instance_type = launch.instance_type.clone();
-            let mut remaining = InstanceResources {
-                cpu: instance_type.cpu_units(),
-                memory: instance_type.memory,
-                ports: reserved_ports(),
-            };
+            let mut remaining = instance_type.resources();
             self.without_daemons(name, &mut remaining);
             let verdicts = self.placement.verdicts_of_fresh(&Arc::new(launch), remaining, request);
             FreshInstance { availability_zone: zone.clone(), instance_type, verdicts }

@@ -3,7 +3,7 @@
 //! **Source:** ecs-semantics §6.3, §7.2, §10.1, §10.2.
 
 use crate::model::alarm::{MetricId, Statistic};
-use crate::model::scaling::{PredefinedMetric, TargetTracking, TrackedMetric};
+use crate::model::scaling::{PredefinedMetric, PredictiveScaling, TargetTracking, TrackedMetric};
 
 /// The namespace of utilisation and reservation.
 pub const AWS_ECS: &str = "AWS/ECS";
@@ -49,6 +49,12 @@ pub fn of_target_group(name: &str, service: &str) -> MetricId {
 fn of_policy(cluster: &str, service: &str, policy: &TargetTracking) -> MetricId {
     let dimensions = [("ClusterName", cluster), ("ServiceName", service), ("PolicyName", policy.name())];
     MetricId::new(METRIC_MATH, policy.metric.name(), &dimensions)
+}
+
+/// What a predictive scaling policy of a service reads.
+pub fn forecast(policy: &PredictiveScaling, cluster: &str, service: &str) -> (MetricId, Statistic) {
+    let tracking = TargetTracking::of(policy.metric.scaling_metric(), policy.target_thousandths);
+    tracked(&tracking, cluster, service)
 }
 
 /// What a target tracking policy of a service reads.

@@ -26,6 +26,10 @@ pub const RESOURCE_CPU: &str = "RESOURCE:CPU";
 pub const RESOURCE_MEMORY: &str = "RESOURCE:MEMORY";
 /// A host port is taken. **Source:** ecs-semantics §4.5.
 pub const RESOURCE_PORTS: &str = "RESOURCE:PORTS";
+/// Not enough GPUs. **Source:** ecs-semantics §4.5.
+pub const RESOURCE_GPU: &str = "RESOURCE:GPU";
+/// No network interface for a task of mode `awsvpc`. **Source:** ecs-semantics §4.5.
+pub const RESOURCE_ENI: &str = "RESOURCE:ENI";
 /// An attribute that the task requires is missing or another. **Source:** ecs-semantics §4.5.
 pub const ATTRIBUTE: &str = "ATTRIBUTE";
 /// A query is not true of the instance. **Source:** ecs-semantics §2.4.
@@ -48,12 +52,14 @@ pub struct PlacementFailure {
 }
 
 /// Every reason for which a placement fails.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 12] = [
     INACTIVE,
     AGENT,
     RESOURCE_CPU,
     RESOURCE_MEMORY,
     RESOURCE_PORTS,
+    RESOURCE_GPU,
+    RESOURCE_ENI,
     ATTRIBUTE,
     MEMBER_OF,
     DISTINCT_INSTANCE,
@@ -117,6 +123,10 @@ pub enum Rule {
     Memory,
     /// Host ports.
     Ports,
+    /// GPUs.
+    Gpus,
+    /// A network interface.
+    NetworkInterfaces,
     /// A required attribute.
     Attribute(RequiredAttribute),
     /// A task of the group on each instance at most.
@@ -135,6 +145,8 @@ impl Rule {
             Rule::Cpu => RESOURCE_CPU,
             Rule::Memory => RESOURCE_MEMORY,
             Rule::Ports => RESOURCE_PORTS,
+            Rule::Gpus => RESOURCE_GPU,
+            Rule::NetworkInterfaces => RESOURCE_ENI,
             Rule::Attribute(_) => ATTRIBUTE,
             Rule::DistinctInstance => DISTINCT_INSTANCE,
             Rule::MemberOf(_) => MEMBER_OF,
@@ -145,7 +157,10 @@ impl Rule {
 impl Rule {
     /// Whether it asks what tasks leave of an instance, and not what the instance is.
     pub fn is_about_room(&self) -> bool {
-        matches!(self, Rule::Cpu | Rule::Memory | Rule::Ports | Rule::DistinctInstance)
+        matches!(
+            self,
+            Rule::Cpu | Rule::Memory | Rule::Ports | Rule::Gpus | Rule::NetworkInterfaces | Rule::DistinctInstance
+        )
     }
 }
 
@@ -158,6 +173,8 @@ impl fmt::Display for Rule {
             Rule::Cpu => f.write_str("cpu"),
             Rule::Memory => f.write_str("memory"),
             Rule::Ports => f.write_str("ports"),
+            Rule::Gpus => f.write_str("gpus"),
+            Rule::NetworkInterfaces => f.write_str("network interfaces"),
             Rule::Attribute(required) => f.write_str(&required.name),
             Rule::DistinctInstance => f.write_str("distinctInstance"),
             Rule::MemberOf(query) => write!(f, "memberOf {query}"),
@@ -211,6 +228,11 @@ impl Check<'_> {
                     (false, false) => format!("host ports in use: {taken}"),
                 }
             }
+            Rule::Gpus => format!("{} GPUs are needed and {} are left", needed.devices.gpus, left.devices.gpus),
+            Rule::NetworkInterfaces => {
+                let left = left.devices.network_interfaces.unwrap_or_default();
+                format!("a network interface is needed and {left} are left")
+            }
             Rule::Attribute(required) => match self.held.launch.attribute(&required.name) {
                 Some(value) => format!("{} is {value} and {} is required", required.name, required.value),
                 None => format!("{} is not there and {} is required", required.name, required.value),
@@ -232,6 +254,8 @@ impl Check<'_> {
             Rule::Cpu => needed.cpu.to_string(),
             Rule::Memory => format!("{} MiB", needed.memory),
             Rule::Ports => port_list(needed.ports.iter()),
+            Rule::Gpus => needed.devices.gpus.to_string(),
+            Rule::NetworkInterfaces => needed.devices.network_interfaces.to_string(),
             Rule::Attribute(required) => required.value.clone().into_owned(),
             Rule::DistinctInstance => "no task of the group".to_owned(),
             Rule::MemberOf(_) => "true".to_owned(),
@@ -253,6 +277,8 @@ impl Check<'_> {
                 let taken = port_list(self.request.reservation.ports.intersection(&left.ports));
                 if taken.is_empty() { format!("{} of {PORTS_MAX} in use", left.ports.len()) } else { taken + " in use" }
             }
+            Rule::Gpus => left.devices.gpus.to_string(),
+            Rule::NetworkInterfaces => left.devices.network_interfaces.unwrap_or_default().to_string(),
             Rule::Attribute(required) => self.held.launch.attribute(&required.name).unwrap_or("none").to_owned(),
             Rule::DistinctInstance => {
                 let count = group.map_or(0, |group| self.held.task_count(group));
@@ -288,6 +314,13 @@ fn checks<'a>(
     add(Rule::Memory, needed.memory <= left.memory);
     if !needed.ports.is_empty() {
         add(Rule::Ports, held.has_ports(needed));
+    }
+    if needed.devices.gpus > 0 {
+        add(Rule::Gpus, needed.devices.gpus <= left.devices.gpus);
+    }
+    // Where they are not counted there is nothing to say.
+    if let Some(left) = left.devices.network_interfaces.filter(|_| needed.devices.network_interfaces > 0) {
+        add(Rule::NetworkInterfaces, needed.devices.network_interfaces <= left);
     }
     for required in request.required_attributes {
         add(Rule::Attribute(required.clone()), required.is_had_by(&held.launch));

@@ -4,6 +4,9 @@
 //! partition always exists; one for other attributes is built when a strategy first spreads over them. Each cell has a
 //! tree for each order of resources that was asked for.
 //!
+//! A partition for tasks that want devices parts instances by whether they have enough left, so that an instance changes its cell
+//! when its last GPU goes. There is one for each number that is wanted, and they are few.
+//!
 //! Where the number of a group's tasks on an instance matters, cells are parted further, by that number: a [`View`] of
 //! the partition as one group sees it. A view costs a pass over all instances, and placements that it does not exist
 //! for walk past the instances that hold the group. So it is built once a group has walked as far as building it
@@ -19,6 +22,8 @@ use super::chain::Order;
 use super::conditions::{Conditions, LastingConditions};
 use super::forest::{Forest, Key, SlotIndex, Tree};
 use super::slot::{GroupIndex, Slot};
+use crate::model::task_definition::Devices;
+use crate::model::written_form::is_default;
 
 /// The position of a cell in its partition.
 pub(super) type CellIndex = u32;
@@ -56,8 +61,8 @@ impl Default for Limits {
     }
 }
 
-/// Capacity provider, values of attributes, and whether the conditions are met.
-type CellKey = (Option<Arc<str>>, Vec<u32>, bool);
+/// Capacity provider, values of attributes, whether the conditions are met, and whether there are enough devices.
+type CellKey = (Option<Arc<str>>, Vec<u32>, bool, bool);
 
 /// Instances that only resources and counts tell apart.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -66,8 +71,10 @@ pub(super) struct Cell {
     pub(super) capacity_provider: Option<Arc<str>>,
     /// Their values of the partition's attributes, by index into the values met so far.
     pub(super) values: Vec<u32>,
-    /// Whether they fulfil the partition's conditions.
+    /// Whether they fulfil the partition's conditions and have its devices.
     pub(super) is_fit: bool,
+    /// Whether they have the partition's devices.
+    has_devices: bool,
     /// How many there are.
     instance_count: u32,
 }
@@ -100,6 +107,9 @@ pub(super) struct Partition {
     pub(super) attributes: Vec<String>,
     /// What its instances may fulfil or not.
     pub(super) conditions: LastingConditions,
+    /// The devices that its instances may have left or not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) devices: Devices,
     /// The cells.
     pub(super) cells: Vec<Cell>,
     /// When it was used last, by the index's count of placements.
@@ -119,11 +129,17 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// Parts the active instances by some attributes, which are sorted, and conditions.
-    pub(super) fn new(attributes: &[&str], conditions: &Conditions<'_>, slots: &[Slot], limits: Limits) -> Partition {
+    /// Parts the active instances by some attributes, which are sorted, conditions and devices.
+    pub(super) fn new(
+        attributes: &[&str],
+        (conditions, devices): (&Conditions<'_>, Devices),
+        slots: &[Slot],
+        limits: Limits,
+    ) -> Partition {
         let mut partition = Partition {
             attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
             conditions: LastingConditions::of(conditions),
+            devices,
             cells: Vec::new(),
             used_at: 0,
             limits,
@@ -217,14 +233,14 @@ impl Partition {
     pub(super) fn reserve(&mut self, slot: SlotIndex, held: &Slot, group: GroupIndex) {
         let cell = self.cell_of[slot as usize];
         *self.task_counts.entry((group, cell)).or_default() += 1;
-        self.reposition(cell, slot, held);
+        self.resettle(cell, slot, held);
     }
 
     /// Takes in that an active instance has a task less, and what it has left.
     pub(super) fn release(&mut self, slot: SlotIndex, held: &Slot, group: GroupIndex) {
         let cell = self.cell_of[slot as usize];
         self.count_tasks_off(group, cell, 1);
-        self.reposition(cell, slot, held);
+        self.resettle(cell, slot, held);
     }
 
     /// Forgets a group that has no task left.
@@ -321,7 +337,8 @@ impl Partition {
             let next = u32::try_from(known.len()).expect("an instance brings one value at most");
             values.push(*known.entry(value).or_insert(next));
         }
-        let key = (held.launch.capacity_provider.clone(), values, self.conditions.are_met(held));
+        let key =
+            (held.launch.capacity_provider.clone(), values, self.conditions.are_met(held), self.has_devices(held));
         if let Some(cell) = self.cell_by_key.get(&key) {
             return *cell;
         }
@@ -329,7 +346,8 @@ impl Partition {
         self.cells.push(Cell {
             capacity_provider: key.0.clone(),
             values: key.1.clone(),
-            is_fit: key.2,
+            is_fit: key.2 && key.3,
+            has_devices: key.3,
             instance_count: 0,
         });
         self.cell_by_key.insert(key, cell);
@@ -345,6 +363,20 @@ impl Partition {
         *left -= count;
         if *left == 0 {
             self.task_counts.remove(&(group, cell));
+        }
+    }
+
+    fn has_devices(&self, held: &Slot) -> bool {
+        self.devices == Devices::NONE || held.remaining.devices.have(self.devices)
+    }
+
+    /// Puts an active instance whose resources have changed where it belongs.
+    fn resettle(&mut self, cell: CellIndex, slot: SlotIndex, held: &Slot) {
+        if self.cells[cell as usize].has_devices == self.has_devices(held) {
+            self.reposition(cell, slot, held);
+        } else {
+            self.remove(slot, held);
+            self.insert(slot, held);
         }
     }
 

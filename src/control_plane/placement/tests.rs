@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::capacity::{ContainerInstanceStatus, InstanceLaunch, InstanceType};
+use crate::model::capacity::{ContainerInstanceStatus, InstanceDevices, InstanceLaunch, InstanceType};
 use crate::model::ids::IdForm;
 use crate::model::rng::Stream;
 use crate::model::service::{BinpackField, SpreadField};
@@ -16,8 +16,12 @@ use crate::model::units::Timestamp;
 
 /// An instance with the given resources; everything else follows from its number.
 fn instance(id: u64, cpu: u32, memory: u32) -> ContainerInstance {
-    let resources =
-        InstanceResources { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::from([port(22)]) };
+    let devices = InstanceDevices {
+        gpus: u32::try_from(id % 3).unwrap(),
+        network_interfaces: [None, Some(1), Some(2)][usize::try_from(id / 3 % 3).unwrap()],
+    };
+    let ports = BTreeSet::from([port(22)]);
+    let resources = InstanceResources { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports, devices };
     let rack = [None, Some("r1"), Some("r2")][usize::try_from(id / 2 % 3).unwrap()];
     let launch = InstanceLaunch {
         instance_type: Arc::new(InstanceType {
@@ -25,7 +29,7 @@ fn instance(id: u64, cpu: u32, memory: u32) -> ContainerInstance {
             vcpus: 2,
             memory: MemoryMib(8192),
             architecture: if id.is_multiple_of(2) { CpuArchitecture::X86_64 } else { CpuArchitecture::Arm64 },
-            burst: None,
+            ..InstanceType::default()
         }),
         availability_zone: Arc::from(["a", "b", "c"][usize::try_from(id % 3).unwrap()]),
         attributes: rack.map(|rack| ("rack".to_owned(), rack.to_owned())).into_iter().collect(),
@@ -45,7 +49,7 @@ fn port(port: u16) -> HostPort {
 }
 
 fn reservation(cpu: u32, memory: u32) -> Reservation {
-    Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::new() }
+    Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ..Reservation::default() }
 }
 
 fn stream() -> RandomStream {
@@ -91,6 +95,12 @@ impl Reference {
         held.remaining.cpu >= request.reservation.cpu
             && held.remaining.memory >= request.reservation.memory
             && held.remaining.ports.is_disjoint(&request.reservation.ports)
+            && request.reservation.devices.gpus <= held.remaining.devices.gpus
+            && held
+                .remaining
+                .devices
+                .network_interfaces
+                .is_none_or(|left| request.reservation.devices.network_interfaces <= left)
             && (request.constraints.is_empty() || self.tasks_where(request.group, |other| other.id == held.id) == 0)
     }
 
@@ -161,6 +171,7 @@ struct Wish {
     strategies: Vec<PlacementStrategy>,
     is_distinct: bool,
     kind: TaskKind,
+    devices: Devices,
 }
 
 /// The index and its reference, step by step.
@@ -218,6 +229,7 @@ impl Pair {
                 remaining.cpu = remaining.cpu + task.reservation.cpu;
                 remaining.memory = remaining.memory + task.reservation.memory;
                 remaining.ports.retain(|port| !task.reservation.ports.contains(port));
+                remaining.devices = remaining.devices.with(task.reservation.devices);
                 if !self.reference.tasks.iter().any(|other| other.instance == task.instance) {
                     self.reference.set_aside.remove(&task.instance);
                 }
@@ -231,6 +243,7 @@ impl Pair {
     fn place(&mut self, wish: &Wish) {
         let mut wanted = reservation(wish.cpu, wish.memory);
         wanted.ports.extend(wish.port.map(port));
+        wanted.devices = wish.devices;
         let group: Arc<str> = Arc::from(format!("g{}", wish.group));
         let capacity_provider = wish.capacity_provider.map(Arc::from);
         let request = PlacementRequest {
@@ -262,6 +275,7 @@ impl Pair {
                 remaining.cpu.0 -= wanted.cpu.0;
                 remaining.memory.0 -= wanted.memory.0;
                 remaining.ports.extend(&wanted.ports);
+                remaining.devices = remaining.devices.without(wanted.devices);
                 self.reference.tasks.push(PlacedTask { instance: chosen, group, reservation: wanted });
                 self.placed += 1;
             }
@@ -311,10 +325,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             chain,
             prop::bool::weighted(0.2),
             prop::sample::select(vec![TaskKind::Service, TaskKind::Standalone]),
+            prop::sample::select(vec![(0u32, 0u32), (0, 0), (1, 0), (2, 0), (0, 1), (1, 1)]),
         )
-            .prop_map(|(cpu, memory, port, group, capacity_provider, strategies, is_distinct, kind)| {
-                Step::Place(Wish { cpu, memory, port, group, capacity_provider, strategies, is_distinct, kind })
-            });
+            .prop_map(
+                |(cpu, memory, port, group, capacity_provider, strategies, is_distinct, kind, devices)| {
+                    let devices = Devices { gpus: devices.0, network_interfaces: devices.1 };
+                    Step::Place(Wish {
+                        cpu,
+                        memory,
+                        port,
+                        group,
+                        capacity_provider,
+                        strategies,
+                        is_distinct,
+                        kind,
+                        devices,
+                    })
+                },
+            );
         let step = prop_oneof![
             3 => (0u64..24, 0u32..16, 0u32..16).prop_map(|(id, cpu, memory)| Step::Insert { id, cpu, memory }),
             1 => any::<usize>().prop_map(|nth| Step::Remove { nth }),
@@ -373,6 +401,7 @@ fn choices_are_the_models_at_size() {
             strategies: chains[usize::from(group)].clone(),
             is_distinct: roll(10) == 0,
             kind: TaskKind::Service,
+            devices: Devices::NONE,
         }));
         if round > 600 {
             pair.apply(&Step::Release { nth: roll(1 << 20) });

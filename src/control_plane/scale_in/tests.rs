@@ -17,10 +17,13 @@ fn instance(id: u64, cpu_left: u32, memory_left: u32, status: ContainerInstanceS
         vcpus: 2,
         memory: MemoryMib(8192),
         architecture: CpuArchitecture::X86_64,
-        burst: None,
+        ..InstanceType::default()
     };
-    let resources =
-        |cpu, memory| InstanceResources { cpu: CpuUnits(cpu), memory: MemoryMib(memory), ports: BTreeSet::new() };
+    let resources = |cpu, memory| InstanceResources {
+        cpu: CpuUnits(cpu),
+        memory: MemoryMib(memory),
+        ..InstanceResources::default()
+    };
     let launch = Arc::new(crate::model::capacity::InstanceLaunch {
         instance_type: Arc::new(instance_type),
         availability_zone: ["a", "b", "b"][usize::try_from(id % 3).unwrap()].into(),
@@ -46,7 +49,7 @@ fn task(id: u64, provider: Option<&str>, cpu: u32) -> Task {
     };
     Task {
         id: TaskId(id),
-        reservation: Arc::new(Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(cpu), ports: BTreeSet::new() }),
+        reservation: Arc::new(Reservation { cpu: CpuUnits(cpu), memory: MemoryMib(cpu), ..Reservation::default() }),
         task_definition: Arc::new(definition),
         group: "service:web".into(),
         capacity_provider: provider.map(Arc::from),

@@ -18,8 +18,8 @@ use super::sizing::{TaskSize, fargate_size_of, written_size};
 use crate::catalog::Catalog;
 use crate::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
-    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, FARGATE_SPOT, InstanceType, LaunchTarget,
-    SpotDraining,
+    AutoScalingGroup, CapacityProvider, CapacityProviderStrategyItem, FARGATE_SPOT, InstanceDevices, InstanceType,
+    LaunchTarget, SpotDraining,
 };
 use crate::model::cluster::ClusterSpec;
 use crate::model::fault::{Fault, FaultKind};
@@ -279,6 +279,9 @@ fn definition_to_fargate(definition: &mut TaskDefinition, region: &str, catalog:
             "volume {volume} of task definition {family} is a folder of the host, which tasks on Fargate do not see"
         ));
     }
+    if definition.containers.iter().any(|container| container.gpus > 0) {
+        return Err(format!("task definition {family} needs GPUs, which Fargate has not"));
+    }
     let written = written_size(definition);
     let Some(size) = fargate_size_of(definition, written, region, catalog) else {
         let TaskSize { cpu, memory } = written;
@@ -351,10 +354,13 @@ fn provider_of(spec: &ClusterSpec, instance_type: &Arc<InstanceType>) -> Capacit
         });
         instances_milli(instance_type, taken_by_daemons(spec), counts).unwrap_or_default().div_ceil(1000)
     };
+    // *Ours:* tasks do not run out of network interfaces, as with trunking: a Fargate definition that moves keeps its network mode.
+    let devices = InstanceDevices { network_interfaces: None, ..instance_type.devices };
+    let trunked = InstanceType { devices, ..InstanceType::clone(instance_type) };
     CapacityProvider {
         name: model.map_or_else(|| PROVIDER.into(), |model| model.name.clone()),
         auto_scaling_group: AutoScalingGroup {
-            instance_type: instance_type.clone(),
+            instance_type: Arc::new(trunked),
             min_size: 0,
             max_size: GROUP_MAX,
             desired_capacity: Some(u32::try_from(started).unwrap_or(GROUP_MAX).min(GROUP_MAX)),

@@ -155,6 +155,7 @@ fn policies() {
     let put = |name: &str, kind: &str, configuration: Value| {
         let member = match kind {
             "StepScaling" => "StepScalingPolicyConfiguration",
+            "PredictiveScaling" => "PredictiveScalingPolicyConfiguration",
             _ => "TargetTrackingScalingPolicyConfiguration",
         };
         account.scaling("PutScalingPolicy", json!({"PolicyName": name, "PolicyType": kind, member: configuration}))
@@ -219,7 +220,15 @@ fn policies() {
             "StepScaling",
             json!({"AdjustmentType": "ChangeInCapacity", "Cooldown": -1, "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]}),
         ),
-        ("PredictiveScaling", json!({"TargetValue": 10})),
+        ("PredictiveScaling", json!({"MetricSpecifications": []})),
+        (
+            "PredictiveScaling",
+            json!({"MetricSpecifications": [{"TargetValue": 1, "PredefinedMetricPairSpecification": {"PredefinedMetricType": "ALBRequestCount"}}]}),
+        ),
+        (
+            "PredictiveScaling",
+            json!({"SchedulingBufferTime": 3600, "MetricSpecifications": [{"TargetValue": 1, "PredefinedMetricPairSpecification": {"PredefinedMetricType": "ECSServiceCPUUtilization"}}]}),
+        ),
         ("TargetTrackingScaling", json!({})),
     ] {
         let error = put("wrong", kind, wrong.clone()).expect_err("it is refused");
@@ -227,6 +236,19 @@ fn policies() {
     }
     let forecast = json!({"PolicyName": "memory", "StartTime": 0, "EndTime": 1});
     assert_eq!(account.not_scaled("GetPredictiveScalingForecast", forecast).0, "ValidationException");
+    let pair = json!({"PredefinedMetricType": "ECSServiceCPUUtilization"});
+    let predictive = json!({
+        "MetricSpecifications": [{"TargetValue": 40.5, "PredefinedMetricPairSpecification": pair}], "Mode": "ForecastAndScale",
+        "MaxCapacityBreachBehavior": "IncreaseMaxCapacity", "MaxCapacityBuffer": 10,
+    });
+    put("ahead", "PredictiveScaling", predictive.clone()).expect("it is granted");
+    let found = account.scaled("DescribeScalingPolicies", json!({"PolicyNames": ["ahead"]}));
+    assert_eq!(found["ScalingPolicies"][0]["PredictiveScalingPolicyConfiguration"], predictive);
+    let forecast = json!({"PolicyName": "ahead", "StartTime": 0, "EndTime": 1});
+    let (exception, message) = account.not_scaled("GetPredictiveScalingForecast", forecast);
+    assert_eq!(exception, "ValidationException");
+    assert!(message.contains("no forecast yet"), "{message}");
+    account.scaled("DeleteScalingPolicy", json!({"PolicyName": "ahead"}));
     account.scaled("DeleteScalingPolicy", json!({"PolicyName": "memory"}));
     assert_eq!(account.not_scaled("DeleteScalingPolicy", json!({"PolicyName": "memory"})).0, "ObjectNotFoundException");
 }

@@ -77,6 +77,24 @@ fn a_task_that_is_stopped() {
     assert_eq!(account.refused("RunTask", json!({"cluster": "shop", "taskDefinition": "no"})).0, "ClientException");
 }
 
+/// ecs-semantics §1.7, §4.5: RunTask starts from one to ten tasks, and StartTask is given from one to ten instances.
+#[test]
+fn ten_tasks_a_call() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    define(&account, "exit", "limits/exit_3.wat", &[]);
+    let run = |count: u32| json!({"taskDefinition": "exit", "launchType": "FARGATE", "count": count});
+    assert_eq!(account.granted("RunTask", run(10))["tasks"].as_array().map(Vec::len), Some(10));
+    let start = |count: usize| json!({"taskDefinition": "exit", "containerInstances": vec!["a".repeat(32); count]});
+    let failures = account.granted("StartTask", start(10))["failures"].clone();
+    assert_eq!(failures[9]["reason"], "MISSING");
+    for (operation, wrong) in
+        [("RunTask", run(11)), ("RunTask", run(0)), ("StartTask", start(11)), ("StartTask", start(0))]
+    {
+        assert_eq!(account.refused(operation, wrong.clone()).0, "InvalidParameterException", "{operation} {wrong}");
+    }
+}
+
 /// ecs-semantics §1.3: what a client token is. A service without a deployment of its own is created once, too.
 #[test]
 fn client_tokens() {

@@ -1104,6 +1104,81 @@ step_adjustments = []
     );
 }
 
+/// Claim: predictive policies keep the rules of Application Auto Scaling. Method: each rule broken once.
+#[test]
+fn predictive_scaling_rules() {
+    check(
+        r#"
+[[service]]
+name = "web"
+task_definition = "app"
+desired_count = 1
+[service.auto_scaling]
+min_capacity = 1
+max_capacity = 10
+target_tracking = [{ metric = "ECSServiceAverageCPUUtilization", target_value = 50, policy_name = "follow" }]
+predictive_scaling = [
+    { policy_name = "follow", metric_pair = "ECSServiceCPUUtilization", target_value = 50 },
+    { policy_name = "a", metric_pair = "ECSServiceAverageCPUUtilization", target_value = 0, mode = "Forecast" },
+    { policy_name = "b", metric_pair = "ECSServiceMemoryUtilization", target_value = 50, resource_label = "x", scheduling_buffer_time = "1h" },
+    { policy_name = "c", metric_pair = "ALBRequestCount", target_value = 50, resource_label = "x", max_capacity_buffer = 5 },
+    { policy_name = "d", metric_pair = "ALBRequestCount", target_value = 50, max_capacity_breach_behavior = "IncreaseMaxCapacity" },
+    { metric_pair = "ALBRequestCount", max_capacity_breach_behavior = "IncreaseMaxCapacity", max_capacity_buffer = 101 },
+]
+"#,
+        expect![[r#"
+            11:21: service[0].auto_scaling.predictive_scaling[0].policy_name: policy "follow" is defined twice
+            12:40: service[0].auto_scaling.predictive_scaling[1].metric_pair: "ECSServiceAverageCPUUtilization" is not valid here: "ECSServiceCPUUtilization", "ECSServiceMemoryUtilization" or "ALBRequestCount"
+              help: did you mean "ECSServiceCPUUtilization"?
+            12:90: service[0].auto_scaling.predictive_scaling[1].target_value: target_value must be greater than 0
+            12:100: service[0].auto_scaling.predictive_scaling[1].mode: "Forecast" is not valid here: "ForecastOnly" or "ForecastAndScale"
+              help: did you mean "ForecastOnly"?
+            13:107: service[0].auto_scaling.predictive_scaling[2].resource_label: resource_label is for metric_pair = "ALBRequestCount"
+            13:137: service[0].auto_scaling.predictive_scaling[2].scheduling_buffer_time: scheduling_buffer_time must be less than 1h
+            14:95: service[0].auto_scaling.predictive_scaling[3].resource_label: resource_label "x" is not valid: write it as in "app/LB/ID/targetgroup/TG/ID"
+            14:122: service[0].auto_scaling.predictive_scaling[3].max_capacity_buffer: max_capacity_buffer is for max_capacity_breach_behavior = "IncreaseMaxCapacity"
+            15:5: service[0].auto_scaling.predictive_scaling[4].max_capacity_buffer: `max_capacity_buffer` is missing: IncreaseMaxCapacity needs it
+            16:5: service[0].auto_scaling.predictive_scaling[5].policy_name: `policy_name` is missing
+            16:5: service[0].auto_scaling.predictive_scaling[5].target_value: `target_value` is missing
+            16:116: service[0].auto_scaling.predictive_scaling[5].max_capacity_buffer: 101 is not within the limits: 0 to 100"#]],
+    );
+}
+
+/// Claim: GPUs are whole, given once, and nothing that Fargate has. Method: each rule broken once.
+#[test]
+fn resource_requirement_rules() {
+    check(
+        r#"
+[[task_definition]]
+family = "train"
+cpu = "256"
+memory = "512"
+requires_compatibilities = ["FARGATE"]
+[[task_definition.container]]
+name = "a"
+image = "app.wasm"
+resource_requirements = [{ type = "GPU", value = "1" }]
+[[task_definition.container]]
+name = "b"
+image = "app.wasm"
+resource_requirements = [{ type = "GPU", value = "0.5" }, { type = "GPU", value = 0 }, { type = "NeuronDevice", value = "1" }]
+[[task_definition.container]]
+name = "c"
+image = "app.wasm"
+resource_requirements = [{ type = "GPU", value = 1 }, { type = "GPU", value = 2 }, { type = "GPU" }, { value = 1 }]
+"#,
+        expect![[r#"
+            10:25: task_definition[0].container[0].resource_requirements: Fargate has no GPUs
+            14:50: task_definition[0].container[1].resource_requirements[0].value: "0.5" is no number of GPUs: a whole number from 1 on
+            14:83: task_definition[0].container[1].resource_requirements[1].value: "0" is no number of GPUs: a whole number from 1 on
+            14:97: task_definition[0].container[1].resource_requirements[2].type: "NeuronDevice" is not available yet, only "GPU"
+            18:25: task_definition[0].container[2].resource_requirements: Fargate has no GPUs
+            18:55: task_definition[0].container[2].resource_requirements[1]: GPUs are required twice for this container
+            18:84: task_definition[0].container[2].resource_requirements[2].value: `value` is missing
+            18:102: task_definition[0].container[2].resource_requirements[3].type: `type` is missing"#]],
+    );
+}
+
 /// Claim: schedules are those of Application Auto Scaling. Method: each form broken, zones, times and bounds.
 #[test]
 fn scheduled_action_rules() {

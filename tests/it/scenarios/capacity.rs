@@ -2,6 +2,7 @@
 //!
 //! Groups are of c7i.large (2 vCPU, 4 GiB), booting in 10 s; a task of `web` takes a whole instance unless a scenario says otherwise.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
@@ -415,7 +416,7 @@ fn protected_and_not_draining() {
     );
 }
 
-/// ecs-semantics §6.4, the table: the policy chooses, and the instance waits for its tasks.
+/// ecs-semantics §6.4, the table: the policy chooses, here by chance, and the instance waits for its tasks.
 #[test]
 fn unprotected_and_draining() {
     scale_in_by_one(
@@ -427,8 +428,8 @@ fn unprotected_and_draining() {
         then
         I2 v1 InService ACTIVE Unprotected with 2 tasks
         100.000s asg 3 -> 1: the desired capacity was set
-        100.000s asg 1 -> 1: instance i-1 drains before it goes: the group has more instances than it desires
         100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
+        100.000s asg 1 -> 1: instance i-1 drains before it goes: the group has more instances than it desires
     "#]],
     );
 }
@@ -444,8 +445,8 @@ fn unprotected_and_not_draining() {
         then
         I2 v1 InService ACTIVE Unprotected with 2 tasks
         100.000s asg 3 -> 1: the desired capacity was set
-        100.000s asg 1 -> 1: instance i-1 goes: the group has more instances than it desires
         100.000s asg 1 -> 1: instance i-3 goes: the group has more instances than it desires
+        100.000s asg 1 -> 1: instance i-1 goes: the group has more instances than it desires
     "#]],
     );
 }
@@ -533,6 +534,40 @@ fn the_newest_goes_first_when_the_policy_says_so() {
         I1 v1 InService ACTIVE Unprotected with 0 tasks
     "#]],
     );
+}
+
+/// ecs-semantics §9.3, Default: within the zone with the most, the oldest template version, then the closest to the next hour that is
+/// paid for, then chance, so that each of those that are alike goes in some cluster.
+#[test]
+fn the_default_policy_ends_with_chance() {
+    let gone = |seed: u64, later: bool| {
+        let one_zone = |group: &mut AutoScalingGroup| group.availability_zones.truncate(1);
+        let mut spec = of(group(plain(3), one_zone));
+        spec.settings.seed = seed;
+        let mut world = World::new(&spec);
+        world.run_until(60);
+        if later {
+            set_desired(&mut world, 4);
+            world.run_until(3_540);
+        }
+        let before = world.plane.state().container_instances.iter().count();
+        set_desired(&mut world, u32::try_from(before).expect("they are few") - 1);
+        world.run_until(3_590);
+        let instances = world.plane.state().container_instances.iter();
+        let gone: Vec<u64> =
+            instances.filter(|(_, instance)| instance.terminated_at.is_some()).map(|(id, _)| id.0).collect();
+        gone
+    };
+    let mut times_gone = BTreeMap::new();
+    for seed in 0..40 {
+        let gone = gone(seed, false);
+        assert_eq!(gone.len(), 1);
+        *times_gone.entry(gone[0]).or_insert(0) += 1;
+    }
+    assert!(times_gone.len() == 3 && times_gone.values().all(|times| *times >= 5), "{times_gone:?}");
+    for seed in 0..10 {
+        assert_ne!(gone(seed, true), [4], "its next hour is a minute behind the others'");
+    }
 }
 
 fn hook(transition: LifecycleTransition, default_result: LifecycleActionResult) -> LifecycleHook {

@@ -56,6 +56,7 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
     ("§2.1", "a task that never ran has no startedAt", "scenarios", "stopped_before_the_start"),
     ("§2.1", "RUNNING when all containers have started", "scenarios/containers", "dependencies_are_waited_for"),
     ("§2.1", "stopped tasks stay listed for an hour", "scenarios", "stopped_tasks_are_forgotten"),
+    ("§2.1", "StopTask takes the tags away", "scenarios/rule_rows", "a_stopped_task_has_no_tags"),
     ("§2.2", "a container that is not essential ends nothing", "scenarios", "essential_container_stops_the_others"),
     ("§2.3", "what can never start ends with 143", "scenarios/containers", "failed_dependencies"),
     (
@@ -133,6 +134,19 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "scenarios",
         "scale_in_empties_the_emptiest_instance_of_a_binpack",
     ),
+    ("§4.1", "GPUs are given whole, and nobody else pays for them", "scenarios/placement", "gpus_are_a_resource"),
+    (
+        "§4.1",
+        "an instance has an interface less for tasks than its type",
+        "scenarios/placement",
+        "network_interfaces_are_a_resource",
+    ),
+    (
+        "§4.2",
+        "a victim leaves the most on its instance, or the fullest bucket",
+        "scenarios/rule_rows",
+        "victims_mirror_the_strategies",
+    ),
     (
         "§4.3",
         "a running task is not moved when attributes change",
@@ -140,6 +154,7 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "attributes_let_a_waiting_service_start_and_move_nothing",
     ),
     ("§4.5", "RunTask succeeds in part", "scenarios", "run_task_succeeds_in_part"),
+    ("§4.5", "ten tasks a call", "api/tasks", "ten_tasks_a_call"),
     (
         "§4.5",
         "StartTask chooses nothing and asks resources all the same",
@@ -180,6 +195,12 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
     ),
     ("§5.4", "a grace period holds health off", "scenarios/container_health", "grace_period_of_a_service"),
     ("§5.5", "a count, bounds or a strategy deploy nothing", "scenarios", "updates_that_start_a_deployment"),
+    (
+        "§5.5",
+        "another strategy moves nothing and is reversible",
+        "scenarios/rule_rows",
+        "a_strategy_moves_nothing_by_itself",
+    ),
     ("§5.6", "only what never ran is throttled", "scenarios", "failing_starts_are_throttled"),
     ("§5.6", "what ran and died comes again at once", "scenarios", "death_is_replaced_at_once"),
     (
@@ -190,6 +211,12 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
     ),
     ("§5.7", "failing checks trip it, too", "scenarios/container_health", "failing_checks_trip_the_breaker"),
     ("§5.7", "a first deployment that fails stalls", "scenarios/deployments", "a_first_deployment_that_fails_stalls"),
+    (
+        "§5.7",
+        "the first mechanism's own flag decides on a rollback",
+        "scenarios/rule_rows",
+        "the_first_mechanism_decides",
+    ),
     ("§5.7", "an alarm that was on is ignored", "scenarios/deployments", "an_alarm_that_was_on_is_ignored"),
     (
         "§5.8",
@@ -241,6 +268,12 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
     ("§6.4", "protection alone: only empty instances go", "scenarios/capacity", "protected_and_not_draining"),
     ("§6.4", "draining alone: an instance waits for its tasks", "scenarios/capacity", "unprotected_and_draining"),
     ("§6.4", "neither: tasks go with their instance", "scenarios/capacity", "unprotected_and_not_draining"),
+    (
+        "§7.1",
+        "a count beyond the bounds goes back with the alarm of that direction alone",
+        "scenarios/rule_rows",
+        "a_count_beyond_the_bounds_goes_back_to_them",
+    ),
     ("§7.2", "what starts is no reason to add more", "scenarios/scaling", "pending_tasks_do_not_compound"),
     ("§7.2", "no scale-in in a deployment", "scenarios/scaling", "deployments_hold_scale_in_off"),
     (
@@ -256,6 +289,12 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "actions_follow_the_calendar",
     ),
     (
+        "§7.5",
+        "a forecast only raises, before the hour, after a day of history",
+        "scenarios/predictive_scaling",
+        "tasks_are_there_before_their_hour",
+    ),
+    (
         "§8.3",
         "billed from the pull, a minute at least",
         "metering",
@@ -263,6 +302,7 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
     ),
     ("§8.3", "an idle instance is paid for", "metering", "an_idle_instance_is_paid_for_and_its_cost_is_idle"),
     ("§8.4", "Spot is tried again on Spot", "scenarios/capacity", "a_fargate_spot_task_is_warned_and_killed"),
+    ("§9.3", "the default policy ends with chance", "scenarios/capacity", "the_default_policy_ends_with_chance"),
     ("§9.3", "protected instances outlast a scale-in", "scenarios/capacity", "protected_instances_outlast_a_scale_in"),
     (
         "§9.4",

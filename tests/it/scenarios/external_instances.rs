@@ -80,7 +80,7 @@ fn has_actions(world: &World) -> bool {
 #[test]
 fn tasks_wait_for_their_agent() {
     let mut world = world();
-    let resources = TotalResources { cpu: CpuUnits(1100), memory: MemoryMib(3000), ports: Some([].into()) };
+    let resources = TotalResources { cpu: CpuUnits(1100), memory: MemoryMib(3000), ports: Some([].into()), gpus: 0 };
     let given = ContainerInstanceRegistration { resources: Some(resources), ..registration("a", Some("1.90.0")) };
     check(
         &register(&mut world, given),

@@ -1,17 +1,20 @@
 //! Where tasks go and where they do not: constraints, attributes, ports, strategies, daemons, zones.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::action::Response;
 use longshore::control_plane::event::{InstanceAttribute, Request, UpdateService};
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
-use longshore::model::ids::ContainerInstanceId;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::service::{AvailabilityZoneRebalancing, PlacementConstraint};
-use longshore::model::task::DesiredStatus;
+use longshore::model::task::{DesiredStatus, TaskOverrides};
+use longshore::model::units::{CpuUnits, MemoryMib};
 
 use super::check;
-use crate::harness::{World, instance_launch, latest, on_ec2, run};
+use crate::harness::{World, instance_launch, latest, on_ec2, on_fargate, run, strategy};
 
 /// Six instances of two vCPUs and 8 GiB: two a zone, the second of each with `disk = ssd`.
 const SIX: &str = r#"
@@ -303,6 +306,101 @@ fn host_ports_are_a_resource() {
         100.000s (service fixed) was unable to place a task because no container instance met all of its requirements. The closest matching container-instance I1 is already using a port required by your task.
     "#]],
     );
+}
+
+/// ecs-semantics §1.5, §4.1, §4.5: GPUs are given to containers whole. A task takes those of all of its containers, an instance that
+/// has too few left is `RESOURCE:GPU`, and one that wants none may be anywhere. Fargate has none.
+#[test]
+fn gpus_are_a_resource() {
+    let mut world = world_of(
+        r#"
+        [[container_instance]]
+        instance_type = "m7i.large"
+        availability_zone = "us-east-1a"
+        [[container_instance]]
+        instance_type = "g4dn.xlarge"
+        availability_zone = "us-east-1a"
+        [[container_instance]]
+        instance_type = "g4dn.12xlarge"
+        availability_zone = "us-east-1a"
+        [[task_definition]]
+        family = "train"
+        memory = 512
+        container = [
+            { name = "a", image = "../workloads/limits/spin.wat", resource_requirements = [{ type = "GPU", value = "1" }] },
+            { name = "b", image = "../workloads/limits/spin.wat", resource_requirements = [{ type = "GPU", value = 1 }] },
+        ]
+        [[task_definition]]
+        family = "plain"
+        memory = 512
+        container = [{ name = "a", image = "../workloads/limits/spin.wat" }]
+        [[service]]
+        name = "train"
+        task_definition = "train"
+        launch_type = "EC2"
+        desired_count = 3
+        "#,
+    );
+    assert_eq!(hosts(&world, "service:train"), "I3 I3");
+    check(
+        &world.service_events("train"),
+        &expect![[r#"
+        100.000s (service train) has started 2 tasks: (task T1) (task T2).
+        100.000s (service train) was unable to place a task because no container instance met all of its requirements. The closest matching container-instance I1 encountered error "RESOURCE:GPU".
+    "#]],
+    );
+    let (_, failures) = world.run_task(run("train", 1, on_ec2()));
+    check(
+        &failures.join("\n"),
+        &expect![[r#"
+        I1 RESOURCE:GPU: 2 GPUs are needed and 0 are left
+        I2 RESOURCE:GPU: 2 GPUs are needed and 1 are left
+        I3 RESOURCE:GPU: 2 GPUs are needed and 0 are left"#]],
+    );
+    let (tasks, _) = world.run_task(run("plain", 10, on_ec2()));
+    assert_eq!(tasks.len(), 10);
+    world.done(Request::StopTask { task: TaskId(1), reason: None });
+    world.run_for(100);
+    assert_eq!(hosts(&world, "service:train"), "I3 I3", "what a task gives back is taken again");
+    let refused = world.request(Request::RunTask(Box::new(RunTaskSpec {
+        overrides: Arc::new(TaskOverrides {
+            cpu: Some(CpuUnits(256)),
+            memory: Some(MemoryMib(512)),
+            ..TaskOverrides::default()
+        }),
+        ..run("train", 1, on_fargate())
+    })));
+    assert_eq!(refused.expect_err("there are none").to_string(), "Fargate does not support GPU resource requirements.");
+}
+
+/// ecs-semantics §4.5, §6.3: a task of network mode `awsvpc` takes a network interface of its instance, which keeps one for itself: two of
+/// three on an m7i.large. Without one left it is `RESOURCE:ENI`, and a group under managed scaling grows by as many instances as that takes.
+#[test]
+fn network_interfaces_are_a_resource() {
+    let awsvpc = definition("own", 128, "network_mode = \"awsvpc\"");
+    let mut world = world(&awsvpc);
+    let (tasks, failures) = world.run_task(run("own", 13, on_ec2()));
+    assert_eq!(tasks.len(), 12);
+    check(&failures[0], &expect!["I1 RESOURCE:ENI: a network interface is needed and 0 are left"]);
+    let (tasks, _) = world.run_task(run("app", 6, on_ec2()));
+    assert_eq!(tasks.len(), 6, "the others have no need of one");
+    world.done(Request::StopTask { task: TaskId(3), reason: None });
+    world.run_for(100);
+    let (tasks, _) = world.run_task(run("own", 2, on_ec2()));
+    assert_eq!(tasks.len(), 1);
+
+    let group = r#"
+        [[capacity_provider]]
+        name = "asg"
+        auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 20 }
+        managed_scaling = { target_capacity = 100 }
+    "#;
+    for (family, expected) in [("own", 5), ("shared", 2)] {
+        let mut world = world_of(&format!("{group}{awsvpc}{}", definition("shared", 128, "")));
+        world.run_task(run(family, 10, strategy(&[("asg", 0, 1)])));
+        world.run_until(700);
+        assert_eq!(world.plane.state().capacity_providers["asg"].desired_capacity, expected, "for {family}");
+    }
 }
 
 /// ecs-semantics §4.2: each strategy in the file, alone and chained; instances without an attribute are a bucket of their own.
