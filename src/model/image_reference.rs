@@ -97,8 +97,10 @@ impl ImageDigest {
 
 impl fmt::Display for ImageDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Each container's start says it: two numbers are written in a fraction of the time of 32 bytes.
+        let (high, low) = self.0.split_at(16);
+        let half = |bytes: &[u8]| bytes.iter().fold(0u128, |half, byte| half << 8 | u128::from(*byte));
+        write!(f, "sha256:{:032x}{:032x}", half(high), half(low))
     }
 }
 
@@ -171,7 +173,7 @@ mod tests {
     /// Claim: names are completed as Docker does. Method: one of each form, and some that are none.
     #[test]
     fn names_are_completed() {
-        let digest = format!("sha256:{}", "ab".repeat(32));
+        let digest = format!("sha256:0f{}00{}", "ab".repeat(15), "0c".repeat(15));
         for (written, whole) in [
             ("busybox", "docker.io/library/busybox:latest"),
             ("busybox:1.36", "docker.io/library/busybox:1.36"),
