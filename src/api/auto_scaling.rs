@@ -24,6 +24,8 @@ use crate::model::ids::ContainerInstanceId;
 
 /// Zones of a group that names none: what a subnet of each would be in. *Ours:* networks mean nothing here.
 const ZONES: [&str; 3] = ["a", "b", "c"];
+/// Instances that a group can be asked for. *Ours:* each is a pool of threads of this process, and stands for the quotas of an account.
+const INSTANCES_MAX: u32 = 500;
 /// Members that say what instances are launched from: one of them.
 const LAUNCHED_FROM: [&str; 3] = ["LaunchTemplate", "LaunchConfigurationName", "MixedInstancesPolicy"];
 /// Members that are given back as they were sent; but for those above they mean nothing here.
@@ -75,6 +77,12 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 fn check_sizes(row: &GroupRow) -> Result<(), ApiError> {
+    let least = row.desired_capacity.unwrap_or_default().max(row.min_size);
+    if least > INSTANCES_MAX {
+        return Err(validation(format!(
+            "A group can be asked for {INSTANCES_MAX} instances at most, and not for {least}."
+        )));
+    }
     if row.min_size > row.max_size {
         return Err(validation("Max bound, min bound and desired capacity: the minimum is greater than the maximum"));
     }

@@ -182,7 +182,8 @@ def members_one_by_one(connection, requests):
 
 
 def drawn_requests(connection, requests, seed=SEED):
-    """Requests with members drawn from what is there and what is not, of all operations by turns; they may do what they can."""
+    """Requests with members drawn from what is there and what is not, of all operations by turns; they may do what they can. Instances that
+    they launch end with each turn, so that there are never thousands."""
     drawn = random.Random(seed)
     texts = sorted({text for _, members in requests for text in texts_in(members)})
     texts += ["", "a", "0", "*", "task:1", "task:0", "task:99999999999", "attribute:x == y", "arn:aws:ecs:us-east-1:1:task/"]
@@ -193,6 +194,7 @@ def drawn_requests(connection, requests, seed=SEED):
             kept = {name: value for name, value in members.items() if drawn.random() < 0.6}
             connection.call(operation, made | kept)
             counted["drawn"] += 1
+        query_requests.end_instances()
 
 
 def texts_in(value):

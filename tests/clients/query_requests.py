@@ -91,3 +91,15 @@ def ec2():
 
 def sts():
     return [("GetCallerIdentity", {})], {}
+
+
+def end_instances():
+    """Leaves the groups empty, and ends all other instances that run."""
+    scaling, made = client("autoscaling"), client("ec2")
+    for group in scaling.describe_auto_scaling_groups()["AutoScalingGroups"]:
+        name = group["AutoScalingGroupName"]
+        scaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=0, MaxSize=3, DesiredCapacity=0)
+    there = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    found = made.describe_instances(Filters=there)["Reservations"]
+    if instances := [one["InstanceId"] for reservation in found for one in reservation["Instances"]]:
+        made.terminate_instances(InstanceIds=instances)

@@ -283,7 +283,8 @@ fn a_group_has_instances_of_the_cluster_of_its_user_data() {
     assert_eq!(account.granted("DescribeTasks", task)["tasks"][0]["lastStatus"], "RUNNING");
 }
 
-/// A group whose cluster is not there waits for it; and a group of that name that is created once more has its instances once more.
+/// A group whose cluster is not there waits for it; it can't have more instances than a process takes; and a group of that name that is created
+/// once more has its instances once more.
 #[test]
 fn a_group_waits_for_its_cluster() {
     let account = Account::new();
@@ -292,6 +293,9 @@ fn a_group_waits_for_its_cluster() {
     account.granted("CreateCluster", json!({"clusterName": "shop"}));
     assert_eq!(instances_of_group(&account).len(), 2);
     until_registered(&account, "shop", 2);
+    let many = json!({"AutoScalingGroupName": "nodes", "MaxSize": 501, "DesiredCapacity": 501});
+    let refused = account.api.call(Service::AutoScaling, "UpdateAutoScalingGroup", "us-east-1", many);
+    assert_eq!(refused.expect_err("each is a pool of threads").exception, "ValidationError");
     let delete = json!({"AutoScalingGroupName": "nodes", "ForceDelete": true});
     neighbour(&account, Service::AutoScaling, "DeleteAutoScalingGroup", delete);
     until_registered(&account, "shop", 0);
