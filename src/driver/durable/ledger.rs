@@ -128,12 +128,13 @@ impl Writing {
         self.sync();
     }
 
-    /// To append again what is there by half is right: records have numbers.
     fn write_missing(&mut self) -> bool {
         let written = self.ledger.append(&self.missing).map(drop);
         let is_written = self.note(written);
         if is_written {
             self.unsynced.append(&mut self.missing);
+        } else {
+            self.write_again();
         }
         is_written
     }
@@ -145,12 +146,19 @@ impl Writing {
         }
         let synced = self.ledger.sync();
         let lasts = self.note(synced);
-        let mut unsynced = std::mem::take(&mut self.unsynced);
-        if !lasts {
-            unsynced.append(&mut self.missing);
-            self.missing = unsynced;
+        if lasts {
+            self.unsynced.clear();
+        } else {
+            self.write_again();
         }
         lasts
+    }
+
+    /// Appends again, with the next, whatever may be gone: to open a file again takes a sync, too, where its end was torn. Records have
+    /// numbers, and one that is there already is not written again.
+    fn write_again(&mut self) {
+        self.unsynced.append(&mut self.missing);
+        std::mem::swap(&mut self.unsynced, &mut self.missing);
     }
 
     fn note(&self, written: Result<(), LedgerWriteError>) -> bool {

@@ -245,6 +245,8 @@ impl OpenDay {
             }
         };
         let mut file = folder.open_to_append(&name).map_err(failed)?;
+        // Who made it may have failed to make its name last.
+        folder.sync_folder().map_err(failed)?;
         if cut.is_some() && whole > 0 {
             // Were it not synced, what is cut off could come back between what is appended.
             file.cut(whole).and_then(|()| file.sync()).map_err(failed)?;

@@ -12,6 +12,7 @@ use longshore::store::simulated::{FaultRates, Pace, SimulatedDisk};
 
 use super::Host;
 use crate::durability::{eventually, run_task, running, the_task};
+use crate::plane::PATIENCE;
 
 /// What a sync takes.
 const TAKES: Duration = Duration::from_millis(50);
@@ -52,7 +53,7 @@ fn until<'scope>(
     eventually(what, || {
         let sender = sender.clone();
         scope.spawn(move || cluster.read(move |state, _| sender.send(is_so(state))));
-        seen.recv().expect("the loop is not blocked").then_some(())
+        seen.recv_timeout(PATIENCE).expect("the loop is not blocked").then_some(())
     });
 }
 
