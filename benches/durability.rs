@@ -271,7 +271,7 @@ fn snapshot() {
 }
 
 fn main() {
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("the folder is writable");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the folder is writable");
     sync(folder.path());
     store(folder.path());
     redb(folder.path());

@@ -44,7 +44,8 @@ fn definition(family: &str, module: &str, cpu: u32, launch_type: LaunchType) -> 
         family: family.into(),
         cpu: on_fargate.then_some(CpuUnits(cpu)),
         memory: Some(MemoryMib(64)),
-        network_mode: NetworkMode::Awsvpc,
+        // On EC2 an interface of its own for each task would be one more than the instance has.
+        network_mode: if on_fargate { NetworkMode::Awsvpc } else { NetworkMode::Bridge },
         requires_compatibilities: [launch_type].into(),
         containers: vec![ContainerDefinition {
             name: "main".into(),
