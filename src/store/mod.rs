@@ -96,6 +96,9 @@ impl Default for StoreOptions {
     }
 }
 
+/// How long records lie that nobody waits for. *Ours:* nobody notices, and it is some times what a sync takes.
+const UNHURRIED: Duration = Duration::from_millis(2);
+
 /// The longest record. **Ours:** a task definition with all that ECS allows has a hundredth of it.
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
@@ -128,6 +131,8 @@ struct Shared {
 #[derive(Debug)]
 struct Queue {
     waiting: VecDeque<Vec<NewRecord>>,
+    /// Whether somebody waits for one of them.
+    is_hurried: bool,
     next: Position,
     last: BTreeMap<StreamName, Position>,
     behind: BTreeMap<StreamName, Behind>,
@@ -189,6 +194,7 @@ impl Store {
         let last = log.streams().iter().map(|(name, stream)| (name.clone(), stream.last.max(stream.covered)));
         let queue = Queue {
             waiting: VecDeque::new(),
+            is_hurried: false,
             next: opened_at.next(),
             last: last.collect(),
             behind: log.streams().iter().map(|(name, stream)| (name.clone(), Behind::found(stream))).collect(),
@@ -279,6 +285,16 @@ impl Store {
     /// # Panics
     /// When a record is longer than [`RECORD_BYTES_MAX`].
     pub fn append(&self, group: Vec<(StreamName, Vec<u8>)>) -> Position {
+        let last = self.append_unhurried(group);
+        self.hurry();
+        last
+    }
+
+    /// The same for records that nobody waits for: they may lie for a moment, so that those that come after them need no other sync.
+    ///
+    /// # Panics
+    /// As [`Store::append`].
+    pub fn append_unhurried(&self, group: Vec<(StreamName, Vec<u8>)>) -> Position {
         let mut queue = self.shared.queue.lock();
         let mut records = Vec::with_capacity(group.len());
         for (stream, bytes) in group {
@@ -292,9 +308,16 @@ impl Store {
         let last = Position(queue.next.0 - 1);
         if !records.is_empty() {
             queue.waiting.push_back(records);
-            self.shared.wanted.notify_one();
+            if queue.waiting.len() == 1 {
+                self.shared.wanted.notify_one();
+            }
         }
         last
+    }
+
+    /// Somebody waits for what was added.
+    pub fn hurry(&self) {
+        self.shared.hurry(&mut self.shared.queue.lock());
     }
 
     /// How far the log is on the disk.
@@ -312,6 +335,7 @@ impl Store {
             if let Some(trouble) = &queue.trouble {
                 return Err(trouble.clone());
             }
+            self.shared.hurry(&mut queue);
             self.shared.settled.wait(&mut queue);
         }
         Ok(())
@@ -392,13 +416,25 @@ impl Drop for Store {
 }
 
 impl Shared {
+    fn hurry(&self, queue: &mut Queue) {
+        if !queue.waiting.is_empty() && !queue.is_hurried {
+            queue.is_hurried = true;
+            self.wanted.notify_one();
+        }
+    }
+
     /// Writes what comes, until the store is closed.
     fn write(&self) {
         let mut batch: Vec<NewRecord> = Vec::new();
         loop {
             let mut queue = self.queue.lock();
-            while queue.waiting.is_empty() && queue.installs.is_empty() && !queue.closing {
-                self.wanted.wait(&mut queue);
+            // What the disk has refused is tried again whether or not more comes.
+            while batch.is_empty() && queue.installs.is_empty() && !queue.closing && !queue.is_hurried {
+                if queue.waiting.is_empty() {
+                    self.wanted.wait(&mut queue);
+                } else if self.wanted.wait_for(&mut queue, UNHURRIED).timed_out() {
+                    break;
+                }
             }
             let installs = queue.installs.clone();
             let mut bytes = batch.iter().map(|record| record.bytes.len()).sum::<usize>();
@@ -406,6 +442,8 @@ impl Shared {
                 bytes += group.iter().map(|record| record.bytes.len()).sum::<usize>();
                 batch.extend(group);
             }
+            // Somebody may wait for what is left.
+            queue.is_hurried &= !queue.waiting.is_empty();
             let is_last = batch.is_empty() && queue.closing;
             drop(queue);
             let written = self.commit(&batch);

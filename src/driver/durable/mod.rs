@@ -181,13 +181,16 @@ impl Durable {
     /// Hands over what was written, as one group: it is recovered as a whole or not at all. The stretches of use
     /// that it closed are for the ledger.
     pub(super) fn append(&mut self, closed: impl FnOnce() -> Vec<LedgerRecord>) -> Position {
-        if let Some(log) = &mut self.log
-            && !log.group.is_empty()
-        {
-            log.last = log.store.append(std::mem::take(&mut log.group));
-            let closed = closed();
-            if log.ledger.is_some() && !closed.is_empty() {
-                log.entries.push_back((log.last, Entry::Closed(closed)));
+        if let Some(log) = &mut self.log {
+            if !log.group.is_empty() {
+                log.last = log.store.append_unhurried(std::mem::take(&mut log.group));
+                let closed = closed();
+                if log.ledger.is_some() && !closed.is_empty() {
+                    log.entries.push_back((log.last, Entry::Closed(closed)));
+                }
+            }
+            if !self.held_now.is_empty() {
+                log.store.hurry();
             }
         }
         let position = self.log.as_ref().map(|log| log.last).unwrap_or_default();
