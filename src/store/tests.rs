@@ -1,11 +1,12 @@
 //! The log on a disk that fails in every way that disks do, held against a list of what was written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::log::{self, Log, Opened};
 use super::simulated::{FaultRates, Refusal, SimulatedDisk};
 use super::snapshot_file::{Coverage, SnapshotFile};
-use super::{Disk, OpenError, Position, StreamName, segment};
+use super::{Disk, OpenError, Position, Store, StoreOptions, StreamName, segment};
 use crate::model::rng::{Draws, Stream};
 
 /// Small, so that segments come and go.
@@ -248,4 +249,49 @@ fn a_full_disk_recovers_by_itself() {
         disk.restart();
         told.check(&open(&disk).expect("it opens").log);
     }
+}
+
+/// Waits for something that takes a moment.
+fn comes(what: &str, mut is_there: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if is_there() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{what} does not come");
+}
+
+/// What the disk has refused is written once it takes it again, though nothing else comes.
+#[test]
+fn what_was_refused_is_tried_again() {
+    let disk = SimulatedDisk::new(1);
+    let options = StoreOptions { retry_after: Duration::from_millis(1), ..StoreOptions::default() };
+    let store = Store::open_on(Disk::Simulated(disk.clone()), options).expect("it opens");
+    disk.fail(FaultRates { refuses_writes: Some(Refusal::Full), ..FaultRates::default() });
+    let position = store.append(vec![(stream("registry"), vec![1])]);
+    comes("trouble", || store.trouble().is_some());
+    disk.fail(FaultRates::default());
+    comes("the record", || store.durable() >= position);
+    assert!(store.trouble().is_none());
+}
+
+/// Records that nobody waits for share the sync of one that somebody waits for, and come to the disk by themselves.
+#[test]
+fn what_nobody_waits_for_shares_a_sync() {
+    const ROUNDS: u64 = 200;
+    let disk = SimulatedDisk::new(1);
+    let store = Store::open_on(Disk::Simulated(disk.clone()), StoreOptions::default()).expect("it opens");
+    let record = || vec![(stream("registry"), vec![1])];
+    let before = disk.syncs();
+    for _ in 0..ROUNDS {
+        store.append_unhurried(record());
+        // The thread that writes has had its time to see it.
+        std::thread::sleep(Duration::from_micros(200));
+        store.wait_durable(store.append(record())).expect("the disk takes it");
+    }
+    let syncs = disk.syncs() - before;
+    assert!(syncs < ROUNDS * 3 / 2, "{syncs} syncs of {ROUNDS} that somebody waited for");
+    let last = store.append_unhurried(record());
+    comes("the last record", || store.durable() >= last);
 }
