@@ -36,6 +36,7 @@ pub struct Region {
     clusters: Mutex<BTreeMap<Arc<str>, Arc<LiveCluster>>>,
     /// See [`Region::lock_capacity`].
     capacity_lock: Mutex<()>,
+    tags_lock: Mutex<()>,
 }
 
 /// A cluster that runs.
@@ -58,8 +59,8 @@ impl Region {
         let kept = options.data.as_ref().map(|store| KeptRegistry::open(store, &name)).transpose()?;
         let (kept, registry) = kept.map_or((None, Registry::default()), |(kept, registry)| (Some(kept), registry));
         let registry = Mutex::new(registry);
-        let (clusters, capacity_lock) = Default::default();
-        Ok(Region { name, options, clock, catalog, registry, kept, clusters, capacity_lock })
+        let (clusters, capacity_lock, tags_lock) = Default::default();
+        Ok(Region { name, options, clock, catalog, registry, kept, clusters, capacity_lock, tags_lock })
     }
 
     /// Starts the clusters that the registry has and that do not run: as the data directory has them, and anew where it has nothing.
@@ -117,6 +118,11 @@ impl Region {
     /// it. Other requests do not wait for it. The registry is locked after it, never before.
     pub(super) fn lock_capacity(&self) -> MutexGuard<'_, ()> {
         self.capacity_lock.lock()
+    }
+
+    /// Held by who changes a resource's tags, from their reading to their writing.
+    pub(super) fn lock_tags(&self) -> MutexGuard<'_, ()> {
+        self.tags_lock.lock()
     }
 
     /// What the server was started with.

@@ -55,6 +55,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Value, ApiError> {
 
 fn change(call: &Call<'_>, change: impl FnOnce(&mut Tags)) -> Result<Value, ApiError> {
     let arn = call.input.required_text("resourceArn");
+    let _alone = call.region.lock_tags();
     let mut tags = tags_at(call.region, arn)?;
     change(&mut tags);
     if tags.keys().filter(|key| !key.starts_with(RESERVED)).count() > TAGS_MAX {

@@ -1,8 +1,10 @@
 //! Tags: those that are set later on what is in a cluster, and those that ECS manages.
 
+use std::sync::Barrier;
+
 use serde_json::{Value, json};
 
-use super::{Account, workload};
+use super::{Account, CLIENTS, ROUNDS, workload};
 
 /// The tags of a resource as `KEY=VALUE`.
 #[track_caller]
@@ -93,4 +95,30 @@ fn tags_of_what_is_in_a_cluster() {
     let nobody = "arn:aws:ecs:us-east-1:123456789012:task/shop/0123456789abcdef0123456789abcdef";
     let missing = json!({"resourceArn": nobody, "tags": []});
     assert_eq!(account.refused("TagResource", missing).0, "ResourceNotFoundException");
+}
+
+/// Clients that tag one resource at the same time take nothing from one another.
+#[test]
+fn tags_of_several_clients_are_all_there() {
+    let account = Account::new();
+    let created = account.granted("CreateCluster", json!({"clusterName": "shop"}));
+    let arn = &created["cluster"]["clusterArn"];
+    for round in 0..ROUNDS {
+        let barrier = Barrier::new(CLIENTS);
+        let client = |number: usize| {
+            let tag = json!([{"key": format!("client-{number}"), "value": round.to_string()}]);
+            barrier.wait();
+            account.granted("TagResource", json!({"resourceArn": arn, "tags": tag}));
+        };
+        std::thread::scope(|scope| {
+            (0..CLIENTS).for_each(|number| {
+                drop(scope.spawn({
+                    let client = &client;
+                    move || client(number)
+                }))
+            })
+        });
+        let expected: Vec<String> = (0..CLIENTS).map(|number| format!("client-{number}={round}")).collect();
+        assert_eq!(tags(&account, arn), expected);
+    }
 }
