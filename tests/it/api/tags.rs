@@ -103,7 +103,7 @@ fn tags_of_several_clients_are_all_there() {
     let account = Account::new();
     let created = account.granted("CreateCluster", json!({"clusterName": "shop"}));
     let arn = &created["cluster"]["clusterArn"];
-    for round in 0..ROUNDS {
+    for round in 0..10 * ROUNDS {
         let barrier = Barrier::new(CLIENTS);
         let client = |number: usize| {
             let tag = json!([{"key": format!("client-{number}"), "value": round.to_string()}]);
