@@ -2,6 +2,7 @@
 //!
 //! **Source:** ecs-semantics §7.1.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -46,29 +47,11 @@ impl ControlPlane {
     /// PutScalingPolicy: one of the same name takes its place. **Source:** ecs-semantics §7.1.
     pub(super) fn put_scaling_policy(&mut self, name: &Arc<str>, policy: ScalingPolicy) -> Answer {
         let mut settings = self.settings_of(name)?;
-        let place_of = |name: &str| {
-            (
-                settings.target_tracking.iter().position(|other| other.name() == name),
-                settings.step_scaling.iter().position(|other| *other.policy_name == *name),
-                settings.predictive_scaling.iter().position(|other| *other.policy_name == *name),
-            )
-        };
-        match (place_of(policy.name()), policy) {
-            ((Some(index), ..), ScalingPolicy::TargetTracking(policy)) => settings.target_tracking[index] = policy,
-            ((_, Some(index), _), ScalingPolicy::StepScaling(policy)) => settings.step_scaling[index] = policy,
-            ((.., Some(index)), ScalingPolicy::PredictiveScaling(policy)) => {
-                settings.predictive_scaling[index] = policy;
-            }
-            ((None, None, None), ScalingPolicy::TargetTracking(policy)) => settings.target_tracking.push(policy),
-            ((None, None, None), ScalingPolicy::StepScaling(policy)) => settings.step_scaling.push(policy),
-            ((None, None, None), ScalingPolicy::PredictiveScaling(policy)) => settings.predictive_scaling.push(policy),
-            (_, policy) => {
-                return Err(RequestError::Validation(format!(
-                    "the type of the policy {} can't be changed",
-                    policy.name()
-                )));
-            }
+        let known = settings.policies().find(|known| known.name() == policy.name());
+        if known.is_some_and(|known| discriminant(&known) != discriminant(&policy)) {
+            return Err(RequestError::Validation(format!("the type of the policy {} can't be changed", policy.name())));
         }
+        settings.put_policy(policy);
         self.set_auto_scaling(name, Some(settings))
     }
 
@@ -210,9 +193,7 @@ pub(super) fn check_settings(settings: &AutoScaling) -> Result<(), RequestError>
             settings.max_capacity, settings.min_capacity
         ));
     }
-    let mut names: Vec<&str> = settings.target_tracking.iter().map(|policy| policy.name()).collect();
-    names.extend(settings.step_scaling.iter().map(|policy| &*policy.policy_name));
-    names.extend(settings.predictive_scaling.iter().map(|policy| &*policy.policy_name));
+    let mut names: Vec<String> = settings.policies().map(|policy| policy.name().to_owned()).collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) || names.iter().any(|name| name.is_empty()) {
         return refuse("each scaling policy needs a name of its own".into());

@@ -73,6 +73,33 @@ impl ScalingPolicy {
     }
 }
 
+impl AutoScaling {
+    /// All policies: of target tracking, of steps, and predictive ones.
+    pub fn policies(&self) -> impl Iterator<Item = ScalingPolicy> {
+        let tracking = self.target_tracking.iter().cloned().map(ScalingPolicy::TargetTracking);
+        let stepping = self.step_scaling.iter().cloned().map(ScalingPolicy::StepScaling);
+        let predictive = self.predictive_scaling.iter().cloned().map(ScalingPolicy::PredictiveScaling);
+        tracking.chain(stepping).chain(predictive)
+    }
+
+    /// Puts a policy in the place of the one of its kind and name, or behind the others of its kind.
+    pub fn put_policy(&mut self, policy: ScalingPolicy) {
+        fn put<T>(policies: &mut Vec<T>, policy: T, name: fn(&T) -> &str) {
+            match policies.iter_mut().find(|other| name(other) == name(&policy)) {
+                Some(known) => *known = policy,
+                None => policies.push(policy),
+            }
+        }
+        match policy {
+            ScalingPolicy::TargetTracking(policy) => put(&mut self.target_tracking, policy, TargetTracking::name),
+            ScalingPolicy::StepScaling(policy) => put(&mut self.step_scaling, policy, |policy| &policy.policy_name),
+            ScalingPolicy::PredictiveScaling(policy) => {
+                put(&mut self.predictive_scaling, policy, |policy| &policy.policy_name);
+            }
+        }
+    }
+}
+
 /// A target tracking policy. **Source:** ecs-semantics §7.2.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,6 @@ use super::{policies, scheduled_actions, targets};
 use crate::api::region::Region;
 use crate::api::registry::scaling::ScalableTargetRow;
 use crate::model::cluster::ClusterSpec;
-use crate::model::scaling::ScalingPolicy;
 
 /// The rows of a specification's services that are scaled, by resource id.
 pub(in crate::api) fn scalable_target_rows(region: &Region, spec: &ClusterSpec) -> Vec<(String, ScalableTargetRow)> {
@@ -13,10 +12,7 @@ pub(in crate::api) fn scalable_target_rows(region: &Region, spec: &ClusterSpec) 
     let rows = scaled.map(|(service, settings)| {
         let resource = format!("service/{}/{}", spec.name, service.name);
         let mut row = targets::row_of(region, &resource);
-        let tracking = settings.target_tracking.iter().cloned().map(ScalingPolicy::TargetTracking);
-        let stepping = settings.step_scaling.iter().cloned().map(ScalingPolicy::StepScaling);
-        let predictive = settings.predictive_scaling.iter().cloned().map(ScalingPolicy::PredictiveScaling);
-        for policy in tracking.chain(stepping).chain(predictive) {
+        for policy in settings.policies() {
             let document = document_of(&policy);
             row.policies.insert(policy.name().to_owned(), policies::row_of(region, &resource, policy.name(), document));
         }

@@ -155,23 +155,21 @@ fn policies_of(live: &LiveCluster, resource: Option<&Resource>) -> BTreeMap<Stri
 }
 
 fn known_policies(target: &ScalableTarget) -> BTreeMap<String, Known> {
-    let tracking = target.settings.target_tracking.iter().map(|policy| {
-        let ends: &[AlarmEnd] = match policy.scale_in {
-            ScaleIn::Enabled => &[AlarmEnd::High, AlarmEnd::Low],
-            ScaleIn::Disabled => &[AlarmEnd::High],
+    let known = target.settings.policies().map(|policy| {
+        let alarms = match &policy {
+            ScalingPolicy::TargetTracking(policy) => {
+                let ends: &[AlarmEnd] = match policy.scale_in {
+                    ScaleIn::Enabled => &[AlarmEnd::High, AlarmEnd::Low],
+                    ScaleIn::Disabled => &[AlarmEnd::High],
+                };
+                ends.iter().map(|end| target.scaler.alarm_name(policy.name(), *end)).collect()
+            }
+            ScalingPolicy::StepScaling(policy) => vec![policy.alarm.to_string()],
+            ScalingPolicy::PredictiveScaling(_) => Vec::new(),
         };
-        let alarms = ends.iter().map(|end| target.scaler.alarm_name(policy.name(), *end)).collect();
-        (policy.name().to_owned(), (ScalingPolicy::TargetTracking(policy.clone()), alarms))
+        (policy.name().to_owned(), (policy, alarms))
     });
-    let stepping = target.settings.step_scaling.iter().map(|policy| {
-        let alarms = vec![policy.alarm.to_string()];
-        (policy.policy_name.to_string(), (ScalingPolicy::StepScaling(policy.clone()), alarms))
-    });
-    let predictive =
-        target.settings.predictive_scaling.iter().map(|policy| {
-            (policy.policy_name.to_string(), (ScalingPolicy::PredictiveScaling(policy.clone()), Vec::new()))
-        });
-    tracking.chain(stepping).chain(predictive).collect()
+    known.collect()
 }
 
 fn show_alarms(region: &Region, names: &[String]) -> Value {
