@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::auto_scaling::{group_named, template_of, validation};
 use super::error::ApiError;
@@ -147,18 +147,17 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let found = refreshes.iter().rev().filter_map(|refresh| {
         let id = group.refresh_id(refresh.number);
         let is_meant = named.is_empty() || named.contains(&&*id);
-        let mut shown = show(refresh, calendar_start);
-        shown.insert("InstanceRefreshId".into(), json!(id));
-        shown.insert("AutoScalingGroupName".into(), json!(name));
-        is_meant.then(|| (format!("{:010}", u32::MAX - refresh.number), Value::Object(shown)))
+        is_meant.then(|| (format!("{:010}", u32::MAX - refresh.number), show(&id, name, refresh, calendar_start)))
     });
     page_of(AUTO_SCALING_PAGES, input, PAGES, "InstanceRefreshes", found, |shown| shown).map(Value::Object)
 }
 
-fn show(refresh: &InstanceRefresh, calendar_start: jiff::Timestamp) -> Map<String, Value> {
+fn show(id: &str, group: &str, refresh: &InstanceRefresh, calendar_start: jiff::Timestamp) -> Value {
     let preferences = &refresh.preferences;
     let in_seconds = |period: Duration| json!(period.as_secs());
-    let shown = json!({
+    json!({
+        "InstanceRefreshId": id,
+        "AutoScalingGroupName": group,
         "Status": refresh.status.as_str(),
         "StatusReason": refresh.reason,
         "StartTime": seconds(calendar_start, refresh.started_at),
@@ -175,23 +174,11 @@ fn show(refresh: &InstanceRefresh, calendar_start: jiff::Timestamp) -> Map<Strin
             "CheckpointDelay": preferences.checkpoint_delay.map(in_seconds),
             "SkipMatching": preferences.skip_matching == SkipMatching::Yes,
             "AutoRollback": preferences.auto_rollback == AutoRollback::Yes,
-            "ScaleInProtectedInstances": match preferences.scale_in_protected_instances {
-                ProtectedInstances::Wait => "Wait",
-                ProtectedInstances::Ignore => "Ignore",
-                ProtectedInstances::Refresh => "Refresh",
-            },
-            "StandbyInstances": match preferences.standby_instances {
-                StandbyInstances::Wait => "Wait",
-                StandbyInstances::Ignore => "Ignore",
-                StandbyInstances::Terminate => "Terminate",
-            },
+            "ScaleInProtectedInstances": preferences.scale_in_protected_instances.as_str(),
+            "StandbyInstances": preferences.standby_instances.as_str(),
             "BakeTime": in_seconds(preferences.bake_time),
         },
-    });
-    match shown {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
+    })
 }
 
 /// CancelInstanceRefresh.

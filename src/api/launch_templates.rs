@@ -226,14 +226,12 @@ pub(super) fn describe_versions(call: &Call<'_>) -> Result<Value, ApiError> {
             version.map(|version| existing(row, Some(version)).map(|(number, _)| number)).transpose()
         };
         let (least, most) = (bound("MinVersion")?.unwrap_or(1), bound("MaxVersion")?.unwrap_or(u32::MAX));
-        let numbers: Vec<u32> = if versions.is_empty() {
-            (1..=row.latest_version()).filter(|number| (least..=most).contains(number)).collect()
+        let of_row: Vec<(u32, &LaunchTemplateVersion)> = if versions.is_empty() {
+            (1..).zip(&row.versions).filter(|(number, _)| (least..=most).contains(number)).collect()
         } else {
-            let named = versions.iter().map(|version| existing(row, Some(version)).map(|(number, _)| number));
-            named.collect::<Result<_, _>>()?
+            versions.iter().map(|version| existing(row, Some(version))).collect::<Result<_, _>>()?
         };
-        for number in numbers {
-            let (_, version) = existing(row, Some(&number.to_string()))?;
+        for (number, version) in of_row {
             found.insert(format!("{name}/{:010}", u32::MAX - number), show_version(name, row, number, version));
         }
     }

@@ -250,6 +250,17 @@ pub enum ProtectedInstances {
     Refresh,
 }
 
+impl ProtectedInstances {
+    /// Auto Scaling's wire value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ProtectedInstances::Wait => "Wait",
+            ProtectedInstances::Ignore => "Ignore",
+            ProtectedInstances::Refresh => "Refresh",
+        }
+    }
+}
+
 /// What an instance refresh does with instances on standby. **Source:** ecs-semantics §9.4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -261,6 +272,17 @@ pub enum StandbyInstances {
     Ignore,
     /// They are terminated.
     Terminate,
+}
+
+impl StandbyInstances {
+    /// Auto Scaling's wire value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StandbyInstances::Wait => "Wait",
+            StandbyInstances::Ignore => "Ignore",
+            StandbyInstances::Terminate => "Terminate",
+        }
+    }
 }
 
 /// Whether instances that match the desired launch template stay. **Source:** ecs-semantics §9.4.
