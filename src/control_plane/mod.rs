@@ -35,6 +35,7 @@ pub mod faults;
 mod high_resolution;
 mod host_restart;
 pub mod instance_refresh;
+mod invariants;
 mod launch_rate;
 pub mod lifecycle_hooks;
 mod measuring;
