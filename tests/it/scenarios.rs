@@ -41,6 +41,30 @@ fn web(count: u32) -> ClusterSpec {
     }
 }
 
+/// The same from a cluster file, with such keys of its cluster, of the service with the tables below it, and such tables of the file.
+fn web_of_file(cluster: &str, count: u32, service: &str, more: &str) -> World {
+    World::of_file(&format!(
+        r#"
+        [cluster]
+        name = "test"
+        {cluster}
+        [[task_definition]]
+        family = "web"
+        cpu = "256"
+        memory = "512"
+        requires_compatibilities = ["FARGATE"]
+        container = [{{ name = "main", image = "../workloads/limits/spin.wat" }}]
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = {count}
+        launch_type = "FARGATE"
+        {service}
+        {more}
+        "#
+    ))
+}
+
 /// A service `web` with bounds, on Fargate.
 fn web_within(count: u32, minimum_healthy_percent: u32, maximum_percent: u32) -> ClusterSpec {
     let deployment_configuration =

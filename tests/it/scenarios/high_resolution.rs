@@ -8,33 +8,21 @@ use longshore::model::alarm::{MetricId, Statistic};
 use longshore::model::metric::thousandths_text;
 use longshore::model::service::Monitoring;
 
-use super::check;
+use super::{check, web_of_file};
 use crate::harness::{Behaviour, World, at, secs, without_alarm_ids};
 
 /// A service `web` whose CPU utilisation is measured each 20 seconds, with these policies.
 fn web(policies: &str) -> World {
-    World::of_file(&format!(
+    let service = format!(
         r#"
-        [cluster]
-        name = "test"
-        [[task_definition]]
-        family = "web"
-        cpu = "256"
-        memory = "512"
-        requires_compatibilities = ["FARGATE"]
-        container = [{{ name = "main", image = "../workloads/limits/spin.wat" }}]
-        [[service]]
-        name = "web"
-        task_definition = "web"
-        desired_count = 2
-        launch_type = "FARGATE"
         monitoring = {{ metric_configurations = [{{ metric_names = ["CPUUtilization"], resolution_seconds = 20 }}] }}
         [service.auto_scaling]
         min_capacity = 1
         max_capacity = 40
         target_tracking = [{policies}]
         "#
-    ))
+    );
+    web_of_file("", 2, &service, "")
 }
 
 const FINE: &str = "{ metric = \"ECSServiceAverageCPUUtilizationHighResolution\", target_value = 50 }";

@@ -7,33 +7,13 @@ use expect_test::expect;
 use longshore::control_plane::event::{Event, RegisterScalableTarget, Request};
 use longshore::model::scaling::SuspendedState;
 
-use super::check;
+use super::{check, web_of_file};
 use crate::harness::World;
 
 /// A service `web` of one task on Fargate under such policies.
 fn web(settings: &str) -> World {
-    World::of_file(&format!(
-        r#"
-        [cluster]
-        name = "test"
-        [settings]
-        calendar_start = "2026-03-02T00:00:00Z"
-        [[task_definition]]
-        family = "web"
-        cpu = "256"
-        memory = "512"
-        requires_compatibilities = ["FARGATE"]
-        container = [{{ name = "main", image = "../workloads/limits/spin.wat" }}]
-        [[service]]
-        name = "web"
-        task_definition = "web"
-        desired_count = 1
-        launch_type = "FARGATE"
-        [service.auto_scaling]
-        min_capacity = 1
-        {settings}
-        "#
-    ))
+    let service = format!("[service.auto_scaling]\nmin_capacity = 1\n{settings}");
+    web_of_file("", 1, &service, "[settings]\ncalendar_start = \"2026-03-02T00:00:00Z\"")
 }
 
 /// Target tracking on the same metric, which follows what is measured.

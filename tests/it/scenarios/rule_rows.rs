@@ -17,8 +17,8 @@ use longshore::model::service::{
 };
 use longshore::model::task::DesiredStatus;
 
-use super::check;
 use super::deployments::{deploy, never_runs, records, set_alarm, web_beside};
+use super::{check, web_of_file};
 use crate::harness::{
     Behaviour, World, empty_cluster, instance_launch, on_ec2, on_fargate, provider, run, service, strategy,
     task_definition,
@@ -388,21 +388,8 @@ fn tasks_protect_their_instance() {
 
 /// A service that follows `Load` with a target of 100 a task, between bounds.
 fn following(count: u32, min: u32, max: u32) -> World {
-    let mut world = World::of_file(&format!(
+    let policy = format!(
         r#"
-        [cluster]
-        name = "test"
-        [[task_definition]]
-        family = "web"
-        cpu = "256"
-        memory = "512"
-        requires_compatibilities = ["FARGATE"]
-        container = [{{ name = "main", image = "../workloads/limits/spin.wat" }}]
-        [[service]]
-        name = "web"
-        task_definition = "web"
-        desired_count = {count}
-        launch_type = "FARGATE"
         [service.auto_scaling]
         min_capacity = {min}
         max_capacity = {max}
@@ -412,7 +399,8 @@ fn following(count: u32, min: u32, max: u32) -> World {
         scale_in_cooldown = "0s"
         customized_metric_specification = {{ namespace = "Shop", metric_name = "Load", statistic = "Average" }}
         "#
-    ));
+    );
+    let mut world = web_of_file("", count, &policy, "");
     world.run_until(90);
     world
 }

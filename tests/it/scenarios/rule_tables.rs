@@ -9,30 +9,12 @@ use longshore::model::alarm::MetricId;
 use longshore::model::deployment::MonitorStatus;
 use longshore::model::ids::TaskId;
 
-use super::{check, deploy};
+use super::{check, deploy, web_of_file};
 use crate::harness::{Behaviour, End, World, secs};
 
 /// A service `web` on Fargate of so many tasks, with such keys of its own and of the file.
 fn web(count: u32, service: &str, more: &str) -> World {
-    World::of_file(&format!(
-        r#"
-        [cluster]
-        name = "test"
-        [[task_definition]]
-        family = "web"
-        cpu = "256"
-        memory = "512"
-        requires_compatibilities = ["FARGATE"]
-        container = [{{ name = "main", image = "../workloads/limits/spin.wat" }}]
-        [[service]]
-        name = "web"
-        task_definition = "web"
-        desired_count = {count}
-        launch_type = "FARGATE"
-        {service}
-        {more}
-        "#
-    ))
+    web_of_file("", count, service, more)
 }
 
 /// ecs-semantics §5.2: the lower bound is rounded up and the upper one down, whatever comes of it. Each row is desired count, minimum

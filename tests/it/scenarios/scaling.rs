@@ -19,7 +19,7 @@ use longshore::model::scaling::{
 };
 use longshore::model::schedule::Schedule;
 
-use super::{check, counts_until, deploy, set_count};
+use super::{check, counts_until, deploy, set_count, web_of_file};
 use crate::harness::{Behaviour, End, World, at, secs, without_alarm_ids};
 
 /// A cluster `test` with a service `web` of two tasks on Fargate, and what a scenario adds: `settings` belongs to
@@ -29,28 +29,9 @@ fn web(settings: &str) -> World {
 }
 
 fn web_of(count: u32, settings: &str) -> World {
-    World::of_file(&format!(
-        r#"
-        [cluster]
-        name = "test"
-        settings = [{{ name = "containerInsights", value = "enabled" }}]
-        [settings]
-        calendar_start = "2026-03-27T07:50:00Z"
-        [[task_definition]]
-        family = "web"
-        cpu = "256"
-        memory = "512"
-        requires_compatibilities = ["FARGATE"]
-        container = [{{ name = "main", image = "../workloads/limits/spin.wat" }}]
-        [[service]]
-        name = "web"
-        task_definition = "web"
-        desired_count = {count}
-        launch_type = "FARGATE"
-        [service.auto_scaling]
-        {settings}
-        "#
-    ))
+    let cluster = "settings = [{ name = \"containerInsights\", value = \"enabled\" }]\n\
+                   [settings]\ncalendar_start = \"2026-03-27T07:50:00Z\"";
+    web_of_file(cluster, count, &format!("[service.auto_scaling]\n{settings}"), "")
 }
 
 /// An alarm `queue-long`: more than 100 orders wait, one period.
