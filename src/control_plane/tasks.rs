@@ -28,8 +28,6 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 
 /// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
 const PROVISIONING_LIMIT: usize = 500;
-/// Usage samples that are looked at together: about as many as a processor can wait for at once.
-const SAMPLES_AT_ONCE: usize = 16;
 
 /// **Source:** ecs-semantics §2.4.
 pub(super) const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
@@ -662,41 +660,28 @@ impl ControlPlane {
 
     /// Notes what tasks have used so far, for their services' utilisation.
     pub(super) fn take_usage(&mut self, samples: &[UsageSample]) {
-        for some in samples.chunks(SAMPLES_AT_ONCE) {
-            // Records lie all over the memory of a large cluster. To look first at several that have nothing to do with one another lets
-            // the processor fetch them together; then they are at hand.
-            let is_news =
-                |sample: &&UsageSample| self.state.tasks.get(&sample.task).is_some_and(|known| is_news(known, sample));
-            if some.iter().filter(is_news).count() == 0 {
-                self.state.ignored_events += some.len() as u64;
+        for sample in samples {
+            let found = self.state.tasks.get_mut(&sample.task).filter(|record| {
+                let known = &record.task.usage;
+                // Use only ever grows: a sample that says less was overtaken by another.
+                record.task.last_status != TaskStatus::Stopped
+                    && sample.usage.vcpu >= known.vcpu
+                    && sample.usage.memory_mib_millis >= known.memory_mib_millis
+            });
+            let Some(record) = found else {
+                self.state.ignored_events += 1;
                 continue;
+            };
+            let (before, host) = (record.task.usage.vcpu, record.task.container_instance);
+            record.task.usage = sample.usage;
+            if record.task.last_status == TaskStatus::Running {
+                self.measures.add_sample(&record.task, self.now);
+                self.measure_single_task(sample.task);
             }
-            some.iter().for_each(|sample| self.take_sample(sample));
+            if let Some(host) = host {
+                self.spend_credits(host, sample.usage.vcpu - before);
+            }
         }
         self.settle_credits();
     }
-
-    fn take_sample(&mut self, sample: &UsageSample) {
-        let Some(record) = self.state.tasks.get_mut(&sample.task).filter(|known| is_news(known, sample)) else {
-            self.state.ignored_events += 1;
-            return;
-        };
-        let (before, host) = (record.task.usage.vcpu, record.task.container_instance);
-        record.task.usage = sample.usage;
-        if record.task.last_status == TaskStatus::Running {
-            self.measures.add_sample(&record.task, self.now);
-            self.measure_single_task(sample.task);
-        }
-        if let Some(host) = host {
-            self.spend_credits(host, sample.usage.vcpu - before);
-        }
-    }
-}
-
-/// Use only ever grows: a sample that says less was overtaken by another.
-fn is_news(known: &TaskRecord, sample: &UsageSample) -> bool {
-    let before = &known.task.usage;
-    known.task.last_status != TaskStatus::Stopped
-        && sample.usage.vcpu >= before.vcpu
-        && sample.usage.memory_mib_millis >= before.memory_mib_millis
 }
