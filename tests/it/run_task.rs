@@ -149,8 +149,10 @@ fn input_ends_when_the_task_is_stopped() {
 #[test]
 fn a_full_pipe_does_not_hold_a_task() {
     let folder = TempDir::new().unwrap();
-    let mut child = run_task(&module(&folder, FLOOD), &["--for", "200ms", "--stop-timeout", "200ms"]).spawn().unwrap();
-    let unread = child.stdout.take().unwrap();
+    let mut child = run_task(&module(&folder, FLOOD), &["--stop-timeout", "200ms"]).spawn().unwrap();
+    let mut unread = child.stdout.take().unwrap();
+    unread.read_exact(&mut [0; 1]).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
     assert_eq!(finish(child).status.code(), Some(137));
     drop(unread);
 }
