@@ -32,6 +32,8 @@ const SPINNING: &str = r#"
 [cluster]
 name = "spinning"
 [settings]
+# A slow vCPU: what is claimed is of shares, and every instruction is really executed.
+fuel_per_vcpu_second = 50000000
 run_for = "60s"
 stop_timeout = "2s"
 [[container_instance]]
