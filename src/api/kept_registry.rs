@@ -90,7 +90,8 @@ impl KeptRegistry {
         let mut last = self.last.lock();
         if !changes.is_empty() {
             *last = self.store.append(vec![(self.stream.clone(), bytes_of(changes))]);
-            if self.store.wants_snapshot(&self.stream) {
+            // Rows are few, and those of the last time tell how large they are.
+            if self.store.wants_snapshot(&self.stream, 0) {
                 let (store, stream, to) = (self.store.clone(), self.stream.clone(), *last);
                 let rows = registry.rows();
                 // One that can't be begun or written is tried again when there are more changes.

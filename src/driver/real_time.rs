@@ -42,6 +42,8 @@ use crate::model::units::Timestamp;
 
 /// How many events are taken in before requests and deadlines get their turn.
 const EVENTS_AT_ONCE: usize = 1024;
+/// How many commands are taken in before what came of them is written, and what is on the disk let go.
+const COMMANDS_AT_ONCE: usize = 64;
 /// How long the loop looks away after it has taken something in, before it waits for more.
 ///
 /// While tasks come and go by the thousand, what they report in the meantime is taken in at once: waking this thread for
@@ -127,6 +129,8 @@ pub(super) struct Parts {
 enum Taken {
     Nothing,
     Something,
+    /// Something, and there may be more.
+    Much,
     TheEnd,
 }
 
@@ -278,8 +282,9 @@ impl ControlLoop {
                 }
                 Taken::Something => {
                     self.journal.flush_when_due(now);
-                    std::thread::sleep(LINGER);
+                    self.linger();
                 }
+                Taken::Much => self.journal.flush_when_due(now),
             }
         }
         self.data_plane.kill_all();
@@ -348,13 +353,14 @@ impl ControlLoop {
         while self.durable_wakeups.try_recv().is_ok() {
             taken = Taken::Something;
         }
-        while let Ok(command) = self.commands.try_recv() {
+        for _ in 0..COMMANDS_AT_ONCE {
+            let Ok(command) = self.commands.try_recv() else { return taken };
             if self.take_command(command) == Next::End {
                 return Taken::TheEnd;
             }
             taken = Taken::Something;
         }
-        taken
+        Taken::Much
     }
 
     fn take_command(&mut self, command: Command) -> Next {
@@ -508,6 +514,16 @@ impl ControlLoop {
         state.draining && state.is_empty()
     }
 
+    /// Looks away for a moment; what the disk has meanwhile is let go at once. Those who wait for it may have more to ask, which the next
+    /// sync takes along.
+    fn linger(&mut self) {
+        if !self.durable.is_on() {
+            std::thread::sleep(LINGER);
+        } else if self.durable_wakeups.recv_timeout(LINGER).is_ok() {
+            self.let_go();
+        }
+    }
+
     /// Sleeps until an event, a command or a deadline.
     fn sleep(&self) {
         let by_loads = self.loads.iter().filter_map(|(arrivals, ..)| arrivals.peek()).min();
@@ -645,7 +661,7 @@ impl ControlLoop {
         }
         let mut durable = std::mem::replace(&mut self.durable, Durable::nothing());
         durable.write_ledger(&self.meter, self.read_at());
-        durable.snapshot_when_due(|| self.saved());
+        durable.snapshot_when_due(self.control_plane.state().tasks.len(), || self.saved());
         self.durable = durable;
     }
 

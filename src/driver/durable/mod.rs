@@ -45,6 +45,9 @@ pub(super) fn meter_event(meter: &mut Meter, at: Timestamp, event: &Event) {
 /// How often the ledger is told what runs.
 const CHECKPOINTS: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// What a task takes in a snapshot, as `cargo bench --bench durability -- snapshot` shows it.
+const SNAPSHOT_BYTES_A_TASK: u64 = 1_400;
+
 /// What of a cluster goes to a data directory, if there is one.
 #[derive(Debug)]
 pub(super) struct Durable {
@@ -227,11 +230,12 @@ impl Durable {
         }
     }
 
-    /// Begins a snapshot in another thread when it is time for one.
-    pub(super) fn snapshot_when_due(&mut self, saved: impl FnOnce() -> Saved) {
+    /// Begins a snapshot of so many tasks in another thread when it is time for one.
+    pub(super) fn snapshot_when_due(&mut self, tasks: usize, saved: impl FnOnce() -> Saved) {
         let Some(log) = &mut self.log else { return };
+        let expected = u64::try_from(tasks).unwrap_or(u64::MAX).saturating_mul(SNAPSHOT_BYTES_A_TASK);
         let is_under_way = log.snapshot.as_ref().is_some_and(|thread| !thread.is_finished());
-        if is_under_way || log.store.trouble().is_some() || !log.store.wants_snapshot(&log.stream) {
+        if is_under_way || log.store.trouble().is_some() || !log.store.wants_snapshot(&log.stream, expected) {
             return;
         }
         let (store, stream, to, saved) = (log.store.clone(), log.stream.clone(), log.last, saved());
