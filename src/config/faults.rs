@@ -26,6 +26,7 @@ enum Kind {
     SlowBoot,
     AgentDisconnected,
     TaskCrash,
+    TaskRetirement,
     Drain,
 }
 
@@ -39,6 +40,7 @@ const KINDS: Words<Kind> = Words {
         ("SLOW_BOOT", Kind::SlowBoot),
         ("AGENT_DISCONNECTED", Kind::AgentDisconnected),
         ("TASK_CRASH", Kind::TaskCrash),
+        ("TASK_RETIREMENT", Kind::TaskRetirement),
         ("DRAIN", Kind::Drain),
     ],
     planned: &[],
@@ -115,6 +117,7 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
         Kind::CapacityRefused => &["capacity_provider", "duration"],
         Kind::SlowBoot => &["capacity_provider", "duration", "boot_time"],
         Kind::AgentDisconnected => &["capacity_provider", "count", "duration"],
+        Kind::TaskRetirement => &["service", "count"],
         Kind::TaskCrash => &["service", "task_definition", "count", "exit_code"],
     };
     for key in KEYS_BY_KIND {
@@ -146,6 +149,7 @@ fn read_fault(at: &Table<'_>, context: &Context<'_>) -> Option<Fault> {
             FaultKind::AgentDisconnected { capacity_provider, count: one, duration: needed("duration", duration) }
         }
         Kind::TaskCrash => FaultKind::TaskCrash { service, task_definition, count: one, exit_code },
+        Kind::TaskRetirement => FaultKind::TaskRetirement { service, count },
         Kind::Drain => FaultKind::Drain { capacity_provider, count: one },
     };
     Some(Fault { at: moment?, mean_time_between, kind })

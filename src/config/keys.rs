@@ -155,6 +155,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "boot_time",
         "managed_draining_timeout",
         "spot_interruption_notice",
+        "fargate_task_retirement_wait_period",
         "stopped_task_retention",
         "stopped_task_limit",
         "run_for",

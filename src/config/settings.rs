@@ -100,6 +100,9 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
         spot_interruption_notice: table
             .duration("spot_interruption_notice")
             .unwrap_or(default.spot_interruption_notice),
+        fargate_task_retirement_wait_period: table
+            .duration("fargate_task_retirement_wait_period")
+            .unwrap_or(default.fargate_task_retirement_wait_period),
         stopped_task_retention: table.duration("stopped_task_retention").unwrap_or(default.stopped_task_retention),
         stopped_task_limit: table
             .u32("stopped_task_limit", 0..=u32::MAX)

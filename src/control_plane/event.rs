@@ -100,6 +100,11 @@ pub enum Event {
         /// The task.
         task: TaskId,
     },
+    /// What a Fargate task runs on is to be maintained: it retires when the wait period is over. **Source:** ecs-semantics §8.5.
+    TaskRetirement {
+        /// The task.
+        task: TaskId,
+    },
     /// The data plane reports on a task: ECS' SubmitTaskStateChange.
     TaskStateChange(TaskStateChange),
     /// Several of them that came together, in their order. The same as one after the other at the same moment, but that an instance

@@ -19,7 +19,7 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::rng::{Draws, Stream};
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
-use crate::model::task_definition::TaskDefinitionRef;
+use crate::model::task_definition::{LaunchType, TaskDefinitionRef};
 use crate::model::units::{Duration, Timestamp};
 use crate::model::usage::PurchaseOption;
 
@@ -74,6 +74,12 @@ fn begin(state: &ClusterState, fault: &FaultKind, chance: Option<&mut Draws>) ->
             let running = running_tasks(state, service.as_ref(), task_definition.as_ref());
             let crash = |task| FaultEffect::Crash { task, exit_code: *exit_code };
             some_of(running, Some(*count), chance).into_iter().map(crash).collect()
+        }
+        FaultKind::TaskRetirement { service, count } => {
+            let tasks = running_tasks(state, service.as_ref(), None);
+            let on_fargate = tasks.into_iter().filter(|task| state.tasks[task].task.launch_type == LaunchType::Fargate);
+            let event = |task| FaultEffect::Event(Event::TaskRetirement { task });
+            some_of(on_fargate.collect(), *count, chance).into_iter().map(event).collect()
         }
         FaultKind::CapacityRefused { .. } | FaultKind::SlowBoot { .. } => Vec::new(),
     }

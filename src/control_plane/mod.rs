@@ -70,6 +70,7 @@ mod task_definitions;
 mod task_health;
 mod task_overrides;
 mod task_protection;
+mod task_retirement;
 mod task_set_requests;
 mod task_sets;
 mod tasks;
@@ -258,6 +259,7 @@ impl ControlPlane {
                 self.availability_zone_outage(&availability_zone, change);
             }
             Event::SpotInterruption { task } => self.spot_interruption(task),
+            Event::TaskRetirement { task } => self.task_retirement(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::TaskStateChanges(changes) => changes.into_iter().for_each(|change| self.task_state_change(change)),
             Event::Usage { mut samples } => {
@@ -325,6 +327,7 @@ impl ControlPlane {
         while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.health_is_due(task),
+                Wakeup::TaskRetires(task) => self.retire_task(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended(due);
                     // Periods keep to their grid; those that nobody woke for are left out.

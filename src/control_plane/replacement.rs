@@ -1,10 +1,12 @@
-//! Replacement of tasks that are there and must give way: unhealthy ones, those on an instance that drains, those of a crowded zone.
+//! Replacement of tasks that are there and must give way: unhealthy ones, those on an instance that drains, those of a crowded zone, those
+//! whose ground is being maintained.
 //!
 //! The intuition: where the upper bound has room the other task comes first, and the one that gives way goes when the other is
-//! healthy. Where it has none, one goes first: an unhealthy task one at a time, since it protects nobody; a healthy one only above the
-//! lower bound. The other is of the same revision, whatever the service is moving to.
+//! healthy. Where it has none, one goes first: an unhealthy task one at a time, since it protects nobody, and so one whose ground is taken
+//! away, since it can't stay; a healthy one otherwise only above the lower bound. The other is of the same revision, whatever the service
+//! is moving to.
 //!
-//! **Source:** ecs-semantics §3.3, §5.4, §5.10.
+//! **Source:** ecs-semantics §3.3, §5.4, §5.10, §8.5.
 
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +116,11 @@ pub(super) fn plan_replacements(
                 (ReplacementState::Unhealthy, Standing::Healthy) => steps.push(ReplacementStep::Stop(task)),
                 (ReplacementState::Unhealthy, _) => steps.push(ReplacementStep::Stop(giving.task)),
             },
+            // It goes whether or not another comes.
+            (_, None) if giving.owed == Owed::Nothing && giving.cause == ReplaceCause::Retirement => {
+                healthy -= u32::from(giving.standing == Standing::Healthy);
+                steps.push(ReplacementStep::Stop(giving.task));
+            }
             (_, None) if giving.owed == Owed::Nothing => {}
             (_, None) if room > 0 => {
                 room -= 1;
@@ -123,6 +130,8 @@ pub(super) fn plan_replacements(
             }
             // Rebalancing is worth no gap.
             (_, None) if giving.cause == ReplaceCause::Rebalancing => {}
+            // Its end is not up to the lower bound.
+            (_, None) if giving.cause == ReplaceCause::Retirement => stop_first.push(giving),
             (Standing::Healthy, None) if healthy > lower => {
                 healthy -= 1;
                 steps.push(ReplacementStep::Stop(giving.task));

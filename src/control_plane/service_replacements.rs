@@ -8,6 +8,7 @@ use super::replacement::{
     GivingWay, Owed, Replacement, ReplacementInputs, ReplacementState, ReplacementStep, Standing, plan_replacements,
 };
 use super::state::{ClusterState, Deployment, ReplaceCause, RolloutState, Service, ServiceStatus, count};
+use super::task_retirement::RETIRED;
 use super::task_sets::Limits;
 use crate::model::ids::TaskId;
 use crate::model::task::StopCode;
@@ -163,14 +164,16 @@ impl ControlPlane {
 
     fn stop_replaced(&mut self, name: &Arc<str>, task: TaskId) {
         let Some(record) = self.state.tasks.get(&task) else { return };
-        let reason: Arc<str> = match record.replace {
-            Some(ReplaceCause::Unhealthy) => FAILED_HEALTH_CHECKS.into(),
+        let (code, reason): (StopCode, Arc<str>) = match record.replace {
+            Some(ReplaceCause::Unhealthy) => (StopCode::ServiceSchedulerInitiated, FAILED_HEALTH_CHECKS.into()),
+            Some(ReplaceCause::Retirement) => (StopCode::InfrastructureHealth, RETIRED.into()),
             _ => {
                 let deployment = record.task.started_by.as_deref().unwrap_or_default();
-                format!("Scaling activity initiated by (deployment {deployment})").into()
+                let reason = format!("Scaling activity initiated by (deployment {deployment})");
+                (StopCode::ServiceSchedulerInitiated, reason.into())
             }
         };
-        self.stop_task(task, StopCode::ServiceSchedulerInitiated, &reason);
+        self.stop_task(task, code, &reason);
         self.disturb(name);
         self.tasks_stopped(name, &[task]);
     }

@@ -198,6 +198,8 @@ pub enum ReplaceCause {
     InstanceDraining,
     /// Its zone has too many of the service's tasks. **Source:** ecs-semantics §5.10.
     Rebalancing,
+    /// What it runs on is being maintained. **Source:** ecs-semantics §8.5.
+    Retirement,
 }
 
 /// Whether a service's task counts toward the healthy ones.

@@ -3,8 +3,6 @@
 //! A task without health checks counts as healthy when it has run for a while; one with them when they pass. A service's task whose
 //! checks fail no longer counts and is to give way to another; a standalone task's health is shown and changes nothing.
 
-use std::sync::Arc;
-
 use super::ControlPlane;
 use super::state::{ReplaceCause, TaskHealth, TaskRecord};
 use super::timers::Wakeup;
@@ -63,7 +61,8 @@ impl ControlPlane {
                 let grace_ends = started_at + service.spec.health_check_grace_period;
                 if self.now < grace_ends {
                     self.timers.set(grace_ends, Wakeup::TaskHealthy(id));
-                } else if record.replace != Some(ReplaceCause::Unhealthy) {
+                } else if !matches!(record.replace, Some(ReplaceCause::Unhealthy | ReplaceCause::Retirement)) {
+                    // One that retires is replaced anyway, and does not stay for getting well again.
                     self.task_is_unhealthy(id);
                 }
             }
@@ -110,27 +109,14 @@ impl ControlPlane {
         self.dirty.insert(name);
     }
 
-    /// A service's task is to give way to another of its revision though nothing is wrong with it. **Source:** ecs-semantics §3.3, §5.10.
-    #[allow(dead_code)]
+    /// A service's task is to give way to another of its revision though nothing is wrong with it. **Source:** ecs-semantics §8.5.
     pub(super) fn give_way(&mut self, id: TaskId, cause: ReplaceCause) {
         let Some(record) = self.state.tasks.get(&id) else { return };
-        if record.task.service.is_none()
-            || record.task.desired_status == DesiredStatus::Stopped
-            || record.replace.is_some()
-        {
+        if record.task.desired_status == DesiredStatus::Stopped {
             return;
         }
-        let service: Option<Arc<str>> = record.task.service.clone();
+        let service = record.task.service.clone();
         self.change_task(id, |record| record.replace = Some(cause));
-        self.dirty.extend(service);
-    }
-
-    /// A task that was to give way for a cause need not any more.
-    #[allow(dead_code)]
-    pub(super) fn need_not_give_way(&mut self, id: TaskId, cause: ReplaceCause) {
-        let Some(record) = self.state.tasks.get(&id).filter(|record| record.replace == Some(cause)) else { return };
-        let service: Option<Arc<str>> = record.task.service.clone();
-        self.change_task(id, |record| record.replace = None);
         self.dirty.extend(service);
     }
 }

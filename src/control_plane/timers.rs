@@ -21,6 +21,8 @@ use crate::model::units::Timestamp;
 pub enum Wakeup {
     /// A task has run long enough to count as healthy. **Source:** ecs-semantics §5.2.
     TaskHealthy(TaskId),
+    /// A Fargate task retires: the wait period after its notice is over. **Source:** ecs-semantics §8.5.
+    TaskRetires(TaskId),
     /// A service may start tasks again after some failed to start, or says anew why it finds no room for them.
     /// **Source:** ecs-semantics §5.6, §5.11.
     Restart(Arc<str>),

@@ -88,6 +88,13 @@ pub enum FaultKind {
         /// What the container ends with.
         exit_code: i32,
     },
+    /// `TASK_RETIREMENT`: AWS says that it will maintain what Fargate tasks run on. They retire when `settings` lets them.
+    TaskRetirement {
+        /// Of this service only; `None` is any task on Fargate, of a service or not.
+        service: Option<Arc<str>>,
+        /// How many tasks; `None` is all.
+        count: Option<u32>,
+    },
     /// `DRAIN`: container instances are set DRAINING, as by UpdateContainerInstancesState.
     Drain {
         /// Of this provider; `None` is any.
@@ -137,6 +144,7 @@ impl FaultKind {
             | FaultKind::InstanceImpaired { .. }
             | FaultKind::SpotInterruption { .. }
             | FaultKind::TaskCrash { .. }
+            | FaultKind::TaskRetirement { .. }
             | FaultKind::Drain { .. } => None,
         }
     }

@@ -85,6 +85,9 @@ pub struct Settings {
     pub managed_draining_timeout: Duration,
     /// The warning before EC2 takes a Spot instance back. **Source:** ecs-semantics §3.3, §8.4.
     pub spot_interruption_notice: Duration,
+    /// How long a task on Fargate runs on after the word that it is to retire: the account setting `fargateTaskRetirementWaitPeriod`.
+    /// **Source:** ecs-semantics §8.5.
+    pub fargate_task_retirement_wait_period: Duration,
     /// How long a stopped task stays listed. **Source:** ecs-semantics §2.1.
     pub stopped_task_retention: Duration,
     /// How many stopped tasks stay listed at most. *Ours:* bounds memory when tasks are short.
@@ -142,6 +145,7 @@ impl Default for Settings {
             boot_time: Duration::from_secs(30),
             managed_draining_timeout: Duration::from_secs(48 * 3600),
             spot_interruption_notice: Duration::from_secs(120),
+            fargate_task_retirement_wait_period: Duration::from_secs(7 * 24 * 3600),
             stopped_task_retention: Duration::from_secs(3600),
             stopped_task_limit: 100_000,
             run_for: None,

@@ -84,6 +84,7 @@ pub(crate) enum Step {
     ProtectTask { task: u64, minutes: u64 },
     Crash { task: u64 },
     SpotInterruption { task: u64 },
+    TaskRetirement { task: u64 },
     LaunchInstance,
     LoseInstance { instance: u64 },
     TerminateInstance { instance: u64 },
@@ -203,7 +204,13 @@ fn cluster(seed: u64) -> ClusterSpec {
         task_definitions.push(shaped(task_definition(family, cpu, memory), if family == "small" { 3 } else { 0 }));
     }
     ClusterSpec {
-        settings: Settings { seed, restart_delay_max: secs(60), stopped_task_limit: 40, ..Settings::default() },
+        settings: Settings {
+            seed,
+            restart_delay_max: secs(60),
+            stopped_task_limit: 40,
+            fargate_task_retirement_wait_period: secs(90),
+            ..Settings::default()
+        },
         capacity_providers: vec![provider("asg", 0, 3), fixed],
         container_instances: vec![
             InstanceLaunch { instance_type: burstable("t2.medium"), ..instance_launch("us-east-1a") },
@@ -239,6 +246,7 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         1 => (any::<u64>(), 0u64..20).prop_map(|(task, minutes)| Step::ProtectTask { task, minutes }),
         2 => any::<u64>().prop_map(|task| Step::Crash { task }),
         1 => any::<u64>().prop_map(|task| Step::SpotInterruption { task }),
+        1 => any::<u64>().prop_map(|task| Step::TaskRetirement { task }),
         1 => Just(Step::LaunchInstance),
         1 => any::<u64>().prop_map(|instance| Step::LoseInstance { instance }),
         1 => any::<u64>().prop_map(|instance| Step::TerminateInstance { instance }),
@@ -589,6 +597,10 @@ fn take(world: &mut World, step: &Step) {
         Step::SpotInterruption { task } => {
             let task = pick_task(world, *task);
             world.apply(Event::SpotInterruption { task });
+        }
+        Step::TaskRetirement { task } => {
+            let task = pick_task(world, *task);
+            world.apply(Event::TaskRetirement { task });
         }
         Step::LaunchInstance => put(world, Request::LaunchInstance(Arc::new(instance_launch("us-east-1a")))),
         Step::LoseInstance { instance } => {

@@ -168,6 +168,7 @@ impl fmt::Display for ServiceReason {
                 let why = match cause {
                     ReplaceCause::Unhealthy => "unhealthy",
                     ReplaceCause::InstanceDraining => "on an instance that drains",
+                    ReplaceCause::Retirement => "retiring: what they run on is being maintained",
                     ReplaceCause::Rebalancing => "moving to another availability zone",
                 };
                 write!(f, "to be replaced, {why}: {}", tasks(count))
@@ -332,7 +333,12 @@ impl ControlPlane {
             reasons.push(ServiceReason::NotHealthyYet { tasks: unproven });
         }
         let leaving = || service.deployments.iter().flat_map(|deployment| &deployment.giving_way);
-        for cause in [ReplaceCause::Unhealthy, ReplaceCause::InstanceDraining, ReplaceCause::Rebalancing] {
+        for cause in [
+            ReplaceCause::Unhealthy,
+            ReplaceCause::InstanceDraining,
+            ReplaceCause::Rebalancing,
+            ReplaceCause::Retirement,
+        ] {
             let of_cause = leaving().filter(|task| self.state.tasks[task].replace == Some(cause)).count();
             if of_cause > 0 {
                 reasons.push(ServiceReason::GivingWay { cause, tasks: count(of_cause) });

@@ -99,7 +99,7 @@ pub fn draw(seed: u64) -> Drawn {
     let _ = write!(
         file,
         "[cluster]\nname = \"chaos\"\n[settings]\nseed = {seed}\nrun_for = \"100h\"\nboot_time = \"{boot}s\"\nusage_period = \"30s\"\n\
-         restart_delay_max = \"1m\"\nstopped_task_limit = 12\nstop_timeout = \"{}s\"\n",
+         restart_delay_max = \"1m\"\nstopped_task_limit = 12\nfargate_task_retirement_wait_period = \"2m\"\nstop_timeout = \"{}s\"\n",
         chance.between(2, 30),
     );
     let capacities = draw_capacity(&mut chance, &mut file);
@@ -306,6 +306,7 @@ fn draw_faults(chance: &mut Chance, file: &mut String, capacities: &[Capacity]) 
             "AGENT_DISCONNECTED",
             "DRAIN",
             "TASK_CRASH",
+            "TASK_RETIREMENT",
         ]);
         let _ = write!(file, "[[fault]]\nkind = \"{kind}\"\n");
         if chance.of(50) {
@@ -319,7 +320,7 @@ fn draw_faults(chance: &mut Chance, file: &mut String, capacities: &[Capacity]) 
             "AZ_OUTAGE" => {
                 write!(file, "availability_zone = \"{}\"\nduration = \"{lasts}s\"\n", chance.pick(&ZONES))
             }
-            "SPOT_INTERRUPTION" => writeln!(file, "count = {}", chance.between(1, 4)),
+            "SPOT_INTERRUPTION" | "TASK_RETIREMENT" => writeln!(file, "count = {}", chance.between(1, 4)),
             "TASK_CRASH" => {
                 write!(file, "count = {}\nexit_code = {}\n", chance.between(1, 4), chance.below(3))
             }
@@ -328,7 +329,7 @@ fn draw_faults(chance: &mut Chance, file: &mut String, capacities: &[Capacity]) 
             _ => write!(file, "count = {}\nduration = \"{lasts}s\"\n", chance.between(1, 2)),
         };
         if capacities.contains(&Capacity::Group)
-            && !matches!(kind, "AZ_OUTAGE" | "SPOT_INTERRUPTION" | "TASK_CRASH")
+            && !matches!(kind, "AZ_OUTAGE" | "SPOT_INTERRUPTION" | "TASK_CRASH" | "TASK_RETIREMENT")
             && chance.of(30)
         {
             file.push_str("capacity_provider = \"asg\"\n");

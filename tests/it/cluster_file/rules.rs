@@ -1450,7 +1450,7 @@ preferences = { auto_rollback = true }
             23:21: fault[3].capacity_provider: a fault of kind TASK_CRASH has no capacity_provider
             24:13: fault[3].exit_code: expected an integer, found the string "one"
             25:1: fault[4].at: `at` is missing
-            26:8: fault[4].kind: "EARTHQUAKE" is not valid here: "INSTANCE_FAILURE", "INSTANCE_IMPAIRED", "AZ_OUTAGE", "SPOT_INTERRUPTION", "CAPACITY_REFUSED", "SLOW_BOOT", "AGENT_DISCONNECTED", "TASK_CRASH" or "DRAIN"
+            26:8: fault[4].kind: "EARTHQUAKE" is not valid here: "INSTANCE_FAILURE", "INSTANCE_IMPAIRED", "AZ_OUTAGE", "SPOT_INTERRUPTION", "CAPACITY_REFUSED", "SLOW_BOOT", "AGENT_DISCONNECTED", "TASK_CRASH", "TASK_RETIREMENT" or "DRAIN"
             29:12: instance_refresh[0].image_id: image_id is another launch template: write launch_template_version as well
             30:42: instance_refresh[0].preferences.max_healthy_percentage: max_healthy_percentage needs min_healthy_percentage too
             33:33: instance_refresh[1].preferences.auto_rollback: auto_rollback needs a launch template that is named"#]],

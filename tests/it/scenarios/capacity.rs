@@ -8,7 +8,8 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::event::{
-    Deregistration, Event, OutageChange, Request, StandbyCapacity, UpdateAutoScalingGroup, UpdateService,
+    Deregistration, Event, OutageChange, Request, StandbyCapacity, TaskProtection, UpdateAutoScalingGroup,
+    UpdateService,
 };
 use longshore::model::auto_scaling_group::{
     AutoRollback, InstanceHealth, InstanceMaintenancePolicy, InstanceRefreshSpec, LaunchTemplate,
@@ -22,10 +23,11 @@ use longshore::model::capacity::{
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::service::{DeploymentConfiguration, ServiceSpec};
+use longshore::model::settings::Settings;
 use longshore::model::usage::{MeteringFact, PurchaseOption};
 
 use crate::harness::{
-    Behaviour, World, at, empty_cluster, instance_launch, on_ec2, provider, run, secs, service, strategy,
+    Behaviour, World, at, empty_cluster, instance_launch, on_ec2, on_fargate, provider, run, secs, service, strategy,
     task_definition,
 };
 
@@ -1073,6 +1075,56 @@ fn a_fargate_spot_task_is_warned_and_killed() {
         &expect![[r#"
         T1 web:1 STOPPED FARGATE_SPOT created 0.000s started 1.000s stopping 60.000s stopped 90.000s SpotInterruption: Your Spot Task was interrupted.
         T2 web:1 RUNNING FARGATE_SPOT created 60.000s started 61.000s
+    "#]],
+    );
+}
+
+/// ecs-semantics §8.5: after the word and the wait period a service's task on Fargate goes when another has come, without regard to its
+/// protection; a standalone one is stopped; where the bounds have no room, one after the other goes first.
+#[test]
+fn fargate_tasks_retire_after_their_wait_period() {
+    let retire = |maximum_percent, tasks: &[u64]| {
+        let mut world = World::new(&ClusterSpec {
+            services: vec![ServiceSpec {
+                deployment_configuration: DeploymentConfiguration {
+                    maximum_percent,
+                    ..DeploymentConfiguration::default()
+                },
+                ..service("web", 2)
+            }],
+            settings: Settings { fargate_task_retirement_wait_period: secs(3600), ..Settings::default() },
+            ..of(plain(0))
+        });
+        world.run_task(run("web", 1, on_fargate()));
+        world.run_until(60);
+        let protection = TaskProtection::Enabled { expires_in: None };
+        world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
+        for task in tasks {
+            // Told again, a task retires no later.
+            world.apply(Event::TaskRetirement { task: TaskId(*task) });
+            world.run_until(120);
+            world.apply(Event::TaskRetirement { task: TaskId(*task) });
+        }
+        world.run_until(7200);
+        world.tasks()
+    };
+    check(
+        &retire(200, &[1, 3]),
+        &expect![[r#"
+        T1 web:1 STOPPED created 0.000s started 1.000s stopping 3701.000s stopped 3702.000s InfrastructureHealth: ECS is performing maintenance on the underlying infrastructure hosting the task
+        T2 web:1 RUNNING created 0.000s started 1.000s
+        T3 web:1 STOPPED created 0.000s started 1.000s stopping 3720.000s stopped 3721.000s InfrastructureHealth: ECS is performing maintenance on the underlying infrastructure hosting the task
+        T4 web:1 RUNNING created 3660.000s started 3661.000s
+    "#]],
+    );
+    check(
+        &retire(100, &[1, 2]),
+        &expect![[r#"
+        T1 web:1 STOPPED created 0.000s started 1.000s stopping 3660.000s stopped 3661.000s InfrastructureHealth: ECS is performing maintenance on the underlying infrastructure hosting the task
+        T2 web:1 STOPPED created 0.000s started 1.000s stopping 3720.000s stopped 3721.000s InfrastructureHealth: ECS is performing maintenance on the underlying infrastructure hosting the task
+        T3 web:1 RUNNING created 0.000s started 1.000s
+        T4 web:1 RUNNING created 3660.000s started 3661.000s
+        T5 web:1 RUNNING created 3720.000s started 3721.000s
     "#]],
     );
 }

@@ -118,6 +118,13 @@ fn every_cause_has_its_stop_code_and_reason() {
     world.run_until(10);
     world.apply(Event::SpotInterruption { task: TaskId(1) });
     row("Fargate Spot reclaimed", world);
+    let mut world = batch();
+    world.run_task(run("web", 1, on_fargate()));
+    world.run_until(10);
+    world.apply(Event::TaskRetirement { task: TaskId(1) });
+    // What was on Fargate for seven days.
+    world.run_until(7 * 24 * 3600 + 10);
+    row("Fargate task retired", world);
     let mut asg = provider("asg", 1, 1);
     asg.auto_scaling_group.purchase_option = PurchaseOption::Spot;
     asg.auto_scaling_group.spot_draining = SpotDraining::Disabled;
@@ -144,6 +151,7 @@ fn every_cause_has_its_stop_code_and_reason() {
         instance lost: TerminationNotice: Host EC2 (instance i-071bb54d8d101b5b9) stopped/terminated, ran, was asked to stop, exit code none
         instance deregistered by force: UserInitiated: Container instance deregistration forced by user, ran, exit code none
         Fargate Spot reclaimed: SpotInterruption: Your Spot Task was interrupted., ran, was asked to stop, exit code 0
+        Fargate task retired: InfrastructureHealth: ECS is performing maintenance on the underlying infrastructure hosting the task, ran, was asked to stop, exit code 0
         EC2 Spot reclaimed: TerminationNotice: Host EC2 (instance i-071bb54d8d101b5b9) stopped/terminated, ran, was asked to stop, exit code none
     "#]],
     );
