@@ -353,12 +353,12 @@ impl Store {
         self.shared.queue.lock().trouble.clone()
     }
 
-    /// Whether a stream's owner should put a snapshot or a part, of `expected` bytes as far as it knows: it has written much since its
-    /// last one, some times what that took and what this will take, or a long log waits for it.
+    /// Whether a stream's owner should put a snapshot or a part, of `expected` bytes as far as it knows: it has written as much since its
+    /// last one, and some times what that took, or a long log waits for it.
     pub fn wants_snapshot(&self, stream: &StreamName, expected: u64) -> bool {
         let options = &self.shared.options;
         let behind = self.shared.queue.lock().behind.get(stream).copied().unwrap_or_default();
-        if behind.bytes >= options.snapshot_after_bytes.max(4 * behind.snapshot_bytes.max(expected)) {
+        if behind.bytes >= options.snapshot_after_bytes.max(4 * behind.snapshot_bytes).max(expected) {
             return true;
         }
         // The log is locked while it is written: whoever asks is asked to ask again.

@@ -53,7 +53,7 @@ impl Host {
     /// A cluster on a disk. Segments and snapshots are small, so that they come and go.
     fn start(&self, disk: &SimulatedDisk) -> Result<RunningCluster, StartError> {
         let retry_after = Duration::from_millis(1);
-        self.start_in(disk, StoreOptions { segment_bytes: 8_000, snapshot_after_bytes: 20_000, retry_after })
+        self.start_in(disk, StoreOptions { segment_bytes: 8_000, snapshot_after_bytes: 3_000, retry_after })
     }
 
     fn start_in(&self, disk: &SimulatedDisk, sizes: StoreOptions) -> Result<RunningCluster, StartError> {
@@ -194,6 +194,8 @@ struct Seen {
     crashes: AtomicU64,
     refused_starts: AtomicU64,
     answers: AtomicU64,
+    /// Snapshots that were put while a first process ran, and not as it ended.
+    snapshots: AtomicU64,
 }
 
 /// One cluster on one disk, from its first process to the last, which ends in good order.
@@ -228,6 +230,10 @@ fn live(seed: u64, host: &Host, seen: &Seen) {
             told.ask(cluster, host, &disk, &mut draws);
         }
         seen.crashes.fetch_add(u64::from(disk.has_crashed()), Ordering::Relaxed);
+        if process == 0 {
+            let snapshots = disk.sizes().into_keys().filter(|name| name.starts_with("snapshot-")).count();
+            seen.snapshots.fetch_add(snapshots as u64, Ordering::Relaxed);
+        }
         drop(cluster);
         disk.restart();
     }
@@ -272,10 +278,10 @@ fn nothing_told_is_lost_whatever_fails() {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
-    let [crashes, refused_starts, answers] =
-        [seen.crashes, seen.refused_starts, seen.answers].map(AtomicU64::into_inner);
+    let [crashes, refused_starts, answers, snapshots] =
+        [seen.crashes, seen.refused_starts, seen.answers, seen.snapshots].map(AtomicU64::into_inner);
     assert!(
-        crashes > seeds && refused_starts > seeds / 100 && answers > 10 * seeds,
-        "{crashes} crashes, {refused_starts} refused starts and {answers} answers show little"
+        crashes > seeds && refused_starts > seeds / 100 && answers > 10 * seeds && snapshots > seeds / 10,
+        "{crashes} crashes, {refused_starts} refused starts, {answers} answers and {snapshots} snapshots show little"
     );
 }
