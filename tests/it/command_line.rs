@@ -271,7 +271,7 @@ pub(crate) fn service_that_spins(folder: &Path) -> String {
 fn run_for_a_time_drains_and_bills() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = service_that_spins(folder.path());
-    let output = output(&["run", &file, "--for", "2s", "--format", "json", "--no-cache"]);
+    let output = output(&["run", &file, "--for", "3s", "--format", "json", "--no-cache"]);
     let document = document(&output);
     let tasks = document["tasks"].as_array().expect("tasks");
     assert_eq!(tasks.len(), 2);
@@ -281,7 +281,7 @@ fn run_for_a_time_drains_and_bills() {
     }
     assert_eq!(document["services"][0]["status"], "INACTIVE");
     let used = document["bill"]["by_service"]["web"]["vcpu_seconds_used"].as_f64().expect("a number");
-    assert!(used > 0.4, "two spinning tasks of 0.25 vCPU used only {used} in two seconds");
+    assert!(used > 0.4, "two spinning tasks of 0.25 vCPU used only {used} in three seconds");
 }
 
 /// The first interrupt drains and still prints the bill; the second ends at once.
