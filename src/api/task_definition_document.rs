@@ -178,19 +178,20 @@ fn read_container(container: Members<'_>, definition: &TaskDefinition) -> Result
         depends_on: container.structures("dependsOn").map(dependency).collect(),
         start_timeout: timeout("startTimeout"),
         restart_policy: container.structure("restartPolicy").and_then(restart_policy),
-        gpus: gpus(container)?,
+        gpus: gpus(container)?.unwrap_or_default(),
         ..ContainerDefinition::default()
     })
 }
 
-/// The GPUs of a container. Other resources are kept as they were sent and limit nothing.
-fn gpus(container: Members<'_>) -> Result<u32, ApiError> {
-    let mut gpus = 0;
+/// The GPUs of a container or an override, if it names any. Other resources are kept as they were sent and limit nothing.
+pub fn gpus(container: Members<'_>) -> Result<Option<u32>, ApiError> {
+    let mut gpus = None;
     for required in container.structures("resourceRequirements").filter(|found| found.text("type") == Some("GPU")) {
         let value = required.required_text("value");
         let count = value.parse().ok().filter(|count: &u32| *count > 0);
-        gpus =
+        let count =
             count.ok_or_else(|| ApiError::client(format!("Invalid value '{value}' for resource requirement GPU.")))?;
+        gpus = Some(count);
     }
     Ok(gpus)
 }

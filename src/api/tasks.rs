@@ -2,7 +2,6 @@
 //!
 //! **Source:** ecs-semantics §2, §4, §11.3.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -14,7 +13,7 @@ use super::names::{arn_like, cluster_in, last_part};
 use super::page::{LONG_PAGES, page};
 use super::region::LiveCluster;
 use super::task_answer::{TagsShown, show_failure, show_task};
-use super::task_definition_document::{environment, placement_constraints};
+use super::task_definition_document::{environment, gpus, placement_constraints};
 use super::{Call, missing, tags_of, task_definitions};
 use crate::config::{SizeError, parse_task_cpu, parse_task_memory};
 use crate::control_plane::action::Response;
@@ -140,21 +139,22 @@ fn overrides(input: Members<'_>) -> Result<TaskOverrides, ApiError> {
     if length > OVERRIDES_MAX {
         return Err(ApiError::invalid_parameter(format!("Overrides can have at most {OVERRIDES_MAX} characters.")));
     }
-    let containers = overrides.structures("containerOverrides").map(|found| {
+    let containers = overrides.structures("containerOverrides").map(|found| -> Result<_, ApiError> {
         let change = ContainerOverride {
             command: found.has("command").then(|| found.texts("command").map(str::to_owned).collect()),
             environment: environment(found),
             cpu: found.count("cpu").map(CpuUnits),
             memory: found.count("memory").map(MemoryMib),
             memory_reservation: found.count("memoryReservation").map(MemoryMib),
+            gpus: gpus(found)?,
             ..ContainerOverride::default()
         };
-        (found.required_text("name").to_owned(), change)
+        Ok((found.required_text("name").to_owned(), change))
     });
     let invalid = |error: SizeError| ApiError::invalid_parameter(error.to_string());
     let storage = overrides.structure("ephemeralStorage");
     Ok(TaskOverrides {
-        containers: containers.collect::<BTreeMap<_, _>>(),
+        containers: containers.collect::<Result<_, _>>()?,
         cpu: overrides.text("cpu").map(parse_task_cpu).transpose().map_err(invalid)?,
         memory: overrides.text("memory").map(parse_task_memory).transpose().map_err(invalid)?,
         ephemeral_storage_gib: storage.and_then(|storage| storage.count("sizeInGiB")),

@@ -6,7 +6,7 @@ use super::container_lifecycle::{
     check_dependencies, read_depends_on, read_environment_files, read_health_check, read_restart_policy, read_secrets,
 };
 use super::document::Context;
-use super::keys::{CONTAINER, MOUNT_POINT, PORT_MAPPING, RESOURCE_REQUIREMENT};
+use super::keys::{CONTAINER, MOUNT_POINT, PORT_MAPPING, RESOURCE_REQUIREMENT, TableKeys};
 use super::paths::{at_path, resolve_image};
 use super::reader::{Table, Words, did_you_mean, or_list, quoted};
 use super::suggest::nearest;
@@ -25,7 +25,7 @@ const RESOURCE_TYPES: Words<()> =
     Words { available: &[("GPU", ())], planned: &["InferenceAccelerator", "NeuronDevice"] };
 
 /// The most CPU that counts in a container's weight: 256 vCPU. **Source:** ecs-semantics §3.4.
-const MOST_CONTAINER_CPU: u32 = 262_144;
+pub(super) const MOST_CONTAINER_CPU: u32 = 262_144;
 
 /// Reads the containers of a task definition whose other fields are read, and the tables that they come from.
 pub(super) fn read_containers<'a>(
@@ -103,15 +103,15 @@ fn read_container(
         start_timeout: table.duration("start_timeout"),
         restart_policy: read_restart_policy(table, context.period_limits),
         environment_files: read_environment_files(table, context.folder).unwrap_or_default(),
-        gpus: read_gpus(table),
+        gpus: read_gpus(table, &RESOURCE_REQUIREMENT).unwrap_or_default(),
         name,
     }
 }
 
 /// **Source:** ecs-semantics §1.5.
-fn read_gpus(table: &Table<'_>) -> u32 {
+pub(super) fn read_gpus(table: &Table<'_>, keys: &'static TableKeys) -> Option<u32> {
     let mut gpus = None;
-    for at in table.tables("resource_requirements", &RESOURCE_REQUIREMENT) {
+    for at in table.tables("resource_requirements", keys) {
         let kind = at.need("type").and_then(|value| value.word(&RESOURCE_TYPES));
         let count = at.need("value").and_then(|value| {
             let text = value.string_or_integer()?;
@@ -127,10 +127,10 @@ fn read_gpus(table: &Table<'_>) -> u32 {
             at.reject_whole("GPUs are required twice for this container");
         }
     }
-    gpus.unwrap_or(0)
+    gpus
 }
 
-fn read_memory(table: &Table<'_>, key: &'static str) -> Option<MemoryMib> {
+pub(super) fn read_memory(table: &Table<'_>, key: &'static str) -> Option<MemoryMib> {
     let value = table.get(key)?;
     let memory = MemoryMib(value.u32(0..=u32::MAX)?);
     if memory < LEAST_MEMORY {

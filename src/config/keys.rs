@@ -733,15 +733,30 @@ pub(super) const START_TASK: TableKeys = TableKeys {
 
 pub(super) const OVERRIDES: TableKeys = TableKeys {
     table: "run_task.overrides",
-    keys: &["container"],
-    planned: &["cpu", "ephemeral_storage", "execution_role_arn", "memory", "task_role_arn"],
+    keys: &["container", "cpu", "memory", "ephemeral_storage"],
+    planned: &["execution_role_arn", "task_role_arn"],
 };
+
+pub(super) const OVERRIDDEN_STORAGE: TableKeys =
+    TableKeys { table: "run_task.overrides.ephemeral_storage", keys: &["size_in_gib"], planned: &[] };
 
 pub(super) const CONTAINER_OVERRIDE: TableKeys = TableKeys {
     table: "run_task.overrides.container",
-    keys: &["name", "command", "environment", "environment_files"],
-    planned: &["cpu", "memory", "memory_reservation", "resource_requirements"],
+    keys: &[
+        "name",
+        "command",
+        "environment",
+        "environment_files",
+        "cpu",
+        "memory",
+        "memory_reservation",
+        "resource_requirements",
+    ],
+    planned: &[],
 };
+
+pub(super) const OVERRIDDEN_RESOURCE_REQUIREMENT: TableKeys =
+    TableKeys { table: "run_task.overrides.container.resource_requirements", keys: &["type", "value"], planned: &[] };
 
 pub(super) const UPDATE_SERVICE: TableKeys = TableKeys {
     table: "update_service",

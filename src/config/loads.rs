@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::container_lifecycle::read_environment_files;
+use super::containers::{self, MOST_CONTAINER_CPU, read_gpus};
 use super::document::{Asked, Context, Read};
-use super::keys::{CONTAINER_OVERRIDE, LOAD, OVERRIDES, RUN_TASK};
+use super::keys::{CONTAINER_OVERRIDE, LOAD, OVERRIDDEN_RESOURCE_REQUIREMENT, OVERRIDDEN_STORAGE, OVERRIDES, RUN_TASK};
 use super::launch::{TASK_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
 use super::load_shapes::read_shape;
 use super::reader::{Table, Value, Words, quoted};
 use super::services::read_task_definition_ref;
 use super::tags::{read_environment, read_tags};
+use super::task_definitions;
 use crate::model::cluster::{Arrivals, Load, RunTaskSpec, ScheduledRunTask};
 use crate::model::task::{ContainerOverride, TaskOverrides};
 use crate::model::traffic::TrafficKind;
-use crate::model::units::Duration;
+use crate::model::units::{CpuUnits, Duration};
 
 const ARRIVALS: Words<Arrivals> =
     Words { available: &[("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)], planned: &[] };
@@ -73,25 +75,32 @@ pub(super) fn read_started_by(value: &Value<'_>, most: usize) -> Option<Arc<str>
 
 /// **Source:** ecs-semantics §2.5: an override names its container; that there is one is checked with the references.
 pub(super) fn read_overrides(at: &Table<'_>, context: &Context<'_>) -> TaskOverrides {
-    let mut containers: BTreeMap<String, ContainerOverride> = BTreeMap::new();
-    for table in override_tables(at) {
+    let Some(overrides) = at.table("overrides", &OVERRIDES) else { return TaskOverrides::default() };
+    let mut changes: BTreeMap<String, ContainerOverride> = BTreeMap::new();
+    for table in overrides.tables("container", &CONTAINER_OVERRIDE) {
         let name = table.need("name").and_then(|value| value.string());
         let change = ContainerOverride {
             command: table.strings("command"),
             environment: read_environment(&table),
             environment_files: read_environment_files(&table, context.folder),
-            ..ContainerOverride::default()
+            cpu: table.u32("cpu", 0..=MOST_CONTAINER_CPU).map(CpuUnits),
+            memory: containers::read_memory(&table, "memory"),
+            memory_reservation: containers::read_memory(&table, "memory_reservation"),
+            gpus: read_gpus(&table, &OVERRIDDEN_RESOURCE_REQUIREMENT),
         };
         let Some(name) = name else { continue };
-        if containers.insert(name.to_owned(), change).is_some() {
+        if changes.insert(name.to_owned(), change).is_some() {
             table.reject("name", format!("container \"{name}\" is overridden twice"));
         }
     }
-    TaskOverrides { containers, ..TaskOverrides::default() }
-}
-
-fn override_tables<'a>(at: &Table<'a>) -> Vec<Table<'a>> {
-    at.table("overrides", &OVERRIDES).map(|table| table.tables("container", &CONTAINER_OVERRIDE)).unwrap_or_default()
+    let storage = overrides.table("ephemeral_storage", &OVERRIDDEN_STORAGE);
+    TaskOverrides {
+        containers: changes,
+        cpu: task_definitions::read_cpu(&overrides),
+        memory: task_definitions::read_memory(&overrides),
+        ephemeral_storage_gib: storage.and_then(|storage| storage.need("size_in_gib")?.u32(21..=200)),
+        ..TaskOverrides::default()
+    }
 }
 
 /// Reads the loads.

@@ -2,6 +2,8 @@
 //!
 //! Nothing is derived from an item that has a mistake of its own, so that one slip is one message.
 
+use std::borrow::Cow;
+
 use super::capacity;
 use super::document::{Asked, Draft, Read};
 use super::keys::{
@@ -9,6 +11,7 @@ use super::keys::{
     STEP_SCALING,
 };
 use super::reader::{Soundness, Table, did_you_mean, quoted};
+use super::sizes::check_fargate_size;
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
 use super::task_sets::TaskSetItem;
@@ -20,7 +23,9 @@ use crate::model::cluster::{ScheduledServiceUpdate, ScheduledStartTask};
 use crate::model::deployment_hook::HookTarget;
 use crate::model::fault::FaultKind;
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
+use crate::model::task::TaskOverrides;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
+use crate::model::task_overrides::OverrideError;
 use crate::model::task_set::DeploymentController;
 
 /// Resolves every reference.
@@ -36,6 +41,7 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
             target: &spec.launch_target,
             placement_strategy: &spec.placement_strategy,
             placement_constraints: &spec.placement_constraints,
+            overrides: None,
         };
         if spec.deployment_controller != DeploymentController::External {
             check_ask(draft, catalog, &ask);
@@ -49,20 +55,28 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
         check_strategy(draft, &run_task.strategy);
         let at = &run_task.read.at;
         let spec = &run_task.read.item.spec;
+        let task_definition = find_task_definition(draft, at, &spec.task_definition);
         let ask = Ask {
             at,
-            task_definition: find_task_definition(draft, at, &spec.task_definition),
+            task_definition: task_definition.filter(|_| run_task.read.is_sound()),
             target: &spec.launch_target,
             placement_strategy: &spec.placement_strategy,
             placement_constraints: &spec.placement_constraints,
+            overrides: Some(&spec.overrides),
         };
         check_ask(draft, catalog, &ask);
-        if let Some(task_definition) = ask.task_definition {
-            check_overrides(at, &task_definition.item);
+        if let Some(task_definition) = task_definition {
+            let default = super::launch::strategy_items(&draft.default_strategy);
+            let launch_type = match ground_of(ask.target, &default) {
+                Ground::Fargate => LaunchType::Fargate,
+                Ground::Ec2 | Ground::Providers(_) => LaunchType::Ec2,
+            };
+            let overrides = run_task.read.is_sound().then_some(&*spec.overrides);
+            check_overrides(at, task_definition, overrides, launch_type, catalog);
         }
     }
     for start_task in &draft.start_tasks {
-        check_start_task(draft, start_task);
+        check_start_task(draft, catalog, start_task);
     }
     for update in &draft.service_updates {
         check_update(draft, catalog, update);
@@ -98,6 +112,7 @@ fn check_task_set(draft: &Draft<'_>, catalog: &Catalog, set: &Asked<'_, TaskSetI
         target: &spec.launch_target,
         placement_strategy: service.map(|service| &*service.placement_strategy).unwrap_or_default(),
         placement_constraints: service.map(|service| &*service.placement_constraints).unwrap_or_default(),
+        overrides: None,
     };
     check_ask(draft, catalog, &ask);
 }
@@ -196,6 +211,7 @@ fn check_update(draft: &Draft<'_>, catalog: &Catalog, update: &Read<'_, Schedule
         target: &spec.launch_target,
         placement_strategy: &[],
         placement_constraints: &spec.placement_constraints,
+        overrides: None,
     };
     check_ask(draft, catalog, &ask);
 }
@@ -208,7 +224,14 @@ fn check_hooks(draft: &Draft<'_>, catalog: &Catalog, service: &Asked<'_, Service
         if let HookTarget::TaskDefinition(reference) = &hook.target {
             let task_definition = find_task_definition(draft, at, reference);
             let target = &LaunchTarget::LaunchType(LaunchType::Fargate);
-            let ask = Ask { at, task_definition, target, placement_strategy: &[], placement_constraints: &[] };
+            let ask = Ask {
+                at,
+                task_definition,
+                target,
+                placement_strategy: &[],
+                placement_constraints: &[],
+                overrides: None,
+            };
             check_ask(draft, catalog, &ask);
         }
     }
@@ -221,6 +244,16 @@ struct Ask<'d, 'a> {
     target: &'d LaunchTarget,
     placement_strategy: &'d [PlacementStrategy],
     placement_constraints: &'d [PlacementConstraint],
+    /// What it changes of the task definition, where it can.
+    overrides: Option<&'d TaskOverrides>,
+}
+
+impl Ask<'_, '_> {
+    /// A definition as the tasks run it; `None` where overrides break a rule, which is complained of elsewhere.
+    fn as_run<'t>(&self, definition: &'t TaskDefinition, launch_type: LaunchType) -> Option<Cow<'t, TaskDefinition>> {
+        let resized = self.overrides.map_or(Ok(None), |overrides| overrides.resized(definition, launch_type));
+        resized.ok().map(|resized| resized.map_or(Cow::Borrowed(definition), Cow::Owned))
+    }
 }
 
 /// Where the tasks of an ask run.
@@ -233,10 +266,12 @@ enum Ground<'d> {
 }
 
 /// The instances are named, and what runs there is known. **Source:** ecs-semantics §4.5.
-fn check_start_task(draft: &Draft<'_>, start_task: &Read<'_, ScheduledStartTask>) {
+fn check_start_task(draft: &Draft<'_>, catalog: &Catalog, start_task: &Read<'_, ScheduledStartTask>) {
     let at = &start_task.at;
-    if let Some(task_definition) = find_task_definition(draft, at, &start_task.item.spec.task_definition) {
-        check_overrides(at, &task_definition.item);
+    let spec = &start_task.item.spec;
+    if let Some(task_definition) = find_task_definition(draft, at, &spec.task_definition) {
+        let overrides = start_task.is_sound().then_some(&*spec.overrides);
+        check_overrides(at, task_definition, overrides, LaunchType::Ec2, catalog);
     }
     let known =
         || draft.container_instances.iter().flat_map(|read| &read.item).filter_map(|launch| launch.name.as_deref());
@@ -267,22 +302,25 @@ fn check_constraints(ask: &Ask<'_, '_>) {
 fn check_ask(draft: &Draft<'_>, catalog: &Catalog, ask: &Ask<'_, '_>) {
     check_constraints(ask);
     let default: Vec<CapacityProviderStrategyItem> = super::launch::strategy_items(&draft.default_strategy);
-    let ground = match ask.target {
-        LaunchTarget::LaunchType(LaunchType::Fargate) => Ground::Fargate,
-        LaunchTarget::LaunchType(LaunchType::Ec2) => Ground::Ec2,
-        // Source: ecs-semantics §4.5.
-        LaunchTarget::ClusterDefault if default.is_empty() => Ground::Ec2,
-        LaunchTarget::ClusterDefault => ground_of(&default),
-        LaunchTarget::Strategy(items) => ground_of(items),
-    };
-    match ground {
+    match ground_of(ask.target, &default) {
         Ground::Fargate => check_on_fargate(catalog, ask),
         Ground::Ec2 => check_on_ec2(draft, ask, None),
         Ground::Providers(items) => check_on_ec2(draft, ask, Some(items)),
     }
 }
 
-fn ground_of(items: &[CapacityProviderStrategyItem]) -> Ground<'_> {
+/// **Source:** ecs-semantics §4.5.
+fn ground_of<'d>(target: &'d LaunchTarget, default: &'d [CapacityProviderStrategyItem]) -> Ground<'d> {
+    match target {
+        LaunchTarget::LaunchType(LaunchType::Fargate) => Ground::Fargate,
+        LaunchTarget::LaunchType(LaunchType::Ec2) => Ground::Ec2,
+        LaunchTarget::ClusterDefault if default.is_empty() => Ground::Ec2,
+        LaunchTarget::ClusterDefault => ground_of_strategy(default),
+        LaunchTarget::Strategy(items) => ground_of_strategy(items),
+    }
+}
+
+fn ground_of_strategy(items: &[CapacityProviderStrategyItem]) -> Ground<'_> {
     if items.iter().any(|item| is_fargate(&item.capacity_provider)) {
         Ground::Fargate
     } else {
@@ -307,7 +345,8 @@ fn check_on_fargate(catalog: &Catalog, ask: &Ask<'_, '_>) {
         read.is_sound() && !read.item.requires_compatibilities.contains(&LaunchType::Fargate)
     };
     let Some(task_definition) = ask.task_definition.filter(checked_here) else { return };
-    if let Some(problem) = fargate_problems(&task_definition.item, catalog.fargate_sizes()).first() {
+    let Some(as_run) = ask.as_run(&task_definition.item, LaunchType::Fargate) else { return };
+    if let Some(problem) = fargate_problems(&as_run, catalog.fargate_sizes()).first() {
         ask.at.reject_with_help(
             "task_definition",
             format!(
@@ -340,7 +379,8 @@ fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[Capacit
         .map(|group| &*group.instance_type)
         .chain(by_hand.map(|launch| &*launch.instance_type))
         .collect();
-    let reservation = task_definition.item.reservation();
+    let Some(as_run) = ask.as_run(&task_definition.item, LaunchType::Ec2) else { return };
+    let reservation = as_run.reservation();
     let fits = |instance_type: &&InstanceType| {
         reservation.cpu <= instance_type.cpu_units() && reservation.memory <= instance_type.memory
     };
@@ -447,11 +487,57 @@ fn has_nameless<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
     names.any(str::is_empty)
 }
 
-fn check_overrides(at: &Table<'_>, task_definition: &TaskDefinition) {
-    let overrides = at.table("overrides", &OVERRIDES);
-    for table in overrides.map(|table| table.tables("container", &CONTAINER_OVERRIDE)).unwrap_or_default() {
-        check_container(&table, "name", task_definition);
+/// The containers are the task definition's, and the sizes, where they could be read, such as its tasks may have.
+/// **Source:** ecs-semantics §2.5.
+fn check_overrides(
+    at: &Table<'_>,
+    task_definition: &Read<'_, TaskDefinition>,
+    overrides: Option<&TaskOverrides>,
+    launch_type: LaunchType,
+    catalog: &Catalog,
+) {
+    let Some(of_task) = at.table("overrides", &OVERRIDES) else { return };
+    let containers = of_task.tables("container", &CONTAINER_OVERRIDE);
+    for table in &containers {
+        check_container(table, "name", &task_definition.item);
     }
+    let definition = &task_definition.item;
+    let Some(overrides) = overrides.filter(|_| task_definition.is_sound()) else { return };
+    let Err(error) = overrides.resized(definition, launch_type) else { return };
+    let of_container = |name: &str| {
+        let is_named = |table: &&Table<'_>| table.get("name").and_then(|value| value.string()) == Some(name);
+        containers.iter().find(is_named)
+    };
+    let with_gpus = || containers.iter().find(|table| table.has("resource_requirements"));
+    let (table, key) = match &error {
+        // That was said above.
+        OverrideError::UnknownContainer(_) => return,
+        OverrideError::FargateSize => (Some(&of_task), if of_task.has("memory") { "memory" } else { "cpu" }),
+        OverrideError::TaskCpu(_) => (Some(&of_task), "cpu"),
+        OverrideError::Reservation { container, .. } => (of_container(container), "memory_reservation"),
+        OverrideError::TooLittleMemory { container, .. } | OverrideError::TooMuchMemory { container, .. } => {
+            (of_container(container), "memory")
+        }
+        OverrideError::Sum { what, .. } => (Some(&of_task), if *what == "cpu" { "cpu" } else { "memory" }),
+        OverrideError::EphemeralStorage => (Some(&of_task), "ephemeral_storage"),
+        OverrideError::Gpus => (with_gpus(), "resource_requirements"),
+    };
+    let sizes = (overrides.cpu.or(definition.cpu), overrides.memory.or(definition.memory));
+    let message = match (&error, sizes) {
+        (OverrideError::FargateSize, (Some(cpu), Some(memory))) => check_fargate_size(cpu, memory, catalog).err(),
+        _ => None,
+    };
+    let message = message.unwrap_or_else(|| in_words_of_files(&error.to_string()));
+    match table {
+        Some(table) if table.has(key) => table.reject(key, message),
+        Some(table) => table.reject_whole(message),
+        None => of_task.reject_whole(message),
+    }
+}
+
+/// A rule's text with the names that files have for what it is about.
+fn in_words_of_files(rule: &str) -> String {
+    rule.replace("memoryReservation", "memory_reservation").replace("ephemeralStorage", "ephemeral_storage")
 }
 
 fn check_container(at: &Table<'_>, key: &'static str, task_definition: &TaskDefinition) {

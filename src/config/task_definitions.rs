@@ -53,7 +53,7 @@ fn read_task_definition(at: &Table<'_>, context: &Context<'_>) -> TaskDefinition
     let architecture = platform.and_then(|platform| platform.word("cpu_architecture", &ARCHITECTURES));
     let task_definition = TaskDefinition {
         family: family.to_owned(),
-        cpu: read_cpu(at, &requires_compatibilities),
+        cpu: read_cpu_within_limits(at, &requires_compatibilities),
         memory: read_memory(at),
         network_mode,
         cpu_architecture: architecture.unwrap_or_default(),
@@ -89,17 +89,22 @@ fn read_compatibilities(at: &Table<'_>) -> BTreeSet<LaunchType> {
 }
 
 /// **Source:** ecs-semantics §1.4; Fargate's own sizes are [`fargate_problems`]'.
-fn read_cpu(at: &Table<'_>, requires_compatibilities: &BTreeSet<LaunchType>) -> Option<CpuUnits> {
+pub(super) fn read_cpu(at: &Table<'_>) -> Option<CpuUnits> {
     let value = at.get("cpu")?;
-    let cpu = parse_task_cpu(value.string_or_integer()?).map_err(|error| value.reject(error.to_string())).ok()?;
+    parse_task_cpu(value.string_or_integer()?).map_err(|error| value.reject(error.to_string())).ok()
+}
+
+/// Fargate's sizes are within these limits.
+fn read_cpu_within_limits(at: &Table<'_>, requires_compatibilities: &BTreeSet<LaunchType>) -> Option<CpuUnits> {
+    let cpu = read_cpu(at)?;
     if !requires_compatibilities.contains(&LaunchType::Fargate) && !(128..=196_608).contains(&cpu.0) {
-        value.reject(format!("cpu {cpu} is not within the limits of a task's cpu: 128 to 196608"));
+        at.reject("cpu", format!("cpu {cpu} is not within the limits of a task's cpu: 128 to 196608"));
         return None;
     }
     Some(cpu)
 }
 
-fn read_memory(at: &Table<'_>) -> Option<MemoryMib> {
+pub(super) fn read_memory(at: &Table<'_>) -> Option<MemoryMib> {
     let value = at.get("memory")?;
     let memory = parse_task_memory(value.string_or_integer()?).map_err(|error| value.reject(error.to_string())).ok()?;
     if memory < LEAST_MEMORY {

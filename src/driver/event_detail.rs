@@ -145,6 +145,22 @@ pub struct ContainerOverrideDetail {
     pub memory: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_reservation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_requirements: Option<[ResourceRequirementDetail; 1]>,
+}
+
+/// How many of a resource a container is to have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are ECS' names")]
+pub struct ResourceRequirementDetail {
+    pub r#type: &'static str,
+    pub value: String,
+}
+
+impl ResourceRequirementDetail {
+    fn gpus(count: u32) -> [ResourceRequirementDetail; 1] {
+        [ResourceRequirementDetail { r#type: "GPU", value: count.to_string() }]
+    }
 }
 
 /// A name with its value, as attributes and variables have.
@@ -415,6 +431,7 @@ fn overrides(task: &Task) -> OverridesDetail {
             cpu: changes.and_then(|changes| changes.cpu).map(|cpu| cpu.0),
             memory: changes.and_then(|changes| changes.memory).map(|memory| memory.0),
             memory_reservation: changes.and_then(|changes| changes.memory_reservation).map(|memory| memory.0),
+            resource_requirements: changes.and_then(|changes| changes.gpus).map(ResourceRequirementDetail::gpus),
         }
     });
     let size_in_gib = task.overrides.ephemeral_storage_gib;

@@ -241,6 +241,9 @@ pub struct ContainerOverride {
     /// Replaces the soft limit.
     #[serde(skip_serializing_if = "is_default")]
     pub memory_reservation: Option<MemoryMib>,
+    /// Replaces the number of GPUs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gpus: Option<u32>,
 }
 
 /// A task. **Source:** ecs-semantics §2.

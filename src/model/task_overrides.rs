@@ -68,11 +68,14 @@ pub enum OverrideError {
     /// Ephemeral storage of another size, or on EC2.
     #[error("ephemeralStorage is for tasks on Fargate only: from 21 to 200 GiB")]
     EphemeralStorage,
+    /// GPUs on Fargate.
+    #[error("Fargate does not support GPU resource requirements.")]
+    Gpus,
 }
 
 impl ContainerOverride {
     fn changes_sizes(&self) -> bool {
-        self.cpu.is_some() || self.memory.is_some() || self.memory_reservation.is_some()
+        self.cpu.is_some() || self.memory.is_some() || self.memory_reservation.is_some() || self.gpus.is_some()
     }
 }
 
@@ -105,6 +108,7 @@ impl TaskOverrides {
                 container.cpu = change.cpu.unwrap_or(container.cpu);
                 container.memory = change.memory.or(container.memory);
                 container.memory_reservation = change.memory_reservation.or(container.memory_reservation);
+                container.gpus = change.gpus.unwrap_or(container.gpus);
             }
         }
         self.check_task(&resized, launch_type)?;
@@ -121,6 +125,10 @@ impl TaskOverrides {
                 return Err(OverrideError::TaskCpu(cpu));
             }
             _ => {}
+        }
+        let gpus = || resized.containers.iter().any(|container| container.gpus > 0);
+        if launch_type == LaunchType::Fargate && gpus() {
+            return Err(OverrideError::Gpus);
         }
         match (launch_type, self.ephemeral_storage_gib) {
             (LaunchType::Fargate, Some(21..=200)) | (_, None) => Ok(()),

@@ -957,6 +957,74 @@ launch_type = "FARGATE"
     assert_eq!(errors.errors.len(), 1);
 }
 
+/// Claim: a request's sizes are such as its tasks may have, where they are to run, and then those sizes count. Method: each rule broken;
+/// a definition that fits nowhere but for its overrides.
+#[test]
+fn sizes_of_overrides() {
+    check(
+        r#"
+[[container_instance]]
+instance_type = "t3.small"
+[[task_definition]]
+family = "pair"
+cpu = "4 vCPU"
+memory = "16GB"
+requires_compatibilities = ["FARGATE", "EC2"]
+container = [{ name = "a", image = "app.wasm" }, { name = "b", image = "app.wasm", memory = 256 }]
+[[run_task]]
+task_definition = "pair"
+launch_type = "FARGATE"
+overrides = { cpu = "1 vCPU", memory = "1GB" }
+[[run_task]]
+task_definition = "pair"
+launch_type = "FARGATE"
+overrides = { ephemeral_storage = { size_in_gib = 300 } }
+[[run_task]]
+task_definition = "pair"
+launch_type = "FARGATE"
+  [run_task.overrides]
+  container = [{ name = "a", resource_requirements = [{ type = "GPU", value = 1 }] }]
+[[run_task]]
+task_definition = "pair"
+launch_type = "EC2"
+overrides = { cpu = "64" }
+[[run_task]]
+task_definition = "pair"
+launch_type = "EC2"
+  [run_task.overrides]
+  memory = "512"
+  cpu = "1024"
+  container = [{ name = "b", memory_reservation = 256, memory = 2 }, { name = "a", cpu = "many" }]
+[[run_task]]
+task_definition = "pair"
+launch_type = "EC2"
+overrides = { cpu = "1024", memory = "512", container = [{ name = "b", memory_reservation = 256 }] }
+[[run_task]]
+task_definition = "pair"
+launch_type = "EC2"
+overrides = { cpu = "1024", memory = "512", container = [{ name = "b", memory = 1024 }] }
+[[run_task]]
+task_definition = "pair"
+launch_type = "EC2"
+overrides = { cpu = "1024", memory = "512", container = [{ name = "a", cpu = 2048 }] }
+[[run_task]]
+task_definition = "pair"
+launch_type = "EC2"
+overrides = { cpu = "1024", memory = "512", container = [{ name = "a", cpu = 512 }] }
+"#,
+        expect![[r#"
+            13:40: run_task[0].overrides.memory: memory 1024 is not valid for cpu 1024 on Fargate: 2048 to 8192 in steps of 1024
+            17:51: run_task[1].overrides.ephemeral_storage.size_in_gib: 300 is not within the limits: 21 to 200
+            22:54: run_task[2].overrides.container[0].resource_requirements: Fargate does not support GPU resource requirements.
+            26:21: run_task[3].overrides.cpu: cpu 64 is not within the limits of a task's cpu: 128 to 196608
+            33:65: run_task[4].overrides.container[0].memory: memory 2 is too little: at least 6 MiB
+            33:90: run_task[4].overrides.container[1].cpu: expected an integer, found the string "many"
+            37:93: run_task[5].overrides.container[0].memory_reservation: Invalid setting for container 'b'. The memory_reservation 256 must be less than the memory 256.
+            41:81: run_task[6].overrides.container[0].memory: Invalid setting for container 'b'. The memory 1024 is more than the task's 512.
+            45:21: run_task[7].overrides.cpu: The cpu of the containers adds up to 2048, more than the task's 1024."#]],
+    );
+}
+
 /// Claim: loads are complete and in order. Method: each rule broken.
 #[test]
 fn load_rules() {

@@ -10,7 +10,7 @@ use longshore::control_plane::event::{InstanceAttribute, Request, UpdateService}
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::service::{AvailabilityZoneRebalancing, PlacementConstraint};
-use longshore::model::task::{DesiredStatus, TaskOverrides};
+use longshore::model::task::{ContainerOverride, DesiredStatus, TaskOverrides};
 use longshore::model::units::{CpuUnits, MemoryMib};
 
 use super::check;
@@ -362,6 +362,22 @@ fn gpus_are_a_resource() {
     world.done(Request::StopTask { task: TaskId(1), reason: None });
     world.run_for(100);
     assert_eq!(hosts(&world, "service:train"), "I3 I3", "what a task gives back is taken again");
+    let with_a_gpu = || {
+        let change = ContainerOverride { gpus: Some(1), ..ContainerOverride::default() };
+        let overrides = TaskOverrides { containers: [("a".to_owned(), change)].into(), ..TaskOverrides::default() };
+        RunTaskSpec { overrides: Arc::new(overrides), ..run("plain", 1, on_ec2()) }
+    };
+    let (tasks, _) = world.run_task(with_a_gpu());
+    let host = tasks.first().and_then(|task| world.plane.state().tasks[task].task.container_instance);
+    assert_eq!(host, Some(ContainerInstanceId(2)), "a request may want GPUs that the definition does not");
+    let (_, failures) = world.run_task(with_a_gpu());
+    check(
+        &failures.join("\n"),
+        &expect![[r#"
+        I1 RESOURCE:GPU: 1 GPUs are needed and 0 are left
+        I2 RESOURCE:GPU: 1 GPUs are needed and 0 are left
+        I3 RESOURCE:GPU: 1 GPUs are needed and 0 are left"#]],
+    );
     let refused = world.request(Request::RunTask(Box::new(RunTaskSpec {
         overrides: Arc::new(TaskOverrides {
             cpu: Some(CpuUnits(256)),
