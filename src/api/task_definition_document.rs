@@ -21,8 +21,8 @@ use crate::model::container_order::{ContainerDependency, DependencyCondition, de
 use crate::model::health_command::{HealthCommand, Shell};
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint};
 use crate::model::task_definition::{
-    ContainerDefinition, CpuArchitecture, HealthCheck, LaunchType, MountPoint, NetworkMode, PortMapping, Protocol,
-    RestartPolicy, TaskDefinition, Volume, VolumeAccess,
+    ContainerDefinition, CpuArchitecture, HealthCheck, LaunchType, MountPoint, NO_GPUS_ON_FARGATE, NetworkMode,
+    PortMapping, Protocol, RestartPolicy, TaskDefinition, Volume, VolumeAccess,
 };
 use crate::model::units::{CpuUnits, MemoryMib};
 
@@ -346,8 +346,8 @@ fn check_fargate(definition: &TaskDefinition, catalog: &Catalog) -> Result<(), A
     let memory = definition.memory.ok_or_else(|| missing("memory"))?;
     check_fargate_size(cpu, memory, catalog)
         .map_err(|_| ApiError::client("No Fargate configuration exists for given values."))?;
-    if definition.containers.iter().any(|container| container.gpus > 0) {
-        return Err(ApiError::client("Fargate does not support GPU resource requirements."));
+    if definition.wants_gpus() {
+        return Err(ApiError::client(NO_GPUS_ON_FARGATE));
     }
     if definition.ephemeral_storage_gib.is_some_and(|size| !(21..=200).contains(&size)) {
         return Err(ApiError::client("ephemeralStorage.sizeInGiB must be between 21 and 200."));

@@ -83,9 +83,8 @@ impl ControlPlane {
         self.instance_changed(id);
         for task in self.tasks_to_run_on(id) {
             let record = &self.state.tasks[&task];
-            let Some(service) = record.task.service.clone() else { continue };
-            if self.state.is_daemon_task(task) {
-                // Its service takes it away when it is the last.
+            // The service of a DAEMON's task takes it away when it is the last.
+            if record.task.service.is_none() || self.state.is_daemon_task(task) {
                 continue;
             }
             if record.task.last_status < TaskStatus::Running {
@@ -93,9 +92,8 @@ impl ControlPlane {
                 let reason: Arc<str> = format!("Scaling activity initiated by (deployment {by})").into();
                 self.stop_task(task, StopCode::ServiceSchedulerInitiated, &reason);
             } else {
-                self.change_task(task, |record| record.replace = Some(ReplaceCause::InstanceDraining));
+                self.give_way(task, ReplaceCause::InstanceDraining);
             }
-            self.dirty.insert(service);
         }
     }
 

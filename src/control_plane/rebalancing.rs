@@ -153,7 +153,7 @@ impl ControlPlane {
             self.service_event(name, &text);
         }
         for task in surplus {
-            self.change_task(task, |record| record.replace = Some(ReplaceCause::Rebalancing));
+            self.give_way(task, ReplaceCause::Rebalancing);
         }
         self.disturb(name);
         self.dirty.insert(name.clone());

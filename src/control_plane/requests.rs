@@ -17,7 +17,7 @@ use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
-use crate::model::task_definition::{LaunchType, TaskDefinition};
+use crate::model::task_definition::{LaunchType, NO_GPUS_ON_FARGATE, TaskDefinition};
 
 pub(super) type Answer = Result<Response, RequestError>;
 
@@ -260,9 +260,7 @@ impl ControlPlane {
             (true, _, None) => {
                 Err(RequestError::Client("Fargate requires that 'memory' be defined at the task level.".into()))
             }
-            _ if on_fargate && definition.containers.iter().any(|container| container.gpus > 0) => {
-                Err(RequestError::Client("Fargate does not support GPU resource requirements.".into()))
-            }
+            _ if on_fargate && definition.wants_gpus() => Err(RequestError::Client(NO_GPUS_ON_FARGATE.into())),
             _ => Ok(()),
         }
     }

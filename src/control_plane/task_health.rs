@@ -109,7 +109,8 @@ impl ControlPlane {
         self.dirty.insert(name);
     }
 
-    /// A service's task is to give way to another of its revision though nothing is wrong with it. **Source:** ecs-semantics §8.5.
+    /// A service's task is to give way to another of its revision though nothing is wrong with it.
+    /// **Source:** ecs-semantics §3.3, §5.10, §8.5.
     pub(super) fn give_way(&mut self, id: TaskId, cause: ReplaceCause) {
         let Some(record) = self.state.tasks.get(&id) else { return };
         if record.task.desired_status == DesiredStatus::Stopped {

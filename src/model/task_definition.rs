@@ -189,12 +189,20 @@ pub enum Protocol {
     Udp,
 }
 
+/// What is said of a task that is to have GPUs on Fargate.
+pub const NO_GPUS_ON_FARGATE: &str = "Fargate does not support GPU resource requirements.";
+
 impl TaskDefinition {
     /// One of which nothing is known but its name, `family:revision`; `None` when that is none.
     pub fn named(name: &str) -> Option<TaskDefinition> {
         let (family, revision) = name.rsplit_once(':')?;
         let (family, revision) = (family.to_owned(), revision.parse().ok()?);
         Some(TaskDefinition { family, revision, ..TaskDefinition::default() })
+    }
+
+    /// Whether a container needs a GPU.
+    pub fn wants_gpus(&self) -> bool {
+        self.containers.iter().any(|container| container.gpus > 0)
     }
 
     /// Whether its containers have an order, health checks or restarts: without, they all start and stop together.

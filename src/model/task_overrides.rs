@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::fargate_size::is_fargate_size;
 use super::task::{ContainerOverride, TaskOverrides};
-use super::task_definition::{LaunchType, TaskDefinition};
+use super::task_definition::{LaunchType, NO_GPUS_ON_FARGATE, TaskDefinition};
 use super::units::{CpuUnits, MemoryMib};
 
 /// The least memory of a container. **Source:** ecs-semantics §1.5.
@@ -69,7 +69,7 @@ pub enum OverrideError {
     #[error("ephemeralStorage is for tasks on Fargate only: from 21 to 200 GiB")]
     EphemeralStorage,
     /// GPUs on Fargate.
-    #[error("Fargate does not support GPU resource requirements.")]
+    #[error("{NO_GPUS_ON_FARGATE}")]
     Gpus,
 }
 
@@ -126,8 +126,7 @@ impl TaskOverrides {
             }
             _ => {}
         }
-        let gpus = || resized.containers.iter().any(|container| container.gpus > 0);
-        if launch_type == LaunchType::Fargate && gpus() {
+        if launch_type == LaunchType::Fargate && resized.wants_gpus() {
             return Err(OverrideError::Gpus);
         }
         match (launch_type, self.ephemeral_storage_gib) {

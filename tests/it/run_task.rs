@@ -77,6 +77,11 @@ fn run_task(module: &Path, options: &[&str]) -> Command {
     command
 }
 
+/// Stops the task as Ctrl-C does.
+pub fn terminate(child: &Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
+}
+
 /// Waits for the end. The caller may keep the ends of pipes that it has taken.
 #[track_caller]
 fn finish(child: Child) -> Output {
@@ -140,7 +145,7 @@ fn input_ends_when_the_task_is_stopped() {
     let mut answer = [0; 4];
     stdout.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"ping");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    terminate(&child);
     assert_eq!(finish(child).status.code(), Some(0));
     drop(stdin);
 }
@@ -152,7 +157,7 @@ fn a_full_pipe_does_not_hold_a_task() {
     let mut child = run_task(&module(&folder, FLOOD), &["--stop-timeout", "200ms"]).spawn().unwrap();
     let mut unread = child.stdout.take().unwrap();
     unread.read_exact(&mut [0; 1]).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    terminate(&child);
     assert_eq!(finish(child).status.code(), Some(137));
     drop(unread);
 }

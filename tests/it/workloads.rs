@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::guests;
+use crate::run_task::terminate;
 
 /// Longer than a stop timeout of 30 s on a busy host; whoever takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,11 +32,6 @@ fn run_task(module: &Path, options: &[&str], arguments: &[&str]) -> Command {
     command.arg("run-task").arg(module).args(options).arg("--").args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-/// Stops the task as Ctrl-C does.
-fn terminate(child: &Child) {
-    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
 }
 
 /// Waits for the end, with stdin closed unless the caller has taken it.
