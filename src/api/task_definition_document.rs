@@ -22,7 +22,7 @@ use crate::model::health_command::{HealthCommand, Shell};
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint};
 use crate::model::task_definition::{
     ContainerDefinition, CpuArchitecture, HealthCheck, LaunchType, MountPoint, NO_GPUS_ON_FARGATE, NetworkMode,
-    PortMapping, Protocol, RestartPolicy, TaskDefinition, Volume, VolumeAccess,
+    PortMapping, Protocol, RestartPolicy, TaskDefinition, VersionConsistency, Volume, VolumeAccess,
 };
 use crate::model::units::{CpuUnits, MemoryMib};
 
@@ -179,6 +179,10 @@ fn read_container(container: Members<'_>, definition: &TaskDefinition) -> Result
         start_timeout: timeout("startTimeout"),
         restart_policy: container.structure("restartPolicy").and_then(restart_policy),
         gpus: gpus(container)?.unwrap_or_default(),
+        version_consistency: match container.text("versionConsistency") {
+            Some("disabled") => VersionConsistency::Disabled,
+            _ => VersionConsistency::Enabled,
+        },
         ..ContainerDefinition::default()
     })
 }

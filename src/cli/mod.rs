@@ -145,7 +145,8 @@ struct RunArguments {
 struct SimulateArguments {
     /// The cluster file (TOML)
     file: PathBuf,
-    /// Drain and end after this simulated time, as in `90m`, `24h` or `7d`; the file's own `run_for` otherwise, or a day
+    /// Drain and end after this simulated time, as in `90m`, `24h` or `7d`; the file's own `run_for` otherwise, or a day. A file
+    /// without services ends before that with its last task
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     run_for: Option<Duration>,
     /// Decides everything that is left to chance; the file's own `seed` otherwise
@@ -379,6 +380,9 @@ struct HostArguments {
     #[command(flatten)]
     images: ImageArguments,
 }
+    /// The most that the volumes of one task hold that have no folder of the host, for a small disk [default: the task's ephemeral storage]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    volume_limit: Option<u64>,
 
 /// Where images are compiled to, and how fast.
 #[derive(Debug, clap::Args)]
@@ -396,7 +400,11 @@ struct ImageArguments {
 
 impl HostArguments {
     fn data_plane_options(&self) -> DataPlaneOptions {
-        DataPlaneOptions { worker_threads: self.worker_threads.map(usize::from), ..self.images.data_plane_options() }
+        DataPlaneOptions {
+            worker_threads: self.worker_threads.map(usize::from),
+            volume_bytes_max: self.volume_limit.map(|mib| mib << 20),
+            ..self.images.data_plane_options()
+        }
     }
 }
 

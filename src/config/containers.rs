@@ -14,12 +14,18 @@ use super::tags::read_environment;
 use super::task_definitions::LEAST_MEMORY;
 use crate::model::health_command::Shell;
 use crate::model::task_definition::{
-    ContainerDefinition, HostPort, MountPoint, NetworkMode, PortMapping, Protocol, TaskDefinition, VolumeAccess,
+    ContainerDefinition, HostPort, MountPoint, NetworkMode, PortMapping, Protocol, TaskDefinition, VersionConsistency,
+    VolumeAccess,
 };
 use crate::model::units::{CpuUnits, MemoryMib};
 use crate::model::work::Work;
 
 const PROTOCOLS: Words<Protocol> = Words { available: &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)], planned: &[] };
+
+const VERSION_CONSISTENCIES: Words<VersionConsistency> = Words {
+    available: &[("enabled", VersionConsistency::Enabled), ("disabled", VersionConsistency::Disabled)],
+    planned: &[],
+};
 
 const RESOURCE_TYPES: Words<()> =
     Words { available: &[("GPU", ())], planned: &["InferenceAccelerator", "NeuronDevice"] };
@@ -104,6 +110,7 @@ fn read_container(
         restart_policy: read_restart_policy(table, context.period_limits),
         environment_files: read_environment_files(table, context.folder).unwrap_or_default(),
         gpus: read_gpus(table, &RESOURCE_REQUIREMENT).unwrap_or_default(),
+        version_consistency: table.word("version_consistency", &VERSION_CONSISTENCIES).unwrap_or_default(),
         name,
     }
 }

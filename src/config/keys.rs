@@ -383,6 +383,7 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "environment_files",
         "resource_requirements",
     ],
+        "version_consistency",
     planned: &[
         "docker_labels",
         "extra_hosts",
@@ -394,7 +395,6 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "system_controls",
         "ulimits",
         "user",
-        "version_consistency",
         "volumes_from",
         "working_directory",
     ],

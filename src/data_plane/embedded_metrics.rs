@@ -59,9 +59,9 @@ const UNITS: [&str; 27] = [
     "None",
 ];
 
-/// What guests have said and nobody has taken yet.
-#[derive(Debug, Default)]
-pub(super) struct EmittedMetrics(Mutex<Waiting>);
+/// What guests have said and nobody has taken yet. Copies are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EmittedMetrics(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {

@@ -282,9 +282,7 @@ mod tests {
 
     fn container(limit: u64) -> Arc<Container> {
         let clock = Clock::start_now();
-        let settings =
-            OutputSettings { clock, ring_bytes: 0, observer: None, metrics: None, errors: AtomicU64::new(0) };
-        let output = ContainerOutput::new(Arc::new(settings), TaskId(1), 0, None);
+        let output = ContainerOutput::new(Arc::new(OutputSettings::kept_alone(clock, 0)), TaskId(1), 0, None);
         Container::new(ContainerMemory::new(task(limit), None), Input::default(), output)
     }
 

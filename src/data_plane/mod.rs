@@ -16,18 +16,20 @@ pub mod executed;
 pub mod image;
 mod inherited;
 pub mod jobs;
+mod kit;
 mod life;
 mod memory;
 mod meter;
-mod newcomer;
 pub mod options;
 mod outbox;
+mod payload;
 mod pool;
 mod preparation;
 mod sandbox;
 mod schedule;
 mod scratch;
 pub mod stdio;
+mod storage;
 mod task;
 mod variables;
 mod volumes;
@@ -51,19 +53,19 @@ use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, VcpuNanos};
 use crate::model::usage::{Delivery, TaskUsage, UsageSample};
 use clock::Clock;
-use embedded_metrics::EmittedMetrics;
 use engine::Engines;
 use image::{ImageError, Images, PinnedBy};
 use jobs::{JobQueue, JobReader};
+use kit::Kit;
 use meter::CpuMeasure;
-use newcomer::{Known, Newcomer};
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 use outbox::Outbox;
+use payload::{Known, Payload, TaskLimits};
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
 use scratch::Scratch;
 use stdio::{CapturedLogs, KeptOutput, OutputSettings};
-use task::{Kill, Task, TaskLimits};
+use task::{Kill, Task};
 
 /// The most fuel between two looks at who is next: about 0.16 ms of a core, at about a percent of overhead.
 /// **Source:** the project's own measurement.
@@ -149,27 +151,32 @@ struct Shared {
     clock: Clock,
     outbox: Arc<Outbox>,
     measure: CpuMeasure,
-    quantum: u64,
     worker_threads: usize,
     runtime: tokio::runtime::Handle,
-    engines: Arc<Engines>,
     images: Arc<Images>,
+    /// What tasks need that are not made by a worker; workers have copies.
+    kit: Arc<Kit>,
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
-    tasks: Mutex<BTreeMap<TaskId, Known>>,
+    tasks: Mutex<Tasks>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
-    /// Output of tasks that have stopped, by container, the oldest first.
-    stopped: Mutex<VecDeque<(TaskId, Vec<KeptOutput>)>>,
     queues: Mutex<BTreeMap<String, JobQueue>>,
     /// Services with load, and the container that takes it.
     loads: Mutex<BTreeMap<String, Option<String>>>,
     scratch: Scratch,
-    output: Arc<OutputSettings>,
     /// Worker threads, also of instances that are gone.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The pools of instances, also of those that are ending, and what those that are gone have done.
     instance_pools: Mutex<(Vec<Arc<Pool>>, Work)>,
+}
+
+/// The tasks that are known.
+#[derive(Default)]
+struct Tasks {
+    live: BTreeMap<TaskId, Known>,
+    /// Output of those that have stopped, by container, the oldest first.
+    stopped: VecDeque<(TaskId, Vec<KeptOutput>)>,
 }
 
 enum Instance {
@@ -227,33 +234,31 @@ impl DataPlane {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let worker_threads = options.worker_threads.unwrap_or(cores).max(1);
         let fargate = Pool::new(settings, None);
-        let output = Arc::new(OutputSettings {
-            clock: clock.clone(),
-            ring_bytes: options.log_buffer_bytes,
-            observer: options.log_observer.clone(),
-            metrics: Some(EmittedMetrics::default()),
-            errors: AtomicU64::new(0),
-        });
+        let output = Arc::new(OutputSettings::of(&options, clock.clone()));
         let scratch = Scratch::new(options.scratch_dir.clone());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|shared| Shared {
+            kit: Arc::new(Kit {
+                shared: shared.clone(),
+                engines,
+                output,
+                clock: clock.clone(),
+                stdio: options.stdio,
+                quantum: quantum.clamp(QUANTUM_FUEL_MIN, QUANTUM_FUEL_MAX),
+            }),
             images,
             options,
             clock,
             outbox,
             measure,
-            quantum: quantum.clamp(QUANTUM_FUEL_MIN, QUANTUM_FUEL_MAX),
             worker_threads,
             runtime: runtime.handle().clone(),
-            engines,
             fargate,
             instances: Mutex::default(),
             tasks: Mutex::default(),
             greatest_task: AtomicU64::new(0),
-            stopped: Mutex::default(),
             queues: Mutex::default(),
             loads: Mutex::default(),
             scratch,
-            output,
             threads: Mutex::default(),
             instance_pools: Mutex::default(),
         });
@@ -308,8 +313,8 @@ impl DataPlane {
         // Ids only grow, so that only one that is not the greatest may have been seen before.
         let greatest = shared.greatest_task.fetch_max(start.task.0, Ordering::SeqCst);
         if start.task.0 <= greatest {
-            let is_over = shared.stopped.lock().iter().any(|(stopped, _)| *stopped == start.task);
-            if is_over || shared.tasks.lock().contains_key(&start.task) {
+            let tasks = shared.tasks.lock();
+            if tasks.live.contains_key(&start.task) || tasks.stopped.iter().any(|(stopped, _)| *stopped == start.task) {
                 return;
             }
         }
@@ -318,24 +323,20 @@ impl DataPlane {
             return;
         };
         let now = shared.clock.now();
-        match Newcomer::of(start, limits, shared, now) {
-            Ok(newcomer) => {
-                shared.tasks.lock().insert(start.task, Known::Newcomer(newcomer.clone()));
-                let pool = &newcomer.limits.pool;
-                pool.send(Message::Newcomer(newcomer.clone()));
-            }
-            Err(limits) => {
-                let task = Task::new(start, shared, limits, now);
-                shared.tasks.lock().insert(start.task, Known::Task(task.clone()));
-                task.begin(shared, now);
-            }
+        let payload = Payload::new(start, limits, shared, now);
+        if payload.is_ready() {
+            shared.tasks.lock().live.insert(start.task, Known::Newcomer(payload.clone()));
+            payload.limits.pool.send(Message::Newcomer(payload.clone()));
+        } else {
+            let task = Task::new(&payload, shared, &shared.kit);
+            shared.tasks.lock().live.insert(start.task, Known::Task(task.clone()));
+            task.begin(shared, now);
         }
     }
 
     /// Stops a task: end-of-file on standard input, then interruption after each container's stop timeout.
     pub fn stop_task(&self, task: TaskId) {
-        let task = self.shared.tasks.lock().get_mut(&task).map(|known| known.make(&self.shared));
-        if let Some(task) = task {
+        if let Some(task) = self.shared.made(task) {
             task.stop(&self.shared);
         }
     }
@@ -343,8 +344,7 @@ impl DataPlane {
     /// Lets a running task's first essential container end with an exit code, wherever its guest is: what a fault does. A task that does
     /// not run is left alone.
     pub fn crash_task(&self, task: TaskId, exit_code: i32) {
-        let task = self.shared.tasks.lock().get_mut(&task).map(|known| known.make(&self.shared));
-        if let Some(task) = task {
+        if let Some(task) = self.shared.made(task) {
             task.crash(exit_code);
         }
     }
@@ -363,23 +363,23 @@ impl DataPlane {
 
     /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
-        let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().values().filter_map(Known::made).cloned().collect();
-        tasks.iter().map(|task| UsageSample { task: task.start.task, usage: task.usage(&self.shared) }).collect()
+        let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().live.values().filter_map(Known::made).cloned().collect();
+        tasks.iter().map(|task| UsageSample { task: task.start().task, usage: task.usage(&self.shared) }).collect()
     }
 
     /// The metrics that guests have written to their output since the last call, a metric once.
     pub fn take_metrics(&self) -> Vec<EmittedMetric> {
-        self.shared.output.take_metrics()
+        self.shared.kit.output.take_metrics()
     }
 
     /// Samples of such metrics that are lost, because guests have made up too many names.
     pub fn metrics_lost(&self) -> u64 {
-        self.shared.output.metrics_lost()
+        self.shared.kit.output.metrics_lost()
     }
 
     /// What one live task has used so far.
     pub fn usage_of(&self, task: TaskId) -> Option<TaskUsage> {
-        let task = self.shared.tasks.lock().get_mut(&task)?.make(&self.shared);
+        let task = self.shared.made(task)?;
         Some(task.usage(&self.shared))
     }
 
@@ -395,25 +395,24 @@ impl DataPlane {
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
         // Held all the while: a task that is forgotten meanwhile takes its output along.
-        let mut live = self.shared.tasks.lock();
-        if let Some(known) = live.get_mut(&task) {
-            let task = known.make(&self.shared);
+        let mut tasks = self.shared.tasks.lock();
+        if let Some(known) = tasks.live.get_mut(&task) {
+            let task = known.make(&self.shared, &self.shared.kit);
             return Some(task.containers.get(container_index)?.output.captured());
         }
-        let stopped = self.shared.stopped.lock();
-        let (_, outputs) = stopped.iter().find(|(stopped, _)| *stopped == task)?;
+        let (_, outputs) = tasks.stopped.iter().find(|(stopped, _)| *stopped == task)?;
         Some(outputs.get(container_index)?.captured())
     }
 
     /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let task = self.shared.tasks.lock().get(&task)?.made()?.clone();
+        let task = self.shared.tasks.lock().live.get(&task)?.made()?.clone();
         Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
     /// How many times a log file could not be written.
     pub fn log_errors(&self) -> u64 {
-        self.shared.output.errors.load(Ordering::Relaxed)
+        self.shared.kit.output.errors.load(Ordering::Relaxed)
     }
 
     /// The jobs of a service.
@@ -523,6 +522,7 @@ impl Shared {
             let nanos = period * u128::from(cpu.0) / u128::from(CpuUnits::PER_VCPU);
             u64::try_from(nanos).unwrap_or(u64::MAX)
         };
+        let storage_bytes = |limit: u64| self.options.volume_bytes_max.map_or(limit, |most| limit.min(most));
         match start.host {
             TaskHost::Fargate => {
                 let cpu = definition.cpu.unwrap_or(FARGATE_CPU_DEFAULT);
@@ -531,6 +531,7 @@ impl Shared {
                     weight: u64::from(cpu.0),
                     quota: Some(quota(cpu)),
                     memory_bytes: definition.memory.unwrap_or(FARGATE_MEMORY_DEFAULT).bytes(),
+                    storage_bytes: storage_bytes(storage::limit_of_fargate(definition.ephemeral_storage_gib)),
                 })
             }
             TaskHost::Ec2(instance) => {
@@ -541,33 +542,40 @@ impl Shared {
                     weight: definition.cpu_weight(),
                     quota: definition.cpu.map(quota),
                     memory_bytes: definition.memory.unwrap_or(launch.instance_type.memory).bytes(),
+                    storage_bytes: storage_bytes(storage::LIMIT_OF_INSTANCE),
                 })
             }
         }
     }
 
-    fn tasks_where(self: &Arc<Shared>, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
+    fn tasks_where(&self, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
         let mut tasks = self.tasks.lock();
-        tasks.values_mut().filter(|known| wanted(known.start())).map(|known| known.make(self)).collect()
+        let wanted = tasks.live.values_mut().filter(|known| wanted(known.start()));
+        wanted.map(|known| known.make(self, &self.kit)).collect()
     }
 
-    /// The task of a newcomer that has its first turn. `None`: it is over.
-    fn made(self: &Arc<Shared>, newcomer: &Newcomer) -> Option<Arc<Task>> {
-        Some(self.tasks.lock().get_mut(&newcomer.start.task)?.make(self))
+    /// A live task, which is made if it was not.
+    fn made(&self, task: TaskId) -> Option<Arc<Task>> {
+        self.made_with(task, &self.kit)
+    }
+
+    /// The same, with the copy of what tasks need that belongs to whoever is going to run it.
+    fn made_with(&self, task: TaskId, kit: &Arc<Kit>) -> Option<Arc<Task>> {
+        Some(self.tasks.lock().live.get_mut(&task)?.make(self, kit))
     }
 
     /// A task is over: only its output is kept.
     fn forget(&self, task: &Task) {
-        let id = task.start.task;
+        let TaskStart { task: id, task_definition, .. } = &**task.start();
+        // What is behind the containers are their checks.
+        let containers = task.containers.iter().take(task_definition.containers.len());
         let (removed, oldest) = {
             let mut tasks = self.tasks.lock();
-            // What is behind the containers are their checks.
-            let containers = task.containers.iter().take(task.start.task_definition.containers.len());
+            // Under the lock: whoever looks for output finds it in one place or the other.
             let outputs = containers.map(|container| container.output.keep()).collect();
-            let mut stopped = self.stopped.lock();
-            stopped.push_back((id, outputs));
-            let oldest = if stopped.len() > STOPPED_LOGS_KEPT { stopped.pop_front() } else { None };
-            (tasks.remove(&id), oldest)
+            tasks.stopped.push_back((*id, outputs));
+            let oldest = if tasks.stopped.len() > STOPPED_LOGS_KEPT { tasks.stopped.pop_front() } else { None };
+            (tasks.live.remove(id), oldest)
         };
         // Both go without the locks.
         drop((removed, oldest));

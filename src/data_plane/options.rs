@@ -32,6 +32,9 @@ pub struct DataPlaneOptions {
     pub log_dir: Option<PathBuf>,
     /// Where volumes without a host folder live; `None` is a fresh folder under the system's temporary one. Removed at the end.
     pub scratch_dir: Option<PathBuf>,
+    /// The most that the volumes of one task hold that have no host folder, in bytes, where that is less than the task's ephemeral storage
+    /// (20 to 200 GiB on Fargate, 30 GiB on an instance): for a host whose disk is small.
+    pub volume_bytes_max: Option<u64>,
     /// How many images are compiled at once, never more than there are cores. Compilation runs at a lower priority than guests.
     pub compile_parallelism: usize,
     /// Live core instances that have a slot made in advance; more of them are allocated on demand.
@@ -80,6 +83,7 @@ impl Default for DataPlaneOptions {
             cache_dir: None,
             log_dir: None,
             scratch_dir: None,
+            volume_bytes_max: None,
             compile_parallelism: 1,
             pooled_instances: 1024,
             log_buffer_bytes: 64 << 10,

@@ -35,11 +35,16 @@ impl Outbox {
 
     /// Adds an event. It is sent by the next [`Outbox::flush`], whoever calls it.
     pub(super) fn add(&self, event: Event) {
+        self.add_all([event]);
+    }
+
+    /// The same for several.
+    pub(super) fn add_all(&self, more: impl IntoIterator<Item = Event>) {
         let mut events = self.events.lock();
         if events.is_empty() {
             self.first_at.store(self.clock.now().0, Ordering::Relaxed);
         }
-        events.push(event);
+        events.extend(more);
         self.waiting.store(events.len(), Ordering::Relaxed);
     }
 

@@ -16,10 +16,11 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Shared;
 use super::clock::Clock;
 use super::container::turn;
+use super::kit::Kit;
 use super::life::{Life, Polled, drop_life, poll_life};
 use super::meter::CpuMeasure;
-use super::newcomer::Newcomer;
 use super::outbox::Outbox;
+use super::payload::Payload;
 use super::schedule::{ContainerKey, Pick, Schedule, TaskKey, Work};
 use super::task::{Handle, Task};
 use crate::model::task::ContainerExit;
@@ -33,7 +34,7 @@ pub(super) enum Message {
     /// A task whose containers are to run.
     Start(Arc<Task>),
     /// A task that is ready to run and will be made with its first turn.
-    Newcomer(Arc<Newcomer>),
+    Newcomer(Arc<Payload>),
     /// One of a task's containers, or a health check, by its place among them, is to run on its own.
     Run { task: Arc<Task>, place: usize },
     /// A container that waited may go on.
@@ -87,9 +88,23 @@ struct Slot {
 #[derive(Clone)]
 enum Occupant {
     /// A container of a task that is made with its first turn.
-    Newcomer(Arc<Newcomer>, usize),
+    Newcomer(Arc<Payload>, usize),
     /// A container.
     Container(Arc<Handle>),
+}
+
+/// A container whose last turn is over, and whose task was not told yet.
+struct Ended {
+    handle: Arc<Handle>,
+    /// `None`: it was ended from outside.
+    exit: Option<ContainerExit>,
+}
+
+impl Ended {
+    /// Tells the task. What is left of that goes here as well, and so not under the lock.
+    fn tell(self, shared: &Shared) {
+        self.handle.task.container_ended(self.handle.index, self.exit, shared);
+    }
 }
 
 /// A container that was taken out of the schedule without a last turn.
@@ -125,6 +140,23 @@ impl CpuMark {
         let had = nanos(now.read.saturating_sub(self.read)).saturating_sub(self.assumed_nanos);
         *self = now;
         had
+    }
+}
+
+/// What one worker thread has to itself.
+struct Worker<'a> {
+    shared: &'a Arc<Shared>,
+    kit: Arc<Kit>,
+    cpu: CpuMark,
+    /// The container that had its turn before: its task is told once the lock is let go for the next one, and not for this alone.
+    ended: Option<Ended>,
+}
+
+impl Worker<'_> {
+    fn tell_of_ended(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            ended.tell(self.shared);
+        }
     }
 }
 
@@ -247,24 +279,31 @@ impl Pool {
         // Guests' timers are those of the data plane's runtime, which they find by this.
         let runtime = self.settings.runtime.clone();
         let _context = runtime.enter();
-        let mut cpu = CpuMark::read();
+        let mut worker = Worker { shared, kit: shared.kit.copy(), cpu: CpuMark::read(), ended: None };
         let mut state = self.state.lock();
         loop {
             let now = self.settings.clock.now().0;
             let dead = self.read_inbox(&mut state, now);
             if !dead.is_empty() {
-                MutexGuard::unlocked(&mut state, || bury(dead, shared));
-                cpu = CpuMark::read();
+                MutexGuard::unlocked(&mut state, || {
+                    worker.tell_of_ended();
+                    bury(dead, shared);
+                });
+                worker.cpu = CpuMark::read();
                 continue;
             }
-            if state.is_closing && state.schedule.is_empty() {
+            if state.is_closing && state.schedule.is_empty() && worker.ended.is_none() {
                 break;
             }
             match state.schedule.pick(now) {
-                Pick::Run(key) => self.give_turn(shared, &mut state, key, now, &mut cpu),
+                Pick::Run(key) => self.give_turn(&mut worker, &mut state, key, now),
+                // It takes its time, and there may be something to do after it.
+                Pick::WaitUntil(_) if worker.ended.is_some() => {
+                    MutexGuard::unlocked(&mut state, || worker.tell_of_ended());
+                }
                 Pick::WaitUntil(until) => {
                     MutexGuard::unlocked(&mut state, || self.park(now, until));
-                    cpu = CpuMark::read();
+                    worker.cpu = CpuMark::read();
                 }
             }
         }
@@ -281,7 +320,7 @@ impl Pool {
         while let Some(message) = self.inbox.pop() {
             match message {
                 Message::Start(task) => state.add(&task, now),
-                Message::Newcomer(newcomer) => state.add_newcomer(&newcomer, now),
+                Message::Newcomer(payload) => state.add_newcomer(&payload, now),
                 Message::Run { task, place } => state.add_one(&task, place, now),
                 Message::Wake(handle) => {
                     if let Some(key) = key_of(&handle.task, handle.index) {
@@ -311,14 +350,8 @@ impl Pool {
     }
 
     /// Gives a container its turn, without the lock, and charges it.
-    fn give_turn(
-        &self,
-        shared: &Arc<Shared>,
-        state: &mut MutexGuard<'_, PoolState>,
-        key: ContainerKey,
-        now: u64,
-        cpu: &mut CpuMark,
-    ) {
+    fn give_turn(&self, worker: &mut Worker<'_>, state: &mut MutexGuard<'_, PoolState>, key: ContainerKey, now: u64) {
+        let shared = worker.shared;
         let has_more = state.schedule.has_queued();
         let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
         let (occupant, life) = (slot.occupant.clone(), slot.life.take());
@@ -327,6 +360,7 @@ impl Pool {
             if has_more {
                 self.unpark_one();
             }
+            worker.tell_of_ended();
             if is_first {
                 self.settings.outbox.flush_gathered(now);
             } else {
@@ -335,8 +369,8 @@ impl Pool {
             }
             let handle = match occupant {
                 Occupant::Container(handle) => handle,
-                Occupant::Newcomer(newcomer, index) => {
-                    let task = shared.made(&newcomer)?;
+                Occupant::Newcomer(payload, index) => {
+                    let task = shared.made_with(payload.start.task, &worker.kit)?;
                     task.containers[index].key.store(key.0, Ordering::SeqCst);
                     Arc::new(Handle { task, index })
                 }
@@ -347,7 +381,7 @@ impl Pool {
             meter.begin_turn(now);
             let end = poll(&handle, life, shared);
             let ended_at = self.settings.clock.now().0;
-            let cpu_nanos = cpu.of_turn(ended_at.saturating_sub(now));
+            let cpu_nanos = worker.cpu.of_turn(ended_at.saturating_sub(now));
             let work = meter.end_turn(ended_at, cpu_nanos, self.settings.measure);
             handle.task.hold_to_budget(shared);
             if is_first && matches!(end, TurnEnd::Pending(_)) {
@@ -389,11 +423,7 @@ impl Pool {
                 state.schedule.charge_and_remove(key, work, ended_at);
                 state.free(key);
                 container.key.store(usize::MAX, Ordering::SeqCst);
-                MutexGuard::unlocked(state, || {
-                    handle.task.container_ended(handle.index, exit, shared);
-                    // What is left of the task goes here, and not under the lock.
-                    drop(handle);
-                });
+                worker.ended = Some(Ended { handle, exit });
             }
         }
     }
@@ -424,11 +454,11 @@ impl Pool {
         while let Some(message) = self.inbox.pop() {
             let task = match message {
                 Message::Start(task) | Message::Run { task, .. } => Some(task),
-                Message::Newcomer(newcomer) => shared.made(&newcomer),
+                Message::Newcomer(payload) => shared.made(payload.start.task),
                 Message::Wake(_) | Message::Kill(_) | Message::Capacity(_) | Message::Close => None,
             };
             if let Some(task) = task {
-                task.refuse("ResourceInitializationError: the container instance is gone");
+                task.refuse("ResourceInitializationError: the container instance is gone", shared);
             }
         }
     }
@@ -436,19 +466,19 @@ impl Pool {
 
 impl PoolState {
     fn add(&mut self, task: &Arc<Task>, now: u64) {
-        let task_key = self.schedule.add_task(task.weight, task.quota);
+        let task_key = self.schedule.add_task(task.limits().weight, task.limits().quota);
         for (index, container) in task.containers.iter().enumerate() {
             let handle = Arc::new(Handle { task: task.clone(), index });
-            let weight = task.start.task_definition.containers[index].cpu_shares();
+            let weight = task.start().task_definition.containers[index].cpu_shares();
             let key = self.occupy(task_key, u64::from(weight), Occupant::Container(handle), now);
             container.key.store(key.0, Ordering::SeqCst);
         }
     }
 
-    fn add_newcomer(&mut self, newcomer: &Arc<Newcomer>, now: u64) {
-        let task_key = self.schedule.add_task(newcomer.limits.weight, newcomer.limits.quota);
-        for (index, container) in newcomer.start.task_definition.containers.iter().enumerate() {
-            let occupant = Occupant::Newcomer(newcomer.clone(), index);
+    fn add_newcomer(&mut self, payload: &Arc<Payload>, now: u64) {
+        let task_key = self.schedule.add_task(payload.limits.weight, payload.limits.quota);
+        for (index, container) in payload.start.task_definition.containers.iter().enumerate() {
+            let occupant = Occupant::Newcomer(payload.clone(), index);
             self.occupy(task_key, u64::from(container.cpu_shares()), occupant, now);
         }
     }
@@ -458,7 +488,7 @@ impl PoolState {
         let beside = (0..task.containers.len()).find_map(|other| key_of(task, other));
         let task_key = match beside {
             Some(key) => self.schedule.task_of(key),
-            None => self.schedule.add_task(task.weight, task.quota),
+            None => self.schedule.add_task(task.limits().weight, task.limits().quota),
         };
         let handle = Arc::new(Handle { task: task.clone(), index: place });
         let key = self.occupy(task_key, task.shares(place), Occupant::Container(handle), now);

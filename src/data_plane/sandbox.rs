@@ -14,14 +14,15 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap, WasmBacktrace};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use super::clock::Clock;
 use super::container::Container;
-use super::engine::{ComponentWasi, Engines, Guest};
+use super::engine::{ComponentWasi, Guest};
 use super::executed::{GuestClock, GuestSeed};
 use super::image::{Image, Linked};
 use super::inherited::{InheritedInput, InheritedOutput};
+use super::kit::Kit;
 use super::memory::Limiter;
 use super::options::Stdio;
+use super::payload::TaskImages;
 use super::stdio::{GuestInput, GuestOutput, LogStream};
 use super::variables::Variables;
 use super::volumes::Mount;
@@ -49,17 +50,13 @@ const FUEL: u64 = u64::MAX;
 
 /// All that a container needs to run.
 pub(super) struct Launch {
-    pub(super) engines: Arc<Engines>,
-    pub(super) image: Arc<Image>,
+    pub(super) kit: Arc<Kit>,
+    pub(super) images: TaskImages,
     /// The task, and which of its containers this is.
     pub(super) start: Arc<TaskStart>,
     pub(super) index: usize,
     pub(super) container: Arc<Container>,
     pub(super) mounts: Vec<Mount>,
-    pub(super) stdio: Stdio,
-    pub(super) clock: Clock,
-    /// Fuel between two yields.
-    pub(super) quantum: u64,
     /// What most containers do not have.
     pub(super) special: Option<Box<Special>>,
 }
@@ -91,6 +88,10 @@ impl Special {
 }
 
 impl Launch {
+    fn image(&self) -> &Image {
+        &self.images[self.index]
+    }
+
     fn check(&self) -> Option<&HealthCommand> {
         self.special.as_ref()?.check.as_ref()
     }
@@ -110,8 +111,8 @@ impl Launch {
 
 /// Runs a container to its end.
 pub(super) async fn run(launch: Launch) -> ContainerExit {
-    if let Some(linked) = launch.image.code.primary() {
-        match run_linked(&launch, &launch.engines.primary().engine, linked).await {
+    if let Some(linked) = launch.image().code.primary() {
+        match run_linked(&launch, &launch.kit.engines.primary().engine, linked).await {
             Ok(exit) => return exit,
             Err(PoolIsFull) => launch.container.memory.release(),
         }
@@ -122,8 +123,9 @@ pub(super) async fn run(launch: Launch) -> ContainerExit {
 
 /// Runs it on the engine that has no slots to run out of.
 async fn run_on_demand(launch: &Launch) -> ContainerExit {
-    match launch.image.code.overflow(&launch.engines) {
-        Ok(linked) => match run_linked(launch, &launch.engines.overflow().engine, linked).await {
+    let engines = &launch.kit.engines;
+    match launch.image().code.overflow(engines) {
+        Ok(linked) => match run_linked(launch, &engines.overflow().engine, linked).await {
             Ok(exit) => exit,
             Err(PoolIsFull) => cannot_start("no room for another instance"),
         },
@@ -268,10 +270,10 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
         let command = match (named, &definition.entry_point) {
             (Some(command), _) => command,
             // An entry point of the container's own takes the image's command away, as in Docker.
-            (None, None) if definition.command.is_empty() => &launch.image.command,
+            (None, None) if definition.command.is_empty() => &launch.image().command,
             (None, _) => &definition.command,
         };
-        builder.args(definition.entry_point.as_ref().unwrap_or(&launch.image.entry_point)).args(command);
+        builder.args(definition.entry_point.as_ref().unwrap_or(&launch.image().entry_point)).args(command);
     }
     let added = overrides.map(|overrides| &overrides.environment);
     let is_replaced = |name: &String| added.is_some_and(|added| added.contains_key(name));
@@ -288,7 +290,7 @@ fn context(launch: &Launch) -> wasmtime::Result<WasiCtxBuilder> {
     }
     let container = &launch.container;
     // The terminal is the container's, not its checks'.
-    let stdio = if launch.check().is_some() { Stdio::Captured } else { launch.stdio };
+    let stdio = if launch.check().is_some() { Stdio::Captured } else { launch.kit.stdio };
     match stdio {
         Stdio::Captured => builder
             .stdin(GuestInput::new(container.clone()))
@@ -319,9 +321,9 @@ fn store<W: Send + 'static>(launch: &Launch, engine: &wasmtime::Engine, guest: G
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.limiter);
     store.set_fuel(FUEL).expect("the engine is set to count fuel");
-    let quantum = launch.quantum;
+    let quantum = launch.kit.quantum;
     store.fuel_async_yield_interval(Some(quantum)).expect("a quantum is more than nothing");
-    let (container, clock) = (launch.container.clone(), launch.clock.clone());
+    let (container, clock) = (launch.container.clone(), launch.kit.clock.clone());
     let mut shortened = false;
     store.call_hook(move |mut store: StoreContextMut<'_, Guest<W>>, crossing| {
         match crossing {

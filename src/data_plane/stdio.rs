@@ -27,6 +27,7 @@ use super::container::Container;
 use super::embedded_metrics::{EmittedMetrics, MetricLines};
 use super::jobs::{JobReader, ReaderEnd};
 use super::memory::ContainerMemory;
+use super::options::DataPlaneOptions;
 use crate::control_plane::event::EmittedMetric;
 use crate::model::ids::TaskId;
 use crate::model::units::{Duration, Timestamp};
@@ -277,8 +278,8 @@ impl InputStream for GuestInput {
     }
 }
 
-/// Where the output of all containers goes.
-#[derive(Debug)]
+/// Where the output of all containers goes. Copies lead to the same.
+#[derive(Clone, Debug)]
 pub(super) struct OutputSettings {
     pub(super) clock: Clock,
     /// The most that is kept of one stream.
@@ -287,10 +288,24 @@ pub(super) struct OutputSettings {
     /// Where metrics of whole lines go; `None` for output that has none.
     pub(super) metrics: Option<EmittedMetrics>,
     /// Counts files that could not be written.
-    pub(super) errors: AtomicU64,
+    pub(super) errors: Arc<AtomicU64>,
 }
 
 impl OutputSettings {
+    /// Where that of a data plane's containers goes.
+    pub(super) fn of(options: &DataPlaneOptions, clock: Clock) -> OutputSettings {
+        OutputSettings {
+            observer: options.log_observer.clone(),
+            metrics: Some(EmittedMetrics::default()),
+            ..OutputSettings::kept_alone(clock, options.log_buffer_bytes)
+        }
+    }
+
+    /// So much of each stream is kept, and nobody else is told.
+    pub(super) fn kept_alone(clock: Clock, ring_bytes: usize) -> OutputSettings {
+        OutputSettings { clock, ring_bytes, observer: None, metrics: None, errors: Arc::default() }
+    }
+
     /// The metrics in what was written since the last call.
     pub(super) fn take_metrics(&self) -> Vec<EmittedMetric> {
         self.metrics.as_ref().map(EmittedMetrics::take).unwrap_or_default()
@@ -639,7 +654,7 @@ mod tests {
 
     fn output(observer: Option<Sender<LogLine>>) -> ContainerOutput {
         let clock = Clock::start_now();
-        let settings = OutputSettings { clock, ring_bytes: 10_000, observer, metrics: None, errors: AtomicU64::new(0) };
+        let settings = OutputSettings { observer, ..OutputSettings::kept_alone(clock, 10_000) };
         ContainerOutput::new(Arc::new(settings), TaskId(1), 0, None)
     }
 

@@ -7,8 +7,8 @@
 
 mod driven;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::task::Wake;
 
 use parking_lot::Mutex;
@@ -17,13 +17,15 @@ use super::Shared;
 use super::container::{Container, turn};
 use super::image::{Image, ImageError, PinnedBy};
 use super::jobs::ReaderEnd;
+use super::kit::Kit;
 use super::life::Life;
 use super::memory::{ContainerMemory, TaskMemory};
-use super::newcomer::Newcomer;
+use super::payload::{Payload, TaskImages, TaskLimits};
 use super::pool::{Message, Pool};
 use super::preparation::Preparation;
 use super::sandbox::{self, EXIT_KILLED, Launch, Special};
 use super::stdio::{ContainerOutput, Input};
+use super::storage;
 use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
 use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
@@ -34,15 +36,10 @@ use driven::Driven;
 
 /// A task.
 pub(super) struct Task {
-    pub(super) start: Arc<TaskStart>,
+    payload: Arc<Payload>,
+    kit: Arc<Kit>,
     /// Its containers, and behind them what runs their health checks.
     pub(super) containers: Vec<Arc<Container>>,
-    /// The part of its pool that it gets against others.
-    pub(super) weight: u64,
-    /// CPU work a period at most, in nanoseconds.
-    pub(super) quota: Option<u64>,
-    pool: Arc<Pool>,
-    shared: Weak<Shared>,
     memory: Arc<TaskMemory>,
     state: Mutex<State>,
 }
@@ -56,6 +53,8 @@ pub(super) enum Kill {
     HostGone,
     /// The task has used up its budget of CPU work.
     BudgetExceeded(VcpuNanos),
+    /// Its volumes hold more bytes than it may.
+    StorageExceeded(u64),
 }
 
 impl Kill {
@@ -64,6 +63,9 @@ impl Kill {
             Kill::StopTimeout | Kill::HostGone => None,
             Kill::BudgetExceeded(budget) => {
                 Some(format!("BudgetExceeded: the task has used its budget of {} vCPU-seconds", budget.as_secs_f64()))
+            }
+            Kill::StorageExceeded(limit) => {
+                Some(format!("StorageExceeded: the task's volumes hold more than its {} MiB of storage", limit >> 20))
             }
         };
         ContainerExit { exit_code: Some(EXIT_KILLED), reason }
@@ -89,9 +91,9 @@ enum Phase {
     /// Its images are on their way.
     Pulling { images: Vec<Option<Arc<Image>>> },
     /// Handed to its pool.
-    Admitted { images: Vec<Arc<Image>> },
+    Admitted { images: TaskImages },
     /// Its containers run, or will have their first turn.
-    Running { images: Vec<Arc<Image>> },
+    Running { images: TaskImages },
     /// Everything has ended and was reported.
     Over,
 }
@@ -112,23 +114,11 @@ impl ContainerEnd {
 }
 
 impl Task {
-    /// A task that is ready to run.
-    pub(super) fn of_newcomer(newcomer: &Newcomer, shared: &Arc<Shared>) -> Arc<Task> {
-        let task = Task::new(&newcomer.start, shared, newcomer.limits.clone(), newcomer.at);
-        {
-            let mut state = task.state.lock();
-            state.pull_started_at = Some(newcomer.at);
-            state.pull_stopped_at = Some(newcomer.at);
-            state.phase = Phase::Admitted { images: newcomer.images.clone() };
-        }
-        task
-    }
-
-    /// A task that is known from `now` on.
-    pub(super) fn new(start: &Arc<TaskStart>, shared: &Arc<Shared>, host: TaskLimits, now: Timestamp) -> Arc<Task> {
+    /// A task. One that is ready to run is as if it had been handed to its pool; [`Task::begin`] is for others.
+    pub(super) fn new(payload: &Arc<Payload>, shared: &Shared, kit: &Arc<Kit>) -> Arc<Task> {
+        let Payload { start, limits, images, at } = &**payload;
         let definition = &start.task_definition;
-        let clock = &shared.clock;
-        let memory = Arc::new(TaskMemory::new(host.memory_bytes, clock.clone(), now));
+        let memory = Arc::new(TaskMemory::new(limits.memory_bytes, kit.clock.clone(), *at));
         let mut job_reader = shared.job_reader(start);
         let containers = definition.containers.iter().enumerate().map(|(index, container)| {
             let memory = ContainerMemory::new(memory.clone(), container.memory.map(|memory| memory.bytes()));
@@ -137,46 +127,60 @@ impl Task {
                 None => Input::default(),
             };
             let log_path = shared.options.log_path(start, container);
-            Container::new(memory, input, ContainerOutput::new(shared.output.clone(), start.task, index, log_path))
+            Container::new(memory, input, ContainerOutput::new(kit.output.clone(), start.task, index, log_path))
         });
         let mut containers: Vec<Arc<Container>> = containers.collect();
         let (driven, checks) = Driven::of(start, &memory, shared);
         containers.extend(checks);
+        let ready = images.as_ref().filter(|_| payload.is_ready());
+        let pulled_at = ready.map(|_| *at);
+        let phase = match ready {
+            Some(images) => Phase::Admitted { images: images.clone() },
+            None => Phase::Pulling { images: vec![None; definition.containers.len()] },
+        };
         Arc::new(Task {
+            payload: payload.clone(),
+            kit: kit.clone(),
             containers,
-            weight: host.weight,
-            quota: host.quota,
-            pool: host.pool,
-            shared: Arc::downgrade(shared),
             memory,
             state: Mutex::new(State {
-                phase: Phase::Pulling { images: vec![None; definition.containers.len()] },
+                phase,
                 stop_requested: false,
                 kill: None,
                 failed_to_start: None,
                 unsent: None,
-                pull_started_at: None,
-                pull_stopped_at: None,
+                pull_started_at: pulled_at,
+                pull_stopped_at: pulled_at,
                 preparation: Preparation::default(),
                 driven,
                 ends: vec![ContainerEnd::default(); definition.containers.len()],
             }),
-            start: start.clone(),
         })
+    }
+
+    /// What the control plane asked for.
+    pub(super) fn start(&self) -> &Arc<TaskStart> {
+        &self.payload.start
+    }
+
+    /// What it gets where it runs.
+    pub(super) fn limits(&self) -> &TaskLimits {
+        &self.payload.limits
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.payload.limits.pool
     }
 
     /// Gets the images and goes to the pool when they are all there.
     pub(super) fn begin(self: &Arc<Task>, shared: &Shared, now: Timestamp) {
-        let containers = &self.start.task_definition.containers;
-        let by = PinnedBy::of(self.start.deployment);
-        let ready: Option<Vec<_>> =
-            containers.iter().map(|container| shared.images.ready(&container.image, by)).collect();
+        let containers = &self.start().task_definition.containers;
         {
             let mut state = self.state.lock();
             state.pull_started_at = Some(now);
-            if let Some(images) = ready {
+            if let Some(images) = &self.payload.images {
                 state.pull_stopped_at = Some(now);
-                self.admit(&mut state, images, shared);
+                self.admit(&mut state, images.clone(), shared);
                 return;
             }
             let change = self.change(TaskStep::Pulling, state.pull_started_at, None, Vec::new());
@@ -184,12 +188,13 @@ impl Task {
         }
         for (index, container) in containers.iter().enumerate() {
             let task = self.clone();
+            let by = PinnedBy::of(self.start(), container);
             shared.images.request(&container.image, by, Box::new(move |image| task.image_came(index, image)));
         }
     }
 
     fn image_came(self: &Arc<Task>, index: usize, image: Result<Arc<Image>, ImageError>) {
-        let Some(shared) = self.shared.upgrade() else { return };
+        let Some(shared) = self.kit.shared.upgrade() else { return };
         let mut state = self.state.lock();
         let Phase::Pulling { images } = &mut state.phase else { return };
         match image {
@@ -202,20 +207,20 @@ impl Task {
             }
         }
         if images.iter().all(Option::is_some) {
-            let images = images.iter_mut().filter_map(Option::take).collect();
+            let images: TaskImages = images.iter_mut().filter_map(Option::take).collect();
             state.pull_stopped_at = Some(shared.clock.now());
             self.admit(&mut state, images, &shared);
         }
     }
 
-    fn admit(self: &Arc<Task>, state: &mut State, images: Vec<Arc<Image>>, shared: &Shared) {
+    fn admit(self: &Arc<Task>, state: &mut State, images: TaskImages, shared: &Shared) {
         if state.driven.is_some() {
             state.phase = Phase::Running { images };
             self.drive(state, AgentEvent::ImagesReady, shared);
             return;
         }
         state.phase = Phase::Admitted { images };
-        self.pool.send(Message::Start(self.clone()));
+        self.pool().send(Message::Start(self.clone()));
     }
 
     /// Asks the task to end: its guests see the end of their input, and have their stop timeout.
@@ -243,7 +248,8 @@ impl Task {
                 continue;
             }
             container.input.stop();
-            let timeout = self.start.task_definition.containers[index].stop_timeout.unwrap_or(self.start.stop_timeout);
+            let timeout =
+                self.start().task_definition.containers[index].stop_timeout.unwrap_or(self.start().stop_timeout);
             let task = self.clone();
             shared.runtime.spawn(async move {
                 tokio::time::sleep(timeout).await;
@@ -260,12 +266,12 @@ impl Task {
         state.kill.get_or_insert(kill);
         self.containers[index].is_killed.store(true, Ordering::SeqCst);
         drop(state);
-        self.pool.send(Message::Kill(self.clone()));
+        self.pool().send(Message::Kill(self.clone()));
     }
 
     /// Lets its first essential container end with an exit code, if it runs.
     pub(super) fn crash(self: &Arc<Task>, exit_code: i32) {
-        let Some(index) = self.start.task_definition.job_container(None) else { return };
+        let Some(index) = self.start().task_definition.job_container(None) else { return };
         let mut state = self.state.lock();
         if !matches!(state.phase, Phase::Running { .. }) || state.ends[index].exit.is_some() {
             return;
@@ -273,7 +279,7 @@ impl Task {
         state.ends[index].crash = Some(exit_code);
         self.containers[index].is_killed.store(true, Ordering::SeqCst);
         drop(state);
-        self.pool.send(Message::Kill(self.clone()));
+        self.pool().send(Message::Kill(self.clone()));
     }
 
     /// Ends the task at once.
@@ -297,15 +303,14 @@ impl Task {
             container.is_killed.store(true, Ordering::SeqCst);
         }
         drop(state);
-        self.pool.send(Message::Kill(self.clone()));
+        self.pool().send(Message::Kill(self.clone()));
     }
 
     /// The pool is gone and will not run the task.
-    pub(super) fn refuse(self: &Arc<Task>, reason: &str) {
-        let Some(shared) = self.shared.upgrade() else { return };
+    pub(super) fn refuse(self: &Arc<Task>, reason: &str, shared: &Shared) {
         let mut state = self.state.lock();
         state.failed_to_start.get_or_insert_with(|| reason.to_owned());
-        self.be_over(&mut state, &shared);
+        self.be_over(&mut state, shared);
         shared.outbox.flush();
     }
 
@@ -320,7 +325,7 @@ impl Task {
             return self.driven_life(index, &mut state, shared);
         }
         if let Phase::Admitted { images } = &mut state.phase {
-            let images = std::mem::take(images);
+            let images = images.clone();
             match self.prepare(&mut state, shared) {
                 Ok(()) => {
                     let running = |(container_index, image): (usize, &Arc<Image>)| ContainerStateChange {
@@ -339,21 +344,18 @@ impl Task {
                     for container in &self.containers {
                         container.is_killed.store(true, Ordering::SeqCst);
                     }
-                    self.pool.send(Message::Kill(self.clone()));
+                    self.pool().send(Message::Kill(self.clone()));
                 }
             }
         }
         let Phase::Running { images } = &state.phase else { return None };
         let launch = Launch {
-            engines: shared.engines.clone(),
-            image: images[index].clone(),
-            start: self.start.clone(),
+            kit: self.kit.clone(),
+            images: images.clone(),
+            start: self.start().clone(),
             index,
             container: self.containers[index].clone(),
             mounts: state.preparation.mounts.get_mut(index).map(std::mem::take).unwrap_or_default(),
-            stdio: shared.options.stdio,
-            clock: shared.clock.clone(),
-            quantum: shared.quantum,
             special: Special::of(state.preparation.variables.get(index).cloned().flatten(), None),
         };
         Some(Box::pin(sandbox::run(launch)))
@@ -368,9 +370,20 @@ impl Task {
         }
     }
 
-    fn prepare(&self, state: &mut State, shared: &Shared) -> Result<(), String> {
-        let name = shared.options.id_form.task(self.start.task);
-        state.preparation.make(&self.start, &shared.scratch, &name, shared.images.cache_folder())
+    fn prepare(self: &Arc<Task>, state: &mut State, shared: &Shared) -> Result<(), String> {
+        let name = shared.options.id_form.task(self.start().task);
+        state.preparation.make(self.start(), &shared.scratch, &name, shared.images.cache_folder())?;
+        if let Some(folder) = state.preparation.volumes.scratch() {
+            storage::watch(Arc::downgrade(self), folder.to_owned(), self.limits().storage_bytes, shared);
+        }
+        Ok(())
+    }
+
+    /// Its volumes hold more than they may: it ends.
+    pub(super) fn exceeds_storage(self: &Arc<Task>, limit: u64) {
+        if let Some(shared) = self.kit.shared.upgrade() {
+            self.kill(Kill::StorageExceeded(limit), &shared);
+        }
     }
 
     /// A container is over. `exit` is `None` when it was ended from outside.
@@ -395,20 +408,20 @@ impl Task {
             (None, Some(kill)) => kill.exit(),
             (None, None) => Kill::HostGone.exit(),
         };
-        if let Some(event) = state.unsent.take() {
-            shared.outbox.add(event);
-        }
         container.input.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
         state.ends[index].exit = Some(exit);
         if state.ends.iter().all(|end| end.exit.is_some()) {
             self.be_over(&mut state, shared);
             return;
         }
+        let running = state.unsent.take();
+        let mut ended = None;
         if matches!(state.phase, Phase::Running { .. }) && state.failed_to_start.is_none() {
             let changed = self.unreported_ends(&mut state);
-            shared.outbox.add(self.change(TaskStep::ContainersChanged, None, None, changed));
+            ended = Some(self.change(TaskStep::ContainersChanged, None, None, changed));
         }
-        if self.start.task_definition.containers[index].essential {
+        shared.outbox.add_all(running.into_iter().chain(ended));
+        if self.start().task_definition.containers[index].essential {
             self.stop_containers(&mut state, shared);
         }
     }
@@ -450,7 +463,9 @@ impl Task {
             if was_running { (None, None) } else { (state.pull_started_at, state.pull_stopped_at) };
         let containers = self.unreported_ends(state);
         shared.forget(self);
-        shared.outbox.add(self.change(step, started, stopped, containers));
+        // One that ends in its first turn has both its reports together.
+        let running = state.unsent.take();
+        shared.outbox.add_all(running.into_iter().chain([self.change(step, started, stopped, containers)]));
     }
 
     fn change(
@@ -460,7 +475,7 @@ impl Task {
         pull_stopped_at: Option<Timestamp>,
         containers: Vec<ContainerStateChange>,
     ) -> Event {
-        let task = self.start.task;
+        let task = self.start().task;
         Event::TaskStateChange(TaskStateChange { task, step, pull_started_at, pull_stopped_at, containers })
     }
 
@@ -478,21 +493,12 @@ impl Task {
 
     /// Ends the task when it has used more CPU work than it may.
     pub(super) fn hold_to_budget(self: &Arc<Task>, shared: &Shared) {
-        let Some(budget) = self.start.overrides.vcpu_budget else { return };
+        let Some(budget) = self.start().overrides.vcpu_budget else { return };
         let used = self.containers.iter().fold(VcpuNanos(0), |sum, one| sum + one.meter.vcpu(shared.measure));
         if used > budget {
             self.kill(Kill::BudgetExceeded(budget), shared);
         }
     }
-}
-
-/// What the place that a task runs in gives it.
-#[derive(Clone)]
-pub(super) struct TaskLimits {
-    pub(super) pool: Arc<Pool>,
-    pub(super) weight: u64,
-    pub(super) quota: Option<u64>,
-    pub(super) memory_bytes: u64,
 }
 
 /// A container as its pool holds it, and what wakes it.
@@ -522,7 +528,7 @@ impl Wake for Handle {
                 _ => return,
             };
             match state.compare_exchange(seen, next, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(turn::WAITING) => return self.task.pool.send(Message::Wake(self.clone())),
+                Ok(turn::WAITING) => return self.task.pool().send(Message::Wake(self.clone())),
                 Ok(_) => return,
                 Err(other) => seen = other,
             }

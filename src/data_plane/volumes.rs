@@ -72,6 +72,11 @@ impl TaskVolumes {
         Ok(mounts)
     }
 
+    /// The task's own folder, if it has one.
+    pub(super) fn scratch(&self) -> Option<&Path> {
+        self.scratch.as_deref()
+    }
+
     /// The folder to remove when the task is over.
     pub(super) fn take_scratch(&mut self) -> Option<PathBuf> {
         self.scratch.take()

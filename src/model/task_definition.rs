@@ -321,6 +321,20 @@ pub struct ContainerDefinition {
     /// The GPUs that it has to itself: its resource requirement of type `GPU`.
     #[serde(skip_serializing_if = "is_default")]
     pub gpus: u32,
+    /// Whether all tasks of a deployment have the module that the first one found under its image's name.
+    #[serde(skip_serializing_if = "is_default")]
+    pub version_consistency: VersionConsistency,
+}
+
+/// Whether the tasks of a deployment have one and the same module under a name. **Source:** ecs-semantics §5.9.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionConsistency {
+    /// That of the first task.
+    #[default]
+    Enabled,
+    /// Each task has the module as it is when it starts.
+    Disabled,
 }
 
 /// A container's health check. **Source:** ecs-semantics §1.5.1.
@@ -371,6 +385,7 @@ impl Default for ContainerDefinition {
             health_check: None,
             depends_on: Vec::new(),
             start_timeout: None,
+            version_consistency: VersionConsistency::default(),
             restart_policy: None,
             secrets: Vec::new(),
             environment_files: Vec::new(),

@@ -13,7 +13,7 @@ use longshore::data_plane::DataPlaneOptions;
 use longshore::model::ids::{DeploymentId, TaskId};
 use longshore::model::image_map::{AtPath, ImageMap, ImagePaths, MappedImage};
 use longshore::model::task::HealthStatus;
-use longshore::model::task_definition::ContainerDefinition;
+use longshore::model::task_definition::{ContainerDefinition, VersionConsistency};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -431,7 +431,7 @@ fn a_server_runs_images() {
 }
 
 /// Claim: all tasks of a deployment have the module that its first one had, and another deployment has what is there then; a task by itself
-/// has what is there when it starts. **Source:** ecs-semantics §5.9. Method: a module that is exchanged, and exchanged for one that is none.
+/// has what is there when it starts, and so has a container that wants no consistency. **Source:** ecs-semantics §5.9. Method: a module that is exchanged, and exchanged for one that is none.
 #[test]
 fn a_deployment_keeps_its_module() {
     let plane = Plane::new();
@@ -446,11 +446,12 @@ fn a_deployment_keeps_its_module() {
     };
     let image = exits(1, "");
     let next_task = std::cell::Cell::new(100);
-    let run = |deployment: Option<u64>| {
+    let run_with = |deployment: Option<u64>, version_consistency: VersionConsistency| {
         let task = TaskId(next_task.replace(next_task.get() + 1));
+        let container = ContainerDefinition { version_consistency, ..container(&image) };
         plane.plane.start_task(&Arc::new(TaskStart {
             task,
-            task_definition: Arc::new(definition(vec![container(&image)])),
+            task_definition: Arc::new(definition(vec![container])),
             overrides: Arc::default(),
             host: TaskHost::Fargate,
             service: Some("web".into()),
@@ -460,9 +461,13 @@ fn a_deployment_keeps_its_module() {
         let ended = plane.wait_stopped(task);
         ended.exits.get(&0).and_then(|exit| exit.exit_code).ok_or(ended.failed_to_start)
     };
+    let run = |deployment| run_with(deployment, VersionConsistency::Enabled);
     assert_eq!((run(Some(1)), run(None)), (Ok(1), Ok(1)));
     exits(2, ";; another size");
     assert_eq!(run(Some(1)), Ok(1));
+    // Longer than whether it has changed is not looked at again.
+    std::thread::sleep(Duration::from_millis(150));
+    assert_eq!(run_with(Some(1), VersionConsistency::Disabled), Ok(2));
     assert_eq!(run(Some(2)), Ok(2));
     assert_eq!((run(Some(1)), run(Some(2))), (Ok(1), Ok(2)));
     fs::write(&image, "no module").expect("the file is written");

@@ -390,6 +390,26 @@ fn volumes_are_shared_and_guarded() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// A task whose own volumes hold more than its storage is ended, also when what it writes to has no name any more; the disk has its room back.
+#[test]
+fn a_tasks_storage_is_bounded() {
+    let scratch = tempfile::tempdir().expect("there is a temporary folder");
+    let plane = Plane::with(DataPlaneOptions {
+        scratch_dir: Some(scratch.path().into()),
+        volume_bytes_max: Some(32 << 20),
+        ..DataPlaneOptions::default()
+    });
+    let mount = MountPoint { source_volume: "v".into(), container_path: "/v".into(), access: VolumeAccess::ReadWrite };
+    let image = limits("disk_flood.wat");
+    let mut task = definition(vec![ContainerDefinition { mount_points: vec![mount], ..container(&image) }]);
+    task.volumes = vec![Volume { name: "v".into(), host_source_path: None }];
+    let ended = plane.run(task);
+    assert_eq!(
+        only(&ended),
+        (Some(137), Some("StorageExceeded: the task's volumes hold more than its 32 MiB of storage"))
+    );
+}
+
 /// A flood of output is charged and bounded, and another task has its quota all the same.
 #[test]
 fn a_flood_stalls_nobody() {

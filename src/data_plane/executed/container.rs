@@ -1,21 +1,19 @@
 //! A task whose guests run in simulated time, and a guest of it, step by step.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::guest_time::{GuestTime, SLICE_WORK};
+use super::guest_time::GuestTime;
 use super::{ExecutedWork, GuestSeed};
 use crate::control_plane::action::TaskStart;
 use crate::data_plane::container::Container;
-use crate::data_plane::image::Image;
 use crate::data_plane::jobs::{JobQueue, ReaderEnd};
 use crate::data_plane::life::{Life, Polled, drop_life, poll_life};
 use crate::data_plane::memory::{ContainerMemory, TaskMemory};
-use crate::data_plane::options::Stdio;
+use crate::data_plane::payload::TaskImages;
 use crate::data_plane::preparation::Preparation;
 use crate::data_plane::sandbox::{self, Launch, Special};
 use crate::data_plane::stdio::{CHECK_OUTPUT_BYTES, CapturedLogs, ContainerOutput, Input, OutputSettings};
@@ -34,7 +32,7 @@ const HOST_PATIENCE: Duration = Duration::from_secs(1);
 pub struct ExecutedTask {
     work: Arc<ExecutedWork>,
     start: Arc<TaskStart>,
-    images: Vec<Arc<Image>>,
+    images: TaskImages,
     preparation: Preparation,
     memory: Arc<TaskMemory>,
     /// Its containers, and behind them what runs their health checks, whether they have one or not.
@@ -70,16 +68,10 @@ impl ExecutedTask {
     ) -> Result<ExecutedTask, String> {
         work.set_now(now);
         let defined = &start.task_definition.containers;
-        let images = defined.iter().map(|container| work.image(&container.image)).collect::<Result<_, _>>();
+        let images = defined.iter().map(|container| work.image(&container.image)).collect::<Result<TaskImages, _>>();
         let images = images.map_err(|error| error.to_string())?;
         let memory = Arc::new(TaskMemory::new(memory_bytes, work.clock.clone(), now));
-        let check_output = Arc::new(OutputSettings {
-            clock: work.clock.clone(),
-            ring_bytes: CHECK_OUTPUT_BYTES,
-            observer: None,
-            metrics: None,
-            errors: AtomicU64::new(0),
-        });
+        let check_output = Arc::new(OutputSettings::kept_alone(work.clock.clone(), CHECK_OUTPUT_BYTES));
         let place = |index: usize, output: ContainerOutput| {
             let memory = ContainerMemory::new(memory.clone(), defined[index].memory.map(|memory| memory.bytes()));
             let time = GuestTime::new(work.clock.clone(), work.measure);
@@ -87,7 +79,7 @@ impl ExecutedTask {
         };
         let containers = (0..defined.len()).map(|index| {
             let log_path = work.options.log_path(start, &defined[index]);
-            place(index, ContainerOutput::new(work.output.clone(), start.task, index, log_path))
+            place(index, ContainerOutput::new(work.kit.output.clone(), start.task, index, log_path))
         });
         let checks = (0..defined.len())
             .map(|index| place(index, ContainerOutput::new(check_output.clone(), start.task, index, None)));
@@ -156,17 +148,13 @@ impl ExecutedTask {
             run: place.runs,
         };
         place.runs += 1;
-        let fuel = u128::from(self.work.measure.fuel_per_vcpu_second) * u128::from(SLICE_WORK.0) / 1_000_000_000;
         let launch = Launch {
-            engines: self.work.engines.clone(),
-            image: self.images[index].clone(),
+            kit: self.work.kit.clone(),
+            images: self.images.clone(),
             start: self.start.clone(),
             index,
             container: container.clone(),
             mounts: self.preparation.mounts.get(index).cloned().unwrap_or_default(),
-            stdio: Stdio::Captured,
-            clock: self.work.clock.clone(),
-            quantum: u64::try_from(fuel).unwrap_or(u64::MAX).max(1),
             special: Special::simulated(self.preparation.variables.get(index).cloned().flatten(), check, seed),
         };
         ExecutedContainer {

@@ -15,21 +15,21 @@ mod files;
 pub(super) mod guest_time;
 pub(super) mod imports;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use crossbeam_channel::Receiver;
 
 pub(super) use chance::GuestSeed;
 pub use container::{ExecutedContainer, ExecutedTask};
 pub(super) use guest_time::GuestClock;
+use guest_time::SLICE_WORK;
 
 use super::clock::{Clock, ClockHand};
-use super::embedded_metrics::EmittedMetrics;
 use super::engine::{Engines, Time};
 use super::image::{Image, ImageError, Images, PinnedBy};
+use super::kit::Kit;
 use super::meter::CpuMeasure;
-use super::options::{DataPlaneError, DataPlaneOptions};
+use super::options::{DataPlaneError, DataPlaneOptions, Stdio};
 use super::prepare;
 use super::scratch::Scratch;
 use super::stdio::OutputSettings;
@@ -44,9 +44,8 @@ pub struct ExecutedWork {
     clock: Clock,
     hand: ClockHand,
     measure: CpuMeasure,
-    engines: Arc<Engines>,
     images: Images,
-    output: Arc<OutputSettings>,
+    kit: Arc<Kit>,
     scratch: Scratch,
 }
 
@@ -77,22 +76,24 @@ impl ExecutedWork {
         // How long a compilation takes is told in real time.
         let images = Images::start(options, engines.clone(), Clock::start_now())?;
         let (clock, hand) = Clock::simulated(calendar_start);
-        let output = OutputSettings {
+        let measure = CpuMeasure { basis: CpuBasis::Fuel, fuel_per_vcpu_second: fuel.0.max(1) };
+        let slice = u128::from(measure.fuel_per_vcpu_second) * u128::from(SLICE_WORK.0) / 1_000_000_000;
+        let kit = Kit {
+            shared: Weak::new(),
+            engines,
+            output: Arc::new(OutputSettings::of(options, clock.clone())),
             clock: clock.clone(),
-            ring_bytes: options.log_buffer_bytes,
-            observer: options.log_observer.clone(),
-            metrics: Some(EmittedMetrics::default()),
-            errors: AtomicU64::new(0),
+            stdio: Stdio::Captured,
+            quantum: u64::try_from(slice).unwrap_or(u64::MAX).max(1),
         };
         Ok(ExecutedWork {
             seed,
             options: options.clone(),
             clock,
             hand,
-            measure: CpuMeasure { basis: CpuBasis::Fuel, fuel_per_vcpu_second: fuel.0.max(1) },
-            engines,
+            measure,
             images,
-            output: Arc::new(output),
+            kit: Arc::new(kit),
             scratch: Scratch::new(options.scratch_dir.clone()),
         })
     }
@@ -109,7 +110,7 @@ impl ExecutedWork {
 
     /// The metrics that guests have written to their output since the last call, a metric once.
     pub fn take_metrics(&self) -> Vec<EmittedMetric> {
-        self.output.take_metrics()
+        self.kit.output.take_metrics()
     }
 
     /// The image, once it has been built and compiled.

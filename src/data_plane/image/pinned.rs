@@ -1,14 +1,16 @@
 //! Which of the modules that a name has stood for a task has.
 //!
 //! The tasks of one deployment all have the module that its first one had, also when the name stands for another by then: what was tried is what
-//! is scaled out and put in place of what failed. Another deployment begins with the module as it is then. **Source:** ecs-semantics §5.9.
-//! *Ours:* tasks without a deployment have the module as it is when they start.
+//! is scaled out and put in place of what failed. Another deployment begins with the module as it is then. A container whose `versionConsistency`
+//! is disabled has the module as it is when its task starts. **Source:** ecs-semantics §5.9. *Ours:* so has a task without a deployment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Image, ImageError};
+use crate::control_plane::action::TaskStart;
 use crate::model::ids::DeploymentId;
+use crate::model::task_definition::{ContainerDefinition, VersionConsistency};
 use crate::model::units::{Duration, Timestamp};
 
 /// How often it is looked whether a module has changed, for tasks without a deployment.
@@ -31,9 +33,12 @@ pub(in crate::data_plane) enum PinnedBy {
 }
 
 impl PinnedBy {
-    /// Of a task with this deployment.
-    pub(in crate::data_plane) fn of(deployment: Option<DeploymentId>) -> PinnedBy {
-        deployment.map_or(PinnedBy::Task, PinnedBy::Deployment)
+    /// Of a container of a task.
+    pub(in crate::data_plane) fn of(start: &TaskStart, container: &ContainerDefinition) -> PinnedBy {
+        match (container.version_consistency, start.deployment) {
+            (VersionConsistency::Enabled, Some(deployment)) => PinnedBy::Deployment(deployment),
+            (VersionConsistency::Disabled, _) | (_, None) => PinnedBy::Task,
+        }
     }
 }
 

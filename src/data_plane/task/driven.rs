@@ -5,7 +5,7 @@
 //! the place in the task that they had before: only their life is another. Checks have places behind those of the containers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::super::Shared;
 use super::super::container::{Container, turn};
@@ -59,13 +59,7 @@ impl Driven {
         if !TaskAgent::is_needed_for(definition) {
             return (None, Vec::new());
         }
-        let settings = Arc::new(OutputSettings {
-            clock: shared.clock.clone(),
-            ring_bytes: CHECK_OUTPUT_BYTES,
-            observer: None,
-            metrics: None,
-            errors: AtomicU64::new(0),
-        });
+        let settings = Arc::new(OutputSettings::kept_alone(shared.clock.clone(), CHECK_OUTPUT_BYTES));
         let mut checks = Vec::new();
         let mut containers = Vec::new();
         for (index, container) in definition.containers.iter().enumerate() {
@@ -94,7 +88,7 @@ impl Driven {
 impl Task {
     /// Where the checks of a container run, among the task's containers.
     pub(in super::super) fn check_place(&self, container_index: usize) -> Option<usize> {
-        let containers = &self.start.task_definition.containers;
+        let containers = &self.start().task_definition.containers;
         containers.get(container_index)?.health_check.as_ref()?;
         let before = containers[..container_index].iter().filter(|container| container.health_check.is_some());
         Some(containers.len() + before.count())
@@ -102,7 +96,7 @@ impl Task {
 
     /// The weight of what runs at a place against its neighbours: a check has that of its container.
     pub(in super::super) fn shares(&self, place: usize) -> u64 {
-        let containers = &self.start.task_definition.containers;
+        let containers = &self.start().task_definition.containers;
         let owner = (0..containers.len()).find(|index| *index == place || self.check_place(*index) == Some(place));
         owner.map_or(1, |owner| u64::from(containers[owner].cpu_shares()))
     }
@@ -145,7 +139,7 @@ impl Task {
 
     fn kill_place(self: &Arc<Task>, place: usize) {
         self.containers[place].is_killed.store(true, Ordering::SeqCst);
-        self.pool.send(Message::Kill(self.clone()));
+        self.pool().send(Message::Kill(self.clone()));
     }
 
     fn start_container(self: &Arc<Task>, state: &mut State, container_index: usize, attempt: u32, shared: &Shared) {
@@ -158,7 +152,7 @@ impl Task {
             container.meter.begin_again();
             container.memory.begin_turn(shared.clock.now().0);
             container.output.begin_again(&container.memory);
-            let jobs = shared.job_reader(&self.start);
+            let jobs = shared.job_reader(self.start());
             container.input.begin_again(jobs.filter(|(index, _)| *index == container_index).map(|(_, reader)| reader));
         }
         self.run_place(container_index);
@@ -179,7 +173,7 @@ impl Task {
         let container = &self.containers[place];
         container.is_killed.store(false, Ordering::SeqCst);
         container.turn.store(turn::QUEUED, Ordering::SeqCst);
-        self.pool.send(Message::Run { task: self.clone(), place });
+        self.pool().send(Message::Run { task: self.clone(), place });
     }
 
     /// The life of what has its first turn. `None`: it does not come to that, and its end follows.
@@ -197,20 +191,17 @@ impl Task {
         let check = if place < container_count {
             None
         } else {
-            let check = self.start.task_definition.containers[owner].health_check.as_ref()?;
+            let check = self.start().task_definition.containers[owner].health_check.as_ref()?;
             // What can not be read was refused when the task definition was registered.
             Some(HealthCommand::parse(&check.command).ok()?)
         };
         let launch = Launch {
-            engines: shared.engines.clone(),
-            image: images[owner].clone(),
-            start: self.start.clone(),
+            kit: self.kit.clone(),
+            images: images.clone(),
+            start: self.start().clone(),
             index: owner,
             container: self.containers[place].clone(),
             mounts: driven.containers[owner].mounts.clone(),
-            stdio: shared.options.stdio,
-            clock: shared.clock.clone(),
-            quantum: shared.quantum,
             special: Special::of(state.preparation.variables.get(owner).cloned().flatten(), check),
         };
         if place < container_count {
@@ -221,7 +212,7 @@ impl Task {
         Some(Box::pin(sandbox::run(launch)))
     }
 
-    fn prepare_driven(&self, state: &mut State, shared: &Shared) -> Result<(), String> {
+    fn prepare_driven(self: &Arc<Task>, state: &mut State, shared: &Shared) -> Result<(), String> {
         self.prepare(state, shared)?;
         let mounts = std::mem::take(&mut state.preparation.mounts);
         if let Some(driven) = &mut state.driven {
@@ -320,7 +311,7 @@ impl Task {
     }
 
     fn timer(self: &Arc<Task>, armed: Timestamp) {
-        let Some(shared) = self.shared.upgrade() else { return };
+        let Some(shared) = self.kit.shared.upgrade() else { return };
         let mut state = self.state.lock();
         let Some(driven) = &mut state.driven else { return };
         if driven.armed == Some(armed) {

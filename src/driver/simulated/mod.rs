@@ -152,6 +152,8 @@ pub struct Simulation {
     hook_tasks: HookTasks,
     next_usage: Option<Timestamp>,
     run_until: Option<Timestamp>,
+    /// Whether it ends before that as soon as no task is left.
+    ends_when_done: bool,
     /// What the control plane has taken in.
     event_counts: EventCounts,
     /// How many times something happened in the data plane.
@@ -183,9 +185,8 @@ impl Simulation {
         // The same calendar whenever it is simulated.
         let calendar_start = settings.calendar_start.unwrap_or_default();
         settings.calendar_start = Some(calendar_start);
-        let run_for = settings.run_for;
         let has_services = !spec.services.is_empty();
-        let run_for = run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
+        let run_for = settings.run_for.or_else(|| has_services.then_some(DEFAULT_TIME));
         let samples_usage = !settings.usage_period.is_zero();
         let executed_work = executed::start(spec, options.data_plane, calendar_start)?;
         let mut plane = SimulatedPlane::new(&settings, executed_work);
@@ -220,7 +221,8 @@ impl Simulation {
             last_request: 0,
             hook_tasks: HookTasks::default(),
             next_usage,
-            run_until: run_for.map(|time| Timestamp::ZERO + time),
+            run_until: Some(Timestamp::ZERO + run_for.unwrap_or(DEFAULT_TIME)),
+            ends_when_done: run_for.is_none(),
             event_counts: EventCounts::default(),
             happening_count: 0,
         };
@@ -296,7 +298,7 @@ impl Simulation {
 
     /// When it is going to be over, where that is known beforehand; its tasks have their stop timeouts after that.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        self.run_until
+        self.run_until.filter(|_| !self.ends_when_done)
     }
 
     /// What the control plane knows.
@@ -500,7 +502,7 @@ impl Simulation {
 
     fn has_nothing_to_do(&self) -> bool {
         let state = self.control_plane.state();
-        self.run_until.is_none()
+        (self.run_until.is_none() || self.ends_when_done)
             && !state.draining
             && self.plans.has_no_tasks()
             && state.standalone_live_count == 0
