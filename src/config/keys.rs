@@ -156,6 +156,7 @@ pub(super) const SETTINGS: TableKeys = TableKeys {
         "managed_draining_timeout",
         "spot_interruption_notice",
         "fargate_task_retirement_wait_period",
+        "provisioning_timeout",
         "stopped_task_retention",
         "stopped_task_limit",
         "run_for",
@@ -382,8 +383,8 @@ pub(super) const CONTAINER: TableKeys = TableKeys {
         "secrets",
         "environment_files",
         "resource_requirements",
-    ],
         "version_consistency",
+    ],
     planned: &[
         "docker_labels",
         "extra_hosts",

@@ -103,6 +103,7 @@ pub(super) fn read_settings(root: &Table<'_>) -> Settings {
         fargate_task_retirement_wait_period: table
             .duration("fargate_task_retirement_wait_period")
             .unwrap_or(default.fargate_task_retirement_wait_period),
+        provisioning_timeout: positive(&table, "provisioning_timeout"),
         stopped_task_retention: table.duration("stopped_task_retention").unwrap_or(default.stopped_task_retention),
         stopped_task_limit: table
             .u32("stopped_task_limit", 0..=u32::MAX)

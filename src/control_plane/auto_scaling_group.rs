@@ -355,18 +355,19 @@ impl ControlPlane {
         let in_service = instance.lifecycle == LifecycleState::InService;
         let Some(group) = self.state.capacity_providers.get(&name) else { return };
         let holds_tasks = self.state.tasks_by_instance.get(&id).is_some_and(|tasks| !tasks.is_empty());
-        let drains = in_service && holds_tasks && group.provider.managed_draining == ManagedDraining::Enabled;
-        let mut waits = false;
-        if in_service {
-            waits |= self.begin_termination_hooks(id);
-        }
+        let is_managed = in_service && group.provider.managed_draining == ManagedDraining::Enabled;
+        let drains = is_managed && holds_tasks;
+        let mut waits = in_service && self.begin_termination_hooks(id);
         if drains {
             let until = self.now + self.settings.managed_draining_timeout;
             let instance = self.state.container_instances.get_mut(&id).expect("it was found above");
             instance.lifecycle = LifecycleState::TerminatingWait;
             self.state.waits.entry(id).or_default().drained_until = Some(until);
-            self.drain_instance(id);
             waits = true;
+        }
+        if is_managed && waits {
+            // Also one that is empty and waits for its hooks: it would not stay so.
+            self.drain_instance(id);
         }
         if waits {
             let group = self.state.capacity_providers.get_mut(&name).expect("it was found above");

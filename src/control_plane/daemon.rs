@@ -25,6 +25,7 @@ use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::{AvailabilityZoneRebalancing, DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
+use crate::model::units::Timestamp;
 
 /// What a DAEMON service cannot have, and what it has where nothing is said. **Source:** ecs-semantics §5.1.
 ///
@@ -121,8 +122,8 @@ impl ClusterState {
         tasks.any(|task| !self.is_daemon_task(*task))
     }
 
-    /// Compares what each instance should have with what it has.
-    fn plan_daemon(&self, service: &Service, eligible: &BTreeSet<ContainerInstanceId>) -> DaemonPlan {
+    /// Compares what each instance should have with what it has. Protected tasks outlast a deployment. **Source:** ecs-semantics §2.6, §5.1.
+    fn plan_daemon(&self, service: &Service, eligible: &BTreeSet<ContainerInstanceId>, now: Timestamp) -> DaemonPlan {
         let desired_count = super::state::count(eligible.len());
         let mut plan = DaemonPlan { desired_count, ..DaemonPlan::default() };
         let lower = Bounds::of(desired_count, &service.spec.deployment_configuration).lower;
@@ -160,7 +161,7 @@ impl ClusterState {
                 }
                 let is_healthy = deployment.healthy.contains(&task);
                 healthy += u32::from(is_healthy);
-                let is_old = deployment.id != primary.id && rolls_out;
+                let is_old = deployment.id != primary.id && rolls_out && !record.task.is_protected(now);
                 if is_old || record.replace == Some(ReplaceCause::Unhealthy) {
                     replaceable.push((task, is_healthy));
                 }
@@ -231,7 +232,7 @@ impl ControlPlane {
             }
             ServiceStatus::Draining | ServiceStatus::Inactive => BTreeSet::new(),
         };
-        let plan = self.state.plan_daemon(service, &eligible);
+        let plan = self.state.plan_daemon(service, &eligible, self.now);
         let shown_id = service.primary().shown_id.clone();
         if service.spec.desired_count != plan.desired_count {
             let service = self.state.services.get_mut(name).expect("it was found above");
@@ -273,14 +274,20 @@ impl ControlPlane {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return;
         }
+        let wanted = super::state::count(lacking.len());
+        let allowed = self.allowed_starts(name, wanted);
         let mut started = Vec::new();
         let mut refused = None;
         for instance in lacking {
+            if super::state::count(started.len()) == allowed {
+                break;
+            }
             match self.placement.refusal(*instance, &new.placement_request()) {
                 None => started.push(self.add_task_on(new, *instance, DecisionBasis::Daemon)),
                 Some(failure) => refused = refused.or(Some((*instance, failure))),
             }
         }
+        self.note_starts(name, started.len(), allowed < wanted);
         if !started.is_empty() {
             self.disturb(name);
             self.service_event(name, &format!("has started {} tasks: {}.", started.len(), self.task_list(&started)));

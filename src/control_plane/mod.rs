@@ -328,6 +328,7 @@ impl ControlPlane {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.health_is_due(task),
                 Wakeup::TaskRetires(task) => self.retire_task(task),
+                Wakeup::ProvisioningEnds(task) => self.provisioning_ended(task),
                 Wakeup::MetricPeriod => {
                     self.metric_period_ended(due);
                     // Periods keep to their grid; those that nobody woke for are left out.
@@ -340,7 +341,10 @@ impl ControlPlane {
                 }
                 Wakeup::ScheduledAction(service) => self.scheduled_actions_due(&service),
                 Wakeup::ProtectionEnds(service) => self.protection_ended(&service),
-                Wakeup::Restart(service) | Wakeup::LaunchRate(service) | Wakeup::Deployment(service) => {
+                Wakeup::Restart(service)
+                | Wakeup::LaunchRate(service)
+                | Wakeup::Deployment(service)
+                | Wakeup::Complaint(service) => {
                     self.dirty.insert(service);
                 }
                 Wakeup::Instance(instance) => self.instance_due(instance),

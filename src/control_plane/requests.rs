@@ -6,7 +6,7 @@ use super::ControlPlane;
 use super::action::{Failure, Response};
 use super::event::{Deletion, Request};
 use super::request_error::RequestError;
-use super::service_starts::host_of;
+use super::service_starts::{FullProviders, host_of};
 use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
@@ -314,11 +314,15 @@ impl ControlPlane {
     fn run_tasks(&mut self, spec: &RunTaskSpec) -> Answer {
         let (any, target) = self.standalone_task(spec)?;
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
+        let mut full = FullProviders::default();
         let mut tasks = Vec::new();
         let mut failures: Vec<Failure> = Vec::new();
         for _ in 0..spec.count {
-            let (launch_type, capacity_provider) =
-                host_of(&target, |name| placed_by_provider.get(name).copied().unwrap_or(0));
+            let count_of = |name: &str| placed_by_provider.get(name).copied().unwrap_or(0) + full.share_of(name);
+            let (launch_type, capacity_provider) = host_of(&target, count_of);
+            if full.leaves_pending(capacity_provider.as_ref()) {
+                continue;
+            }
             let new = NewTask { launch_type, capacity_provider, ..any.clone() };
             match self.create_task(&new) {
                 Ok(task) => {
@@ -327,10 +331,13 @@ impl ControlPlane {
                         *placed_by_provider.entry(provider).or_default() += 1;
                     }
                 }
-                // Nothing changes within a call that would make room for the rest.
+                // Nothing changes within a call that would make room for the rest, of a provider or of all.
                 Err(Unplaced::NoRoom) => {
-                    failures = self.why_no_room(&self.placement, &new.placement_request()).failures;
-                    break;
+                    failures.extend(self.why_no_room(&self.placement, &new.placement_request()).failures);
+                    match new.capacity_provider {
+                        Some(provider) => full.found(provider),
+                        None => break,
+                    }
                 }
                 Err(Unplaced::ProvisioningLimit) if tasks.is_empty() => {
                     return Err(RequestError::Client(

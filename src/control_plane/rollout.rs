@@ -392,7 +392,7 @@ impl ControlPlane {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         service.status = ServiceStatus::Inactive;
         self.waiting.remove(name);
-        for wakeup in [Wakeup::Deployment, Wakeup::LaunchRate, Wakeup::ProtectionEnds] {
+        for wakeup in [Wakeup::Deployment, Wakeup::LaunchRate, Wakeup::ProtectionEnds, Wakeup::Complaint] {
             self.timers.cancel(wakeup(name.clone()));
         }
     }
@@ -403,10 +403,7 @@ impl ControlPlane {
         let became_steady = steady && service.steadiness == Steadiness::Changing;
         service.steadiness = if steady { Steadiness::Steady } else { Steadiness::Changing };
         if became_steady {
-            if let Some(controller) = self.controllers.get_mut(name) {
-                controller.complaint = None;
-                controller.explained_at = None;
-            }
+            self.resolve_complaints(name);
             self.service_event(name, "has reached a steady state.");
             self.service_action(name, ServiceActionEvent::SteadyState, None, Default::default());
         }

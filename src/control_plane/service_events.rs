@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::ControlPlane;
 use super::action::Notification;
 use super::state::ServiceEvent;
-use crate::model::ids::TaskId;
+use super::timers::Wakeup;
+use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::units::Duration;
 
 /// Service events kept. **Source:** ecs-semantics §5.11.
@@ -25,7 +26,8 @@ pub(super) enum Complaint {
     NoRoom(Cow<'static, str>),
     ProvisioningLimit,
     BlockedByBounds,
-    BlockedByProtection,
+    /// The task set that can't scale in.
+    BlockedByProtection(DeploymentId),
 }
 
 /// Whether a complaint was made, or had been.
@@ -36,18 +38,30 @@ pub(super) enum Said {
 }
 
 impl ControlPlane {
-    /// A complaint: said once, and again only when it was resolved between or after six hours.
+    /// A complaint: said once, and again only when it was resolved between or after six hours, whatever else is complained of meanwhile.
     /// **Source:** ecs-semantics §5.11.
     pub(super) fn complain(&mut self, name: &Arc<str>, about: Complaint, text: &str) -> Said {
         let now = self.now;
         let Some(controller) = self.controllers.get_mut(name) else { return Said::Before };
-        let repeated = controller.complaint.as_ref();
-        let repeated = repeated.is_some_and(|(last, at)| *last == about && now.since(*at) < REPEAT_AFTER);
+        controller.complaints.retain(|(_, at)| now.since(*at) < REPEAT_AFTER);
+        let repeated = controller.complaints.iter().any(|(said, _)| *said == about);
         if !repeated {
-            controller.complaint = Some((about, now));
+            controller.complaints.push((about, now));
+            let next = controller.complaints.iter().map(|(_, at)| *at + REPEAT_AFTER).min();
+            next.into_iter().for_each(|at| self.timers.set(at, Wakeup::Complaint(name.clone())));
             self.service_event(name, text);
         }
         if repeated { Said::Before } else { Said::Aloud }
+    }
+
+    /// What a service complained of is over.
+    pub(super) fn resolve_complaints(&mut self, name: &Arc<str>) {
+        let Some(controller) = self.controllers.get_mut(name) else { return };
+        controller.explained_at = None;
+        if !controller.complaints.is_empty() {
+            controller.complaints.clear();
+            self.timers.cancel(Wakeup::Complaint(name.clone()));
+        }
     }
 
     /// Adds a line to a service's events. **Source:** ecs-semantics §5.11.

@@ -34,7 +34,7 @@ impl Service {
             Arc::ptr_eq(&earlier.registered.definition, &definition)
                 && self.spec.has_placement_rules(&earlier.placement, &definition)
         });
-        let (launch_type, capacity_provider) = self.next_host(deployment_index);
+        let (launch_type, capacity_provider) = self.next_host(deployment_index, &FullProviders::default());
         let tags = self.tags_of_tasks(cluster, &definition);
         let same_tags = earlier.map(|earlier| &earlier.tags).filter(|known| ***known == *tags);
         let tags = same_tags.cloned().unwrap_or_else(|| Arc::new(tags.into_owned()));
@@ -73,10 +73,34 @@ impl Service {
     }
 
     /// Where the next task of a deployment goes: the launch type, and the capacity provider if a strategy chooses one.
-    fn next_host(&self, deployment_index: usize) -> (LaunchType, Option<Arc<str>>) {
+    fn next_host(&self, deployment_index: usize, full: &FullProviders) -> (LaunchType, Option<Arc<str>>) {
         let deployment = &self.deployments[deployment_index];
         let counts = &deployment.tasks_by_provider;
-        host_of(self.launch_target_of(deployment), |provider| counts.get(provider).copied().unwrap_or(0))
+        let target = self.launch_target_of(deployment);
+        host_of(target, |provider| counts.get(provider).copied().unwrap_or(0) + full.share_of(provider))
+    }
+}
+
+/// Providers that a call has found without room, and how many tasks of each one's share are left pending for that: the others get what is
+/// theirs, and no more. **Source:** ecs-semantics §6.1.
+#[derive(Debug, Default)]
+pub(super) struct FullProviders(Vec<(Arc<str>, u32)>);
+
+impl FullProviders {
+    /// One has no room for a task of its share.
+    pub(super) fn found(&mut self, provider: Arc<str>) {
+        self.0.push((provider, 1));
+    }
+
+    /// Whether the provider of the next task is one of them; the task stays pending then.
+    pub(super) fn leaves_pending(&mut self, provider: Option<&Arc<str>>) -> bool {
+        let full = self.0.iter_mut().find(|(full, _)| Some(full) == provider);
+        full.map(|(_, pending)| *pending += 1).is_some()
+    }
+
+    /// How many tasks of a provider's share are pending.
+    pub(super) fn share_of(&self, provider: &str) -> u32 {
+        self.0.iter().find(|(full, _)| **full == *provider).map_or(0, |(_, pending)| *pending)
     }
 }
 
@@ -94,7 +118,8 @@ pub(super) fn host_of(target: &LaunchTarget, count_of: impl Fn(&str) -> u32) -> 
 
 impl ControlPlane {
     /// Starts tasks of a deployment until one can't be placed, starts are throttled or a minute has seen enough of them; they may take
-    /// the place of one that gives way. Returns those that were started. **Source:** ecs-semantics §1.7, §5.3, §5.6.
+    /// the place of one that gives way. Where a strategy's provider has no room, its share alone is left out. Returns those that were
+    /// started. **Source:** ecs-semantics §1.7, §5.3, §5.6, §6.1.
     pub(super) fn start_some(
         &mut self,
         name: &Arc<str>,
@@ -111,28 +136,30 @@ impl ControlPlane {
         }
         let Limits { bounds, placed, .. } = service.limits_of(deployment_index);
         assert!(placed + wanted <= bounds.upper, "service {name} is about to start more tasks than its bounds allow");
-        let controller = self.controllers.get_mut(name);
-        let allowed = controller.map_or(wanted, |controller| controller.rate.allowance(self.now).min(wanted));
+        let allowed = self.allowed_starts(name, wanted);
         let mut started: Vec<TaskId> = Vec::new();
+        let mut full = FullProviders::default();
         let mut no_room = None;
         for _ in 0..allowed {
-            (new.launch_type, new.capacity_provider) = self.state.services[name].next_host(deployment_index);
+            let host = self.state.services[name].next_host(deployment_index, &full);
+            if full.leaves_pending(host.1.as_ref()) {
+                continue;
+            }
+            (new.launch_type, new.capacity_provider) = host.clone();
             match self.create_task(&new) {
                 Ok(task) => started.push(task),
                 Err(unplaced) => {
-                    no_room = Some(unplaced);
-                    break;
+                    let provider = host.1.clone().filter(|_| matches!(unplaced, Unplaced::NoRoom));
+                    no_room.get_or_insert((unplaced, host));
+                    match provider {
+                        Some(provider) => full.found(provider),
+                        // Nobody has room then.
+                        None => break,
+                    }
                 }
             }
         }
-        if let Some(controller) = self.controllers.get_mut(name) {
-            controller.rate.launched(self.now, super::state::count(started.len()));
-            if allowed < wanted
-                && let Some(next) = controller.rate.next_at()
-            {
-                self.timers.set(next, Wakeup::LaunchRate(name.clone()));
-            }
-        }
+        self.note_starts(name, started.len(), allowed < wanted);
         if !started.is_empty() {
             self.disturb(name);
             let list = self.task_list(&started);
@@ -141,13 +168,11 @@ impl ControlPlane {
         match no_room {
             None => {
                 self.waiting.remove(name);
-                if let Some(controller) = self.controllers.get_mut(name) {
-                    controller.complaint = None;
-                    controller.explained_at = None;
-                }
+                self.resolve_complaints(name);
             }
-            Some(unplaced) => {
+            Some((unplaced, host)) => {
                 self.waiting.insert(name.clone());
+                (new.launch_type, new.capacity_provider) = host;
                 match unplaced {
                     Unplaced::NoRoom => self.explain_no_room(name, &new),
                     Unplaced::ProvisioningLimit => {
@@ -166,6 +191,21 @@ impl ControlPlane {
             controller.draft = Some(new);
         }
         started
+    }
+
+    /// How many of the tasks that a service wants to start it may start now. **Source:** ecs-semantics §1.7, §5.3.
+    pub(super) fn allowed_starts(&mut self, name: &Arc<str>, wanted: u32) -> u32 {
+        let controller = self.controllers.get_mut(name);
+        controller.map_or(wanted, |controller| controller.rate.allowance(self.now).min(wanted))
+    }
+
+    /// Notes tasks that a service has started, and comes back when it wants more than it might start.
+    pub(super) fn note_starts(&mut self, name: &Arc<str>, started: usize, wants_more: bool) {
+        let Some(controller) = self.controllers.get_mut(name) else { return };
+        controller.rate.launched(self.now, super::state::count(started));
+        if wants_more && let Some(next) = controller.rate.next_at() {
+            self.timers.set(next, Wakeup::LaunchRate(name.clone()));
+        }
     }
 
     /// Says why no instance takes a task. *Ours:* asks the instances once a metric period at most, because a service that waits

@@ -6,24 +6,35 @@ use super::ControlPlane;
 use super::action::ServiceActionEvent;
 use super::state::{BreakerStage, Deployment, ReplaceCause, TaskHealth};
 use super::timers::Wakeup;
+use crate::model::deployment::OnHealthyTask;
 use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::task::StopCode;
 
 impl ControlPlane {
-    /// A task of a service has reached RUNNING: its deployment can start tasks, and its circuit breaker counts anew what becomes of
-    /// them. **Source:** ecs-semantics §5.6, §5.7.
+    /// A task of a service has reached RUNNING: its deployment can start tasks, and its circuit breaker counts what becomes of them from
+    /// here on, anew unless it never does. **Source:** ecs-semantics §5.6, §5.7.
     pub(super) fn service_task_ran(&mut self, name: &Arc<str>, task: TaskId) {
         let task = &self.state.tasks[&task].task;
         let deployment = task.deployment;
         if let Some(controller) = self.controllers.get_mut(name) {
             controller.throttle.task_ran();
         }
+        let counts_anew = self.success_resets_breaker(name);
         if let Some(deployment) = self.deployment_mut(name, deployment)
             && deployment.breaker_stage == BreakerStage::Starting
         {
             deployment.breaker_stage = BreakerStage::Running;
-            deployment.failed_tasks = 0;
+            if counts_anew {
+                deployment.failed_tasks = 0;
+            }
         }
+    }
+
+    /// Whether a task that does well lets the circuit breaker count anew. **Source:** ecs-semantics §5.7, `resetOnHealthyTask`.
+    pub(super) fn success_resets_breaker(&self, name: &Arc<str>) -> bool {
+        let service = self.state.services.get(name);
+        let breaker = service.and_then(|found| found.spec.deployment_configuration.circuit_breaker);
+        breaker.is_none_or(|breaker| breaker.on_healthy_task == OnHealthyTask::Reset)
     }
 
     /// A task of a service is over. One that never ran, and that nobody stopped, slows the next start down.

@@ -27,8 +27,8 @@ use crate::model::units::Timestamp;
 pub(super) struct ServiceController {
     pub throttle: RestartThrottle,
     pub rate: LaunchRate,
-    /// The last complaint and when it was made.
-    pub complaint: Option<(Complaint, Timestamp)>,
+    /// What it complains of, and when each was said last. There are few kinds.
+    pub complaints: Vec<(Complaint, Timestamp)>,
     /// When it was last worked out why no instance takes a task.
     pub explained_at: Option<Timestamp>,
     /// The last task that was started: the next one is most often alike in much.
@@ -41,7 +41,7 @@ impl ServiceController {
         ServiceController {
             throttle: RestartThrottle::new(settings.restart_delay_first, settings.restart_delay_max),
             rate: LaunchRate::new(settings.service_launches_per_minute),
-            complaint: None,
+            complaints: Vec::new(),
             explained_at: None,
             draft: None,
         }
@@ -238,12 +238,14 @@ impl ControlPlane {
             }
             Blocked::ByProtection => {
                 let blocked = self.state.services[name].deployments.get(deployment_index);
+                let Some((id, shown_id)) = blocked.map(|blocked| (blocked.id, blocked.shown_id.clone())) else {
+                    return;
+                };
                 let text = format!(
-                    "was unable to reach steady state because task set ({}) was unable to scale in. Reason: The number \
-                     of protected tasks are more than the desired count of tasks",
-                    blocked.map(|blocked| &*blocked.shown_id).unwrap_or_default()
+                    "was unable to reach steady state because task set ({shown_id}) was unable to scale in. Reason: The number \
+                     of protected tasks are more than the desired count of tasks"
                 );
-                self.complain(name, Complaint::BlockedByProtection, &text);
+                self.complain(name, Complaint::BlockedByProtection(id), &text);
             }
         }
     }

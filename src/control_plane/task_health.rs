@@ -6,7 +6,6 @@
 use super::ControlPlane;
 use super::state::{ReplaceCause, TaskHealth, TaskRecord};
 use super::timers::Wakeup;
-use crate::model::deployment::OnHealthyTask;
 use crate::model::ids::TaskId;
 use crate::model::task::{DesiredStatus, HealthStatus, Task, TaskStatus};
 
@@ -83,9 +82,7 @@ impl ControlPlane {
             }
         });
         let Some(name) = service else { return };
-        let breaker =
-            self.state.services.get(&name).and_then(|found| found.spec.deployment_configuration.circuit_breaker);
-        if breaker.is_none_or(|breaker| breaker.on_healthy_task == OnHealthyTask::Reset)
+        if self.success_resets_breaker(&name)
             && let Some(deployment) = self.deployment_mut(&name, deployment)
         {
             deployment.failed_tasks = 0;

@@ -63,6 +63,22 @@ impl NewTask {
     }
 }
 
+impl TaskRecord {
+    /// What the task asks of an instance.
+    pub(super) fn placement_request(&self) -> PlacementRequest<'_> {
+        let (task, rules) = (&self.task, &self.placement);
+        PlacementRequest {
+            reservation: &task.reservation,
+            group: &task.group,
+            capacity_provider: task.capacity_provider.as_ref(),
+            strategies: &rules.strategies,
+            constraints: &rules.constraints,
+            required_attributes: &rules.required_attributes,
+            kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
+        }
+    }
+}
+
 /// What the meter was told of the last task that started somewhere.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastIdentities {
@@ -262,6 +278,9 @@ impl ControlPlane {
                 provider.provisioning.insert(id);
                 self.queues.entry(name.clone()).or_default().insert(&self.state.tasks[&id]);
                 self.change_task(id, |_| {});
+                if let Some(timeout) = self.settings.provisioning_timeout {
+                    self.timers.set(self.now + timeout, Wakeup::ProvisioningEnds(id));
+                }
             }
         }
         id
@@ -271,7 +290,8 @@ impl ControlPlane {
         self.state.capacity_providers.values().map(|provider| provider.provisioning.len()).sum()
     }
 
-    /// Gives a task to the data plane: PENDING. Its resources are reserved already.
+    /// Gives a task to the data plane: PENDING, which is when ECS calls it created. Its resources are reserved already.
+    /// **Source:** ecs-semantics §2.1.
     fn hand_over(&mut self, id: TaskId, host: TaskHost) {
         let record = self.state.tasks.get(&id).expect("the caller has the task");
         let task = &record.task;
@@ -291,6 +311,7 @@ impl ControlPlane {
         let now = self.now;
         self.change_task(id, |record| {
             record.task.last_status = TaskStatus::Pending;
+            record.task.created_at = now;
             record.task.connectivity_at = Some(now);
             if let TaskHost::Ec2(instance) = host {
                 record.task.container_instance = Some(instance);
@@ -360,6 +381,17 @@ impl ControlPlane {
                 self.actions.push(Action::StopTask { task: id });
             }
         }
+    }
+
+    /// A task has waited for capacity as long as it may: one that waits still fails to start, for what its closest instance lacks.
+    /// **Source:** ecs-semantics §2.4, §4.5.
+    pub(super) fn provisioning_ended(&mut self, id: TaskId) {
+        let Some(record) = self.state.tasks.get(&id) else { return };
+        if record.task.last_status != TaskStatus::Provisioning {
+            return;
+        }
+        let reason = self.why_no_room(&self.placement, &record.placement_request()).reason();
+        self.stop_task(id, StopCode::TaskFailedToStart, &reason.into());
     }
 
     /// **Source:** ecs-semantics §8.4.

@@ -23,6 +23,8 @@ pub enum Wakeup {
     TaskHealthy(TaskId),
     /// A Fargate task retires: the wait period after its notice is over. **Source:** ecs-semantics §8.5.
     TaskRetires(TaskId),
+    /// A task has waited for capacity as long as it may. **Source:** ecs-semantics §4.5.
+    ProvisioningEnds(TaskId),
     /// A service may start tasks again after some failed to start, or says anew why it finds no room for them.
     /// **Source:** ecs-semantics §5.6, §5.11.
     Restart(Arc<str>),
@@ -33,6 +35,8 @@ pub enum Wakeup {
     CpuCredits(ContainerInstanceId),
     /// The Auto Scaling group of a capacity provider has something to do: launch again, go on with a refresh, replace the old.
     Group(Arc<str>),
+    /// A service may say again what it complained of, if that is still so. **Source:** ecs-semantics §5.11.
+    Complaint(Arc<str>),
     /// A service may start tasks again, of which it started as many as it may in a minute. **Source:** ecs-semantics §1.7, §5.3.
     LaunchRate(Arc<str>),
     /// The protection of a service's task from scale-in ends. **Source:** ecs-semantics §2.6.

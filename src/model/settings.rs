@@ -88,6 +88,10 @@ pub struct Settings {
     /// How long a task on Fargate runs on after the word that it is to retire: the account setting `fargateTaskRetirementWaitPeriod`.
     /// **Source:** ecs-semantics §8.5.
     pub fargate_task_retirement_wait_period: Duration,
+    /// How long a task waits in PROVISIONING for a capacity provider's capacity before it fails to start. `None`: as long as it takes.
+    /// **Source:** ecs-semantics §4.5, which knows no duration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provisioning_timeout: Option<Duration>,
     /// How long a stopped task stays listed. **Source:** ecs-semantics §2.1.
     pub stopped_task_retention: Duration,
     /// How many stopped tasks stay listed at most. *Ours:* bounds memory when tasks are short.
@@ -146,6 +150,7 @@ impl Default for Settings {
             managed_draining_timeout: Duration::from_secs(48 * 3600),
             spot_interruption_notice: Duration::from_secs(120),
             fargate_task_retirement_wait_period: Duration::from_secs(7 * 24 * 3600),
+            provisioning_timeout: None,
             stopped_task_retention: Duration::from_secs(3600),
             stopped_task_limit: 100_000,
             run_for: None,

@@ -442,10 +442,10 @@ fn run_task_waits_for_capacity() {
     check(
         &world.tasks(),
         &expect![[r#"
-        T1 job:1 RUNNING asg I1 created 30.000s started 71.000s
-        T2 job:1 RUNNING asg I1 created 30.000s started 71.000s
-        T3 job:1 RUNNING asg I2 created 30.000s started 71.000s
-    "#]],
+            T1 job:1 RUNNING asg I1 created 70.000s started 71.000s
+            T2 job:1 RUNNING asg I1 created 70.000s started 71.000s
+            T3 job:1 RUNNING asg I2 created 70.000s started 71.000s
+        "#]],
     );
     check(
         &world.instances(),
@@ -462,6 +462,28 @@ fn run_task_waits_for_capacity() {
     );
 }
 
+/// ecs-semantics §2.4, §4.5: a task that waits for capacity longer than it may fails to start, for what its closest instance lacks; one that was
+/// placed in time runs on.
+#[test]
+fn waiting_for_capacity_may_have_an_end() {
+    let mut spec = scaled(vec![task_definition("job", 1024, 1024), task_definition("large", 1024, 8192)]);
+    spec.settings.provisioning_timeout = Some(secs(300));
+    let mut world = World::new(&spec);
+    world.run_until(30);
+    world.run_task(run("large", 1, strategy(&[("asg", 0, 1)])));
+    world.run_until(35);
+    world.run_task(run("job", 1, strategy(&[("asg", 0, 1)])));
+    world.run_until(600);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 large:1 STOPPED asg created 30.000s stopped 330.000s TaskFailedToStart: RESOURCE:MEMORY
+        T2 job:1 RUNNING asg I1 created 70.000s started 71.000s
+    "#]],
+    );
+    assert!(world.plane.state().capacity_providers["asg"].provisioning.is_empty());
+}
+
 /// ecs-semantics §4.3, §4.5: what RunTask asked of placement holds for tasks that waited, too.
 #[test]
 fn waiting_tasks_keep_their_constraints() {
@@ -473,10 +495,10 @@ fn waiting_tasks_keep_their_constraints() {
     check(
         &world.tasks(),
         &expect![[r#"
-        T1 job:1 RUNNING asg I1 created 0.000s started 71.000s
-        T2 job:1 RUNNING asg I2 created 0.000s started 71.000s
-        T3 job:1 RUNNING asg I3 created 0.000s started 131.000s
-    "#]],
+            T1 job:1 RUNNING asg I1 created 70.000s started 71.000s
+            T2 job:1 RUNNING asg I2 created 70.000s started 71.000s
+            T3 job:1 RUNNING asg I3 created 130.000s started 131.000s
+        "#]],
     );
 }
 

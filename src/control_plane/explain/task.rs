@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::capacity::CapacityWait;
 use super::placement_now::{Choice, PlacementNow};
 use crate::control_plane::ControlPlane;
-use crate::control_plane::placement::{PlacementRequest, RankNames, TaskKind, rank_names};
+use crate::control_plane::placement::{PlacementRequest, RankNames, rank_names};
 use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{PlacementDecision, TaskHealth, TaskRecord};
 use crate::control_plane::timers::Wakeup;
@@ -54,20 +54,6 @@ pub enum TaskWait {
     },
 }
 
-/// What a task asks of an instance.
-fn request_of(record: &TaskRecord) -> PlacementRequest<'_> {
-    let (task, rules) = (&record.task, &record.placement);
-    PlacementRequest {
-        reservation: &task.reservation,
-        group: &task.group,
-        capacity_provider: task.capacity_provider.as_ref(),
-        strategies: &rules.strategies,
-        constraints: &rules.constraints,
-        required_attributes: &rules.required_attributes,
-        kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
-    }
-}
-
 impl ControlPlane {
     pub(super) fn explain_task(&self, task: TaskId) -> Result<TaskExplanation, RequestError> {
         let found = self.state.tasks.get(&task);
@@ -79,14 +65,14 @@ impl ControlPlane {
     /// A task with where it would go.
     pub(super) fn explain_known_task(&self, record: &TaskRecord) -> TaskExplanation {
         let is_to_run = record.task.desired_status == DesiredStatus::Running;
-        let now = is_to_run.then(|| self.placement_without(&record.task, &request_of(record)));
+        let now = is_to_run.then(|| self.placement_without(&record.task, &record.placement_request()));
         TaskExplanation { now, ..self.explain_wait(record) }
     }
 
     /// A task without where it would go, which costs a look at every instance.
     pub(super) fn explain_wait(&self, record: &TaskRecord) -> TaskExplanation {
         let task = &record.task;
-        let request = request_of(record);
+        let request = record.placement_request();
         let is_waiting = task.last_status == TaskStatus::Provisioning;
         let queue = task.capacity_provider.as_ref().and_then(|name| self.queues.get(name));
         TaskExplanation {

@@ -632,14 +632,29 @@ fn termination_hooks_hold_an_instance_back() {
     check(
         &lifecycles(&world),
         &expect![[r#"
-        I1 v1 Terminating:Wait ACTIVE Unprotected with 0 tasks
+        I1 v1 Terminating:Wait DRAINING Unprotected with 0 tasks
     "#]],
     );
+    // §6.4: it drains though it is empty, so that nothing comes to be there meanwhile.
+    let (tasks, failures) = world.run_task(run("job", 1, on_ec2()));
+    assert_eq!((tasks.len(), failures.len()), (0, 1));
     world.run_until(82);
     check(
         &world.instances(),
         &expect![[r#"
         I1 INACTIVE in us-east-1a with 0 tasks, launched 0.000s registered 10.000s terminated 81.000s
+    "#]],
+    );
+    // Without managed draining it stays as it was.
+    let unmanaged = CapacityProvider { managed_draining: ManagedDraining::Disabled, ..group(plain(1), with) };
+    let mut world = World::new(&of(unmanaged));
+    world.run_until(20);
+    set_desired(&mut world, 0);
+    world.run_until(79);
+    check(
+        &lifecycles(&world),
+        &expect![[r#"
+        I1 v1 Terminating:Wait ACTIVE Unprotected with 0 tasks
     "#]],
     );
 }
@@ -1161,6 +1176,48 @@ fn several_providers_scale_by_themselves_without_spill_over() {
         60.000s other 0 -> 1: CapacityProviderReservation is 200% (2 needed, 0 present) against a target of 100%: scale-out to 1
     "#]],
     );
+}
+
+/// ecs-semantics §6.1: a provider that is full and does not grow leaves its own share pending, and no other's, of services and of RunTask.
+#[test]
+fn a_full_provider_leaves_only_its_own_share_pending() {
+    let other = || {
+        let mut other = provider("other", 0, 5);
+        other.name = "other".into();
+        other
+    };
+    let both = strategy(&[("asg", 0, 1), ("other", 0, 1)]);
+    let providers_of = |world: &World| {
+        let mut running = BTreeMap::<String, u32>::new();
+        for record in world.plane.state().tasks.values() {
+            let provider = record.task.capacity_provider.as_deref().unwrap_or_default();
+            *running.entry(format!("{provider} {}", record.task.last_status.as_str())).or_default() += 1;
+        }
+        running
+    };
+    let counts = |counts: &[(&str, u32)]| counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+
+    let mut world = World::new(&ClusterSpec { capacity_providers: vec![plain(1), other()], ..of(plain(0)) });
+    world.run_until(60);
+    let answer = world.done(Request::RunTask(Box::new(run("job", 8, both.clone()))));
+    let Response::RunTask { tasks, failures } = answer else { panic!("{answer:?}") };
+    // Two fit on the instance of `asg`, and `other` has none yet.
+    assert_eq!((tasks.len(), failures.len()), (6, 1), "{failures:?}");
+    assert_eq!(providers_of(&world), counts(&[("asg PENDING", 2), ("other PROVISIONING", 4)]));
+    world.run_until(600);
+    assert_eq!(providers_of(&world), counts(&[("asg RUNNING", 2), ("other RUNNING", 4)]));
+
+    let mut world = World::new(&ClusterSpec {
+        capacity_providers: vec![plain(1), other()],
+        services: vec![ServiceSpec { launch_target: both, ..service("web", 8) }],
+        ..of(plain(0))
+    });
+    world.run_until(600);
+    assert_eq!(providers_of(&world), counts(&[("asg RUNNING", 2), ("other RUNNING", 4)]));
+    // Room for its share is what the others wait for.
+    set_desired(&mut world, 2);
+    world.run_until(700);
+    assert_eq!(providers_of(&world), counts(&[("asg RUNNING", 4), ("other RUNNING", 4)]));
 }
 
 /// The faults of a cluster file come to pass at their time.

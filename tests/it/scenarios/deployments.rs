@@ -1,7 +1,7 @@
 //! Deployments that fail, roll back, bake, end early or take too long. Times as in the module above.
 
 use expect_test::expect;
-use longshore::control_plane::event::{NewDeployment, Request, UpdateService};
+use longshore::control_plane::event::{NewDeployment, Request, TaskProtection, UpdateService};
 use longshore::model::alarm::AlarmState;
 use longshore::model::ids::TaskId;
 
@@ -339,6 +339,73 @@ fn early_success_completes_before_the_end() {
         182.000s (service web) has reached a steady state.
     "#]],
     );
+    check(
+        &records(&world),
+        &expect![[r#"
+        SUCCESSFUL
+        SUCCESSFUL
+    "#]],
+    );
+}
+
+/// ecs-semantics §5.7, early success: with BLOCKING the older tasks have to be gone, with DEFERRED they go after it.
+#[test]
+fn early_success_waits_for_what_it_replaces_or_does_not() {
+    let completed = |cleanup: &str| {
+        let mut world = web(&format!(
+            "minimum_healthy_percent = 100\n          maximum_percent = 150\n          early_success_criteria = {{ enable = true, \
+             healthy_percent = 100, source_service_revision_cleanup = \"{cleanup}\" }}"
+        ));
+        world.run_until(100);
+        let protection = TaskProtection::Enabled { expires_in: Some(secs(600)) };
+        world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
+        deploy(&mut world, Behaviour::default());
+        world.run_until(900);
+        let is_end = |line: &&str| line.contains("deployment completed");
+        since(&world, 100).lines().filter(is_end).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    check(
+        &completed("DEFERRED"),
+        &expect![[r#"
+        182.000s (service web) (deployment ecs-svc/2) deployment completed.
+    "#]],
+    );
+    check(
+        &completed("BLOCKING"),
+        &expect![[r#"
+        700.000s (service web) (deployment ecs-svc/2) deployment completed.
+    "#]],
+    );
+}
+
+/// ecs-semantics §5.7, early success: breaker and alarms look at a deployment no longer that has completed, though its tasks still change.
+#[test]
+fn early_success_ends_breaker_and_alarms() {
+    let mut world = web(
+        "minimum_healthy_percent = 100\n          maximum_percent = 150\n          early_success_criteria = { enable = true, \
+         healthy_percent = 100, source_service_revision_cleanup = \"DEFERRED\" }\n          \
+         deployment_circuit_breaker = { enable = true, rollback = true }\n          \
+         alarms = { enable = true, rollback = true, alarm_names = [\"errors\"] }\n          bake_time_in_minutes = 0",
+    );
+    world.run_until(100);
+    let protection = TaskProtection::Enabled { expires_in: Some(secs(600)) };
+    world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
+    deploy(&mut world, Behaviour::default());
+    world.run_until(300);
+    check(
+        &records(&world),
+        &expect![[r#"
+        SUCCESSFUL
+        SUCCESSFUL
+    "#]],
+    );
+    assert_eq!(world.plane.state().services["web"].deployments.len(), 2, "a protected task is still there");
+    set_alarm(&mut world, AlarmState::Alarm);
+    world.behave("web:2", never_runs());
+    let of_new: Vec<TaskId> = world.plane.state().services["web"].primary().healthy.iter().copied().collect();
+    of_new.iter().for_each(|task| world.crash(*task, 1));
+    world.run_until(500);
+    assert_eq!(world.plane.state().services["web"].primary().task_definition.to_string(), "web:2");
     check(
         &records(&world),
         &expect![[r#"

@@ -6,15 +6,15 @@ use expect_test::expect;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::action::Response;
-use longshore::control_plane::event::{InstanceAttribute, Request, UpdateService};
+use longshore::control_plane::event::{InstanceAttribute, Request, TaskProtection, UpdateService};
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::service::{AvailabilityZoneRebalancing, PlacementConstraint};
-use longshore::model::task::{ContainerOverride, DesiredStatus, TaskOverrides};
+use longshore::model::task::{ContainerOverride, DesiredStatus, TaskOverrides, TaskStatus};
 use longshore::model::units::{CpuUnits, MemoryMib};
 
 use super::check;
-use crate::harness::{World, instance_launch, latest, on_ec2, on_fargate, run, strategy};
+use crate::harness::{World, instance_launch, latest, on_ec2, on_fargate, run, secs, strategy};
 
 /// Six instances of two vCPUs and 8 GiB: two a zone, the second of each with `disk = ssd`.
 const SIX: &str = r#"
@@ -635,6 +635,47 @@ fn daemon_rolls_out_within_its_bounds() {
         243.000s (service agent) has started 1 tasks: (task T12).
         284.000s (service agent) (deployment ecs-svc/2) deployment completed.
         284.000s (service agent) has reached a steady state.
+    "#]],
+    );
+}
+
+/// ecs-semantics §2.6, §5.1: a protected task of a daemon outlasts a deployment until its protection is over.
+#[test]
+fn protected_daemon_tasks_outlast_a_deployment() {
+    let mut world =
+        world("[[service]]\nname = \"agent\"\ntask_definition = \"app\"\nscheduling_strategy = \"DAEMON\"\n");
+    let protection = TaskProtection::Enabled { expires_in: Some(secs(600)) };
+    world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(2)], protection });
+    let mut definition = crate::harness::task_definition("app", 256, 256);
+    definition.required_architecture = None;
+    world.done(Request::RegisterTaskDefinition(Box::new(definition)));
+    let update =
+        UpdateService { service: "agent".into(), task_definition: Some(latest("app")), ..UpdateService::default() };
+    world.done(Request::UpdateService(Box::new(update)));
+    let revisions = |world: &World| {
+        let running = world.plane.state().tasks.values().map(|record| &record.task);
+        let running = running.filter(|task| task.last_status == TaskStatus::Running);
+        running.map(|task| format!("T{} {}", task.id.0, task.task_definition.revision)).collect::<Vec<_>>().join(", ")
+    };
+    world.run_until(790);
+    check(&revisions(&world), &expect!["T2 1, T7 2, T8 2, T9 2, T10 2, T11 2"]);
+    world.run_until(900);
+    check(&revisions(&world), &expect!["T7 2, T8 2, T9 2, T10 2, T11 2, T12 2"]);
+}
+
+/// ecs-semantics §1.7, §5.3: a daemon starts no more tasks a minute than another service.
+#[test]
+fn daemons_start_so_many_tasks_a_minute() {
+    let world = world(
+        "[[service]]\nname = \"agent\"\ntask_definition = \"app\"\nscheduling_strategy = \"DAEMON\"\n\
+         [settings]\nservice_launches_per_minute = 4\n",
+    );
+    assert_eq!(world.counts("agent"), "desired 6 running 6 pending 0 healthy 4");
+    check(
+        &world.service_events("agent"),
+        &expect![[r#"
+        100.000s (service agent) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
+        160.000s (service agent) has started 2 tasks: (task T5) (task T6).
     "#]],
     );
 }

@@ -8,7 +8,7 @@ use expect_test::expect;
 use longshore::control_plane::event::{Deletion, PutMetricData, Request, UpdateService};
 use longshore::model::alarm::{AlarmState, MetricId};
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
-use longshore::model::capacity::{CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT};
+use longshore::model::capacity::{CapacityProviderStrategyItem, ContainerInstanceStatus, FARGATE, FARGATE_SPOT};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::cluster_query::ClusterQuery;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
@@ -20,8 +20,8 @@ use longshore::model::task::DesiredStatus;
 use super::deployments::{deploy, never_runs, records, set_alarm, web_beside};
 use super::{check, web_of_file};
 use crate::harness::{
-    Behaviour, World, empty_cluster, instance_launch, on_ec2, on_fargate, provider, run, service, strategy,
-    task_definition,
+    Behaviour, World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service,
+    strategy, task_definition,
 };
 
 /// A cluster without services: two zones with an instance each, a group, and Fargate.
@@ -384,6 +384,45 @@ fn tasks_protect_their_instance() {
     world.done(Request::StopTask { task: tasks[0], reason: None });
     world.run_until(200);
     assert_eq!(protection(&world), ScaleInProtection::Unprotected);
+}
+
+/// ecs-semantics §3.3, §5.1: on an instance that drains a daemon's task is the last: it stops when the replica's has gone.
+#[test]
+fn a_draining_instance_loses_its_daemon_last() {
+    let mut world = World::new(&ClusterSpec {
+        container_instances: vec![instance_launch("us-east-1a"), instance_launch("us-east-1a")],
+        task_definitions: vec![task_definition("web", 256, 512), task_definition("watch", 128, 128)],
+        ..empty_cluster()
+    });
+    world.run_until(100);
+    world.behave("web:1", Behaviour { stop: secs(20), ..Behaviour::default() });
+    let daemon = ServiceSpec {
+        task_definition: latest("watch"),
+        launch_target: on_ec2(),
+        scheduling_strategy: SchedulingStrategy::Daemon,
+        deployment_configuration: longshore::model::service::DeploymentConfiguration {
+            minimum_healthy_percent: 0,
+            maximum_percent: 100,
+            ..Default::default()
+        },
+        ..service("watch", 0)
+    };
+    world.done(Request::CreateService(Box::new(daemon)));
+    world.done(Request::CreateService(Box::new(ServiceSpec { launch_target: on_ec2(), ..service("web", 2) })));
+    world.run_until(200);
+    let (instances, status) = (vec![ContainerInstanceId(1)], ContainerInstanceStatus::Draining);
+    world.done(Request::UpdateContainerInstancesState { instances, status });
+    world.run_until(400);
+    check(
+        &world.tasks(),
+        &expect![[r#"
+        T1 watch:1 STOPPED I1 created 100.000s started 101.000s stopping 261.000s stopped 262.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/1)
+        T2 watch:1 RUNNING I2 created 100.000s started 101.000s
+        T3 web:1 STOPPED I1 created 100.000s started 101.000s stopping 241.000s stopped 261.000s ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/2)
+        T4 web:1 RUNNING I2 created 100.000s started 101.000s
+        T5 web:1 RUNNING I2 created 200.000s started 201.000s
+    "#]],
+    );
 }
 
 /// A service that follows `Load` with a target of 100 a task, between bounds.

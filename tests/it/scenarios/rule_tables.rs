@@ -132,6 +132,31 @@ fn a_healthy_task_resets_the_circuit_breaker() {
     assert_eq!(failed(false), (2, "web:1".to_owned()));
 }
 
+/// ecs-semantics §5.7: without `resetOnHealthyTask` those count that failed before the first task ran: two that never ran, and one that did.
+#[test]
+fn failures_before_the_first_task_runs_count() {
+    let failed = |reset: bool| {
+        let breaker = format!(
+            "deployment_configuration = {{ maximum_percent = 150, deployment_circuit_breaker = {{ enable = true, rollback = true, \
+             reset_on_healthy_task = {reset} }} }}"
+        );
+        let mut world = web(4, &breaker, "");
+        world.run_until(100);
+        let reason = "CannotPullContainerError: no such image";
+        world.behave("web:2", Behaviour { end: End::FailToStart { reason }, ..Behaviour::default() });
+        deploy(&mut world);
+        world.run_for(1);
+        assert_eq!(world.plane.state().services["web"].primary().failed_tasks, 2);
+        world.behave("web:2", Behaviour::default());
+        world.run_for(30);
+        let replacement = *world.plane.state().services["web"].primary().unproven.first().expect("it was replaced");
+        world.crash(replacement, 1);
+        world.run_for(300);
+        world.plane.state().services["web"].primary().task_definition.to_string()
+    };
+    assert_eq!((failed(true), failed(false)), ("web:2".to_owned(), "web:1".to_owned()));
+}
+
 /// ecs-semantics §1.7, §5.3: no more than 500 tasks of a service are launched a minute.
 #[test]
 fn launches_have_a_rate() {
@@ -245,7 +270,8 @@ fn cooldowns_hold_steps_off() {
 }
 
 /// The known bad case of an autoscaler and a deployment at odds: a revision whose tasks crash, under a load that scales the service out.
-/// The breaker goes by the count of the moment (§5.7), the deployment is rolled back, and the load has the tasks that it needs (§7.2).
+/// The breaker goes by the count of the moment (§5.7): four failures are enough for four tasks, and six are needed for twelve. The deployment
+/// is rolled back, and the load has the tasks that it needs (§7.2).
 #[test]
 fn a_bad_deployment_under_a_rising_load_ends_well() {
     let mut world = web(
@@ -259,10 +285,21 @@ fn a_bad_deployment_under_a_rising_load_ends_well() {
     world.behave("web:2", Behaviour { cpu_percent: 90, end, ..Behaviour::default() });
     world.run_until(130);
     deploy(&mut world);
-    world.run_until(170);
+    world.run_until(140);
     let update = UpdateService { service: "web".into(), desired_count: Some(12), ..UpdateService::default() };
     world.done(Request::UpdateService(Box::new(update)));
     world.run_until(1_000);
+    let of_breaker = |line: &&str| line.contains("deployment");
+    let events = world.service_events("web");
+    check(
+        &events.lines().filter(of_breaker).map(|line| format!("{line}\n")).collect::<String>(),
+        &expect![[r#"
+        41.000s (service web) (deployment ecs-svc/1) deployment completed.
+        161.000s (service web) (deployment ecs-svc/2) deployment failed: tasks failed to become healthy.
+        161.000s (service web) rolling back to deployment ecs-svc/1.
+        202.000s (service web) (deployment ecs-svc/1) deployment completed.
+    "#]],
+    );
     let service = &world.plane.state().services["web"];
     assert_eq!(service.primary().task_definition.to_string(), "web:1");
     assert_eq!((service.deployments.len(), service.healthy_count()), (1, 20));

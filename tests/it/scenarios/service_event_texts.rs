@@ -4,11 +4,14 @@
 //!
 //! **Source:** ecs-semantics §5.11.
 
+use expect_test::expect;
 use longshore::control_plane::event::{Event, Request, TaskProtection, UpdateService};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::service::ServiceSpec;
 use longshore::model::task::HealthStatus;
 
-use crate::harness::{Behaviour, End, World, latest, run, strategy};
+use super::check;
+use crate::harness::{Behaviour, End, World, latest, on_ec2, run, service, strategy};
 
 /// A cluster with the instance I1 (two vCPUs, 8 GiB), the providers `asg`, which has none, and `scaled`, which scales up to one, and the service `web` with such keys, of
 /// tasks with such keys; at 100 s.
@@ -239,4 +242,50 @@ fn service_events_say_what_ecs_says() {
         let may_repeat = text.starts_with("has ") || text.ends_with("completed.");
         assert!(count == 1 || may_repeat, "it is said {count} times:\n{said}");
     }
+}
+
+/// ecs-semantics §5.11: what is said again within six hours is not repeated, also when something else was said meanwhile; after them it is.
+#[test]
+fn complaints_come_again_after_six_hours() {
+    let mut world = World::of_file(
+        r#"
+        [cluster]
+        name = "test"
+        [[container_instance]]
+        instance_type = "m7i.large"
+        [[task_definition]]
+        family = "web"
+        cpu = 512
+        memory = 1024
+        container = [{ name = "main", image = "../workloads/limits/spin.wat" }]
+        [[task_definition]]
+        family = "much-cpu"
+        cpu = 1800
+        memory = 128
+        container = [{ name = "main", image = "../workloads/limits/spin.wat" }]
+        [[task_definition]]
+        family = "much-memory"
+        cpu = 128
+        memory = 7500
+        container = [{ name = "main", image = "../workloads/limits/spin.wat" }]
+        "#,
+    );
+    world.run_until(100);
+    let (cpu, _) = world.run_task(run("much-cpu", 1, on_ec2()));
+    world.done(Request::CreateService(Box::new(ServiceSpec { launch_target: on_ec2(), ..service("web", 1) })));
+    world.run_until(200);
+    world.run_task(run("much-memory", 1, on_ec2()));
+    world.done(Request::StopTask { task: cpu[0], reason: None });
+    world.run_until(300);
+    // There was room at no moment, and of what is lacking from here on it has complained.
+    world.run_task(run("much-cpu", 1, on_ec2()));
+    world.run_until(9 * 3600);
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+            100.000s (service web) was unable to place a task because no container instance met all of its requirements. The closest matching container-instance I1 has insufficient CPU units available.
+            201.000s (service web) was unable to place a task because no container instance met all of its requirements. The closest matching container-instance I1 has insufficient memory available.
+            21700.000s (service web) was unable to place a task because no container instance met all of its requirements. The closest matching container-instance I1 has insufficient CPU units available.
+        "#]],
+    );
 }
