@@ -187,7 +187,7 @@ impl Plane {
 /// Tasks asked for in one call through the whole path.
 const BATCH: u64 = 256;
 /// Calls under way at once: no worker waits for the next one, as no thread of bare wasmtime does.
-const BATCHES_IN_FLIGHT: usize = 8;
+const BATCHES_IN_FLIGHT: usize = 4;
 
 /// The whole path: a running cluster.
 struct Whole {

@@ -24,7 +24,11 @@ pub enum RegistryError {
     #[error(transparent)]
     Store(#[from] OpenError),
     /// A record is not one that this version reads.
-    #[error("{}: record {position} of stream {stream} can't be read: {problem}", path.display())]
+    #[error(
+        "{}: record {position} of stream {stream} can't be read: {problem}; open the data directory with the version of longshore \
+         that wrote it",
+        path.display()
+    )]
     Unreadable {
         /// The data directory.
         path: PathBuf,

@@ -12,6 +12,15 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::driver::event_bridge::ClusterEvent;
 
+/// Where in a file that is there already the events begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// What was in it is gone.
+    Empty,
+    /// Behind what is in it.
+    AtTheEnd,
+}
+
 /// The file of a run's events, while it is written.
 #[derive(Debug)]
 pub(super) struct EventsFile {
@@ -26,20 +35,25 @@ impl EventsFile {
     /// As [`EventsFile::open`].
     pub(super) fn open_if_named(
         path: Option<&Path>,
+        begin: Begin,
     ) -> Result<(Option<EventsFile>, Option<Sender<ClusterEvent>>), String> {
-        path.map(EventsFile::open).transpose().map(Option::unzip)
+        path.map(|path| EventsFile::open(path, begin)).transpose().map(Option::unzip)
     }
 
-    /// Opens the file, empty, and returns where its events are to be sent.
+    /// Opens the file and returns where its events are to be sent.
     ///
     /// # Errors
     /// When it can't be opened; the text names it.
-    fn open(path: &Path) -> Result<(EventsFile, Sender<ClusterEvent>), String> {
+    fn open(path: &Path, begin: Begin) -> Result<(EventsFile, Sender<ClusterEvent>), String> {
         let shown = path.display().to_string();
         if shown == "-" {
             return Err("--events - would mix events with what the run prints: name a file".into());
         }
-        let file = File::create(path).map_err(|error| format!("--events {shown}: {error}"))?;
+        let opened = match begin {
+            Begin::Empty => File::create(path),
+            Begin::AtTheEnd => File::options().append(true).create(true).open(path),
+        };
+        let file = opened.map_err(|error| format!("--events {shown}: {error}"))?;
         let (sender, events) = unbounded();
         let writer = std::thread::Builder::new()
             .name("longshore-events".into())

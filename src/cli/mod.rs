@@ -127,7 +127,7 @@ struct RunArguments {
     /// Keep the cluster in this folder, so that it goes on there after this program was ended or killed; it is in memory alone otherwise
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Write every EventBridge event into this file, one a line as JSON
+    /// Write every EventBridge event into this file, one a line as JSON; with --data-dir behind what is in it already
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     #[command(flatten)]
@@ -256,6 +256,9 @@ struct RunTaskArguments {
     /// Print what the task used and cost on standard error when it is over
     #[arg(long)]
     usage: bool,
+    /// What that looks like: a line, or the task as the JSON document of `longshore run` has it; standard output is the guest's
+    #[arg(long, value_enum, default_value_t, requires = "usage")]
+    format: Format,
     #[command(flatten)]
     host: HostArguments,
     /// Arguments of the guest
@@ -329,7 +332,7 @@ struct ReplayArguments {
 #[derive(Debug, clap::Args)]
 struct BillArguments {
     /// The data directory, as it was given to `longshore run` or `longshore serve`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
     /// From this time on: a date, as in `2026-11-01` (it begins at 00:00 UTC), or a time, as in `2026-11-01T08:30:00Z` [default: the first use]
     #[arg(long, value_name = "DATE", value_parser = bill::parse_date)]
@@ -377,12 +380,12 @@ struct HostArguments {
     /// The most worker threads of one pool [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     worker_threads: Option<u16>,
-    #[command(flatten)]
-    images: ImageArguments,
-}
     /// The most that the volumes of one task hold that have no folder of the host, for a small disk [default: the task's ephemeral storage]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     volume_limit: Option<u64>,
+    #[command(flatten)]
+    images: ImageArguments,
+}
 
 /// Where images are compiled to, and how fast.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! `longshore run FILE`: a cluster from its first instance to its bill.
 
 use std::io::{IsTerminal, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
@@ -9,7 +10,7 @@ use super::containers_view::ContainerNews;
 use super::data;
 use super::deploy::{self, FileOfRun};
 use super::deploy_socket::{Asked, DeploySocket};
-use super::events_file::EventsFile;
+use super::events_file::{Begin, EventsFile};
 use super::explain;
 use super::file_watch::FileWatch;
 use super::live_view::LiveView;
@@ -25,6 +26,7 @@ use crate::driver::running_cluster::{DataDirectory, End, HostOptions, ImagePull,
 use crate::driver::snapshot::Snapshot;
 use crate::model::ids::IdForm;
 use crate::report::ReportTime;
+use crate::store::Store;
 
 /// How often a stop request is looked for, and the live view drawn again.
 const REFRESH: Duration = Duration::from_millis(125);
@@ -35,9 +37,15 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         spec.settings.run_for = arguments.run_for;
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
-    let (events_file, event_watcher) = EventsFile::open_if_named(arguments.events.as_deref()).map_err(bad_input)?;
+    // That of a cluster that goes on goes on as well.
+    let begin = if arguments.data_dir.is_some() { Begin::AtTheEnd } else { Begin::Empty };
+    let events = arguments.events.as_deref();
+    let (events_file, event_watcher) = EventsFile::open_if_named(events, begin).map_err(bad_input)?;
     let (report_folder, recording) = arguments.report.open()?;
-    let data = arguments.data_dir.as_deref().map(data::open).transpose()?.map(DataDirectory::Shared);
+    let store = arguments.data_dir.as_deref().map(data::open).transpose()?;
+    if store.is_none() && arguments.format == Format::Text {
+        anstream::eprintln!("{IN_MEMORY}");
+    }
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let (watcher, notices) = crossbeam_channel::unbounded();
     let ids = IdForm { seed: spec.settings.seed };
@@ -52,7 +60,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         watcher: Some(watcher),
         event_watcher,
         recording,
-        data,
+        data: store.clone().map(DataDirectory::Shared),
         journal: arguments.journal.options(&arguments.file)?,
         ..HostOptions::default()
     };
@@ -60,15 +68,17 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let cluster = started.map_err(|error| {
         complain(&error);
         // Nothing has run yet, and another path will do.
-        if matches!(error, StartError::Journal(_)) { Failure::BadInput } else { Failure::Failed }
+        let is_path = matches!(error, StartError::Journal(_) | StartError::JournalOfKept(_));
+        if is_path { Failure::BadInput } else { Failure::Failed }
     })?;
     let view = match arguments.format {
         Format::Json => View::Quiet,
         Format::Text if std::io::stdout().is_terminal() => View::Live(Box::new(LiveView::open().map_err(failed)?)),
         Format::Text => View::Plain,
     };
+    let followed = Followed { cluster, notices, images, disk: DiskWatch { store, is_refusing: false } };
     let edits = Edits::of(arguments);
-    let snapshot = follow(cluster, &notices, &images, view, &stop_requests, edits, ids).map_err(failed)?;
+    let snapshot = follow(followed, view, &stop_requests, edits, ids).map_err(failed)?;
     if let Some(trouble) = events_file.and_then(EventsFile::finish) {
         complain(trouble);
     }
@@ -139,6 +149,37 @@ impl View {
     }
 }
 
+/// What a run is followed by.
+struct Followed {
+    cluster: RunningCluster,
+    notices: crossbeam_channel::Receiver<Notice>,
+    images: crossbeam_channel::Receiver<ImageProgress>,
+    disk: DiskWatch,
+}
+
+/// Looks whether the data directory takes what the cluster writes.
+struct DiskWatch {
+    store: Option<Arc<Store>>,
+    is_refusing: bool,
+}
+
+impl DiskWatch {
+    /// Says it when the disk begins to refuse, and when that is over.
+    fn news(&mut self) -> Option<String> {
+        let trouble = self.store.as_ref()?.trouble();
+        if trouble.is_some() == self.is_refusing {
+            return None;
+        }
+        self.is_refusing = trouble.is_some();
+        Some(match trouble {
+            Some(trouble) => {
+                format!("(data) {trouble}; nothing new starts until it can be, and it is tried again and again")
+            }
+            None => "(data) the data directory can be written again".to_owned(),
+        })
+    }
+}
+
 /// How the cluster file comes to be applied again while it runs.
 struct Edits {
     of_run: FileOfRun,
@@ -180,14 +221,13 @@ impl Edits {
 
 /// Shows the cluster until it is over.
 fn follow(
-    cluster: RunningCluster,
-    notices: &crossbeam_channel::Receiver<Notice>,
-    images: &crossbeam_channel::Receiver<ImageProgress>,
+    followed: Followed,
     mut view: View,
     stop_requests: &StopRequests,
     mut edits: Edits,
     ids: IdForm,
 ) -> std::io::Result<Snapshot> {
+    let Followed { cluster, notices, images, mut disk } = followed;
     let mut draining = false;
     let mut news = ContainerNews::default();
     if let Some(trouble) = edits.trouble.take() {
@@ -205,7 +245,7 @@ fn follow(
                 View::Quiet => {}
             }
         }
-        for line in edits.apply_due(&cluster, ids) {
+        for line in disk.news().into_iter().chain(edits.apply_due(&cluster, ids)) {
             view.line(&cluster, &line);
         }
         match notice {
@@ -249,6 +289,8 @@ fn follow(
     drop(view);
     Ok(cluster.wait())
 }
+
+const IN_MEMORY: &str = "the cluster is in memory alone and gone with this program: --data-dir DIR keeps it";
 
 const DRAINING: &str = "draining: services go to zero, tasks have their stop timeout; Ctrl-C again ends at once";
 

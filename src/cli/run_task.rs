@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 
 use super::format;
 use super::signals::StopRequests;
-use super::{Failure, LaunchTypeArgument, Outcome, RunTaskArguments, bad_input, complain, failed};
+use super::{Failure, Format, LaunchTypeArgument, Outcome, RunTaskArguments, bad_input, complain, failed};
 use crate::catalog::Catalog;
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::data_plane::{DataPlaneOptions, Stdio};
+use crate::driver::report::Report;
 use crate::driver::running_cluster::{HostOptions, RunningCluster};
+use crate::driver::snapshot::Snapshot;
 use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{ClusterSpec, RunTaskSpec};
 use crate::model::settings::Settings;
@@ -68,16 +70,28 @@ pub(super) fn run_task(arguments: &RunTaskArguments) -> Outcome {
     let snapshot = cluster.wait();
     let record = &snapshot.state.tasks.get(&task).ok_or(Failure::Failed)?.task;
     if arguments.usage {
-        let usage = snapshot.meter.usage_records(snapshot.at).into_iter().find(|usage| usage.task == task);
-        let cost = usage.as_ref().and_then(|usage| snapshot.meter.task_amount(usage));
-        anstream::eprintln!(
-            "used {} vCPU-s, {} MiB at most; costs {}",
-            format::vcpu_seconds(record.usage.vcpu),
-            record.usage.memory_bytes_peak.div_ceil(1 << 20),
-            cost.map_or_else(|| "-".into(), format::dollars),
-        );
+        match arguments.format {
+            Format::Text => anstream::eprintln!("{}", usage_line(&snapshot, record)),
+            Format::Json => {
+                let report = Report::of(&snapshot);
+                let shown = report.tasks.first().ok_or(Failure::Failed)?;
+                anstream::eprintln!("{}", serde_json::to_string_pretty(shown).expect("a report is plain data"));
+            }
+        }
     }
     outcome(record)
+}
+
+/// `used 1.25 vCPU-s, 12 MiB at most; costs 0.000123 USD`
+fn usage_line(snapshot: &Snapshot, task: &Task) -> String {
+    let usage = snapshot.meter.usage_records(snapshot.at).into_iter().find(|usage| usage.task == task.id);
+    let cost = usage.as_ref().and_then(|usage| snapshot.meter.task_amount(usage));
+    format!(
+        "used {} vCPU-s, {} MiB at most; costs {}",
+        format::vcpu_seconds(task.usage.vcpu),
+        task.usage.memory_bytes_peak.div_ceil(1 << 20),
+        cost.map_or_else(|| "-".into(), format::dollars),
+    )
 }
 
 /// The task's exit code as this program's, and its reason where the code alone says too little.

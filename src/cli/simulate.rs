@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::events_file::EventsFile;
+use super::events_file::{Begin, EventsFile};
 use super::run::{while_images_are_made, write_out};
 use super::signals::StopRequests;
 use super::{
@@ -32,7 +32,8 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> Outcome {
         spec.settings.seed = seed;
     }
     let stop_requests = StopRequests::listen().map_err(failed)?;
-    let (events_file, event_watcher) = EventsFile::open_if_named(arguments.events.as_deref()).map_err(bad_input)?;
+    let events = arguments.events.as_deref();
+    let (events_file, event_watcher) = EventsFile::open_if_named(events, Begin::Empty).map_err(bad_input)?;
     let (report_folder, recording) = arguments.report.open()?;
     let (image_observer, images) = crossbeam_channel::bounded(1024);
     let data_plane = DataPlaneOptions {

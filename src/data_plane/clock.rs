@@ -14,6 +14,8 @@ use crate::model::units::{Duration, Timestamp};
 pub struct Clock {
     source: Source,
     calendar_start: jiff::Timestamp,
+    /// What the operating system's calendar said at zero.
+    began_at: jiff::Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -41,7 +43,8 @@ impl Clock {
     /// Starts at zero.
     #[expect(clippy::disallowed_methods, reason = "this is the one file that reads the clock")]
     pub fn start_now() -> Clock {
-        Clock { source: Source::Real(Instant::now()), calendar_start: jiff::Timestamp::now() }
+        let now = jiff::Timestamp::now();
+        Clock { source: Source::Real(Instant::now()), calendar_start: now, began_at: now }
     }
 
     /// Starts at zero with another calendar time than the operating system's.
@@ -49,18 +52,19 @@ impl Clock {
         Clock { calendar_start, ..Clock::start_now() }
     }
 
-    /// Goes on where a clock that started at this calendar time would be; never behind a moment that was shown already.
+    /// Goes on where a clock that began at this time of the operating system's would be, which shows a calendar of its own; never behind a
+    /// moment that was shown already.
     #[expect(clippy::disallowed_methods, reason = "this is the one file that reads the clock")]
-    pub fn going_on(calendar_start: jiff::Timestamp, from: Timestamp) -> Clock {
-        let elapsed = Duration::try_from(jiff::Timestamp::now().duration_since(calendar_start)).unwrap_or_default();
+    pub fn going_on(calendar_start: jiff::Timestamp, began_at: jiff::Timestamp, from: Timestamp) -> Clock {
+        let elapsed = Duration::try_from(jiff::Timestamp::now().duration_since(began_at)).unwrap_or_default();
         let elapsed = elapsed.max(from.elapsed());
-        Clock { source: Source::Resumed(Instant::now(), elapsed), calendar_start }
+        Clock { source: Source::Resumed(Instant::now(), elapsed), calendar_start, began_at }
     }
 
     /// A clock that stands at zero until it is set, and what sets it.
     pub fn simulated(calendar_start: jiff::Timestamp) -> (Clock, ClockHand) {
         let nanos = Arc::new(AtomicU64::new(0));
-        (Clock { source: Source::Simulated(nanos.clone()), calendar_start }, ClockHand(nanos))
+        (Clock { source: Source::Simulated(nanos.clone()), calendar_start, began_at: calendar_start }, ClockHand(nanos))
     }
 
     /// The time since the start. Never decreases.
@@ -70,6 +74,11 @@ impl Clock {
             Source::Resumed(start, before) => Timestamp::ZERO + (*before + start.elapsed()),
             Source::Simulated(nanos) => Timestamp(nanos.load(Ordering::Relaxed)),
         }
+    }
+
+    /// When it began by the operating system's calendar, which is not the one that it shows where that was set.
+    pub fn began_at(&self) -> jiff::Timestamp {
+        self.began_at
     }
 
     /// The calendar time of a moment, the last that can be written for one beyond it.

@@ -4,6 +4,7 @@
 //! thing as it was, and the next specification is held against that.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -82,6 +83,9 @@ pub enum ApplyError {
     /// The cluster takes nothing new: it is draining.
     #[error("the cluster is draining")]
     Draining,
+    /// The data directory refuses: the disk's own words, and what became of it.
+    #[error("{0}")]
+    DataDirectory(Arc<str>),
     /// There is no cluster any more.
     #[error(transparent)]
     Over(#[from] ClusterOver),
@@ -97,7 +101,7 @@ pub struct DeploymentEnd {
     /// Successful, or stopped or rolled back.
     pub status: ServiceDeploymentStatus,
     /// Why, in ECS' words.
-    pub reason: Option<std::sync::Arc<str>>,
+    pub reason: Option<Arc<str>>,
 }
 
 /// The specification that a cluster runs.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Select, Sender};
 
-use super::apply::{DeploymentEnd, InForce};
+use super::apply::{ApplyError, DeploymentEnd, InForce};
 use super::durable::held::Held;
 use super::durable::record::{Ahead, InForceForm, Saved};
 use super::durable::recovery::Recovered;
@@ -49,6 +49,10 @@ const COMMANDS_AT_ONCE: usize = 64;
 /// While tasks come and go by the thousand, what they report in the meantime is taken in at once: waking this thread for
 /// each of their events would cost more than starting and ending them. A cluster at rest is not delayed.
 const LINGER: std::time::Duration = std::time::Duration::from_micros(100);
+/// How long it looks away for events alone, where so many have come since the last look: they are given to the control plane together, and the
+/// cores' caches are the guests' meanwhile. A command ends it.
+const EVENTS_LINGER: std::time::Duration = std::time::Duration::from_micros(900);
+const MANY_EVENTS: usize = 16;
 /// How many of the last deadlines the percentiles of lateness are taken over.
 const LATENESSES_KEPT: usize = 4096;
 
@@ -128,7 +132,10 @@ pub(super) struct Parts {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Nothing,
-    Something,
+    /// Something, with so many events.
+    Something {
+        events: usize,
+    },
     /// Something, and there may be more.
     Much,
     TheEnd,
@@ -187,7 +194,7 @@ impl ControlLoop {
 
     /// Asks for everything in the spec.
     pub(super) fn set_up(&mut self, spec: ClusterSpec) -> Result<(), StartError> {
-        self.durable.begin(&self.control_plane, &self.arns.region);
+        self.durable.begin(&self.control_plane, &self.arns.region, self.clock.began_at());
         for (index, load) in spec.loads.iter().cloned().enumerate() {
             self.data_plane.attach_load(&load.service, load.container.clone());
             let queue = self.data_plane.job_queue(&load.service);
@@ -255,6 +262,7 @@ impl ControlLoop {
             &self.control_plane,
             &self.meter,
             &self.arns.region,
+            self.clock.began_at(),
             self.in_force_form(),
             self.ahead_form(),
             self.next_request,
@@ -280,9 +288,9 @@ impl ControlLoop {
                     self.journal.flush(now);
                     self.sleep();
                 }
-                Taken::Something => {
+                Taken::Something { events } => {
                     self.journal.flush_when_due(now);
-                    self.linger();
+                    self.linger(events);
                 }
                 Taken::Much => self.journal.flush_when_due(now),
             }
@@ -335,11 +343,12 @@ impl ControlLoop {
 
     /// Takes in events and commands that have come, without waiting.
     fn take_what_is_there(&mut self) -> Taken {
-        let mut taken = Taken::Nothing;
+        let mut events = 0;
+        let mut has_come = false;
         let mut changes = Vec::new();
-        for _ in 0..EVENTS_AT_ONCE {
+        while events < EVENTS_AT_ONCE {
             let Ok(event) = self.events.try_recv() else { break };
-            taken = Taken::Something;
+            events += 1;
             match event {
                 // Whoever watches is to see each of a task's states, and not the last one of several.
                 Event::TaskStateChange(change) if !self.is_watched() => changes.push(change),
@@ -351,14 +360,16 @@ impl ControlLoop {
         }
         self.apply_changes(&mut changes);
         while self.durable_wakeups.try_recv().is_ok() {
-            taken = Taken::Something;
+            has_come = true;
         }
         for _ in 0..COMMANDS_AT_ONCE {
-            let Ok(command) = self.commands.try_recv() else { return taken };
+            let Ok(command) = self.commands.try_recv() else {
+                return if has_come || events > 0 { Taken::Something { events } } else { Taken::Nothing };
+            };
             if self.take_command(command) == Next::End {
                 return Taken::TheEnd;
             }
-            taken = Taken::Something;
+            has_come = true;
         }
         Taken::Much
     }
@@ -387,10 +398,15 @@ impl ControlLoop {
             Command::Event(event) => self.apply(event),
             Command::Watch(watcher) => self.watchers.push(watcher),
             Command::Events(watcher) => self.event_watchers.push(watcher),
-            Command::Apply { spec, answer } => {
-                let applied = self.apply_spec(*spec);
-                self.hold(Held::Applied(answer, applied));
-            }
+            Command::Apply { spec, answer } => match self.durable.trouble() {
+                Some(trouble) => {
+                    let _ = answer.send(Err(ApplyError::DataDirectory(trouble.to_string().into())));
+                }
+                None => {
+                    let applied = self.apply_spec(*spec);
+                    self.hold(Held::Applied(answer, applied));
+                }
+            },
             Command::WaitForDeployment { service, deployment, answer } => {
                 self.waiting_for_deployments.push((service, deployment, answer));
             }
@@ -516,9 +532,15 @@ impl ControlLoop {
 
     /// Looks away for a moment; what the disk has meanwhile is let go at once. Those who wait for it may have more to ask, which the next
     /// sync takes along.
-    fn linger(&mut self) {
+    fn linger(&mut self, events: usize) {
         if !self.durable.is_on() {
             std::thread::sleep(LINGER);
+            if events >= MANY_EVENTS {
+                let mut select = Select::new();
+                select.recv(&self.commands);
+                // Whether there is one is looked for next.
+                let _ = select.ready_timeout(EVENTS_LINGER);
+            }
         } else if self.durable_wakeups.recv_timeout(LINGER).is_ok() {
             self.let_go();
         }
@@ -654,9 +676,16 @@ impl ControlLoop {
             self.apply(event);
             self.durable.append(|| self.meter.take_records());
         }
-        if let Some(trouble) = self.durable.trouble() {
-            for held in self.durable.take_answers() {
+        while let Some(trouble) = self.durable.trouble() {
+            let (taken, events) = self.durable.take_despite_trouble();
+            if taken.is_empty() && events.is_empty() {
+                break;
+            }
+            for held in taken {
                 self.show(held.despite(&trouble));
+            }
+            for event in events {
+                self.apply(event);
             }
         }
         let mut durable = std::mem::replace(&mut self.durable, Durable::nothing());

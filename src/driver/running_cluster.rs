@@ -116,6 +116,13 @@ pub enum StartError {
     /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] JournalWriteError),
+    /// There is to be a journal of a cluster that goes on from its data directory.
+    #[error(
+        "journal {}: the cluster goes on from its data directory, and a journal begins with its cluster: leave --journal out, or take \
+         another --data-dir",
+        .0.display()
+    )]
+    JournalOfKept(PathBuf),
     /// The data directory can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -240,6 +247,9 @@ impl RunningCluster {
         if let Some(definition) = spec.task_definitions.iter().find(has_no_image) {
             return Err(StartError::NoImage(definition.family.clone()));
         }
+        if let (Some(journal), Some(_)) = (&options.journal, &recovered) {
+            return Err(StartError::JournalOfKept(journal.path.clone()));
+        }
         let mut settings = spec.settings.clone();
         if let Some(saved) = &recovered {
             settings = saved.control_plane.settings().clone();
@@ -260,7 +270,9 @@ impl RunningCluster {
             prepare_images(&images, &spec);
         }
         let clock = match (&recovered, settings.calendar_start) {
-            (Some(saved), start) => Clock::going_on(start.unwrap_or_default(), saved.control_plane.now()),
+            (Some(saved), start) => {
+                Clock::going_on(start.unwrap_or(saved.began_at), saved.began_at, saved.control_plane.now())
+            }
             (None, Some(start)) => Clock::starting_at(start),
             (None, None) => Clock::start_now(),
         };
@@ -273,7 +285,7 @@ impl RunningCluster {
         let mut meter = Meter::new(price_book);
         if recovered.is_none() && durable.is_on() {
             meter = meter.keep_records(clock.calendar(Timestamp::ZERO));
-            durable.open_ledger(LedgerCluster::of(&control_plane, &spec.region.as_str().into()))?;
+            durable.open_ledger(LedgerCluster::of(&control_plane, &spec.region.as_str().into(), clock.began_at()))?;
         }
         let journal = KeptJournal::open(options.journal.as_ref(), &control_plane, &spec.region)?;
         let (event_sender, events) = unbounded();

@@ -1,13 +1,12 @@
 //! A meter as it is written down, for a snapshot of its cluster: with it, the facts that follow lead to the same bill and the same records.
-//!
-//! What it does not hold are the records of single tasks that have finished: a meter that goes on has none of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{FargateKind, FargateSum, Group, Instance, ReservedSum, Run, Slot, Used};
-use super::meter::{Meter, RunningTask, TaskIdSet};
+use super::meter::{Meter, RunningTask, TaskIdSet, UsageRecord};
 use super::price::PriceBook;
 use super::record_keeping::RecordKeeping;
 use super::stretch::Host;
@@ -24,8 +23,43 @@ pub struct WrittenMeter {
     finished: TaskIdSet,
     groups: Vec<WrittenGroup>,
     instances: Vec<WrittenInstance>,
+    /// Those of single tasks that have finished; a meter that was written down without them has none.
+    #[serde(default)]
+    records: WrittenRecords,
     records_dropped: u64,
     keeping: Option<Box<RecordKeeping>>,
+}
+
+/// Records of single tasks, with what many of them have in common written once.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRecords {
+    identities: Vec<Arc<TaskIdentity>>,
+    /// The task, which of the identities, from when until when, and what was used.
+    tasks: Vec<(TaskId, usize, Timestamp, Timestamp, TaskUsage)>,
+}
+
+impl WrittenRecords {
+    fn of<'a>(records: impl Iterator<Item = &'a UsageRecord>) -> WrittenRecords {
+        let mut written = WrittenRecords::default();
+        let mut places = BTreeMap::new();
+        for UsageRecord { task, identity, started_at, stopped_at: _, until, usage } in records {
+            let place = *places.entry(Arc::as_ptr(identity)).or_insert_with(|| {
+                written.identities.push(Arc::clone(identity));
+                written.identities.len() - 1
+            });
+            written.tasks.push((*task, place, *started_at, *until, *usage));
+        }
+        written
+    }
+
+    fn records(self) -> impl Iterator<Item = UsageRecord> {
+        let WrittenRecords { identities, tasks } = self;
+        tasks.into_iter().filter_map(move |(task, place, started_at, until, usage)| {
+            let identity = Arc::clone(identities.get(place)?);
+            Some(UsageRecord { task, identity, started_at, stopped_at: Some(until), until, usage })
+        })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -69,7 +103,8 @@ impl Meter {
             finished: self.finished.clone(),
             groups: self.ledger.groups_as_seen().iter().map(group).collect(),
             instances: self.ledger.instances_by_id().map(instance).collect(),
-            records_dropped: self.records_dropped + self.records.len() as u64,
+            records: WrittenRecords::of(self.records.iter()),
+            records_dropped: self.records_dropped,
             keeping: self.keeping.clone(),
         }
     }
@@ -92,6 +127,7 @@ impl Meter {
                 surplus: surplus.into_iter().collect(),
             };
         }
+        meter.records = written.records.records().collect();
         meter.records_dropped = written.records_dropped;
         meter.keeping = written.keeping;
         meter

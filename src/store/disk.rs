@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::simulated::{SimulatedDisk, SimulatedFile};
 
@@ -124,11 +124,17 @@ impl Disk {
         if folder.is_dir() {
             return Ok(());
         }
+        let made: Vec<&Path> = folder.ancestors().take_while(|path| !path.is_dir()).collect();
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)
+        builder.create(folder)?;
+        // Their names are to last as well.
+        made.into_iter().filter_map(Path::parent).try_for_each(|parent| {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()
+        })
     }
 
     /// Makes the folder this process' own; `None` when it is another's.

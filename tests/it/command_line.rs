@@ -1,5 +1,6 @@
 //! The program as its users call it: cluster files in, exit codes, lines and documents out.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -300,18 +301,34 @@ fn interrupts_drain_then_end() {
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process");
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the process runs");
     };
-    let once = run();
-    std::thread::sleep(Duration::from_secs(2));
+    // It has something to pay for from here on.
+    let is_running = |child: &mut std::process::Child| {
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        while !line.contains("has started 2 tasks") {
+            line.clear();
+            assert!(lines.read_line(&mut line).expect("it is text") > 0, "it ended");
+        }
+        // Their image is there, and they are on their way to the workers.
+        std::thread::sleep(Duration::from_millis(500));
+        lines
+    };
+    let mut once = run();
+    let mut lines = is_running(&mut once);
     interrupt(&once);
+    let mut text = String::new();
+    lines.read_to_string(&mut text).expect("it is text");
     let output = once.wait_with_output().expect("it ends");
-    let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("USE1-Fargate-vCPU-Hours:perCPU"), "{text}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the cluster is in memory alone"), "{said}");
 
-    let twice = run();
-    std::thread::sleep(Duration::from_secs(2));
+    let mut twice = run();
+    let lines = is_running(&mut twice);
     interrupt(&twice);
     std::thread::sleep(Duration::from_millis(200));
     interrupt(&twice);
+    drop(lines);
     let output = twice.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130));
 }

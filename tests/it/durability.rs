@@ -13,8 +13,10 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::event::{Event, Request};
 use longshore::driver::durable::look::look;
+use longshore::driver::journal::{ActionsForm, JournalOptions};
 use longshore::driver::ledger::bill::LedgerBill;
 use longshore::driver::ledger::reader::LedgerReader;
+use longshore::driver::report::Report;
 use longshore::driver::running_cluster::{AskError, DataDirectory, HostOptions, RunningCluster, StartError};
 use longshore::driver::simulated::observer::Observer;
 use longshore::driver::simulated::{Simulation, SimulationOptions};
@@ -388,6 +390,117 @@ fn damage_is_told_and_left_alone() {
             assert!(std::fs::read(&log).unwrap() == bytes, "byte {offset}: it was changed");
         }
     }
+}
+
+/// Claim: a cluster with a calendar of its own goes on at the moment that it was at, and the next one of the same file is billed like it.
+#[test]
+fn a_calendar_of_ones_own_is_kept() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let data = folder.path().join("data");
+    let start_in = |data: &Path| {
+        let text = file().replace("[settings]", "[settings]\n        calendar_start = \"2026-01-31T23:59:59Z\"");
+        let spec = ClusterFile::parse(&text, "kept.toml", &Catalog::embedded()).unwrap();
+        let data = Some(DataDirectory::Folder(data.to_owned()));
+        RunningCluster::start(spec, HostOptions { data, ..HostOptions::default() }).expect("it starts")
+    };
+    let cluster = start_in(&data);
+    cluster.wait_for_task(the_task(cluster.ask(run_task("job")))).expect("it ends");
+    let image = crash_image(&data);
+    let cluster = {
+        drop(cluster);
+        start_in(image.path())
+    };
+    let now = cluster.clock().now();
+    assert!(now.elapsed() < Duration::from_secs(600), "{now}: it was down for seconds, and not since January");
+    let shown = cluster.clock().calendar(now).to_string();
+    assert!(shown.starts_with("2026-02-01T00:0") || shown.starts_with("2026-01-31T23:59"), "{shown}");
+    let mut totals = 0;
+    let mut tasks = 0;
+    let mut end = |cluster: RunningCluster| {
+        cluster.drain();
+        let shown = cluster.wait();
+        let bill = shown.meter.bill(shown.at);
+        totals += bill.total.0;
+        tasks += bill.by_task_definition.values().map(|one| one.tasks).sum::<u64>();
+    };
+    end(cluster);
+    for _ in 0..2 {
+        // What was drained is over: these are clusters that begin at the same moment of the calendar.
+        let cluster = start_in(image.path());
+        for _ in 0..3 {
+            cluster.wait_for_task(the_task(cluster.ask(run_task("job")))).expect("it ends");
+        }
+        end(cluster);
+    }
+    let reader = LedgerReader::open(image.path()).unwrap_or_else(|error| panic!("{error}"));
+    let bill = LedgerBill::of(&reader, None, Span::EVER, Detail::Whole).unwrap_or_else(|error| panic!("{error}"));
+    let kept = &bill.clusters[0].history.bill;
+    assert_eq!(kept.by_task_definition.values().map(|one| one.tasks).sum::<u64>(), tasks);
+    // Lines are rounded once for all three.
+    assert!(kept.total.0.abs_diff(totals) < 30, "{} of {totals}", kept.total.0);
+}
+
+/// Claim: what is known of a single task outlives the process with the task: what it costs as well.
+#[test]
+fn what_a_task_cost_is_kept_with_it() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let data = || DataDirectory::Folder(folder.path().to_owned());
+    let cluster = start(data()).expect("it starts");
+    let job = the_task(cluster.ask(run_task("job")));
+    cluster.wait_for_task(job).expect("it ends");
+    let reported = |cluster: &RunningCluster| {
+        let snapshot = cluster.snapshot().unwrap();
+        let report = Report::of(&snapshot);
+        let shown = snapshot.ids.task(job);
+        let task = report.tasks.into_iter().find(|task| task.id == shown).expect("it is shown");
+        serde_json::to_value(task).expect("it is plain data")
+    };
+    let before = reported(&cluster);
+    assert_eq!(before["billed_seconds"], 60);
+    assert!(before["cost"].is_number(), "{before}");
+    // Its end in good order leaves a snapshot.
+    drop(cluster);
+    let cluster = start(data()).expect("it goes on");
+    assert_eq!(reported(&cluster), before);
+}
+
+/// A journal begins with its cluster, and is not begun for one that goes on; what was written before stays.
+#[test]
+fn a_cluster_that_goes_on_has_no_journal() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("journal");
+    let start = || {
+        let journal = Some(JournalOptions { path: path.clone(), actions: ActionsForm::Whole });
+        let data = Some(DataDirectory::Folder(folder.path().join("data")));
+        RunningCluster::start(spec(), HostOptions { data, journal, ..HostOptions::default() })
+    };
+    drop(start().expect("it starts"));
+    let written = std::fs::read(&path).expect("it is there");
+    let error = start().expect_err("it has begun before").to_string();
+    assert!(error.contains("a journal begins with its cluster"), "{error}");
+    assert_eq!(std::fs::read(&path).expect("it is there"), written);
+}
+
+/// Claim: a full disk holds no cluster up that is to end: tasks stop, and what can't be written is said.
+#[test]
+fn a_full_disk_lets_a_cluster_end() {
+    let disk = SimulatedDisk::new(7);
+    let store = Arc::new(Store::open_on(Disk::Simulated(disk.clone()), StoreOptions::default()).expect("it opens"));
+    let cluster = start(DataDirectory::Shared(store.clone())).expect("it starts");
+    eventually("two running tasks", || (running(&cluster).len() == 2).then_some(()));
+    disk.fail(FaultRates { refuses_writes: Some(Refusal::Full), ..FaultRates::default() });
+    eventually("a refusal", || cluster.ask(run_task("web")).err());
+    let error = cluster.apply(spec()).expect_err("nothing is applied that can't be written");
+    assert!(error.to_string().starts_with("the data directory can't be written"), "{error}");
+    cluster.drain();
+    let last = cluster.wait();
+    assert_eq!(last.state.live_count, 0);
+    let reasons = last.state.tasks.values().map(|record| record.task.stopped_reason.clone().unwrap_or_default());
+    assert!(
+        reasons.filter(|reason| reason.starts_with("Scaling activity")).count() >= 2,
+        "they were stopped in good order"
+    );
+    assert!(last.durable_trouble.is_some_and(|trouble| trouble.contains("can't be written")));
 }
 
 /// Several clusters share one data directory.

@@ -38,11 +38,15 @@ impl Held {
     /// Whether somebody waits for it who can be told otherwise while the disk refuses.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Held::Response(..) | Held::Explanation(..) | Held::Snapshot(..) | Held::Task(..) | Held::Read(_) => true,
+            Held::Response(..)
+            | Held::Applied(..)
+            | Held::Explanation(..)
+            | Held::Snapshot(..)
+            | Held::Task(..)
+            | Held::Read(_) => true,
             Held::CarryOut(_)
             | Held::Notice(_)
             | Held::Event(_)
-            | Held::Applied(..)
             | Held::Stopped(..)
             | Held::NoStandaloneTask(_)
             | Held::DeploymentEnd(..) => false,
@@ -51,10 +55,11 @@ impl Held {
 
     /// The same as it is told while the disk refuses: a request may come to be granted later, and its answer says so.
     pub(in crate::driver) fn despite(self, trouble: &WriteTrouble) -> Held {
-        let error = || RequestError::Server(format!("{trouble}; whether it was done is decided when it can be"));
+        let what = || format!("{trouble}; whether it was done is decided when it can be");
         match self {
-            Held::Response(answer, Ok(_)) => Held::Response(answer, Err(error())),
-            Held::Read(told) => Held::Read(told.despite(error())),
+            Held::Response(answer, Ok(_)) => Held::Response(answer, Err(RequestError::Server(what()))),
+            Held::Applied(answer, Ok(_)) => Held::Applied(answer, Err(ApplyError::DataDirectory(what().into()))),
+            Held::Read(told) => Held::Read(told.despite(RequestError::Server(what()))),
             other => other,
         }
     }

@@ -59,7 +59,7 @@ pub fn write_events(
 ) -> Result<ControlPlane, WriteTrouble> {
     let stream = stream_of(region, plane.name()).expect("it is a name that ECS allows");
     let mut durable = Durable::of(store.clone(), stream);
-    durable.begin(&plane, &region.into());
+    durable.begin(&plane, &region.into(), plane.settings().calendar_start.unwrap_or_default());
     let mut last = Position::START;
     for (at, event) in events {
         let written = durable.event(at, &event);

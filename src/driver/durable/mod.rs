@@ -11,7 +11,7 @@ pub mod look;
 pub(super) mod record;
 pub mod recovery;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, never};
@@ -21,7 +21,8 @@ use self::ledger::{Entry, LedgerThread};
 use self::record::{Ahead, Beginning, BegunEvent, FORMAT, InForceForm, Record, Saved};
 use self::recovery::Recovered;
 use crate::control_plane::ControlPlane;
-use crate::control_plane::event::Event;
+use crate::control_plane::action::Action;
+use crate::control_plane::event::{Event, TaskStateChange};
 use crate::driver::ledger::LedgerCluster;
 use crate::driver::ledger::writer::LedgerWriteError;
 use crate::metering::meter::Meter;
@@ -131,13 +132,14 @@ impl Durable {
     }
 
     /// A cluster begins.
-    pub(super) fn begin(&mut self, control_plane: &ControlPlane, region: &Arc<str>) {
+    pub(super) fn begin(&mut self, control_plane: &ControlPlane, region: &Arc<str>, began_at: jiff::Timestamp) {
         self.write(|| {
             record::bytes_of(&Record::Begun(Box::new(Beginning {
                 format: FORMAT,
                 written_by: env!("CARGO_PKG_VERSION").into(),
                 cluster: control_plane.name().clone(),
                 region: region.clone(),
+                began_at: Some(began_at),
                 settings: control_plane.settings().clone(),
             })))
         });
@@ -208,12 +210,51 @@ impl Durable {
         self.held.pop_front_if(is_durable).map(|(_, held)| held)
     }
 
-    /// What is held though the disk refuses, and need not wait for it: answers, which become errors, and what only reads.
-    pub(super) fn take_answers(&mut self) -> Vec<Held> {
-        let (answers, left) = std::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.is_answer());
-        self.held = left;
-        let answers: VecDeque<(Position, Held)> = answers;
-        answers.into_iter().map(|(_, held)| held).collect()
+    /// What is held though the disk refuses, and need not wait for it: answers, which become errors, what only reads, and that tasks and
+    /// instances are to end. Were that forgotten, they would be lost with their process all the same. Those that are still to begin never
+    /// do; the events say so.
+    pub(super) fn take_despite_trouble(&mut self) -> (Vec<Held>, Vec<Event>) {
+        let (mut unstarted, mut unlaunched) = (BTreeMap::new(), BTreeSet::new());
+        let (mut given_up_tasks, mut given_up_instances) = (BTreeSet::new(), BTreeSet::new());
+        let (mut taken, mut events) = (Vec::new(), Vec::new());
+        for (position, held) in std::mem::take(&mut self.held) {
+            match &held {
+                Held::CarryOut(Action::StartTask(start)) => drop(unstarted.insert(start.task, start.clone())),
+                Held::CarryOut(Action::LaunchInstance { instance, .. }) => drop(unlaunched.insert(*instance)),
+                Held::CarryOut(Action::StopTask { task }) => {
+                    match unstarted.remove(task) {
+                        Some(start) => {
+                            given_up_tasks.insert(*task);
+                            events.push(Event::TaskStateChange(TaskStateChange::of_stopped_start(&start)));
+                        }
+                        None => taken.push(held),
+                    }
+                    continue;
+                }
+                Held::CarryOut(Action::TerminateInstance { instance }) => {
+                    let instance = *instance;
+                    if unlaunched.remove(&instance) {
+                        given_up_instances.insert(instance);
+                        events.push(Event::InstanceTerminated { instance, reason: None });
+                    } else {
+                        taken.push(held);
+                    }
+                    continue;
+                }
+                other if other.is_answer() => {
+                    taken.push(held);
+                    continue;
+                }
+                _ => {}
+            }
+            self.held.push_back((position, held));
+        }
+        self.held.retain(|(_, held)| match held {
+            Held::CarryOut(Action::StartTask(start)) => !given_up_tasks.contains(&start.task),
+            Held::CarryOut(Action::LaunchInstance { instance, .. }) => !given_up_instances.contains(instance),
+            _ => true,
+        });
+        (taken, events)
     }
 
     /// Hands the ledger what follows from records that are on the disk, and from time to time what runs.
@@ -286,6 +327,7 @@ impl Saved {
         control_plane: &ControlPlane,
         meter: &Meter,
         region: &Arc<str>,
+        began_at: jiff::Timestamp,
         in_force: InForceForm,
         ahead: Ahead,
         last_request: u64,
@@ -294,6 +336,7 @@ impl Saved {
             format: FORMAT,
             written_by: env!("CARGO_PKG_VERSION").into(),
             region: region.clone(),
+            began_at: Some(began_at),
             control_plane: control_plane.clone(),
             meter: meter.written(),
             in_force,

@@ -60,6 +60,9 @@ pub(super) struct Beginning {
     pub(super) written_by: Arc<str>,
     pub(super) cluster: Arc<str>,
     pub(super) region: Arc<str>,
+    /// When it was by the operating system's calendar; before it was written, that was the cluster's own.
+    #[serde(default, with = "crate::model::written_form::calendar_time")]
+    pub(super) began_at: Option<jiff::Timestamp>,
     pub(super) settings: Settings,
 }
 
@@ -83,6 +86,9 @@ pub(in crate::driver) struct Saved {
     pub(super) format: u32,
     pub(super) written_by: Arc<str>,
     pub(super) region: Arc<str>,
+    /// As in [`Beginning`].
+    #[serde(default, with = "crate::model::written_form::calendar_time")]
+    pub(super) began_at: Option<jiff::Timestamp>,
     pub(super) control_plane: ControlPlane,
     pub(super) meter: WrittenMeter,
     pub(super) in_force: InForceForm,

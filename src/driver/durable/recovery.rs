@@ -66,6 +66,8 @@ pub enum RecoverError {
 #[derive(Debug)]
 pub(in crate::driver) struct Recovered {
     pub(in crate::driver) region: Arc<str>,
+    /// When it began by the operating system's calendar.
+    pub(in crate::driver) began_at: jiff::Timestamp,
     pub(in crate::driver) control_plane: ControlPlane,
     pub(in crate::driver) meter: Meter,
     pub(in crate::driver) in_force: InForceForm,
@@ -77,7 +79,7 @@ pub(in crate::driver) struct Recovered {
 impl Recovered {
     /// The cluster as its ledger knows it.
     pub(in crate::driver) fn ledger_cluster(&self) -> LedgerCluster {
-        LedgerCluster::of(&self.control_plane, &self.region)
+        LedgerCluster::of(&self.control_plane, &self.region, self.began_at)
     }
 }
 
@@ -114,9 +116,11 @@ impl Recovery<'_> {
             return Err(self.unreadable(position, format!("it is of format {}", saved.format)));
         }
         let book = self.price_book(position, &saved.region)?;
-        let Saved { format: _, written_by: _, region, control_plane, meter, in_force, ahead, last_request } = saved;
+        let Saved { format: _, written_by: _, region, began_at, control_plane, meter, in_force, ahead, last_request } =
+            saved;
+        let began_at = began_at.or(control_plane.settings().calendar_start).unwrap_or_default();
         let meter = Meter::of_written(book, meter);
-        self.found = Some(Recovered { region, control_plane, meter, in_force, ahead, last_request });
+        self.found = Some(Recovered { region, began_at, control_plane, meter, in_force, ahead, last_request });
         Ok(())
     }
 
@@ -156,10 +160,12 @@ impl Recovery<'_> {
 
 impl Recovered {
     fn of_beginning(beginning: Beginning, book: PriceBook) -> Recovered {
+        let calendar_start = beginning.settings.calendar_start.unwrap_or_default();
         Recovered {
             region: beginning.region,
+            began_at: beginning.began_at.unwrap_or(calendar_start),
             control_plane: ControlPlane::new(&beginning.cluster, beginning.settings.clone()),
-            meter: Meter::new(book).keep_records(beginning.settings.calendar_start.unwrap_or_default()),
+            meter: Meter::new(book).keep_records(calendar_start),
             in_force: InForceForm { spec: Default::default(), revisions: Default::default() },
             ahead: Ahead::default(),
             last_request: 0,

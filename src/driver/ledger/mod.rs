@@ -16,7 +16,7 @@
 //! surplus 3 3 1 61200000000 9000000000 d1a0c8b7
 //! synced 774 5b0c37aa 3c1f09d2
 //! ```
-//! - `start`: the start of the cluster that what follows is of, in nanoseconds since 1970, and its seed. Numbers of records, tasks and
+//! - `start`: when the cluster that what follows is of began by the operating system's calendar, in nanoseconds since 1970, and its seed. Numbers of records, tasks and
 //!   instances, and what they refer to, are counted from there.
 //! - `whom`, `host`: what a task ran for and what an instance is, by their numbers.
 //! - `task`: number, whom, instance or `-`, task; how long before the stretch it began, the stretch's begin after the file's day began, and its
@@ -60,21 +60,21 @@ pub struct LedgerCluster {
     pub name: Arc<str>,
     /// The region whose prices apply.
     pub region: Arc<str>,
-    /// The calendar time of its start. A cluster that goes on after a restart goes on with this; one that begins anew has another.
+    /// When it began by the operating system's calendar, whatever calendar it has itself. A cluster that goes on after a restart goes on
+    /// with this; one that begins anew has another.
     pub started_at: UnixNanos,
     /// Its seed, which decides how ids are shown.
     pub seed: u64,
 }
 
 impl LedgerCluster {
-    /// The cluster of a control plane that knows the calendar time of its start.
-    pub(super) fn of(control_plane: &ControlPlane, region: &Arc<str>) -> LedgerCluster {
-        let settings = control_plane.settings();
+    /// The cluster of a control plane that began at this time.
+    pub(super) fn of(control_plane: &ControlPlane, region: &Arc<str>, began_at: jiff::Timestamp) -> LedgerCluster {
         LedgerCluster {
             name: control_plane.name().clone(),
             region: region.clone(),
-            started_at: UnixNanos::of(settings.calendar_start.unwrap_or_default()),
-            seed: settings.seed,
+            started_at: UnixNanos::of(began_at),
+            seed: control_plane.settings().seed,
         }
     }
 }

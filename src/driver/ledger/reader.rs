@@ -162,14 +162,14 @@ impl ClusterInLedger {
             let (bytes, path) = (bytes_of(&self.folder, &name)?, self.folder.shown(&name));
             let file = DayFile::read(&path, &bytes, &mut |start, record| {
                 open.close(start, record);
-                reading.note(start, record);
+                reading.note(record);
                 each(start, record);
             })?;
             reading.note_end(&path, &bytes, file.as_ref());
         }
         for (start, record) in open.stretches.values() {
             if is_in_range(record.day()) {
-                reading.note(*start, record);
+                reading.note(record);
                 reading.open_until = reading.open_until.max(Some(record.to));
                 each(*start, record);
             }
@@ -187,12 +187,11 @@ impl ClusterInLedger {
 }
 
 impl Reading {
-    fn note(&mut self, start: UnixNanos, record: &LedgerRecord) {
+    fn note(&mut self, record: &LedgerRecord) {
         self.records += 1;
         let known = self.known.get_or_insert(Span { from: record.from, to: record.to });
         known.from = known.from.min(record.from);
         known.to = known.to.max(record.to);
-        debug_assert!(start <= record.from, "nothing is used before a cluster starts");
     }
 
     fn note_end(&mut self, path: &Path, bytes: &[u8], file: Option<&DayFile>) {
