@@ -17,7 +17,7 @@ use super::task_definitions::fargate_problems;
 use super::task_sets::TaskSetItem;
 use crate::catalog::Catalog;
 use crate::model::capacity::{
-    CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget, reserved_ports,
+    CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceType, LaunchTarget, is_fargate, reserved_ports,
 };
 use crate::model::cluster::{ScheduledServiceUpdate, ScheduledStartTask};
 use crate::model::deployment_hook::HookTarget;
@@ -87,15 +87,21 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
         check_policies(draft, service);
     }
     for read in &draft.faults {
-        check_provider_name(draft, &read.at, "capacity_provider");
         check_service_name(draft, &read.at);
         let kind = read.item.as_ref().map(|fault| &fault.kind);
+        let of_fargate: &[&str] = match kind {
+            Some(FaultKind::SpotInterruption { .. }) => &[FARGATE_SPOT],
+            // One that can't be read is not to be told of more than once.
+            Some(FaultKind::CapacityRefused { .. }) | None => &[FARGATE, FARGATE_SPOT],
+            Some(_) => &[],
+        };
+        check_provider_name(draft, &read.at, "capacity_provider", of_fargate);
         if let Some(FaultKind::TaskCrash { task_definition: Some(reference), .. }) = kind {
             find_task_definition(draft, &read.at, reference);
         }
     }
     for read in &draft.instance_refreshes {
-        check_provider_name(draft, &read.at, "capacity_provider");
+        check_provider_name(draft, &read.at, "capacity_provider", &[]);
     }
 }
 
@@ -117,13 +123,12 @@ fn check_task_set(draft: &Draft<'_>, catalog: &Catalog, set: &Asked<'_, TaskSetI
     check_ask(draft, catalog, &ask);
 }
 
-/// A provider that is named must be defined. Spot interruptions may name Fargate's.
-fn check_provider_name(draft: &Draft<'_>, at: &Table<'_>, key: &'static str) {
+/// A provider that is named must be defined, or be one of those that are there in any case.
+fn check_provider_name(draft: &Draft<'_>, at: &Table<'_>, key: &'static str, given: &[&str]) {
     let Some(value) = at.get(key).filter(|value| value.is_string()) else { return };
     let name = value.string().unwrap_or_default();
     let known = || draft.capacity_providers.iter().map(|read| &*read.item.name);
-    let is_spot_fault = name == FARGATE_SPOT && at.has("kind");
-    if !is_spot_fault && !has_nameless(known()) && !known().any(|other| other == name) {
+    if !given.contains(&name) && !has_nameless(known()) && !known().any(|other| other == name) {
         let help = nearest(name, known()).map(did_you_mean);
         value.reject_with_help(format!("capacity provider {} is not defined in this file", quoted(name)), help);
     }
@@ -326,10 +331,6 @@ fn ground_of_strategy(items: &[CapacityProviderStrategyItem]) -> Ground<'_> {
     } else {
         Ground::Providers(items)
     }
-}
-
-fn is_fargate(provider: &str) -> bool {
-    provider == FARGATE || provider == FARGATE_SPOT
 }
 
 /// **Source:** ecs-semantics §4.1, §8.1.

@@ -305,6 +305,19 @@ impl ControlPlane {
         }
     }
 
+    /// New tasks of a Fargate provider find no capacity, or do again. Those that are there stay. **Source:** ecs-semantics §5.11, §6.1.
+    pub(super) fn fargate_capacity_outage(&mut self, provider: &Arc<str>, change: OutageChange) {
+        let changed = match change {
+            OutageChange::Begins => self.state.fargate_out.insert(provider.clone()),
+            OutageChange::Ends => self.state.fargate_out.remove(provider),
+        };
+        if !changed {
+            self.state.ignored_events += 1;
+        } else if change == OutageChange::Ends {
+            self.dirty.append(&mut self.waiting);
+        }
+    }
+
     /// Instances of the zone are lost, launches there fail, and groups launch elsewhere. **Source:** ecs-semantics §9.1.
     pub(super) fn availability_zone_outage(&mut self, zone: &Arc<str>, change: OutageChange) {
         let changed = match change {

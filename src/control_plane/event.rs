@@ -95,6 +95,13 @@ pub enum Event {
         /// Which of the two.
         change: OutageChange,
     },
+    /// There is no capacity for new tasks on `FARGATE` or `FARGATE_SPOT`, or there is again. **Source:** ecs-semantics §5.11, §6.1.
+    FargateCapacityOutage {
+        /// Which of the two providers; tasks by launch type are of `FARGATE`.
+        capacity_provider: Arc<str>,
+        /// Whether it begins or ends.
+        change: OutageChange,
+    },
     /// Spot capacity under a Fargate task is reclaimed: the two-minute warning. **Source:** ecs-semantics §8.4.
     SpotInterruption {
         /// The task.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Event, OutageChange, Request};
 use super::state::ClusterState;
 use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
-use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, FARGATE_SPOT, InstanceLaunch};
+use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, FARGATE_SPOT, InstanceLaunch, is_fargate};
 use crate::model::distribution::Distribution;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::ids::{ContainerInstanceId, TaskId};
@@ -81,8 +81,15 @@ fn begin(state: &ClusterState, fault: &FaultKind, chance: Option<&mut Draws>) ->
             let event = |task| FaultEffect::Event(Event::TaskRetirement { task });
             some_of(on_fargate.collect(), *count, chance).into_iter().map(event).collect()
         }
+        FaultKind::CapacityRefused { capacity_provider: Some(provider), .. } if is_fargate(provider) => {
+            vec![FaultEffect::Event(fargate_outage(provider, OutageChange::Begins))]
+        }
         FaultKind::CapacityRefused { .. } | FaultKind::SlowBoot { .. } => Vec::new(),
     }
+}
+
+fn fargate_outage(provider: &Arc<str>, change: OutageChange) -> Event {
+    Event::FargateCapacityOutage { capacity_provider: provider.clone(), change }
 }
 
 /// Tasks that run and are to go on, of a service and of a family or revision if they are named.
@@ -109,6 +116,9 @@ fn end(fault: &FaultKind, begun: &[FaultEffect]) -> Vec<FaultEffect> {
     match fault {
         FaultKind::AvailabilityZoneOutage { availability_zone, .. } => {
             vec![FaultEffect::Event(outage(availability_zone, OutageChange::Ends))]
+        }
+        FaultKind::CapacityRefused { capacity_provider: Some(provider), .. } if is_fargate(provider) => {
+            vec![FaultEffect::Event(fargate_outage(provider, OutageChange::Ends))]
         }
         FaultKind::AgentDisconnected { .. } => begun
             .iter()

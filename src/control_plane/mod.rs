@@ -258,6 +258,9 @@ impl ControlPlane {
             Event::AvailabilityZoneOutage { availability_zone, change } => {
                 self.availability_zone_outage(&availability_zone, change);
             }
+            Event::FargateCapacityOutage { capacity_provider, change } => {
+                self.fargate_capacity_outage(&capacity_provider, change);
+            }
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskRetirement { task } => self.task_retirement(task),
             Event::TaskStateChange(change) => self.task_state_change(change),

@@ -37,8 +37,8 @@ pub use assessment::{Assessment, Candidate, Position};
 pub use decision::{RankNames, rank_names};
 pub use failure::{
     AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, KnownReason, MEMBER_OF,
-    NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_ENI, RESOURCE_GPU, RESOURCE_MEMORY, RESOURCE_PORTS,
-    Rule, RuleVerdict, read_reason,
+    NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_ENI, RESOURCE_FARGATE, RESOURCE_GPU, RESOURCE_MEMORY,
+    RESOURCE_PORTS, Rule, RuleVerdict, read_reason,
 };
 use thiserror::Error;
 

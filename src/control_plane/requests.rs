@@ -11,7 +11,7 @@ use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, FARGATE, FARGATE_SPOT, InstanceLaunch, LaunchTarget,
+    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget, is_fargate,
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
@@ -206,7 +206,6 @@ impl ControlPlane {
 
     /// **Source:** ecs-semantics §6.1.
     pub(super) fn check_strategy(&self, strategy: &[CapacityProviderStrategyItem]) -> Result<(), RequestError> {
-        let is_fargate = |name: &str| name == FARGATE || name == FARGATE_SPOT;
         for item in strategy {
             let name = &item.capacity_provider;
             if !is_fargate(name) && !self.state.capacity_providers.contains_key(name) {
@@ -333,7 +332,7 @@ impl ControlPlane {
                 }
                 // Nothing changes within a call that would make room for the rest, of a provider or of all.
                 Err(Unplaced::NoRoom) => {
-                    failures.extend(self.why_no_room(&self.placement, &new.placement_request()).failures);
+                    failures.extend(self.why_not_placed(&new).failures);
                     match new.capacity_provider {
                         Some(provider) => full.found(provider),
                         None => break,
@@ -387,8 +386,5 @@ pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestE
 
 /// The launch type that a provider stands for.
 pub(super) fn launch_type_of(provider: &str) -> LaunchType {
-    match provider {
-        FARGATE | FARGATE_SPOT => LaunchType::Fargate,
-        _ => LaunchType::Ec2,
-    }
+    if is_fargate(provider) { LaunchType::Fargate } else { LaunchType::Ec2 }
 }

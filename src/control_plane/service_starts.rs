@@ -218,7 +218,7 @@ impl ControlPlane {
             Some(next) => self.timers.set(next, Wakeup::Restart(name.clone())),
             None => {
                 controller.explained_at = Some(now);
-                let failure = self.why_no_room(&self.placement, &new.placement_request());
+                let failure = self.why_not_placed(new);
                 self.complain_of_no_room(name, &failure, new.capacity_provider.as_ref());
             }
         }

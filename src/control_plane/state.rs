@@ -62,6 +62,9 @@ pub struct ClusterState {
     pub stopped_count: u64,
     /// Availability zones that are down.
     pub zones_out: BTreeSet<Arc<str>>,
+    /// Fargate providers without capacity for new tasks.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub fargate_out: BTreeSet<Arc<str>>,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
     /// Every metric's datapoints.

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
-use super::placement::{PlacementRequest, TaskKind};
+use super::placement::{PlacementFailure, PlacementRequest, TaskKind};
 use super::state::{
-    DecisionBasis, Deployment, Metered, PlacementDecision, PlacementRules, Registered, TaskHealth, TaskRecord,
+    ClusterState, DecisionBasis, Deployment, Metered, PlacementDecision, PlacementRules, Registered, TaskHealth,
+    TaskRecord,
 };
 use super::timers::Wakeup;
 use super::waiting::Offer;
-use crate::model::capacity::FARGATE_SPOT;
+use crate::model::capacity::{FARGATE, FARGATE_SPOT};
 use crate::model::document::Document;
 use crate::model::id_table::{InstanceTable, TaskIds};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
@@ -88,7 +89,7 @@ pub(super) struct LastIdentities {
 
 /// Why a task was not created.
 pub(super) enum Unplaced {
-    /// No instance takes it, and none will come for it.
+    /// No instance takes it, and none will come for it; or Fargate has no capacity.
     NoRoom,
     /// Too many tasks wait for capacity already.
     ProvisioningLimit,
@@ -193,11 +194,21 @@ impl Deployment {
     }
 }
 
+impl ClusterState {
+    /// Whether Fargate has no capacity for new tasks of a provider; those by launch type are of `FARGATE`.
+    pub(super) fn has_no_capacity(&self, provider: Option<&Arc<str>>) -> bool {
+        !self.fargate_out.is_empty() && self.fargate_out.contains(provider.map_or(FARGATE, |provider| &**provider))
+    }
+}
+
 impl ControlPlane {
     /// Creates a task and places it; on a provider with managed scaling it may wait in PROVISIONING instead.
     /// **Source:** ecs-semantics §2.1, §4.5.
     pub(super) fn create_task(&mut self, new: &NewTask) -> Result<TaskId, Unplaced> {
         let host = match new.launch_type {
+            LaunchType::Fargate if self.state.has_no_capacity(new.capacity_provider.as_ref()) => {
+                return Err(Unplaced::NoRoom);
+            }
             LaunchType::Fargate => None,
             LaunchType::Ec2 => match self.placement.place_by_ranks(&new.placement_request(), &mut self.rng) {
                 Ok((instance, ranks)) => Some((instance, DecisionBasis::Strategies { ranks })),
@@ -214,6 +225,14 @@ impl ControlPlane {
             },
         };
         Ok(self.add_task(new, host))
+    }
+
+    /// Why a task found no room.
+    pub(super) fn why_not_placed(&self, new: &NewTask) -> PlacementFailure {
+        match new.launch_type {
+            LaunchType::Fargate => PlacementFailure::on_fargate(),
+            LaunchType::Ec2 => self.why_no_room(&self.placement, &new.placement_request()),
+        }
     }
 
     /// Creates a task on an instance that has what it needs and fulfils what it asks, on Fargate or waiting.

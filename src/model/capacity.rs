@@ -576,6 +576,11 @@ pub const FARGATE: &str = "FARGATE";
 /// The provider of Spot Fargate capacity.
 pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
 
+/// Whether a capacity provider is one of Fargate's.
+pub fn is_fargate(provider: &str) -> bool {
+    provider == FARGATE || provider == FARGATE_SPOT
+}
+
 /// One item of a capacity provider strategy. **Source:** ecs-semantics §6.1.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

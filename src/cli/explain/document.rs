@@ -176,7 +176,9 @@ fn placement(now: &PlacementNow, ids: IdForm) -> Value {
         "ports": now.reservation.ports.iter().map(|port| port.port).collect::<Vec<_>>(),
     });
     match &now.choice {
-        Choice::Fargate => {}
+        Choice::Fargate { failure } => {
+            document["reason"] = json!(failure.as_ref().map(|failure| failure.reason()));
+        }
         Choice::Instance { assessment, names, failure, wait } => {
             let one = |found: &Candidate| candidate(found, Some(names), ids);
             document["container_instances"] = assessment.candidates.iter().map(one).collect();

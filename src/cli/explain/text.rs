@@ -207,7 +207,11 @@ impl Page {
             ),
         );
         match &now.choice {
-            Choice::Fargate => self.line(
+            Choice::Fargate { failure: Some(failure) } => {
+                let said = failure.failures.first().map(|failure| &*failure.detail).unwrap_or_default();
+                self.line(2, &format!("Fargate takes none: {said} ({})", failure.reason()));
+            }
+            Choice::Fargate { failure: None } => self.line(
                 2,
                 "Fargate makes a sandbox of its size: there is no container instance to choose, and placement strategies and \
                  constraints are not asked",

@@ -37,7 +37,10 @@ pub struct PlacementNow {
 pub enum Choice {
     /// There is nothing to choose: Fargate makes a sandbox of the task's size, whatever strategies and constraints say.
     /// **Source:** ecs-semantics §4.1.
-    Fargate,
+    Fargate {
+        /// That it has no capacity, when it has none.
+        failure: Option<PlacementFailure>,
+    },
     /// One of the instances.
     Instance {
         /// Each instance, and the one chosen.
@@ -61,7 +64,7 @@ impl Choice {
     /// Each instance with what speaks for and against it; none on Fargate.
     pub fn candidates(&self) -> &[Candidate] {
         match self {
-            Choice::Fargate => &[],
+            Choice::Fargate { .. } => &[],
             Choice::Instance { assessment, .. } => &assessment.candidates,
             Choice::EachInstance { candidates } => candidates,
         }
@@ -79,7 +82,7 @@ impl ControlPlane {
     pub(super) fn placement_of(&self, task: &NewTask) -> PlacementNow {
         let request = task.placement_request();
         let mut choice = match task.launch_type {
-            LaunchType::Fargate => Choice::Fargate,
+            LaunchType::Fargate => self.choice_on_fargate(task.capacity_provider.as_ref()),
             LaunchType::Ec2 => self.choice_of(&self.placement, &request),
         };
         if let Choice::Instance { failure: Some(_), wait, .. } = &mut choice {
@@ -94,6 +97,11 @@ impl ControlPlane {
             reservation: task.registered.reservation.clone(),
             choice,
         }
+    }
+
+    /// What Fargate says.
+    pub(super) fn choice_on_fargate(&self, provider: Option<&Arc<str>>) -> Choice {
+        Choice::Fargate { failure: self.state.has_no_capacity(provider).then(PlacementFailure::on_fargate) }
     }
 
     /// Which instance an index chooses.

@@ -294,10 +294,13 @@ impl ControlPlane {
             Choice::Instance { failure: Some(_), wait: Some(_), .. } => {
                 Some(ServiceReason::ProvisioningLimit { wanted })
             }
-            Choice::Instance { failure: Some(failure), wait: None, .. } => {
+            Choice::Instance { failure: Some(failure), wait: None, .. }
+            | Choice::Fargate { failure: Some(failure) } => {
                 Some(ServiceReason::NoRoom { reason: failure.reason(), wanted })
             }
-            Choice::Instance { failure: None, .. } | Choice::Fargate | Choice::EachInstance { .. } => None,
+            Choice::Instance { failure: None, .. }
+            | Choice::Fargate { failure: None }
+            | Choice::EachInstance { .. } => None,
         }
     }
 

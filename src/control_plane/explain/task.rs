@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::capacity::CapacityWait;
-use super::placement_now::{Choice, PlacementNow};
+use super::placement_now::PlacementNow;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::placement::{PlacementRequest, RankNames, rank_names};
 use crate::control_plane::request_error::RequestError;
@@ -88,7 +88,7 @@ impl ControlPlane {
     /// Where a task would go if it were not there.
     fn placement_without(&self, task: &Task, request: &PlacementRequest<'_>) -> PlacementNow {
         let choice = match (task.launch_type, task.container_instance.filter(|_| task.holds_resources())) {
-            (LaunchType::Fargate, _) => Choice::Fargate,
+            (LaunchType::Fargate, _) => self.choice_on_fargate(task.capacity_provider.as_ref()),
             (LaunchType::Ec2, None) => self.choice_of(&self.placement, request),
             (LaunchType::Ec2, Some(instance)) => {
                 let mut without = self.placement.clone();

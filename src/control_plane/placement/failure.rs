@@ -41,6 +41,12 @@ pub const NO_ACTIVE_INSTANCES: &str = "NO ACTIVE INSTANCES";
 /// The capacity provider has no instance that takes tasks. **Source:** ecs-semantics §2.4.
 pub const EMPTY_CAPACITY_PROVIDER: &str = "EMPTY CAPACITY PROVIDER";
 
+/// Fargate has no capacity. **Source:** ecs-semantics §4.5.
+pub const RESOURCE_FARGATE: &str = "RESOURCE:FARGATE";
+/// What it says of that. **Source:** ecs-semantics §5.11.
+const NO_FARGATE_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+
 /// Why a task found no instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacementFailure {
@@ -52,7 +58,8 @@ pub struct PlacementFailure {
 }
 
 /// Every reason for which a placement fails.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
+    RESOURCE_FARGATE,
     INACTIVE,
     AGENT,
     RESOURCE_CPU,
@@ -78,6 +85,12 @@ pub fn read_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KnownRe
 }
 
 impl PlacementFailure {
+    /// That Fargate has no capacity.
+    pub fn on_fargate() -> PlacementFailure {
+        let failure = Failure { instance: None, reason: RESOURCE_FARGATE, detail: NO_FARGATE_CAPACITY.to_owned() };
+        PlacementFailure { failures: vec![failure], closest: None }
+    }
+
     /// The reason of a task that is stopped for want of an instance: the closest candidate's. **Source:** ecs-semantics
     /// §2.4.
     pub fn reason(&self) -> &'static str {
@@ -89,6 +102,9 @@ impl PlacementFailure {
 
     /// What the service event says behind its prefix. **Source:** ecs-semantics §5.11.
     pub fn service_event_reason(&self, form: IdForm) -> String {
+        if self.reason() == RESOURCE_FARGATE {
+            return format!("was unable to place a task. Reason: {NO_FARGATE_CAPACITY}.");
+        }
         let mut line =
             "was unable to place a task because no container instance met all of its requirements.".to_owned();
         let Some((instance, reason)) = self.closest else {

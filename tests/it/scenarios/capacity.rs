@@ -1220,6 +1220,72 @@ fn a_full_provider_leaves_only_its_own_share_pending() {
     assert_eq!(providers_of(&world), counts(&[("asg RUNNING", 4), ("other RUNNING", 4)]));
 }
 
+/// ecs-semantics §4.5, §5.11, §6.1: while FARGATE_SPOT has no capacity its share is pending, FARGATE's runs, and RunTask says what is lacking;
+/// what runs there stays. When there is capacity again the share starts.
+#[test]
+fn fargate_spot_may_have_no_capacity() {
+    let mut world = World::of_file(
+        r#"
+        [[task_definition]]
+        family = "web"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+        container = [{ name = "main", image = "../workloads/limits/spin.wat" }]
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 4
+        capacity_provider_strategy = [
+            { capacity_provider = "FARGATE", base = 1, weight = 1 },
+            { capacity_provider = "FARGATE_SPOT", weight = 2 },
+        ]
+        [[fault]]
+        at = "100s"
+        kind = "CAPACITY_REFUSED"
+        capacity_provider = "FARGATE_SPOT"
+        duration = "500s"
+        "#,
+    );
+    let running = |world: &World| {
+        let mut running = BTreeMap::<String, u32>::new();
+        for record in world.plane.state().tasks.values() {
+            *running.entry(record.task.capacity_provider.as_deref().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        format!("{running:?}")
+    };
+    world.run_until(90);
+    check(&running(&world), &expect![[r#"{"FARGATE": 2, "FARGATE_SPOT": 2}"#]]);
+    world.run_until(110);
+    let update = UpdateService { service: "web".into(), desired_count: Some(10), ..UpdateService::default() };
+    world.done(Request::UpdateService(Box::new(update)));
+    let answer = world.done(Request::RunTask(Box::new(run("web", 3, strategy(&[("FARGATE_SPOT", 0, 1)])))));
+    let Response::RunTask { tasks, failures } = answer else { panic!("{answer:?}") };
+    assert!(tasks.is_empty());
+    check(
+        &failures.iter().map(|one| format!("{}: {}\n", one.reason, one.detail)).collect::<String>(),
+        &expect![[r#"
+        RESOURCE:FARGATE: Capacity is unavailable at this time. Please try again later or in a different availability zone
+    "#]],
+    );
+    world.run_until(590);
+    check(&running(&world), &expect![[r#"{"FARGATE": 4, "FARGATE_SPOT": 2}"#]]);
+    world.run_until(700);
+    check(&running(&world), &expect![[r#"{"FARGATE": 4, "FARGATE_SPOT": 6}"#]]);
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+        0.000s (service web) has started 4 tasks: (task T1) (task T2) (task T3) (task T4).
+        41.000s (service web) (deployment ecs-svc/1) deployment completed.
+        41.000s (service web) has reached a steady state.
+        110.000s (service web) has started 2 tasks: (task T5) (task T6).
+        110.000s (service web) was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in a different availability zone.
+        600.000s (service web) has started 4 tasks: (task T7) (task T8) (task T9) (task T10).
+        641.000s (service web) has reached a steady state.
+    "#]],
+    );
+}
+
 /// The faults of a cluster file come to pass at their time.
 #[test]
 fn a_cluster_files_faults_come_to_pass() {

@@ -250,6 +250,12 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "a_full_provider_leaves_only_its_own_share_pending",
     ),
     (
+        "§5.11",
+        "without capacity on Fargate a service says so, and other providers go on",
+        "scenarios/capacity",
+        "fargate_spot_may_have_no_capacity",
+    ),
+    (
         "§6.4",
         "an instance that waits for its hooks drains, though it is empty",
         "scenarios/capacity",

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
-use longshore::control_plane::event::{Event, NewDeployment, Request, UpdateService};
+use longshore::control_plane::event::{Event, NewDeployment, OutageChange, Request, UpdateService};
 use longshore::control_plane::explain::{
-    CapacityOutlook, CapacityWait, Choice, Explanation, PlacementNow, Question, ServiceExplanation, TaskExplanation,
-    TaskWait, WaitingExplanation,
+    CapacityOutlook, CapacityWait, Choice, Explanation, PlacementNow, Question, ServiceExplanation, ServiceReason,
+    TaskExplanation, TaskWait, WaitingExplanation,
 };
 use longshore::control_plane::placement::Candidate;
 use longshore::control_plane::state::DecisionBasis;
@@ -48,7 +48,10 @@ fn candidate(found: &Candidate) -> String {
 fn placement(now: &PlacementNow) -> String {
     let rows: String = now.choice.candidates().iter().map(candidate).collect();
     match &now.choice {
-        Choice::Fargate => "Fargate\n".to_owned(),
+        Choice::Fargate { failure } => {
+            let reason = failure.as_ref().map(|failure| format!(": {}", failure.reason())).unwrap_or_default();
+            format!("Fargate{reason}\n")
+        }
         Choice::EachInstance { .. } => rows,
         Choice::Instance { assessment, names, failure, .. } => {
             let chosen = match assessment.chosen {
@@ -320,9 +323,24 @@ fn fargate_chooses_nothing() {
         ..empty_cluster()
     });
     world.run_until(5);
-    assert!(matches!(explain_run(&world, run("web", 1, on_fargate())).choice, Choice::Fargate));
+    assert!(matches!(explain_run(&world, run("web", 1, on_fargate())).choice, Choice::Fargate { failure: None }));
     let task = explain_task(&world, 1);
-    assert!(task.decision.is_none() && matches!(task.now.unwrap().choice, Choice::Fargate));
+    assert!(task.decision.is_none() && matches!(task.now.unwrap().choice, Choice::Fargate { failure: None }));
+    // §5.11: it may have no capacity, which is why a service is short.
+    let change = OutageChange::Begins;
+    world.apply(Event::FargateCapacityOutage { capacity_provider: "FARGATE".into(), change });
+    let Choice::Fargate { failure: Some(failure) } = explain_run(&world, run("web", 1, on_fargate())).choice else {
+        panic!("there is no capacity")
+    };
+    assert_eq!(failure.reason(), "RESOURCE:FARGATE");
+    let more = UpdateService { service: "web".into(), desired_count: Some(2), ..UpdateService::default() };
+    world.done(Request::UpdateService(Box::new(more)));
+    let Ok(Explanation::Service(short)) = world.plane.explain(&Question::Service("web".into())) else {
+        panic!("there is a service")
+    };
+    let is_capacity =
+        |reason: &ServiceReason| matches!(reason, ServiceReason::NoRoom { reason: "RESOURCE:FARGATE", wanted: 1 });
+    assert!(short.reasons.iter().any(is_capacity), "{:?}", short.reasons);
     let refused = |question: Question| world.plane.explain(&question).unwrap_err().to_string();
     let all = [
         refused(Question::RunTask(Box::new(run("sizeless", 1, on_fargate())))),

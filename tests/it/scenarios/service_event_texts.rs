@@ -1,11 +1,11 @@
 //! The texts of service events, word by word: a table of what happens and what is said of it.
 //!
-//! What the rule book lists and is not here has no cause in Longshore: quotas and capacity of Fargate, throttling of AWS' own calls.
+//! What the rule book lists and is not here has no cause in Longshore: quotas of Fargate, throttling of AWS' own calls.
 //!
 //! **Source:** ecs-semantics §5.11.
 
 use expect_test::expect;
-use longshore::control_plane::event::{Event, Request, TaskProtection, UpdateService};
+use longshore::control_plane::event::{Event, OutageChange, Request, TaskProtection, UpdateService};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::service::ServiceSpec;
 use longshore::model::task::HealthStatus;
@@ -103,6 +103,19 @@ const ROWS: &[Row] = &[
     (with_breaker, "(deployment ecs-svc/2) deployment failed: tasks failed to start."),
     (with_breaker, "rolling back to deployment ecs-svc/1."),
     (with_breaker, "(deployment ecs-svc/1) deployment completed."),
+    // No capacity on Fargate.
+    (
+        || {
+            let task = format!("{SMALL}\nrequires_compatibilities = [\"FARGATE\"]");
+            let mut world = cluster("desired_count = 0\nlaunch_type = \"FARGATE\"", &task, "");
+            let change = OutageChange::Begins;
+            world.apply(Event::FargateCapacityOutage { capacity_provider: "FARGATE".into(), change });
+            set_count(&mut world, 1);
+            world
+        },
+        "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in a \
+         different availability zone.",
+    ),
     // No room on EC2.
     (
         || cluster(&on_instance(9), "cpu = \"1024\"\nmemory = \"512\"", ""),
