@@ -387,7 +387,8 @@ impl ControlPlane {
         self.note_steadiness(name, steady);
     }
 
-    /// The last task of a service that is deleted is over. **Source:** ecs-semantics §5.5.
+    /// The last task of a service that is deleted is over. **Source:** ecs-semantics §5.5. *Ours:* ECS' services are INACTIVE when the last task
+    /// is STOPPING; here nothing of one is left by then, and its name is free.
     pub(super) fn service_is_over(&mut self, name: &Arc<str>) {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         service.status = ServiceStatus::Inactive;

@@ -10,7 +10,8 @@
 //! change of an order: thousands of tasks go in milliseconds.
 //!
 //! **Source:** ecs-semantics §4.2, §6.1. *Ours:* tasks on instances that take no tasks any more go first, they have to go anyway; and
-//! the youngest goes where nothing else decides, as for Fargate tasks, which are nowhere in particular.
+//! the youngest goes where nothing else decides, as for Fargate tasks, which are nowhere in particular (ECS: a random one, §5.4), so that
+//! a scale-in undoes the scale-out before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

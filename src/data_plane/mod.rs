@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use crate::control_plane::action::{TaskHost, TaskStart};
@@ -59,8 +59,9 @@ use jobs::{JobQueue, JobReader};
 use kit::Kit;
 use meter::CpuMeasure;
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
+pub use outbox::EventSink;
 use outbox::Outbox;
-use payload::{Known, Payload, TaskLimits};
+use payload::{Payload, TaskLimits};
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
 use scratch::Scratch;
@@ -174,7 +175,7 @@ struct Shared {
 /// The tasks that are known.
 #[derive(Default)]
 struct Tasks {
-    live: BTreeMap<TaskId, Known>,
+    live: BTreeMap<TaskId, Arc<Payload>>,
     /// Output of those that have stopped, by container, the oldest first.
     stopped: VecDeque<(TaskId, Vec<KeptOutput>)>,
 }
@@ -191,7 +192,11 @@ impl DataPlane {
     ///
     /// # Errors
     /// When a thread cannot be started, a folder not be used, or the engine refuses its settings.
-    pub fn start(options: DataPlaneOptions, clock: Clock, events: Sender<Event>) -> Result<DataPlane, DataPlaneError> {
+    pub fn start(
+        options: DataPlaneOptions,
+        clock: Clock,
+        events: impl Into<EventSink>,
+    ) -> Result<DataPlane, DataPlaneError> {
         DataPlane::start_with(ImageStore::open(&options)?, options, clock, events)
     }
 
@@ -203,7 +208,7 @@ impl DataPlane {
         store: ImageStore,
         options: DataPlaneOptions,
         clock: Clock,
-        events: Sender<Event>,
+        events: impl Into<EventSink>,
     ) -> Result<DataPlane, DataPlaneError> {
         let (engines, images) = (store.engines.clone(), store.images.clone());
         drop(store);
@@ -223,7 +228,7 @@ impl DataPlane {
             .enable_all()
             .build()
             .map_err(DataPlaneError::Thread)?;
-        let outbox = Arc::new(Outbox::new(clock.clone(), events));
+        let outbox = Arc::new(Outbox::new(clock.clone(), events.into()));
         let settings = PoolSettings {
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
@@ -324,12 +329,10 @@ impl DataPlane {
         };
         let now = shared.clock.now();
         let payload = Payload::new(start, limits, shared, now);
+        shared.tasks.lock().live.insert(start.task, payload.clone());
         if payload.is_ready() {
-            shared.tasks.lock().live.insert(start.task, Known::Newcomer(payload.clone()));
             payload.limits.pool.send(Message::Newcomer(payload.clone()));
-        } else {
-            let task = Task::new(&payload, shared, &shared.kit);
-            shared.tasks.lock().live.insert(start.task, Known::Task(task.clone()));
+        } else if let Some(task) = payload.task(shared, &shared.kit) {
             task.begin(shared, now);
         }
     }
@@ -363,7 +366,8 @@ impl DataPlane {
 
     /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
-        let tasks: Vec<Arc<Task>> = self.shared.tasks.lock().live.values().filter_map(Known::made).cloned().collect();
+        let tasks: Vec<Arc<Task>> =
+            self.shared.tasks.lock().live.values().filter_map(|payload| payload.made()).collect();
         tasks.iter().map(|task| UsageSample { task: task.start().task, usage: task.usage(&self.shared) }).collect()
     }
 
@@ -395,9 +399,9 @@ impl DataPlane {
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
         // Held all the while: a task that is forgotten meanwhile takes its output along.
-        let mut tasks = self.shared.tasks.lock();
-        if let Some(known) = tasks.live.get_mut(&task) {
-            let task = known.make(&self.shared, &self.shared.kit);
+        let tasks = self.shared.tasks.lock();
+        if let Some(payload) = tasks.live.get(&task) {
+            let task = payload.task(&self.shared, &self.shared.kit)?;
             return Some(task.containers.get(container_index)?.output.captured());
         }
         let (_, outputs) = tasks.stopped.iter().find(|(stopped, _)| *stopped == task)?;
@@ -406,7 +410,7 @@ impl DataPlane {
 
     /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let task = self.shared.tasks.lock().live.get(&task)?.made()?.clone();
+        let task = self.shared.tasks.lock().live.get(&task)?.made()?;
         Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
@@ -549,19 +553,15 @@ impl Shared {
     }
 
     fn tasks_where(&self, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
-        let mut tasks = self.tasks.lock();
-        let wanted = tasks.live.values_mut().filter(|known| wanted(known.start()));
-        wanted.map(|known| known.make(self, &self.kit)).collect()
+        let tasks = self.tasks.lock();
+        let wanted = tasks.live.values().filter(|payload| wanted(&payload.start));
+        wanted.filter_map(|payload| payload.task(self, &self.kit)).collect()
     }
 
     /// A live task, which is made if it was not.
     fn made(&self, task: TaskId) -> Option<Arc<Task>> {
-        self.made_with(task, &self.kit)
-    }
-
-    /// The same, with the copy of what tasks need that belongs to whoever is going to run it.
-    fn made_with(&self, task: TaskId, kit: &Arc<Kit>) -> Option<Arc<Task>> {
-        Some(self.tasks.lock().live.get_mut(&task)?.make(self, kit))
+        let payload = self.tasks.lock().live.get(&task)?.clone();
+        payload.task(self, &self.kit)
     }
 
     /// A task is over: only its output is kept.
@@ -575,7 +575,9 @@ impl Shared {
             let outputs = containers.map(|container| container.output.keep()).collect();
             tasks.stopped.push_back((*id, outputs));
             let oldest = if tasks.stopped.len() > STOPPED_LOGS_KEPT { tasks.stopped.pop_front() } else { None };
-            (tasks.live.remove(id), oldest)
+            let removed = tasks.live.remove(id);
+            removed.iter().for_each(|payload| payload.end());
+            (removed, oldest)
         };
         // Both go without the locks.
         drop((removed, oldest));

@@ -17,18 +17,39 @@ const GATHERED_MAX: usize = 32;
 /// The longest that a report waits for others while its worker goes from one short turn to the next, in nanoseconds.
 const GATHERING_NANOS: u64 = 200_000;
 
+/// Who listens to a data plane. One that is gone is no error: a driver may end before its data plane.
+#[derive(Clone, Debug)]
+pub enum EventSink {
+    /// Event by event.
+    Each(Sender<Event>),
+    /// Those together that have come together, in their order: a message, and a look at it, for many events.
+    Batches(Sender<Vec<Event>>),
+}
+
+impl From<Sender<Event>> for EventSink {
+    fn from(sender: Sender<Event>) -> EventSink {
+        EventSink::Each(sender)
+    }
+}
+
+impl From<Sender<Vec<Event>>> for EventSink {
+    fn from(sender: Sender<Vec<Event>>) -> EventSink {
+        EventSink::Batches(sender)
+    }
+}
+
 /// What is to be sent.
 #[derive(Debug)]
 pub(super) struct Outbox {
     clock: Clock,
-    listener: Sender<Event>,
+    listener: EventSink,
     events: Mutex<Vec<Event>>,
     waiting: AtomicUsize,
     first_at: AtomicU64,
 }
 
 impl Outbox {
-    pub(super) fn new(clock: Clock, listener: Sender<Event>) -> Outbox {
+    pub(super) fn new(clock: Clock, listener: EventSink) -> Outbox {
         let (events, waiting, first_at) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
         Outbox { clock, listener, events, waiting, first_at }
     }
@@ -56,9 +77,12 @@ impl Outbox {
         // Sent under the lock: another thread must not send later events first.
         let mut events = self.events.lock();
         self.waiting.store(0, Ordering::Relaxed);
-        for event in events.drain(..) {
-            // Nobody listens any more when the driver has ended before its data plane.
-            let _ = self.listener.send(event);
+        match &self.listener {
+            EventSink::Each(listener) => events.drain(..).for_each(|event| drop(listener.send(event))),
+            EventSink::Batches(listener) if !events.is_empty() => {
+                let _ = listener.send(std::mem::replace(&mut events, Vec::with_capacity(GATHERED_MAX)));
+            }
+            EventSink::Batches(_) => {}
         }
     }
 

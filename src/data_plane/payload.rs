@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::Shared;
 use super::image::{Image, PinnedBy};
 use super::kit::Kit;
@@ -28,6 +30,14 @@ pub(super) struct Payload {
     pub(super) images: Option<TaskImages>,
     /// When it was handed over.
     pub(super) at: Timestamp,
+    standing: Mutex<Standing>,
+}
+
+/// Where a payload's task stands.
+enum Standing {
+    NotMade,
+    Made(Arc<Task>),
+    Over,
 }
 
 /// What the place that a task runs in gives it.
@@ -51,48 +61,40 @@ impl Payload {
             [only] => ready(only).map(|image| Arc::from([image])),
             several => several.iter().map(ready).collect(),
         };
-        Arc::new(Payload { start: start.clone(), limits, images, at })
+        Arc::new(Payload { start: start.clone(), limits, images, at, standing: Mutex::new(Standing::NotMade) })
+    }
+
+    /// The task, which is made if it was not. `None`: it is over.
+    pub(super) fn task(self: &Arc<Payload>, shared: &Shared, kit: &Arc<Kit>) -> Option<Arc<Task>> {
+        let mut standing = self.standing.lock();
+        match &*standing {
+            Standing::Made(task) => Some(task.clone()),
+            Standing::Over => None,
+            Standing::NotMade => {
+                let task = Task::new(self, shared, kit);
+                *standing = Standing::Made(task.clone());
+                Some(task)
+            }
+        }
+    }
+
+    /// The task, if it was made and is not over.
+    pub(super) fn made(&self) -> Option<Arc<Task>> {
+        match &*self.standing.lock() {
+            Standing::Made(task) => Some(task.clone()),
+            Standing::NotMade | Standing::Over => None,
+        }
+    }
+
+    /// The task is over, and nobody finds it here any more.
+    pub(super) fn end(&self) {
+        let task = std::mem::replace(&mut *self.standing.lock(), Standing::Over);
+        // It goes without the lock.
+        drop(task);
     }
 
     /// Whether nothing has to come before its first turn.
     pub(super) fn is_ready(&self) -> bool {
         self.images.is_some() && !TaskAgent::is_needed_for(&self.start.task_definition)
-    }
-}
-
-/// A task as the data plane knows it.
-pub(super) enum Known {
-    /// It is ready to run and has not had a turn.
-    Newcomer(Arc<Payload>),
-    /// It was made.
-    Task(Arc<Task>),
-}
-
-impl Known {
-    pub(super) fn start(&self) -> &TaskStart {
-        match self {
-            Known::Newcomer(payload) => &payload.start,
-            Known::Task(task) => task.start(),
-        }
-    }
-
-    /// The task, if it was made.
-    pub(super) fn made(&self) -> Option<&Arc<Task>> {
-        match self {
-            Known::Newcomer(_) => None,
-            Known::Task(task) => Some(task),
-        }
-    }
-
-    /// The task, which is made if it was not.
-    pub(super) fn make(&mut self, shared: &Shared, kit: &Arc<Kit>) -> Arc<Task> {
-        match self {
-            Known::Task(task) => task.clone(),
-            Known::Newcomer(payload) => {
-                let task = Task::new(payload, shared, kit);
-                *self = Known::Task(task.clone());
-                task
-            }
-        }
     }
 }

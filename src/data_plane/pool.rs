@@ -370,7 +370,7 @@ impl Pool {
             let handle = match occupant {
                 Occupant::Container(handle) => handle,
                 Occupant::Newcomer(payload, index) => {
-                    let task = shared.made_with(payload.start.task, &worker.kit)?;
+                    let task = payload.task(shared, &worker.kit)?;
                     task.containers[index].key.store(key.0, Ordering::SeqCst);
                     Arc::new(Handle { task, index })
                 }
@@ -454,7 +454,7 @@ impl Pool {
         while let Some(message) = self.inbox.pop() {
             let task = match message {
                 Message::Start(task) | Message::Run { task, .. } => Some(task),
-                Message::Newcomer(payload) => shared.made(payload.start.task),
+                Message::Newcomer(payload) => payload.task(shared, &shared.kit),
                 Message::Wake(_) | Message::Kill(_) | Message::Capacity(_) | Message::Close => None,
             };
             if let Some(task) = task {

@@ -116,7 +116,7 @@ impl ContainerEnd {
 impl Task {
     /// A task. One that is ready to run is as if it had been handed to its pool; [`Task::begin`] is for others.
     pub(super) fn new(payload: &Arc<Payload>, shared: &Shared, kit: &Arc<Kit>) -> Arc<Task> {
-        let Payload { start, limits, images, at } = &**payload;
+        let Payload { start, limits, images, at, .. } = &**payload;
         let definition = &start.task_definition;
         let memory = Arc::new(TaskMemory::new(limits.memory_bytes, kit.clock.clone(), *at));
         let mut job_reader = shared.job_reader(start);

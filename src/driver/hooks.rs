@@ -62,7 +62,7 @@ impl ControlLoop {
             let answer = std::panic::catch_unwind(AssertUnwindSafe(|| callback(&call)));
             let answer = answer.unwrap_or_else(|_| failed("its callback panicked"));
             // A cluster that is over needs no answer.
-            let _ = events.send(Event::HookAnswered { hook: call.hook, call: call.call, answer });
+            let _ = events.send(vec![Event::HookAnswered { hook: call.hook, call: call.call, answer }]);
         });
         if let Err(error) = spawned {
             self.answer_hook(hook, number, failed(format!("its thread cannot be started: {error}")));

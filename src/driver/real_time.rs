@@ -51,7 +51,8 @@ const COMMANDS_AT_ONCE: usize = 64;
 const LINGER: std::time::Duration = std::time::Duration::from_micros(100);
 /// How long it looks away for events alone, where so many have come since the last look: they are given to the control plane together, and the
 /// cores' caches are the guests' meanwhile. A command ends it.
-const EVENTS_LINGER: std::time::Duration = std::time::Duration::from_micros(900);
+const EVENTS_LINGER: std::time::Duration = std::time::Duration::from_micros(300);
+/// What counts as so many.
 const MANY_EVENTS: usize = 16;
 /// How many of the last deadlines the percentiles of lateness are taken over.
 const LATENESSES_KEPT: usize = 4096;
@@ -63,9 +64,9 @@ pub(super) struct ControlLoop {
     pub(super) control_plane: ControlPlane,
     pub(super) data_plane: Arc<DataPlane>,
     meter: Meter,
-    events: Receiver<Event>,
+    events: Receiver<Vec<Event>>,
     /// For those who report later: callbacks of hooks.
-    pub(super) event_sender: Sender<Event>,
+    pub(super) event_sender: Sender<Vec<Event>>,
     commands: Receiver<Command>,
     watchers: Vec<Sender<Notice>>,
     event_bridge: EventBridge,
@@ -117,8 +118,8 @@ pub(super) struct Parts {
     pub(super) control_plane: ControlPlane,
     pub(super) data_plane: Arc<DataPlane>,
     pub(super) meter: Meter,
-    pub(super) events: Receiver<Event>,
-    pub(super) event_sender: Sender<Event>,
+    pub(super) events: Receiver<Vec<Event>>,
+    pub(super) event_sender: Sender<Vec<Event>>,
     pub(super) callbacks: HookCallbacks,
     pub(super) commands: Receiver<Command>,
     pub(super) watcher: Option<Sender<Notice>>,
@@ -299,12 +300,10 @@ impl ControlLoop {
         let events = self.events.clone();
         // Tasks that were ended at once still report what they used.
         while self.control_plane.state().live_count > 0 {
-            let Ok(event) = events.recv_timeout(std::time::Duration::from_millis(200)) else { break };
-            self.apply(event);
+            let Ok(batch) = events.recv_timeout(std::time::Duration::from_millis(200)) else { break };
+            batch.into_iter().for_each(|event| self.apply(event));
         }
-        for event in events.try_iter() {
-            self.apply(event);
-        }
+        events.try_iter().flatten().for_each(|event| self.apply(event));
         self.journal.flush(self.clock.now());
         let snapshot = self.snapshot();
         self.take_sample(snapshot.at);
@@ -347,14 +346,16 @@ impl ControlLoop {
         let mut has_come = false;
         let mut changes = Vec::new();
         while events < EVENTS_AT_ONCE {
-            let Ok(event) = self.events.try_recv() else { break };
-            events += 1;
-            match event {
-                // Whoever watches is to see each of a task's states, and not the last one of several.
-                Event::TaskStateChange(change) if !self.is_watched() => changes.push(change),
-                event => {
-                    self.apply_changes(&mut changes);
-                    self.apply(event);
+            let Ok(batch) = self.events.try_recv() else { break };
+            events += batch.len();
+            for event in batch {
+                match event {
+                    // Whoever watches is to see each of a task's states, and not the last one of several.
+                    Event::TaskStateChange(change) if !self.is_watched() => changes.push(change),
+                    event => {
+                        self.apply_changes(&mut changes);
+                        self.apply(event);
+                    }
                 }
             }
         }

@@ -1,10 +1,12 @@
 //! Chaos: each seed draws a cluster, its load, its faults and what its operator does; it runs in simulated time while the checker holds
 //! the invariants against every event; then everything heals, and the cluster has to come to what it should be, and to rest.
 //!
-//! What fails says its seed, the deeds and the cluster file. One seed again, and an hour of seeds:
+//! What fails says its seed, the deeds and the cluster file. One seed again, an hour of seeds that begin where nobody has been, and one that begins
+//! at a seed:
 //! ```text
 //! LONGSHORE_CHAOS_SEED=17 cargo test --test it chaos
-//! LONGSHORE_CHAOS_SECONDS=3600 cargo test --release --test it chaos
+//! LONGSHORE_CHAOS_SECONDS=3600 cargo test --release --test it chaos -- --nocapture
+//! LONGSHORE_CHAOS_SECONDS=3600 LONGSHORE_CHAOS_FROM=1000 cargo test --release --test it chaos -- --nocapture
 //! ```
 
 pub(crate) mod draw;
@@ -426,6 +428,13 @@ fn real_time() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+/// Where an hour of seeds begins that was not begun by anybody before: seconds since 1970, a million seeds apart.
+#[expect(clippy::disallowed_methods, reason = "it is to be another one each time, and is said")]
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs() * 1_000_000)
+}
+
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is {value:?}, which is no number")))
@@ -437,7 +446,11 @@ fn number(variable: &str) -> Option<u64> {
 fn clusters_survive_chaos() {
     let (only, seconds) = (number("LONGSHORE_CHAOS_SEED"), number("LONGSHORE_CHAOS_SECONDS"));
     let start = real_time();
-    let first = only.unwrap_or(0);
+    let first = match seconds {
+        Some(_) => number("LONGSHORE_CHAOS_FROM").unwrap_or_else(fresh_seed),
+        None => 0,
+    };
+    let first = only.unwrap_or(first);
     let goes_on = |seed: u64| match (only, seconds) {
         (Some(only), _) => seed == only,
         (None, Some(seconds)) => start.elapsed() < Duration::from_secs(seconds),
@@ -453,7 +466,7 @@ fn clusters_survive_chaos() {
         failures
     });
     let tried = next.load(Ordering::Relaxed) - first;
-    println!("{tried} seeds in {:?}", start.elapsed());
+    println!("{tried} seeds from {first} on in {:?}", start.elapsed());
     if let Some((seed, failure)) = failures.first_key_value() {
         panic!(
             "seeds {:?} of {tried} failed. Again: LONGSHORE_CHAOS_SEED={seed} cargo test --test it chaos\n{failure}",

@@ -287,7 +287,7 @@ fn an_image_is_compiled_once() {
     assert_eq!(third.plane.compiled_count(), 1);
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(cache.path().join("code"), open).expect("it is ours");
-    let (sender, _events) = crossbeam_channel::unbounded();
+    let (sender, _events) = crossbeam_channel::unbounded::<Event>();
     assert!(DataPlane::start(options(), Clock::start_now(), sender).is_err());
 }
 
