@@ -285,7 +285,7 @@ fn definition(image: &Path, launch_type: LaunchType) -> Arc<TaskDefinition> {
 }
 
 /// Tasks of one turn: enough that filling and draining what is under way does not count.
-const TURN: u64 = 65_536;
+const TURN: u64 = 32_768;
 
 /// One turn of a case, or of bare wasmtime beside it.
 #[derive(Clone, Copy)]
