@@ -42,6 +42,8 @@ pub struct Tally {
     pub kept: u32,
     /// Of those: unhealthy ones whose replacement is on its way too, so that the two are worth one task.
     pub paired: u32,
+    /// Healthy tasks that give way and that only their protection holds.
+    pub protected_leaving: u32,
     /// Tasks that run beside the ones that they replace: the desired count is without them.
     pub beside: u32,
     /// Of those that are not healthy: protected from scale-in.
@@ -183,7 +185,8 @@ fn plan_rolling(inputs: &PlanInputs<'_>) -> Plan {
         held_back |= tally.protected_healthy + tally.protected_not_healthy > 0;
     }
     for (stop, tally) in stop_older.iter_mut().zip(inputs.older) {
-        needed = needed.saturating_sub(tally.healthy - stop.healthy);
+        // What leaves once another is there does not stand for that other.
+        needed = needed.saturating_sub((tally.healthy - stop.healthy).saturating_sub(tally.protected_leaving));
         let kept = tally.kept.min(tally.free_not_healthy() - stop.not_healthy);
         let paired = tally.paired.min(kept);
         let worth = (kept - paired).min(needed);

@@ -105,6 +105,11 @@ impl ClusterState {
             healthy: deployment.healthy_count(),
             kept: super::state::count(kept.len()),
             paired,
+            protected_leaving: super::state::count(
+                protected()
+                    .filter(|task| deployment.healthy.contains(task) && deployment.giving_way.contains(*task))
+                    .count(),
+            ),
             beside: super::state::count(deployment.replacements.len()),
             protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
             protected_healthy: super::state::count(

@@ -1105,3 +1105,28 @@ proptest! {
         prop_assert_eq!(first.actions, second.actions);
     }
 }
+
+/// A case that was found by chance: a protected task of an older deployment retires while the new one comes to be healthy, and what takes its place
+/// is started once, and not started and stopped again and again.
+#[test]
+fn a_protected_task_retires_in_a_deployment() {
+    let steps = [
+        Step::TaskRetirement { task: 15_227_806_326_757_332_723 },
+        Step::Wait { millis: 16_797 },
+        Step::SetCount { service: 2, count: 6 },
+        Step::StopTask { task: 4_472_453_994_995_068_721 },
+        Step::Wait { millis: 17_980 },
+        Step::SetTraffic { service: 2, minimum: 0, maximum: 100, strategy: 0, stage: None, seconds: 0 },
+        Step::Wait { millis: 13_605 },
+        Step::CreateService { service: 4, count: 2 },
+        Step::Wait { millis: 15_023 },
+        Step::RunTask { target: 0, count: 5, size: 0, distinct: false },
+        Step::ProtectTask { task: 14_112_027_871_699_187_753, minutes: 4 },
+        Step::Deploy { service: 0, shape: 3 },
+        Step::Wait { millis: 52_518 },
+    ];
+    let mut world = run_steps(482, &steps);
+    heal(&mut world);
+    assert_converged(&world);
+    assert_replays(&world);
+}
