@@ -44,6 +44,8 @@ pub struct Tally {
     pub paired: u32,
     /// Healthy tasks that give way and that only their protection holds.
     pub protected_leaving: u32,
+    /// Healthy tasks that give way and are not protected.
+    pub free_leaving: u32,
     /// Tasks that run beside the ones that they replace: the desired count is without them.
     pub beside: u32,
     /// Of those that are not healthy: protected from scale-in.
@@ -186,7 +188,8 @@ fn plan_rolling(inputs: &PlanInputs<'_>) -> Plan {
     }
     for (stop, tally) in stop_older.iter_mut().zip(inputs.older) {
         // What leaves once another is there does not stand for that other.
-        needed = needed.saturating_sub((tally.healthy - stop.healthy).saturating_sub(tally.protected_leaving));
+        let leaving = tally.protected_leaving + tally.free_leaving.saturating_sub(stop.healthy);
+        needed = needed.saturating_sub((tally.healthy - stop.healthy).saturating_sub(leaving));
         let kept = tally.kept.min(tally.free_not_healthy() - stop.not_healthy);
         let paired = tally.paired.min(kept);
         let worth = (kept - paired).min(needed);

@@ -110,6 +110,13 @@ impl ClusterState {
                     .filter(|task| deployment.healthy.contains(task) && deployment.giving_way.contains(*task))
                     .count(),
             ),
+            free_leaving: super::state::count(
+                deployment
+                    .giving_way
+                    .iter()
+                    .filter(|task| deployment.healthy.contains(task) && !is_protected(task))
+                    .count(),
+            ),
             beside: super::state::count(deployment.replacements.len()),
             protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
             protected_healthy: super::state::count(
