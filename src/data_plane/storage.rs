@@ -18,7 +18,7 @@ use super::Shared;
 use super::task::Task;
 use crate::model::units::Duration;
 
-/// What a task on Fargate has when it asks for nothing. **Source:** ecs-semantics §1.5.
+/// What a task on Fargate has when it asks for nothing. **Source:** ecs-semantics §1.4.
 const FARGATE_STORAGE_GIB: u64 = 20;
 /// What one has on an instance. *Ours:* the root volume of an ECS-optimized image.
 const INSTANCE_STORAGE_GIB: u64 = 30;
@@ -48,8 +48,11 @@ pub(super) fn watch(task: Weak<Task>, folder: PathBuf, limit: u64, shared: &Shar
             }
             let (began, looked_at) = (clock.now(), folder.clone());
             let look = tokio::task::spawn_blocking(move || held_bytes(&looked_at, limit));
-            // What can't be looked at now is looked at again; a folder that is gone is a task that is over.
-            let held = look.await.ok().and_then(Result::ok).unwrap_or_default();
+            // What can't be looked at now is looked at again soon.
+            let Ok(Ok(held)) = look.await else {
+                pause = PAUSES.0;
+                continue;
+            };
             if held > limit {
                 if let Some(task) = task.upgrade() {
                     task.exceeds_storage(limit);
@@ -69,7 +72,15 @@ fn held_bytes(folder: &Path, enough: u64) -> io::Result<u64> {
     let mut held = Held::default();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            // It went away meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            // A path of this length is one that a guest has made step by step, and nothing is to be hidden behind it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Ok(u64::MAX),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
             let entry = entry?;
             // One that goes away meanwhile holds nothing.
             let Ok(found) = entry.metadata() else { continue };
@@ -154,5 +165,20 @@ mod tests {
         assert!((4 * MIB..5 * MIB).contains(&open), "it is still open: {open}");
         drop(file);
         assert!(held(u64::MAX) < 2 * MIB);
+    }
+
+    /// A folder that is gone holds nothing, and one that lies so deep that its path is too long hides nothing.
+    #[test]
+    fn nothing_is_hidden_in_the_depth() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(held_bytes(&folder.path().join("gone"), u64::MAX).unwrap(), 0);
+        let name = "d".repeat(250);
+        let mut deepest = rustix::fd::OwnedFd::from(File::open(folder.path()).unwrap());
+        for _ in 0..20 {
+            rustix::fs::mkdirat(&deepest, &*name, rustix::fs::Mode::RWXU).unwrap();
+            let flags = rustix::fs::OFlags::DIRECTORY;
+            deepest = rustix::fs::openat(&deepest, &*name, flags, rustix::fs::Mode::empty()).unwrap();
+        }
+        assert_eq!(held_bytes(folder.path(), MIB).unwrap(), u64::MAX);
     }
 }
