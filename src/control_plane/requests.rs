@@ -11,7 +11,7 @@ use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget, is_fargate,
+    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget, is_fargate, launch_type_of,
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
@@ -382,9 +382,4 @@ pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestE
         ));
     }
     provider.check_reuse().map_err(|rule| RequestError::InvalidParameter(rule.into()))
-}
-
-/// The launch type that a provider stands for.
-pub(super) fn launch_type_of(provider: &str) -> LaunchType {
-    if is_fargate(provider) { LaunchType::Fargate } else { LaunchType::Ec2 }
 }

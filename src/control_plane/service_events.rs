@@ -47,8 +47,8 @@ impl ControlPlane {
         let repeated = controller.complaints.iter().any(|(said, _)| *said == about);
         if !repeated {
             controller.complaints.push((about, now));
-            let next = controller.complaints.iter().map(|(_, at)| *at + REPEAT_AFTER).min();
-            next.into_iter().for_each(|at| self.timers.set(at, Wakeup::Complaint(name.clone())));
+            // The oldest is the first that may be said again.
+            self.timers.set(controller.complaints[0].1 + REPEAT_AFTER, Wakeup::Complaint(name.clone()));
             self.service_event(name, text);
         }
         if repeated { Said::Before } else { Said::Aloud }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::{ServiceActionEvent, ServiceActionSubjects};
-use super::requests::launch_type_of;
 use super::service_events::{Complaint, Said};
 use super::state::{Registered, Service};
 use super::task_sets::Limits;
 use super::tasks::{NewTask, Unplaced};
 use super::timers::Wakeup;
-use crate::model::capacity::LaunchTarget;
+use crate::model::capacity::{LaunchTarget, launch_type_of};
 use crate::model::ids::TaskId;
 use crate::model::service::{EcsManagedTags, PropagateTags};
 use crate::model::task_definition::{LaunchType, TaskDefinition};

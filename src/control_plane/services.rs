@@ -90,6 +90,7 @@ impl ClusterState {
         let is_protected = |task: &TaskId| self.tasks[task].task.is_protected(now);
         let is_not_healthy = |task: &TaskId| deployment.starting.contains(task) || deployment.unproven.contains(task);
         let protected = || service.protected.iter().filter(|task| is_protected(task));
+        let leaving = || deployment.giving_way.iter().filter(|task| deployment.healthy.contains(task));
         // Of the primary nothing goes for not being healthy alone, so that nobody asks. A task that takes another's place may have to
         // give way itself.
         let kept_of = |deployment: &Deployment| -> Vec<TaskId> {
@@ -105,18 +106,8 @@ impl ClusterState {
             healthy: deployment.healthy_count(),
             kept: super::state::count(kept.len()),
             paired,
-            protected_leaving: super::state::count(
-                protected()
-                    .filter(|task| deployment.healthy.contains(task) && deployment.giving_way.contains(*task))
-                    .count(),
-            ),
-            free_leaving: super::state::count(
-                deployment
-                    .giving_way
-                    .iter()
-                    .filter(|task| deployment.healthy.contains(task) && !is_protected(task))
-                    .count(),
-            ),
+            protected_leaving: super::state::count(leaving().filter(|task| is_protected(task)).count()),
+            free_leaving: super::state::count(leaving().filter(|task| !is_protected(task)).count()),
             beside: super::state::count(deployment.replacements.len()),
             protected_not_healthy: super::state::count(protected().filter(|task| is_not_healthy(task)).count()),
             protected_healthy: super::state::count(

@@ -17,8 +17,7 @@ use super::traffic_shift::TrafficShift;
 use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::auto_scaling_group::{LaunchTemplate, LifecycleState, RefreshStatus};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, FARGATE, FARGATE_SPOT, LaunchTarget,
-    RequiredAttribute,
+    CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, LaunchTarget, RequiredAttribute, launch_type_of,
 };
 use crate::model::document::Document;
 use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
@@ -598,10 +597,7 @@ impl Service {
         match &self.spec.launch_target {
             LaunchTarget::LaunchType(launch_type) => *launch_type,
             LaunchTarget::Strategy(items) => {
-                items.first().map_or(LaunchType::Ec2, |item| match &*item.capacity_provider {
-                    FARGATE | FARGATE_SPOT => LaunchType::Fargate,
-                    _ => LaunchType::Ec2,
-                })
+                items.first().map_or(LaunchType::Ec2, |item| launch_type_of(&item.capacity_provider))
             }
             LaunchTarget::ClusterDefault => LaunchType::Ec2,
         }

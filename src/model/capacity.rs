@@ -581,6 +581,11 @@ pub fn is_fargate(provider: &str) -> bool {
     provider == FARGATE || provider == FARGATE_SPOT
 }
 
+/// The launch type that a capacity provider stands for.
+pub fn launch_type_of(provider: &str) -> LaunchType {
+    if is_fargate(provider) { LaunchType::Fargate } else { LaunchType::Ec2 }
+}
+
 /// One item of a capacity provider strategy. **Source:** ecs-semantics §6.1.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -612,7 +617,6 @@ impl LaunchTarget {
         match self {
             LaunchTarget::LaunchType(launch_type) => Some(*launch_type),
             LaunchTarget::Strategy(items) => {
-                let is_fargate = |provider: &str| provider == FARGATE || provider == FARGATE_SPOT;
                 let on_fargate = items.iter().any(|item| is_fargate(&item.capacity_provider));
                 Some(if on_fargate { LaunchType::Fargate } else { LaunchType::Ec2 })
             }

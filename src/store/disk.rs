@@ -133,7 +133,7 @@ impl Disk {
         // Their names are to last as well.
         made.into_iter().filter_map(Path::parent).try_for_each(|parent| {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            File::open(parent)?.sync_all()
+            Disk::Os(parent.to_owned()).sync_folder()
         })
     }
 

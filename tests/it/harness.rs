@@ -33,7 +33,7 @@ use longshore::model::deployment_hook::HookAnswer;
 use longshore::model::ids::{ContainerInstanceId, HookId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
-use longshore::model::service::{SchedulingStrategy, ServiceSpec};
+use longshore::model::service::{DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
 use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
@@ -1176,6 +1176,20 @@ pub fn service(name: &str, desired_count: u32) -> ServiceSpec {
         desired_count,
         launch_target: on_fargate(),
         ..ServiceSpec::default()
+    }
+}
+
+/// A DAEMON service on EC2 with a task definition of its own name, all of whose tasks may be missing.
+pub fn daemon(name: &str) -> ServiceSpec {
+    ServiceSpec {
+        launch_target: on_ec2(),
+        scheduling_strategy: SchedulingStrategy::Daemon,
+        deployment_configuration: DeploymentConfiguration {
+            minimum_healthy_percent: 0,
+            maximum_percent: 100,
+            ..DeploymentConfiguration::default()
+        },
+        ..service(name, 0)
     }
 }
 

@@ -11,7 +11,7 @@ pub mod look;
 pub(super) mod record;
 pub mod recovery;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, never};
@@ -27,6 +27,7 @@ use crate::driver::ledger::LedgerCluster;
 use crate::driver::ledger::writer::LedgerWriteError;
 use crate::metering::meter::Meter;
 use crate::metering::stretch::LedgerRecord;
+use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::Timestamp;
 use crate::store::{Position, Store, StreamName, WriteTrouble};
 
@@ -48,6 +49,13 @@ const CHECKPOINTS: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a task takes in a snapshot, as `cargo bench --bench durability -- snapshot` shows it.
 const SNAPSHOT_BYTES_A_TASK: u64 = 1_400;
+
+/// What is begun, and comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Begun {
+    Task(TaskId),
+    Instance(ContainerInstanceId),
+}
 
 /// What of a cluster goes to a data directory, if there is one.
 #[derive(Debug)]
@@ -214,46 +222,32 @@ impl Durable {
     /// instances are to end. Were that forgotten, they would be lost with their process all the same. Those that are still to begin never
     /// do; the events say so.
     pub(super) fn take_despite_trouble(&mut self) -> (Vec<Held>, Vec<Event>) {
-        let (mut unstarted, mut unlaunched) = (BTreeMap::new(), BTreeSet::new());
-        let (mut given_up_tasks, mut given_up_instances) = (BTreeSet::new(), BTreeSet::new());
+        let to_end = |held: &(Position, Held)| match held.1 {
+            Held::CarryOut(Action::StopTask { task }) => Some(Begun::Task(task)),
+            Held::CarryOut(Action::TerminateInstance { instance }) => Some(Begun::Instance(instance)),
+            _ => None,
+        };
+        let ends: BTreeSet<Begun> = self.held.iter().filter_map(to_end).collect();
+        let mut never_begun = BTreeSet::new();
         let (mut taken, mut events) = (Vec::new(), Vec::new());
-        for (position, held) in std::mem::take(&mut self.held) {
-            match &held {
-                Held::CarryOut(Action::StartTask(start)) => drop(unstarted.insert(start.task, start.clone())),
-                Held::CarryOut(Action::LaunchInstance { instance, .. }) => drop(unlaunched.insert(*instance)),
-                Held::CarryOut(Action::StopTask { task }) => {
-                    match unstarted.remove(task) {
-                        Some(start) => {
-                            given_up_tasks.insert(*task);
-                            events.push(Event::TaskStateChange(TaskStateChange::of_stopped_start(&start)));
-                        }
-                        None => taken.push(held),
-                    }
-                    continue;
+        for held in std::mem::take(&mut self.held) {
+            match &held.1 {
+                Held::CarryOut(Action::StartTask(start)) if ends.contains(&Begun::Task(start.task)) => {
+                    never_begun.insert(Begun::Task(start.task));
+                    events.push(Event::TaskStateChange(TaskStateChange::of_stopped_start(start)));
                 }
-                Held::CarryOut(Action::TerminateInstance { instance }) => {
-                    let instance = *instance;
-                    if unlaunched.remove(&instance) {
-                        given_up_instances.insert(instance);
-                        events.push(Event::InstanceTerminated { instance, reason: None });
-                    } else {
-                        taken.push(held);
-                    }
-                    continue;
+                Held::CarryOut(Action::LaunchInstance { instance, .. })
+                    if ends.contains(&Begun::Instance(*instance)) =>
+                {
+                    never_begun.insert(Begun::Instance(*instance));
+                    events.push(Event::InstanceTerminated { instance: *instance, reason: None });
                 }
-                other if other.is_answer() => {
-                    taken.push(held);
-                    continue;
-                }
-                _ => {}
+                // That it never began says that it is to end.
+                _ if to_end(&held).is_some_and(|end| never_begun.contains(&end)) => {}
+                _ if to_end(&held).is_some() || held.1.is_answer() => taken.push(held.1),
+                _ => self.held.push_back(held),
             }
-            self.held.push_back((position, held));
         }
-        self.held.retain(|(_, held)| match held {
-            Held::CarryOut(Action::StartTask(start)) => !given_up_tasks.contains(&start.task),
-            Held::CarryOut(Action::LaunchInstance { instance, .. }) => !given_up_instances.contains(instance),
-            _ => true,
-        });
         (taken, events)
     }
 

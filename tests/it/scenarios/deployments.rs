@@ -348,6 +348,14 @@ fn early_success_completes_before_the_end() {
     );
 }
 
+/// At 100 s a deployment whose source keeps its first task for ten minutes.
+fn deploy_with_the_first_protected(world: &mut World) {
+    world.run_until(100);
+    let protection = TaskProtection::Enabled { expires_in: Some(secs(600)) };
+    world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
+    deploy(world, Behaviour::default());
+}
+
 /// ecs-semantics §5.7, early success: with BLOCKING the older tasks have to be gone, with DEFERRED they go after it.
 #[test]
 fn early_success_waits_for_what_it_replaces_or_does_not() {
@@ -356,10 +364,7 @@ fn early_success_waits_for_what_it_replaces_or_does_not() {
             "minimum_healthy_percent = 100\n          maximum_percent = 150\n          early_success_criteria = {{ enable = true, \
              healthy_percent = 100, source_service_revision_cleanup = \"{cleanup}\" }}"
         ));
-        world.run_until(100);
-        let protection = TaskProtection::Enabled { expires_in: Some(secs(600)) };
-        world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
-        deploy(&mut world, Behaviour::default());
+        deploy_with_the_first_protected(&mut world);
         world.run_until(900);
         let is_end = |line: &&str| line.contains("deployment completed");
         since(&world, 100).lines().filter(is_end).map(|line| format!("{line}\n")).collect::<String>()
@@ -387,10 +392,7 @@ fn early_success_ends_breaker_and_alarms() {
          deployment_circuit_breaker = { enable = true, rollback = true }\n          \
          alarms = { enable = true, rollback = true, alarm_names = [\"errors\"] }\n          bake_time_in_minutes = 0",
     );
-    world.run_until(100);
-    let protection = TaskProtection::Enabled { expires_in: Some(secs(600)) };
-    world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
-    deploy(&mut world, Behaviour::default());
+    deploy_with_the_first_protected(&mut world);
     world.run_until(300);
     check(
         &records(&world),

@@ -7,10 +7,10 @@ use longshore::control_plane::event::{Request, UpdateService};
 use longshore::model::capacity::{CapacityProvider, FARGATE, FARGATE_SPOT, ManagedScaling};
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::TaskId;
-use longshore::model::service::{DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
+use longshore::model::service::ServiceSpec;
 
 use super::check;
-use crate::harness::{World, empty_cluster, latest, on_ec2, provider, run, secs, service, strategy, task_definition};
+use crate::harness::{World, daemon, empty_cluster, latest, provider, run, secs, service, strategy, task_definition};
 
 fn world(provider: CapacityProvider) -> World {
     World::new(&ClusterSpec {
@@ -69,19 +69,8 @@ fn rows_of_the_metric() {
 #[test]
 fn daemons_do_not_count() {
     let mut world = world(provider("asg", 0, 10));
-    let daemon = ServiceSpec {
-        name: "watch".into(),
-        task_definition: latest("small"),
-        launch_target: on_ec2(),
-        scheduling_strategy: SchedulingStrategy::Daemon,
-        deployment_configuration: DeploymentConfiguration {
-            minimum_healthy_percent: 0,
-            maximum_percent: 100,
-            ..Default::default()
-        },
-        ..service("watch", 0)
-    };
-    world.done(Request::CreateService(Box::new(daemon)));
+    let watch = ServiceSpec { task_definition: latest("small"), ..daemon("watch") };
+    world.done(Request::CreateService(Box::new(watch)));
     world.run_task(run("small", 1, strategy(&[("asg", 0, 1)])));
     world.run_until(300);
     assert_eq!(metric(&world), 50);

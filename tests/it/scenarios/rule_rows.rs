@@ -20,7 +20,7 @@ use longshore::model::task::DesiredStatus;
 use super::deployments::{deploy, never_runs, records, set_alarm, web_beside};
 use super::{check, web_of_file};
 use crate::harness::{
-    Behaviour, World, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs, service,
+    Behaviour, World, daemon, empty_cluster, instance_launch, on_ec2, on_fargate, provider, run, secs, service,
     strategy, task_definition,
 };
 
@@ -364,17 +364,7 @@ fn tasks_protect_their_instance() {
         task_definitions: vec![task_definition("web", 256, 512), task_definition("watch", 128, 128)],
         ..empty_cluster()
     });
-    let daemon = ServiceSpec {
-        launch_target: on_ec2(),
-        scheduling_strategy: SchedulingStrategy::Daemon,
-        deployment_configuration: longshore::model::service::DeploymentConfiguration {
-            minimum_healthy_percent: 0,
-            maximum_percent: 100,
-            ..Default::default()
-        },
-        ..service("watch", 0)
-    };
-    world.done(Request::CreateService(Box::new(daemon)));
+    world.done(Request::CreateService(Box::new(daemon("watch"))));
     let protection = |world: &World| world.plane.state().container_instances[&ContainerInstanceId(1)].protection;
     world.run_until(100);
     assert_eq!(world.counts("watch"), "desired 1 running 1 pending 0 healthy 1");
@@ -396,18 +386,7 @@ fn a_draining_instance_loses_its_daemon_last() {
     });
     world.run_until(100);
     world.behave("web:1", Behaviour { stop: secs(20), ..Behaviour::default() });
-    let daemon = ServiceSpec {
-        task_definition: latest("watch"),
-        launch_target: on_ec2(),
-        scheduling_strategy: SchedulingStrategy::Daemon,
-        deployment_configuration: longshore::model::service::DeploymentConfiguration {
-            minimum_healthy_percent: 0,
-            maximum_percent: 100,
-            ..Default::default()
-        },
-        ..service("watch", 0)
-    };
-    world.done(Request::CreateService(Box::new(daemon)));
+    world.done(Request::CreateService(Box::new(daemon("watch"))));
     world.done(Request::CreateService(Box::new(ServiceSpec { launch_target: on_ec2(), ..service("web", 2) })));
     world.run_until(200);
     let (instances, status) = (vec![ContainerInstanceId(1)], ContainerInstanceStatus::Draining);
