@@ -20,7 +20,8 @@ pub struct Limits {
     pub connections: usize,
     /// Requests that wait for an answer at once; beyond, 503 `ThrottlingException`.
     pub requests: usize,
-    /// Requests that are carried out at once; others wait for their turn.
+    /// Requests that are carried out at once; others wait for their turn. Each has a thread, which in a data directory mostly waits for
+    /// the disk: as many as there are share one sync.
     pub handlers: usize,
     /// How long a connection may take to send a head, and so how long it may be idle. Then it is closed.
     pub header_time: Duration,
@@ -41,7 +42,7 @@ impl Default for Limits {
             headers: 100,
             connections: 512,
             requests: 256,
-            handlers: 32,
+            handlers: 128,
             header_time: Duration::from_secs(60),
             body_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),

@@ -3,8 +3,9 @@
 //! - `sync`: the disk's own rate: 4 KiB appended to a file and synced, one after the other. Everything else stands beside it.
 //! - `store`: 64 callers append a record each and wait for it, again and again: group commit is what makes it more than `sync`. Beside our
 //!   log stands redb with group commit as well: one thread commits a transaction for whatever has come meanwhile.
-//! - `run task`: 64 callers ask for a task each, again and again, and wait for the answer, of a cluster in memory and of one in a data
-//!   directory. The second should be half of the first or more.
+//! - `api`: 64 clients of the ECS API, each on a connection that it keeps, ask for a task, again and again, of a `longshore serve` and of
+//!   one with `--data-dir`. The second should have half of the first's rate or more.
+//! - `run task`: 64 callers of the library do the same of a cluster in memory and of one in a data directory.
 //! - `recover`: a cluster is read from a million events. It should take less than 2 s.
 //! - `snapshot`: what a snapshot of 10,000 live tasks takes, and how large it is.
 //!
@@ -13,6 +14,8 @@
 //! Durations are what they were once, or the median of a few: each case takes seconds, so criterion is of no use.
 
 #![expect(clippy::cast_precision_loss, reason = "counts and seconds are small")]
+
+mod api;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -50,7 +53,7 @@ fn now() -> Instant {
 }
 
 fn rate(what: &str, count: u64, took: Duration) {
-    println!("{what:<44} {:>10.0} a second", count as f64 / took.as_secs_f64());
+    println!("{what:<46} {:>10.0} a second", count as f64 / took.as_secs_f64());
 }
 
 fn sync(folder: &Path) {
@@ -64,15 +67,16 @@ fn sync(folder: &Path) {
     rate("sync: 4 KiB and fdatasync", count, began.elapsed());
 }
 
-/// So many callers do something again and again; how often in all.
-fn callers(act: impl Fn() + Sync) -> (u64, Duration) {
+/// So many callers do something again and again, each with something of its own; how often in all.
+fn callers<Own>(own: impl Fn() -> Own + Sync, act: impl Fn(&mut Own) + Sync) -> (u64, Duration) {
     let began = now();
     let count = std::thread::scope(|scope| {
-        let act = &act;
+        let (own, act) = (&own, &act);
         let one = || {
+            let mut own = own();
             let mut count = 0u64;
             while began.elapsed() < LASTS {
-                act();
+                act(&mut own);
                 count += 1;
             }
             count
@@ -90,14 +94,17 @@ fn store(folder: &Path) {
     let folder = folder.join("store");
     let store = Store::open(&folder).expect("it opens");
     let stream = StreamName::new("bench").expect("it is a name");
-    let (count, took) = callers(|| {
-        let position = store.append(vec![(stream.clone(), RECORD.to_vec())]);
-        store.wait_durable(position).expect("there is room");
-    });
+    let (count, took) = callers(
+        || (),
+        |()| {
+            let position = store.append(vec![(stream.clone(), RECORD.to_vec())]);
+            store.wait_durable(position).expect("there is room");
+        },
+    );
     rate("store: 64 callers, 200 bytes each", count, took);
     drop(store);
     let bytes = bytes_in(&folder);
-    println!("{:<44} {:>10.0} bytes a record", "store: on the disk", bytes as f64 / count as f64);
+    println!("{:<46} {:>10.0} bytes a record", "store: on the disk", bytes as f64 / count as f64);
 }
 
 /// Records by their number.
@@ -130,17 +137,20 @@ fn redb(folder: &Path) {
     let database = redb::Database::create(folder.join("database")).expect("it opens");
     let (sender, waiting) = crossbeam_channel::unbounded();
     let writer = std::thread::spawn(move || commit(&database, &waiting));
-    let (count, took) = callers(|| {
-        let (told, durable) = crossbeam_channel::bounded(1);
-        sender.send(told).expect("somebody writes");
-        durable.recv().expect("it is written");
-    });
+    let (count, took) = callers(
+        || (),
+        |()| {
+            let (told, durable) = crossbeam_channel::bounded(1);
+            sender.send(told).expect("somebody writes");
+            durable.recv().expect("it is written");
+        },
+    );
     drop(sender);
     let transactions = writer.join().expect("it does not panic");
     rate("store: the same in redb", count, took);
     rate("store: redb's transactions", transactions, took);
     let bytes = bytes_in(&folder);
-    println!("{:<44} {:>10.0} bytes a record", "store: redb on the disk", bytes as f64 / count as f64);
+    println!("{:<46} {:>10.0} bytes a record", "store: redb on the disk", bytes as f64 / count as f64);
 }
 
 fn bytes_in(folder: &Path) -> u64 {
@@ -177,10 +187,13 @@ fn run_tasks(what: &str, data: Option<DataDirectory>) -> [f64; 2] {
     let spec = ClusterFile::parse(FILE, &path, &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"));
     let cluster = RunningCluster::start(spec, HostOptions { data, ..HostOptions::default() }).expect("it starts");
     let began = now();
-    let (count, took) = callers(|| match cluster.ask(run_task(1)) {
-        Ok(Response::RunTask { tasks, .. }) => assert_eq!(tasks.len(), 1),
-        other => panic!("{other:?}"),
-    });
+    let (count, took) = callers(
+        || (),
+        |()| match cluster.ask(run_task(1)) {
+            Ok(Response::RunTask { tasks, .. }) => assert_eq!(tasks.len(), 1),
+            other => panic!("{other:?}"),
+        },
+    );
     cluster.wait_for_standalone_tasks().expect("it goes on");
     let took_to_end = began.elapsed();
     rate(what, count, took);
@@ -255,10 +268,10 @@ fn recover(folder: &Path) {
     }
     rate("recover: events applied and written", count as u64, began.elapsed());
     let bytes = bytes_in(&folder);
-    println!("{:<44} {:>10} bytes an event", "recover: on the disk", bytes / count as u64);
+    println!("{:<46} {:>10} bytes an event", "recover: on the disk", bytes / count as u64);
     let began = now();
     let found = look(&folder, "us-east-1", "bench").expect("it can be read").expect("there is a cluster");
-    println!("{:<44} {:>10.2} s", "recover: a million events", began.elapsed().as_secs_f64());
+    println!("{:<46} {:>10.2} s", "recover: a million events", began.elapsed().as_secs_f64());
     assert!(found.state.stopped_count > 100_000, "tasks have come and gone");
 }
 
@@ -274,7 +287,7 @@ fn snapshot() {
     let began = now();
     let bytes = rmp_serde::to_vec_named(&copy).expect("it is plain data");
     println!(
-        "{:<44} {:>10.1} ms to copy, {:.1} ms to write in another thread, {} KiB",
+        "{:<46} {:>10.1} ms to copy, {:.1} ms to write in another thread, {} KiB",
         format!("snapshot: {live} live tasks"),
         copied.as_secs_f64() * 1e3,
         began.elapsed().as_secs_f64() * 1e3,
@@ -294,11 +307,14 @@ fn main() {
         store(folder.path());
         redb(folder.path());
     }
+    if is_wanted("api") {
+        api::run_tasks(folder.path());
+    }
     if is_wanted("run task") {
         let memory = run_tasks("run task: in memory", None);
         let disk = run_tasks("run task: in a data directory", Some(DataDirectory::Folder(folder.path().join("data"))));
         for (what, index) in [("run task: in a data directory", 0), ("run task: the same, to their end", 1)] {
-            println!("{what:<44} {:>10.2} of the rate in memory", disk[index] / memory[index]);
+            println!("{what:<46} {:>10.2} of the rate in memory", disk[index] / memory[index]);
         }
     }
     if is_wanted("recover") {
