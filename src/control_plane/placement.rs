@@ -311,9 +311,11 @@ impl PlacementIndex {
         let index = self.partition_by(&chain.attributes, conditions, request.reservation.devices);
         let partition = &mut self.partitions[index];
         partition.used_at = self.placement_count;
-        partition.prepare_order(chain.order, &self.slots);
-        if let Some(group) = group.filter(|_| counts_tasks_on_instances(chain, request)) {
-            partition.prepare_view(group, chain.order, &self.slots, self.placement_count);
+        let counted = group.filter(|_| counts_tasks_on_instances(chain, request));
+        let has_view =
+            counted.is_some_and(|group| partition.prepare_view(group, chain.order, &self.slots, self.placement_count));
+        if !has_view {
+            partition.prepare_order(chain.order, &self.slots, self.placement_count);
         }
         let mut search = Search::new(&self.slots, partition, request, chain, group, (conditions, &self.names));
         let chosen = search.choose(rng);

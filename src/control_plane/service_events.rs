@@ -72,7 +72,10 @@ impl ControlPlane {
     /// The same of a text that is not put together yet.
     pub(super) fn service_event_of(&mut self, name: &Arc<str>, text: Arguments<'_>) {
         self.text.clear();
-        let _ = write!(self.text, "(service {name}) {text}");
+        self.text.push_str("(service ");
+        self.text.push_str(name);
+        self.text.push_str(") ");
+        let _ = self.text.write_fmt(text);
         let message: Arc<str> = self.text.as_str().into();
         if let Some(service) = self.state.services.get_mut(name) {
             if service.events.len() == EVENTS_KEPT {

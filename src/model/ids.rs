@@ -90,14 +90,13 @@ impl IdForm {
     /// Adds [`IdForm::task`] to a text.
     pub fn write_task(self, id: TaskId, text: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for word in [self.mix(1, id.0), self.mix(2, id.0)] {
-            text.extend(
-                word.to_be_bytes()
-                    .iter()
-                    .flat_map(|byte| [byte >> 4, byte & 15])
-                    .map(|digit| char::from(DIGITS[usize::from(digit)])),
-            );
+        let number = u128::from(self.mix(1, id.0)) << 64 | u128::from(self.mix(2, id.0));
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
+        text.push_str(std::str::from_utf8(&digits).expect("digits are ASCII"));
     }
 
     /// 32 lower-case hexadecimal digits, as ECS shows a container instance. **Source:** ecs-semantics §1.2.

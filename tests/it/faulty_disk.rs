@@ -31,7 +31,7 @@ use crate::durability::{run_task, spec, the_task};
 /// Processes of each cluster that the power is taken from, one after the other.
 const PROCESSES: u64 = 3;
 /// Seeds at once: most of the time is waiting.
-const AT_ONCE: u64 = 6;
+const AT_ONCE: u64 = 12;
 /// The power fails at one of so many operations.
 const OPERATIONS: u64 = 120;
 
@@ -257,7 +257,7 @@ fn live(seed: u64, host: &Host, seen: &Seen) {
 /// times, is held against all that it has told, and ends in good order. So many seeds as one likes: `LONGSHORE_DISK_SEEDS=100000`.
 #[test]
 fn nothing_told_is_lost_whatever_fails() {
-    let seeds = std::env::var("LONGSHORE_DISK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(400u64);
+    let seeds = std::env::var("LONGSHORE_DISK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000u64);
     let (host, seen, next) = (Host::new(), Seen::default(), AtomicU64::new(0));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);

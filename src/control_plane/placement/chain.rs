@@ -113,6 +113,12 @@ impl<'a> Chain<'a> {
         Chain { attributes, criteria, strategy_count, tie, order }
     }
 
+    /// Whether the first criterion that may differ within a bucket is the number of tasks on an instance.
+    pub(super) fn goes_by_tasks_first(&self) -> bool {
+        let mut within = self.criteria.iter().filter(|criterion| !matches!(criterion, Criterion::TasksInBucket(_)));
+        within.next() == Some(&Criterion::TasksOnInstance)
+    }
+
     /// The criteria that stand for strategies.
     pub(super) fn strategies(&self) -> &[Criterion] {
         &self.criteria[..self.strategy_count]

@@ -17,7 +17,7 @@ use crate::model::ids::ContainerInstanceId;
 pub(super) type SlotIndex = u32;
 
 /// The place of an instance in a tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Key {
     /// What is left of the resource that the tree is ordered by.
     pub(super) first: u32,
@@ -27,7 +27,24 @@ pub(super) struct Key {
     pub(super) id: ContainerInstanceId,
 }
 
+impl Ord for Key {
+    /// As of (first, second, id), compared as one number: a tree is descended by little else.
+    fn cmp(&self, other: &Key) -> std::cmp::Ordering {
+        self.packed().cmp(&other.packed())
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Key {
+    fn packed(&self) -> u128 {
+        u128::from(self.first) << 96 | u128::from(self.second) << 64 | u128::from(self.id.0)
+    }
+
     /// Before every instance with this much left.
     pub(super) fn before(first: u32, second: u32) -> Key {
         Key { first, second, id: ContainerInstanceId(0) }
@@ -75,6 +92,16 @@ impl Node {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Forest {
     nodes: Vec<Node>,
+    /// Room for the nodes above one that goes.
+    #[serde(skip)]
+    shrunk: Vec<u32>,
+}
+
+/// The side of a node that a subtree hangs on.
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
 }
 
 impl Forest {
@@ -84,15 +111,56 @@ impl Forest {
         if self.nodes.len() <= index {
             self.nodes.resize(index + 1, Node::VACANT);
         }
-        self.nodes[index] =
-            Node { key, priority: priority(key.id), left: NIL, right: NIL, size: 1, second_max: key.second };
-        tree.0 = self.insert_below(tree.0, slot);
+        let priority = priority(key.id);
+        self.nodes[index] = Node { key, priority, left: NIL, right: NIL, size: 1, second_max: key.second };
+        let (mut from, mut at) = (None, tree.0);
+        while at != NIL {
+            let node = &mut self.nodes[at as usize];
+            if priority > node.priority {
+                let (left, right) = self.split(at, &key);
+                let node = &mut self.nodes[index];
+                node.left = left;
+                node.right = right;
+                self.refresh(slot);
+                break;
+            }
+            // Only one node comes: there is no need to look at the other side.
+            node.size += 1;
+            node.second_max = node.second_max.max(key.second);
+            let (side, next) = if key < node.key { (Side::Left, node.left) } else { (Side::Right, node.right) };
+            from = Some((at, side));
+            at = next;
+        }
+        self.hang(tree, from, slot);
     }
 
     /// Takes an instance out of the tree that holds it.
     pub(super) fn remove(&mut self, tree: &mut Tree, slot: SlotIndex) {
         let key = self.nodes[slot as usize].key;
-        tree.0 = self.remove_below(tree.0, &key);
+        self.shrunk.clear();
+        let (mut from, mut at) = (None, tree.0);
+        loop {
+            assert!(at != NIL, "an instance is removed from the tree that holds it");
+            let node = &mut self.nodes[at as usize];
+            let (side, next) = match key.cmp(&node.key) {
+                std::cmp::Ordering::Less => (Side::Left, node.left),
+                std::cmp::Ordering::Equal => break,
+                std::cmp::Ordering::Greater => (Side::Right, node.right),
+            };
+            // Only one node goes: the others are looked at only if it may have had the most.
+            node.size -= 1;
+            if node.second_max == key.second {
+                self.shrunk.push(at);
+            }
+            from = Some((at, side));
+            at = next;
+        }
+        let Node { left, right, .. } = self.nodes[at as usize];
+        let joined = self.merge(left, right);
+        self.hang(tree, from, joined);
+        while let Some(at) = self.shrunk.pop() {
+            self.refresh(at);
+        }
     }
 
     /// The key under which an instance was inserted last.
@@ -179,55 +247,13 @@ impl Forest {
         node.second_max = second_max;
     }
 
-    fn insert_below(&mut self, at: u32, slot: SlotIndex) -> u32 {
-        if at == NIL {
-            return slot;
+    /// Where a subtree hangs.
+    fn hang(&mut self, tree: &mut Tree, from: Option<(u32, Side)>, at: u32) {
+        match from {
+            None => tree.0 = at,
+            Some((parent, Side::Left)) => self.nodes[parent as usize].left = at,
+            Some((parent, Side::Right)) => self.nodes[parent as usize].right = at,
         }
-        let new = self.nodes[slot as usize];
-        let node = self.nodes[at as usize];
-        if new.priority > node.priority {
-            let (left, right) = self.split(at, &new.key);
-            let node = &mut self.nodes[slot as usize];
-            node.left = left;
-            node.right = right;
-            self.refresh(slot);
-            return slot;
-        }
-        if new.key < node.key {
-            let left = self.insert_below(node.left, slot);
-            self.nodes[at as usize].left = left;
-        } else {
-            let right = self.insert_below(node.right, slot);
-            self.nodes[at as usize].right = right;
-        }
-        // Only one node came: there is no need to look at the other side.
-        let node = &mut self.nodes[at as usize];
-        node.size += 1;
-        node.second_max = node.second_max.max(new.key.second);
-        at
-    }
-
-    fn remove_below(&mut self, at: u32, key: &Key) -> u32 {
-        assert!(at != NIL, "an instance is removed from the tree that holds it");
-        let node = self.nodes[at as usize];
-        match key.cmp(&node.key) {
-            std::cmp::Ordering::Equal => return self.merge(node.left, node.right),
-            std::cmp::Ordering::Less => {
-                let left = self.remove_below(node.left, key);
-                self.nodes[at as usize].left = left;
-            }
-            std::cmp::Ordering::Greater => {
-                let right = self.remove_below(node.right, key);
-                self.nodes[at as usize].right = right;
-            }
-        }
-        // Only one node went: the others are looked at only if it may have had the most.
-        if node.second_max == key.second {
-            self.refresh(at);
-        } else {
-            self.nodes[at as usize].size -= 1;
-        }
-        at
     }
 
     /// Parts a tree into what comes before the key and what does not.

@@ -1,17 +1,16 @@
 //! The active instances, parted into cells in which nothing but resources and task counts tells them apart.
 //!
 //! A cell holds the instances of one capacity provider that agree in every attribute of the partition. The zone's
-//! partition always exists; one for other attributes is built when a strategy first spreads over them. Each cell has a
-//! tree for each order of resources that was asked for.
+//! partition always exists; one for other attributes is built when a strategy first spreads over them.
 //!
 //! A partition for tasks that want devices parts instances by whether they have enough left, so that an instance changes its cell
 //! when its last GPU goes. There is one for each number that is wanted, and they are few.
 //!
-//! Where the number of a group's tasks on an instance matters, cells are parted further, by that number: a [`View`] of
-//! the partition as one group sees it. A view costs a pass over all instances, and placements that it does not exist
-//! for walk past the instances that hold the group. So it is built once a group has walked as far as building it
-//! takes. It is brought up to date, from a log of the instances that changed, only when its group places a task: a
-//! group that is left alone costs the others nothing.
+//! A [`View`] has the instances of each cell in trees, in one order of resources. Where the number of a group's tasks on an
+//! instance matters, a view of that group's own parts cells further, by that number. A view costs a pass over all instances, and
+//! placements without one of their group's own walk past the instances that hold the group. So that is built once a group
+//! has walked as far as building it takes. A view is brought up to date, from a log of the instances that changed, only when a
+//! task is placed by it: one that is left alone costs the others nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::Order;
 use super::conditions::{Conditions, LastingConditions};
-use super::forest::{Forest, Key, SlotIndex, Tree};
+use super::forest::{Forest, SlotIndex, Tree};
 use super::slot::{GroupIndex, Slot};
 use crate::model::task_definition::Devices;
 use crate::model::written_form::is_default;
@@ -79,19 +78,12 @@ pub(super) struct Cell {
     instance_count: u32,
 }
 
-/// Trees over the cells in one order of resources.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct CellTrees {
-    forest: Forest,
-    trees: Vec<Tree>,
-}
-
-/// Trees over the cells as one group sees them, in one order of resources.
+/// Trees over the cells as one group sees them, or as all do who count no tasks, in one order of resources.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct View {
     /// Its nodes.
     pub(super) forest: Forest,
-    /// A tree for each cell and number of the group's tasks on an instance. None is empty.
+    /// A tree for each cell and number of the group's tasks on an instance, which is zero without a group. None is empty.
     pub(super) trees: BTreeMap<(CellIndex, u32), Tree>,
     /// Where each slot is.
     place_of: Vec<(CellIndex, u32)>,
@@ -120,7 +112,9 @@ pub(super) struct Partition {
     cell_of: Vec<CellIndex>,
     vacant_cell_count: usize,
     instance_count: u32,
-    trees: BTreeMap<Order, CellTrees>,
+    /// Those that count no group's tasks. Built anew where they are not there.
+    #[serde(skip)]
+    plain_views: BTreeMap<Order, View>,
     task_counts: BTreeMap<(GroupIndex, CellIndex), u32>,
     views: BTreeMap<(GroupIndex, Order), View>,
     walked: BTreeMap<GroupIndex, u64>,
@@ -148,7 +142,7 @@ impl Partition {
             cell_of: Vec::new(),
             vacant_cell_count: 0,
             instance_count: 0,
-            trees: BTreeMap::new(),
+            plain_views: BTreeMap::new(),
             task_counts: BTreeMap::new(),
             views: BTreeMap::new(),
             walked: BTreeMap::new(),
@@ -202,9 +196,6 @@ impl Partition {
         if *inhabitants == 1 {
             self.vacant_cell_count -= 1;
         }
-        for (order, trees) in &mut self.trees {
-            trees.insert(cell, slot, held.key(*order));
-        }
         for (group, count) in &held.tasks {
             *self.task_counts.entry((*group, cell)).or_default() += count;
         }
@@ -219,9 +210,6 @@ impl Partition {
         *inhabitants -= 1;
         if *inhabitants == 0 {
             self.vacant_cell_count += 1;
-        }
-        for trees in self.trees.values_mut() {
-            trees.remove(cell, slot);
         }
         for (group, count) in &held.tasks {
             self.count_tasks_off(*group, cell, *count);
@@ -248,7 +236,7 @@ impl Partition {
         self.views.remove(&(group, Order::Cpu));
         self.views.remove(&(group, Order::Memory));
         self.walked.remove(&group);
-        if self.views.is_empty() {
+        if self.has_no_view() {
             self.forget_changes();
         }
     }
@@ -258,54 +246,47 @@ impl Partition {
         self.task_counts.range((group, 0)..=(group, CellIndex::MAX)).map(|((_, cell), count)| (*cell, *count))
     }
 
-    /// Makes sure that there are trees in an order.
-    pub(super) fn prepare_order(&mut self, order: Order, slots: &[Slot]) {
-        if self.trees.contains_key(&order) {
-            return;
-        }
-        let mut trees = CellTrees { forest: Forest::default(), trees: vec![Tree::EMPTY; self.cells.len()] };
-        for ((slot, held), cell) in (0..).zip(slots).zip(&self.cell_of) {
-            if *cell != NO_CELL {
-                trees.insert(*cell, slot, held.key(order));
+    /// Makes sure that there are trees in an order for whoever counts no group's tasks, or has no view of its own.
+    pub(super) fn prepare_order(&mut self, order: Order, slots: &[Slot], used_at: u64) {
+        let changes_end = self.changes_end();
+        match self.plain_views.get_mut(&order) {
+            Some(view) => {
+                view.used_at = used_at;
+                let log = (&self.changed, self.changed_start);
+                view.take_in(log, None, order, slots, &self.cell_of);
+            }
+            None => {
+                let view = View::new(None, order, slots, &self.cell_of, changes_end, used_at);
+                self.plain_views.insert(order, view);
             }
         }
-        self.trees.insert(order, trees);
+        self.forget_changes_of_one();
     }
 
-    /// Brings a group's view up to date, or builds it when the group has walked far enough without.
-    pub(super) fn prepare_view(&mut self, group: GroupIndex, order: Order, slots: &[Slot], used_at: u64) {
-        let changes_end = self.changed_start + self.changed.len() as u64;
+    /// Brings a group's view up to date, or builds it when the group has walked far enough without. Says whether there is one.
+    pub(super) fn prepare_view(&mut self, group: GroupIndex, order: Order, slots: &[Slot], used_at: u64) -> bool {
         if let Some(view) = self.views.get_mut(&(group, order)) {
             view.used_at = used_at;
-            let Some(seen) = view.synced.checked_sub(self.changed_start) else {
-                // The log no longer reaches back to this view: as many instances have changed as there are.
-                *view = View::new(group, order, slots, &self.cell_of, changes_end, used_at);
-                return;
-            };
-            let seen = usize::try_from(seen).expect("the log is as long as it is");
-            for slot in self.changed.range(seen..) {
-                view.reposition(group, order, *slot, &slots[*slot as usize], self.cell_of[*slot as usize]);
-            }
-            view.synced = changes_end;
-            if self.views.len() == 1 {
-                self.forget_changes();
-            }
-            return;
+            let log = (&self.changed, self.changed_start);
+            view.take_in(log, Some(group), order, slots, &self.cell_of);
+            self.forget_changes_of_one();
+            return true;
         }
         let walked = self.walked.get(&group).copied().unwrap_or(0);
         if walked < self.limits.walk_min + self.limits.walk_per_instance * u64::from(self.instance_count) {
-            return;
+            return false;
         }
         self.walked.remove(&group);
         if self.views.len() >= self.limits.views_max {
             let idle = self.views.iter().min_by_key(|(key, view)| (view.used_at, **key)).map(|(key, _)| *key);
             self.views.remove(&idle.expect("there are as many views as may be"));
         }
-        let view = View::new(group, order, slots, &self.cell_of, changes_end, used_at);
+        let view = View::new(Some(group), order, slots, &self.cell_of, self.changes_end(), used_at);
         self.views.insert((group, order), view);
+        true
     }
 
-    /// A group's view, if it has one. It is as it was when [`Partition::prepare_view`] was called.
+    /// A group's view, if it has one: as it was when [`Partition::prepare_view`] was called.
     pub(super) fn view(&self, group: GroupIndex, order: Order) -> Option<&View> {
         self.views.get(&(group, order))
     }
@@ -321,13 +302,13 @@ impl Partition {
         *self.walked.entry(group).or_default() += steps;
     }
 
-    /// The tree of a cell and its forest.
+    /// The tree of a cell and its forest, as they were when [`Partition::prepare_order`] was called.
     ///
     /// # Panics
     /// When the order was not prepared.
     pub(super) fn tree(&self, order: Order, cell: CellIndex) -> (&Forest, Tree) {
-        let trees = &self.trees[&order];
-        (&trees.forest, trees.trees[cell as usize])
+        let view = &self.plain_views[&order];
+        (&view.forest, view.trees.get(&(cell, 0)).copied().unwrap_or(Tree::EMPTY))
     }
 
     fn cell_for(&mut self, held: &Slot) -> CellIndex {
@@ -352,9 +333,6 @@ impl Partition {
         });
         self.cell_by_key.insert(key, cell);
         self.vacant_cell_count += 1;
-        for trees in self.trees.values_mut() {
-            trees.trees.push(Tree::EMPTY);
-        }
         cell
     }
 
@@ -373,26 +351,19 @@ impl Partition {
     /// Puts an active instance whose resources have changed where it belongs.
     fn resettle(&mut self, cell: CellIndex, slot: SlotIndex, held: &Slot) {
         if self.cells[cell as usize].has_devices == self.has_devices(held) {
-            self.reposition(cell, slot, held);
+            self.note_change(slot);
         } else {
             self.remove(slot, held);
             self.insert(slot, held);
         }
     }
 
-    fn reposition(&mut self, cell: CellIndex, slot: SlotIndex, held: &Slot) {
-        for (order, trees) in &mut self.trees {
-            let key = held.key(*order);
-            if trees.forest.key(slot) != key {
-                trees.remove(cell, slot);
-                trees.insert(cell, slot, key);
-            }
-        }
-        self.note_change(slot);
+    fn has_no_view(&self) -> bool {
+        self.views.is_empty() && self.plain_views.is_empty()
     }
 
     fn note_change(&mut self, slot: SlotIndex) {
-        if self.views.is_empty() {
+        if self.has_no_view() {
             return;
         }
         self.changed.push_back(slot);
@@ -402,6 +373,20 @@ impl Partition {
             let dropped = self.changed.len() / 2;
             self.changed.drain(..dropped);
             self.changed_start += dropped as u64;
+            // Nothing but its trees would be kept.
+            let start = self.changed_start;
+            self.plain_views.retain(|_, view| view.synced >= start);
+        }
+    }
+
+    fn changes_end(&self) -> u64 {
+        self.changed_start + self.changed.len() as u64
+    }
+
+    /// Empties the log after a view was brought up to date, when there is no other.
+    fn forget_changes_of_one(&mut self) {
+        if self.views.len() + self.plain_views.len() == 1 {
+            self.forget_changes();
         }
     }
 
@@ -412,18 +397,15 @@ impl Partition {
     }
 }
 
-impl CellTrees {
-    fn insert(&mut self, cell: CellIndex, slot: SlotIndex, key: Key) {
-        self.forest.insert(&mut self.trees[cell as usize], slot, key);
-    }
-
-    fn remove(&mut self, cell: CellIndex, slot: SlotIndex) {
-        self.forest.remove(&mut self.trees[cell as usize], slot);
-    }
-}
-
 impl View {
-    fn new(group: GroupIndex, order: Order, slots: &[Slot], cell_of: &[CellIndex], synced: u64, used_at: u64) -> View {
+    fn new(
+        group: Option<GroupIndex>,
+        order: Order,
+        slots: &[Slot],
+        cell_of: &[CellIndex],
+        synced: u64,
+        used_at: u64,
+    ) -> View {
         let mut view =
             View { forest: Forest::default(), trees: BTreeMap::new(), place_of: Vec::new(), synced, used_at };
         for ((slot, held), cell) in (0..).zip(slots).zip(cell_of) {
@@ -437,14 +419,36 @@ impl View {
         self.trees.range((cell, 0)..=(cell, u32::MAX)).map(|((_, count), tree)| (*count, *tree))
     }
 
+    /// Takes in the changes of a log, which begins with the change of that number.
+    fn take_in(
+        &mut self,
+        (log, start): (&VecDeque<SlotIndex>, u64),
+        group: Option<GroupIndex>,
+        order: Order,
+        slots: &[Slot],
+        cell_of: &[CellIndex],
+    ) {
+        let end = start + log.len() as u64;
+        let Some(seen) = self.synced.checked_sub(start) else {
+            // The log no longer reaches back to this view: as many instances have changed as there are.
+            *self = View::new(group, order, slots, cell_of, end, self.used_at);
+            return;
+        };
+        let seen = usize::try_from(seen).expect("the log is as long as it is");
+        for slot in log.range(seen..) {
+            self.reposition(group, order, *slot, &slots[*slot as usize], cell_of[*slot as usize]);
+        }
+        self.synced = end;
+    }
+
     /// Puts an instance where it belongs: nowhere, when it has no cell.
-    fn reposition(&mut self, group: GroupIndex, order: Order, slot: SlotIndex, held: &Slot, cell: CellIndex) {
+    fn reposition(&mut self, group: Option<GroupIndex>, order: Order, slot: SlotIndex, held: &Slot, cell: CellIndex) {
         let index = slot as usize;
         if self.place_of.len() <= index {
             self.place_of.resize(index + 1, (NO_CELL, 0));
         }
         let old = self.place_of[index];
-        let new = (cell, if cell == NO_CELL { 0 } else { held.task_count(group) });
+        let new = (cell, group.filter(|_| cell != NO_CELL).map_or(0, |group| held.task_count(group)));
         let key = held.key(order);
         if old == new && (cell == NO_CELL || self.forest.key(slot) == key) {
             return;

@@ -31,6 +31,8 @@ pub(super) struct Search<'a> {
     /// The group, if it has a task and the tasks on an instance matter.
     group: Option<GroupIndex>,
     view: Option<&'a View>,
+    /// Whether nothing that tells apart the instances of a cell comes before the tasks on them.
+    goes_by_tasks_first: bool,
     /// Whether instances that hold the group are out of the question.
     is_distinct: bool,
     /// What it asks of an instance beside resources, and the names of groups for it.
@@ -85,6 +87,7 @@ impl<'a> Search<'a> {
             chain,
             group: counted,
             view: counted.and_then(|group| partition.view(group, chain.order)),
+            goes_by_tasks_first: chain.goes_by_tasks_first(),
             is_distinct,
             conditions,
             names,
@@ -145,10 +148,6 @@ impl<'a> Search<'a> {
     }
 
     fn best_in_cell(&mut self, cell: CellIndex) -> Option<Candidate> {
-        let (forest, tree) = self.partition.tree(self.chain.order, cell);
-        if self.group.is_none() {
-            return self.first_in_tree(forest, tree).map(|slot| Candidate { slot, cell, task_count: 0 });
-        }
         if let Some(view) = self.view {
             let mut best: Option<Candidate> = None;
             for (task_count, tree) in view.trees_of(cell) {
@@ -160,9 +159,17 @@ impl<'a> Search<'a> {
                     if best.is_none_or(|best| self.is_better(&candidate, &best)) {
                         best = Some(candidate);
                     }
+                    // The fewer tasks come first, and so has the best.
+                    if self.goes_by_tasks_first {
+                        break;
+                    }
                 }
             }
             return best;
+        }
+        let (forest, tree) = self.partition.tree(self.chain.order, cell);
+        if self.group.is_none() {
+            return self.first_in_tree(forest, tree).map(|slot| Candidate { slot, cell, task_count: 0 });
         }
         self.best_of_walk(forest, tree, cell)
     }
