@@ -446,6 +446,7 @@ impl TaskAgent {
     /// Tells what changed, with the step that the task took. **Source:** ecs-semantics §2.2.
     fn report(&mut self, actions: &mut Vec<AgentAction>) {
         let mut changes = Vec::new();
+        let count = self.containers.len();
         for (container_index, container) in self.containers.iter_mut().enumerate() {
             let health = container.health();
             let is_health_changed = health != container.health_reported;
@@ -454,6 +455,9 @@ impl TaskAgent {
             }
             container.is_changed = false;
             container.health_reported = health;
+            if changes.is_empty() {
+                changes.reserve_exact(count - container_index);
+            }
             changes.push(ContainerStateChange {
                 container_index,
                 status: container.status(),

@@ -19,6 +19,7 @@ use crate::model::capacity::{
 };
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
+use crate::model::task_definition::Reservation;
 use crate::model::usage::{MeteringFact, PurchaseOption};
 
 impl ControlPlane {
@@ -368,14 +369,15 @@ impl ControlPlane {
         !live.is_empty()
     }
 
-    /// Copies an instance's remaining resources from the placement index, whose numbers they are.
-    pub(super) fn refresh_remaining(&mut self, id: ContainerInstanceId) {
+    /// Copies an instance's remaining resources from the placement index, whose numbers they are, after a task has taken what it
+    /// reserves or given it back.
+    pub(super) fn refresh_remaining(&mut self, id: ContainerInstanceId, reservation: &Reservation) {
         let holds_tasks = self.state.tasks_by_instance.get(&id).is_some_and(|tasks| !tasks.is_empty());
         let Some(instance) = self.state.container_instances.get_mut(&id) else { return };
         // The index forgets an instance that takes no tasks any more when the last of its tasks is over.
         let remaining = self.placement.remaining(id).unwrap_or(&instance.registered);
         let known = &mut instance.remaining;
-        let has_other_ports = known.ports != remaining.ports;
+        let has_other_ports = !reservation.ports.is_empty() && known.ports != remaining.ports;
         let numbers = (remaining.cpu, remaining.memory, remaining.devices);
         if has_other_ports || (known.cpu, known.memory, known.devices) != numbers {
             (known.cpu, known.memory, known.devices) = numbers;

@@ -358,15 +358,17 @@ impl ControlPlane {
     pub(super) fn conclude(&mut self, name: &Arc<str>) {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         // Where traffic goes to stays, should all its tasks have died at once.
-        let serving = service.traffic.production.clone();
-        let mut index = 0;
-        service.deployments.retain(|deployment| {
-            index += 1;
-            index == 1
-                || deployment.placed_count() > 0
-                || !deployment.stopping.is_empty()
-                || serving.contains_key(&deployment.id)
-        });
+        if service.deployments.len() > 1 {
+            let serving = service.traffic.production.clone();
+            let mut index = 0;
+            service.deployments.retain(|deployment| {
+                index += 1;
+                index == 1
+                    || deployment.placed_count() > 0
+                    || !deployment.stopping.is_empty()
+                    || serving.contains_key(&deployment.id)
+            });
+        }
         if service.status == ServiceStatus::Draining {
             if service
                 .deployments

@@ -17,6 +17,8 @@ use crate::model::units::Duration;
 const EVENTS_KEPT: usize = 100;
 /// Tasks that one service event names.
 const TASKS_LISTED: usize = 10;
+/// The length of ` (task ID)`.
+const TASK_LISTED_LENGTH: usize = 40;
 /// How long a repeated complaint is kept back. **Source:** ecs-semantics §5.11.
 const REPEAT_AFTER: Duration = Duration::from_secs(6 * 3600);
 
@@ -88,7 +90,7 @@ impl ControlPlane {
 
     /// `(task T1) (task T2)`, as ECS lists tasks in events. *Ours:* no more than ten of them, ECS writes one more event for each ten.
     pub(super) fn task_list(&self, tasks: &[TaskId]) -> String {
-        let mut list = String::new();
+        let mut list = String::with_capacity(TASK_LISTED_LENGTH * tasks.len().min(TASKS_LISTED));
         for task in tasks.iter().take(TASKS_LISTED) {
             let before = if list.is_empty() { "(task " } else { " (task " };
             list.push_str(before);

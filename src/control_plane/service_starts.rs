@@ -38,7 +38,8 @@ impl Service {
         let same_tags = earlier.map(|earlier| &earlier.tags).filter(|known| ***known == *tags);
         let tags = same_tags.cloned().unwrap_or_else(|| Arc::new(tags.into_owned()));
         NewTask {
-            overrides: Default::default(),
+            // None of a service's tasks has any.
+            overrides: earlier.map_or_else(Default::default, |earlier| earlier.overrides.clone()),
             group: self.group.clone(),
             started_by: Some(launching.shown_id.clone()),
             launch_type,

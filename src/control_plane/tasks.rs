@@ -25,7 +25,7 @@ use crate::model::task::{
 };
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
-use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, UsageSample};
+use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, TaskUsage, UsageSample};
 
 /// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
 const PROVISIONING_LIMIT: usize = 500;
@@ -245,10 +245,15 @@ impl ControlPlane {
         // Room for those and no more.
         containers.reserve_exact(definition.containers.len());
         containers.resize_with(definition.containers.len(), Container::default);
+        // All of it is named: what is shared and would be replaced had to be made first.
         let task = Task {
             id,
-            task_definition: definition.clone(),
+            usage: TaskUsage::default(),
             reservation: new.registered.reservation.clone(),
+            container_instance: None,
+            desired_status: DesiredStatus::default(),
+            last_status: TaskStatus::default(),
+            task_definition: definition.clone(),
             overrides: new.overrides.clone(),
             group: new.group.clone(),
             started_by: new.started_by.clone(),
@@ -256,11 +261,21 @@ impl ControlPlane {
             capacity_provider: new.capacity_provider.clone(),
             service: new.service.clone(),
             deployment: new.deployment,
+            stop_code: None,
+            stopped_reason: None,
             created_at: self.now,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            started_at: None,
+            connectivity_at: None,
+            execution_stopped_at: None,
+            stopping_at: None,
+            stopped_at: None,
             containers,
             tags: new.tags.clone(),
             document: new.document.clone(),
-            ..Task::default()
+            protected_until: None,
+            version: 0,
         };
         self.state.live_count += 1;
         self.state.standalone_live_count += usize::from(task.service.is_none());
@@ -324,8 +339,9 @@ impl ControlPlane {
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {
+            let reservation = task.reservation.clone();
             self.state.tasks_by_instance.get_or_default(instance).insert(id);
-            self.refresh_remaining(instance);
+            self.refresh_remaining(instance, &reservation);
         }
         let now = self.now;
         self.change_task(id, |record| {
@@ -580,7 +596,7 @@ impl ControlPlane {
                 tasks.remove(&id);
             }
             self.placement.release(instance, &group, &reservation);
-            self.refresh_remaining(instance);
+            self.refresh_remaining(instance, &reservation);
             self.room_appeared(instance);
         }
         self.measured_task_over(id);
