@@ -18,6 +18,7 @@ use crate::model::deployment_hook::{HookStatus, HookTarget};
 use crate::model::document::Document;
 use crate::model::ids::{DeploymentId, HookId, ServiceDeploymentId, ServiceRevisionId, TaskId};
 use crate::model::service::{DeploymentConfiguration, PlacementConstraint, PlacementStrategy};
+use crate::model::target_group::LoadBalancer;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
 
@@ -41,6 +42,9 @@ pub struct ServiceRevision {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// What an instance must fulfil.
     pub placement_constraints: Vec<PlacementConstraint>,
+    /// The target groups that its tasks are registered in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_balancers: Vec<LoadBalancer>,
     /// What else was said of the service. *Ours.*
     pub document: Document,
     /// When it was made.
@@ -252,6 +256,7 @@ impl ControlPlane {
             launch_target: spec.launch_target.clone(),
             placement_strategy: spec.placement_strategy.clone(),
             placement_constraints: spec.placement_constraints.clone(),
+            load_balancers: spec.load_balancers.clone(),
             document: spec.document.clone(),
             created_at: self.now,
         })

@@ -71,8 +71,17 @@ impl ControlPlane {
 
     /// The same of a text that is not put together yet.
     pub(super) fn service_event_of(&mut self, name: &Arc<str>, text: Arguments<'_>) {
+        self.event_with(name, format_args!("(service {name}) {text}"));
+    }
+
+    /// The same of a text about one of its deployments, as ECS calls its task sets. **Source:** ecs-semantics §5.11.
+    pub(super) fn task_set_event(&mut self, name: &Arc<str>, task_set: &str, text: Arguments<'_>) {
+        self.event_with(name, format_args!("(service {name}, taskSet {task_set}) {text}"));
+    }
+
+    fn event_with(&mut self, name: &Arc<str>, text: Arguments<'_>) {
         self.text.clear();
-        let _ = write!(self.text, "(service {name}) {text}");
+        let _ = self.text.write_fmt(text);
         let message: Arc<str> = self.text.as_str().into();
         if let Some(service) = self.state.services.get_mut(name) {
             if service.events.len() == EVENTS_KEPT {
