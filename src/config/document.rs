@@ -11,7 +11,7 @@ use super::faults::{read_faults, read_instance_refreshes};
 use super::images::read_images;
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
-use super::load_balancers::read_target_groups;
+use super::load_balancers::{direct_loads, read_target_groups};
 use super::loads::{read_loads, read_run_tasks};
 use super::messages::{read_actions, read_messages};
 use super::reader::{Reader, Soundness, Syntax, Table};
@@ -137,7 +137,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
     let services = read_services(root);
-    let draft = Draft {
+    let mut draft = Draft {
         default_strategy: default_strategy.unwrap_or_default(),
         faults: read_faults(root, &context),
         instance_refreshes: read_instance_refreshes(root, &context, &capacity_providers),
@@ -157,6 +157,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     if syntax == Syntax::Sound {
         check_references(&draft, catalog);
     }
+    direct_loads(&mut draft);
     let primary_of = |set: &TaskSetItem| {
         set.is_primary.then(|| Some((set.spec.service.clone(), set.spec.external_id.clone()?))).flatten()
     };

@@ -141,3 +141,13 @@ pub(super) fn check_load_balancers(
         }
     }
 }
+
+/// Jobs that name no container come by the load balancer: to the container that is its first target. *Ours.*
+pub(super) fn direct_loads(draft: &mut Draft<'_>) {
+    let services = &draft.services;
+    for load in draft.loads.iter_mut().map(|read| &mut read.item).filter(|load| load.container.is_none()) {
+        let service = services.iter().map(|service| &service.read.item).find(|service| service.name == load.service);
+        let target = service.and_then(|service| service.load_balancers.first());
+        load.container = target.map(|target| target.container_name.to_string());
+    }
+}

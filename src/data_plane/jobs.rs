@@ -401,15 +401,58 @@ mod tests {
         assert_eq!((stats.requeued, stats.lost, stats.outstanding), (1, 1, 1));
     }
 
+    /// A target that is not healthy gets jobs while no other is, and one that drains gets none; whoever may take some then is woken.
+    #[test]
+    fn jobs_go_to_healthy_targets() {
+        let queue = queue(&["a", "b", "c", "d"]);
+        let mut readers = [queue.reader(None), queue.reader(None)];
+        readers.iter_mut().for_each(|reader| reader.route(Routed::NotHealthy));
+        assert_eq!(readers[0].read(10), b"a\n", "none is healthy");
+        readers[1].route(Routed::Healthy);
+        assert_eq!(readers[0].read(10), b"");
+        let woken = Arc::new(Count(0.into()));
+        assert!(!readers[0].is_ready(&woken.clone().into()));
+        assert_eq!(readers[1].read(10), b"b\n");
+        readers[1].route(Routed::Draining);
+        assert_eq!((woken.0.load(std::sync::atomic::Ordering::SeqCst), readers[1].read(10)), (1, b"".to_vec()));
+        assert_eq!(readers[0].read(10), b"c\n");
+        let [first, second] = readers;
+        drop(first);
+        drop(second);
+        assert_eq!(queue.reader(None).read(10), b"c\n", "it was put back");
+    }
+
+    /// A reader that drains says so at once when it holds no job, and else when it asks for the next one, which it does not get.
+    #[test]
+    fn a_reader_drains_when_its_job_is_done() {
+        let queue = queue(&["a", "b"]);
+        let mut readers = [queue.reader(None), queue.reader(None)];
+        assert_eq!(readers[0].read(10), b"a\n");
+        let said = Arc::new(Count(0.into()));
+        let drained = || {
+            let said = said.clone();
+            Drained(Box::new(move || {
+                said.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }))
+        };
+        assert!(readers[1].drain(drained()).is_some());
+        assert!(readers[0].drain(drained()).is_none());
+        let count = || said.0.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(count(), 0);
+        assert_eq!((readers[0].read(10), count(), queue.stats().completed), (Vec::new(), 1, 1));
+    }
+
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Count>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
     /// A wake-up that its reader cannot use goes to the next.
     #[test]
     fn wake_ups_are_passed_on() {
-        struct Count(std::sync::atomic::AtomicUsize);
-        impl std::task::Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            }
-        }
         let queue = queue(&[]);
         let counts = [0, 1].map(|_| Arc::new(Count(0.into())));
         let mut readers = [queue.reader(None), queue.reader(None)];

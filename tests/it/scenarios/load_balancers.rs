@@ -623,6 +623,23 @@ fn arns() {
     assert_eq!(spec.target_groups, parse(&file(5, "", "")).target_groups);
 }
 
+/// Jobs of a load that names no container go to the one that is a target, though another is the first.
+#[test]
+fn jobs_come_by_the_load_balancer() {
+    let load = "[[load]]\n        service = \"web\"\n        job = \"x\"\n        jobs_per_second = 1";
+    let text = file(1, "", load);
+    let before = "[[task_definition.container]]\n          name = \"first\"\n          image = \"../workloads/limits/spin.wat\"\n          ";
+    let text = text.replacen("[[task_definition.container]]", &format!("{before}[[task_definition.container]]"), 1);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clusters/scenario.toml");
+    let container_of = |text: &str| {
+        let spec = ClusterFile::parse(text, &path, &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"));
+        spec.loads[0].container.clone()
+    };
+    assert_eq!(container_of(&text).as_deref(), Some("main"));
+    let named = text.replace("job = \"x\"", "job = \"x\"\n        container = \"first\"");
+    assert_eq!(container_of(&named).as_deref(), Some("first"));
+}
+
 /// CloudWatch counts a target group's targets by their health, under the end of its ARN.
 #[test]
 fn hosts_are_counted() {
