@@ -19,7 +19,8 @@ use super::timers::Wakeup;
 use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::service::ServiceSpec;
 use crate::model::target_group::{LoadBalancer, TARGET_GROUPS_MAX, TargetGroup, TargetStart, TargetState};
-use crate::model::task::{HealthStatus, StopCode, Task, TaskStatus};
+use crate::model::task::{DesiredStatus, HealthStatus, StopCode, Task, TaskStatus};
+use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
 
 /// A task in its target groups.
@@ -115,7 +116,7 @@ impl ControlPlane {
     pub(super) fn check_load_balancers(
         &self,
         load_balancers: &[LoadBalancer],
-        task: Option<&crate::model::task_definition::TaskDefinition>,
+        task: Option<&TaskDefinition>,
     ) -> Result<(), RequestError> {
         let refuse = |text: String| Err(RequestError::InvalidParameter(text));
         if load_balancers.len() > TARGET_GROUPS_MAX {
@@ -197,11 +198,13 @@ impl ControlPlane {
             return;
         }
         let Some(found) = self.state.targets.get_mut(&id) else { return };
-        if found.registration != Registration::Awaited {
+        let task = &self.state.tasks[&id].task;
+        // One that ends with its instance may say that it runs when it is to stop already.
+        if found.registration != Registration::Awaited || task.desired_status == DesiredStatus::Stopped {
             return;
         }
         found.registration = Registration::Registered;
-        let Some(service) = self.state.tasks[&id].task.service.clone() else { return };
+        let Some(service) = task.service.clone() else { return };
         let news = self.target_news.entry(service).or_default();
         for target in &found.targets {
             *news.registered.entry(target.group.arn.clone()).or_default() += 1;

@@ -351,6 +351,46 @@ fn the_breaker_counts_failing_targets() {
     );
 }
 
+/// ecs-semantics §5.8: a deployment that moves traffic waits until the target's tasks are healthy in their target groups, and the source's leave
+/// theirs when it is cleaned up.
+#[test]
+fn traffic_moves_when_targets_are_healthy() {
+    let mut world = world(2, "deployment_configuration = { strategy = \"BLUE_GREEN\", bake_time_in_minutes = 1 }", "");
+    world.run_until(60);
+    world.behave("web:2", found(&[(30, TargetState::Healthy)], Some(0)));
+    let definition = web(&world).primary().task_definition.clone();
+    world.done(Request::RegisterTaskDefinition(Box::new((*definition).clone())));
+    let to = Some(latest("web"));
+    let update = UpdateService { service: "web".into(), task_definition: to, ..UpdateService::default() };
+    world.done(Request::UpdateService(Box::new(update)));
+    world.run_until(300);
+    check(
+        &events(&world),
+        &expect![[r#"
+        0.000s (service web) (deployment ecs-svc/1) is in lifecycle stage SCALE_UP.
+        0.000s (service web) has started 2 tasks: (task T1) (task T2).
+        1.000s (service web) registered 1 targets in (target-group tg)
+        1.000s (service web) registered 1 targets in (target-group tg)
+        3.000s (service web) (deployment ecs-svc/1) is in lifecycle stage CLEAN_UP.
+        3.000s (service web) (deployment ecs-svc/1) deployment completed.
+        3.000s (service web) has reached a steady state.
+        60.000s (service web) (deployment ecs-svc/2) is in lifecycle stage SCALE_UP.
+        60.000s (service web) has started 2 tasks: (task T3) (task T4).
+        61.000s (service web) registered 1 targets in (target-group tg)
+        61.000s (service web) registered 1 targets in (target-group tg)
+        91.000s (service web) (deployment ecs-svc/2) takes 100 % of the traffic.
+        91.000s (service web) (deployment ecs-svc/2) is in lifecycle stage BAKE_TIME.
+        151.000s (service web) (deployment ecs-svc/2) is in lifecycle stage CLEAN_UP.
+        151.000s (service web) has stopped 2 running tasks: (task T2) (task T1).
+        151.000s (service web, taskSet ecs-svc/1) has begun draining connections on 2 tasks.
+        151.000s (service web) (deployment ecs-svc/2) deployment completed.
+        151.000s (service web) has reached a steady state.
+        151.000s (service web) deregistered 1 targets in (target-group tg)
+        151.000s (service web) deregistered 1 targets in (target-group tg)
+    "#]],
+    );
+}
+
 /// ecs-semantics §2.1: a task that is to stop gets no more jobs and is DEACTIVATING until its last one is done, or the deregistration delay
 /// is over.
 #[test]
