@@ -18,26 +18,24 @@ pub(super) const LOAD_BALANCERS: &str = "loadBalancers";
 
 /// Those of a request whose target groups the cluster has.
 pub(super) fn read(live: &LiveCluster, input: Members<'_>) -> Result<Vec<LoadBalancer>, ApiError> {
-    let sent = || input.structures(LOAD_BALANCERS).filter_map(|one| Some((one, one.text("targetGroupArn")?)));
-    let arns: Vec<String> = sent().map(|(_, arn)| arn.to_owned()).collect();
-    if arns.is_empty() {
+    if input.list(LOAD_BALANCERS).is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<Option<Arc<str>>> = live.cluster.read(move |state, _| {
-        let name_of = |arn: &String| {
-            let found = state.target_groups.values().find(|group| *group.arn == **arn);
-            found.map(|group| group.name.clone())
-        };
-        arns.iter().map(name_of).collect()
+    let names: Vec<(Arc<str>, Arc<str>)> = live.cluster.read(|state, _| {
+        let groups = state.target_groups.values();
+        groups.map(|group| (group.arn.clone(), group.name.clone())).collect()
     })?;
-    let known = sent().zip(names).filter_map(|((one, _), name)| Some((one, name?)));
+    let name_of = |arn: &str| names.iter().find(|(known, _)| **known == *arn).map(|(_, name)| name.clone());
+    let known = input.structures(LOAD_BALANCERS).filter_map(|one| Some((one, name_of(one.text("targetGroupArn")?)?)));
     known
         .map(|(one, target_group)| {
+            let advanced = one.structure("advancedConfiguration");
+            let alternate = advanced.and_then(|found| name_of(found.text("alternateTargetGroupArn")?));
             let container = one.text("containerName");
             let port = one.integer("containerPort").and_then(|port| u16::try_from(port).ok());
             match (container, port) {
                 (Some(container), Some(container_port)) => {
-                    Ok(LoadBalancer { target_group, container_name: container.into(), container_port })
+                    Ok(LoadBalancer { target_group, container_name: container.into(), container_port, alternate })
                 }
                 _ => Err(ApiError::invalid_parameter(
                     "Both containerName and containerPort are required of a load balancer with a target group.",
@@ -55,11 +53,22 @@ pub(super) fn show(sent: Option<&Value>, load_balancers: &[LoadBalancer], contex
 /// Those that a cluster file names, as DescribeServices has them.
 pub(super) fn of_file(load_balancers: &[LoadBalancer], region: &str) -> Value {
     let one = |one: &LoadBalancer| {
-        json!({
+        let mut shown = json!({
             "targetGroupArn": &*TargetGroup::arn_of(region, &one.target_group),
             "containerName": &*one.container_name,
             "containerPort": one.container_port,
-        })
+        });
+        if let Some(alternate) = &one.alternate {
+            let arn = TargetGroup::arn_of(region, alternate);
+            shown["advancedConfiguration"] = json!({"alternateTargetGroupArn": &*arn});
+        }
+        shown
     };
     load_balancers.iter().map(one).collect()
+}
+
+/// `resolvedConfiguration` of a revision: which of its target groups it is in.
+pub(super) fn resolved(target_groups: &[Arc<str>], region: &str) -> Value {
+    let one = |name: &Arc<str>| json!({"targetGroupArn": &*TargetGroup::arn_of(region, name)});
+    json!({"loadBalancers": target_groups.iter().map(one).collect::<Value>()})
 }

@@ -253,6 +253,8 @@ fn show_service_revision(service: &Service, revision: &ServiceRevision, context:
     if !revision.load_balancers.is_empty() {
         let of_file = || load_balancers::of_file(&revision.load_balancers, &context.arns.region);
         shown.entry(LOAD_BALANCERS).or_insert_with(of_file);
+        let resolved = load_balancers::resolved(&revision.target_groups, &context.arns.region);
+        shown.insert("resolvedConfiguration".into(), resolved);
     }
     show_target(&mut shown, &revision.launch_target, &revision.document);
     if shown.get("platformVersion") == Some(&json!("LATEST")) {

@@ -53,6 +53,7 @@ pub const TABLES: &[&TableKeys] = &[
     &TARGET_HEALTH_CHECK,
     &SERVICE,
     &LOAD_BALANCER,
+    &ADVANCED_CONFIGURATION,
     &DEPLOYMENT_CONFIGURATION,
     &DEPLOYMENT_CIRCUIT_BREAKER,
     &BREAKER_THRESHOLD,
@@ -490,8 +491,14 @@ pub(super) const TARGET_HEALTH_CHECK: TableKeys = TableKeys {
 
 pub(super) const LOAD_BALANCER: TableKeys = TableKeys {
     table: "service.load_balancers",
-    keys: &["target_group", "container_name", "container_port"],
-    planned: &["advanced_configuration", "load_balancer_name", "target_group_arn"],
+    keys: &["target_group", "container_name", "container_port", "advanced_configuration"],
+    planned: &["load_balancer_name", "target_group_arn"],
+};
+
+pub(super) const ADVANCED_CONFIGURATION: TableKeys = TableKeys {
+    table: "service.load_balancers.advanced_configuration",
+    keys: &["alternate_target_group"],
+    planned: &["alternate_target_group_arn", "production_listener_rule", "role_arn", "test_listener_rule"],
 };
 
 pub(super) const TASK_SET: TableKeys = TableKeys {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::container_lifecycle::period;
 use super::document::{Context, Draft, Read};
 use super::duration::format_duration;
-use super::keys::{LOAD_BALANCER, TARGET_GROUP, TARGET_HEALTH_CHECK};
+use super::keys::{ADVANCED_CONFIGURATION, LOAD_BALANCER, TARGET_GROUP, TARGET_HEALTH_CHECK};
 use super::reader::{Table, did_you_mean, quoted};
 use super::settings::{DEFAULT_REGION, PeriodLimits};
 use super::suggest::nearest;
@@ -87,14 +87,23 @@ pub(super) fn read_load_balancers(service: &Table<'_>) -> Vec<LoadBalancer> {
         let text = |key| at.need(key).and_then(|value| value.string()).unwrap_or_default();
         let (target_group, container_name) = (text("target_group"), text("container_name"));
         let port = at.need("container_port").and_then(|value| value.u32(1..=65_535));
-        if !target_group.is_empty() && all.iter().any(|earlier| *earlier.target_group == *target_group) {
+        let advanced = at.table("advanced_configuration", &ADVANCED_CONFIGURATION);
+        let alternate = advanced.as_ref().and_then(|table| table.need("alternate_target_group")?.string());
+        let is_named = |name: &str| all.iter().flat_map(LoadBalancer::target_groups).any(|earlier| **earlier == *name);
+        if !target_group.is_empty() && is_named(target_group) {
             at.reject("target_group", format!("target group \"{target_group}\" is named twice"));
+        }
+        if let (Some(table), Some(alternate)) = (&advanced, alternate)
+            && (is_named(alternate) || alternate == target_group)
+        {
+            table.reject("alternate_target_group", format!("target group \"{alternate}\" is named twice"));
         }
         // One that could not be read keeps its place, so that its table is found by index.
         all.push(LoadBalancer {
             target_group: Arc::from(target_group),
             container_name: Arc::from(container_name),
             container_port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
+            alternate: alternate.map(Arc::from),
         });
     }
     all
@@ -110,11 +119,18 @@ pub(super) fn check_load_balancers(
 ) {
     let groups = || draft.target_groups.iter().map(|read| &*read.item.name);
     for (table, one) in at.tables("load_balancers", &LOAD_BALANCER).iter().zip(&spec.load_balancers) {
-        let name = &*one.target_group;
-        if !name.is_empty() && !groups().any(|other| other == name || other.is_empty()) {
-            let help = nearest(name, groups()).map(did_you_mean);
-            let message = format!("target group {} is not defined in this file", quoted(name));
-            table.reject_with_help("target_group", message, help);
+        let check_group = |table: &Table<'_>, key: &'static str, name: &str| {
+            if !name.is_empty() && !groups().any(|other| other == name || other.is_empty()) {
+                let help = nearest(name, groups()).map(did_you_mean);
+                let message = format!("target group {} is not defined in this file", quoted(name));
+                table.reject_with_help(key, message, help);
+            }
+        };
+        check_group(table, "target_group", &one.target_group);
+        if let (Some(name), Some(advanced)) =
+            (&one.alternate, table.table("advanced_configuration", &ADVANCED_CONFIGURATION))
+        {
+            check_group(&advanced, "alternate_target_group", name);
         }
         let Some(definition) = definition.filter(|_| !one.container_name.is_empty()) else { continue };
         let containers = || definition.containers.iter().map(|container| &*container.name);

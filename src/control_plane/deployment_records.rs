@@ -45,6 +45,9 @@ pub struct ServiceRevision {
     /// The target groups that its tasks are registered in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub load_balancers: Vec<LoadBalancer>,
+    /// For each of these the target group that it is, this one or the alternate one: `resolvedConfiguration`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_groups: Vec<Arc<str>>,
     /// What else was said of the service. *Ours.*
     pub document: Document,
     /// When it was made.
@@ -247,6 +250,7 @@ impl ControlPlane {
         spec: &crate::model::service::ServiceSpec,
         task_definition: &Arc<TaskDefinition>,
     ) -> Arc<ServiceRevision> {
+        let target_groups = self.next_target_groups(spec);
         let id = ServiceRevisionId(self.next_revision);
         self.next_revision += 1;
         Arc::new(ServiceRevision {
@@ -257,6 +261,7 @@ impl ControlPlane {
             placement_strategy: spec.placement_strategy.clone(),
             placement_constraints: spec.placement_constraints.clone(),
             load_balancers: spec.load_balancers.clone(),
+            target_groups,
             document: spec.document.clone(),
             created_at: self.now,
         })

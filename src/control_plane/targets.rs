@@ -15,6 +15,7 @@ use super::action::{Action, Response, TaskHost};
 use super::event::TargetHealthChange;
 use super::request_error::RequestError;
 use super::requests::Answer;
+use super::state::{Deployment, ServiceStatus};
 use super::timers::Wakeup;
 use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::service::ServiceSpec;
@@ -123,12 +124,15 @@ impl ControlPlane {
             return refuse(format!("a service can have at most {TARGET_GROUPS_MAX} target groups"));
         }
         for (index, one) in load_balancers.iter().enumerate() {
-            let LoadBalancer { target_group, container_name, container_port } = one;
-            if !self.state.target_groups.contains_key(target_group) {
-                return refuse(format!("The target group {target_group} does not exist."));
-            }
-            if load_balancers[..index].iter().any(|earlier| earlier.target_group == *target_group) {
-                return refuse(format!("The target group {target_group} is named twice."));
+            let LoadBalancer { target_group, container_name, container_port, .. } = one;
+            for (position, name) in one.target_groups().enumerate() {
+                if !self.state.target_groups.contains_key(name) {
+                    return refuse(format!("The target group {name} does not exist."));
+                }
+                let mut earlier = load_balancers[..index].iter().flat_map(LoadBalancer::target_groups);
+                if earlier.any(|other| other == name) || position > 0 && name == target_group {
+                    return refuse(format!("The target group {name} is named twice."));
+                }
             }
             let Some(task) = task else { continue };
             let container = task.containers.iter().find(|container| *container.name == **container_name);
@@ -153,6 +157,23 @@ impl ControlPlane {
         self.check_load_balancers(&spec.load_balancers, definition.as_deref())
     }
 
+    /// The target group of each load balancer of a service's next revision: the alternate one where a deployment moves traffic and what it moves
+    /// it away from is in the other. **Source:** ecs-semantics §5.8.
+    pub(super) fn next_target_groups(&self, spec: &ServiceSpec) -> Vec<Arc<str>> {
+        let service = self.state.services.get(&spec.name).filter(|service| service.status == ServiceStatus::Active);
+        let moves_traffic = spec.deployment_configuration.strategy.moves_traffic();
+        let serving = service.filter(|_| moves_traffic).and_then(|service| {
+            let serves = |found: &&Deployment| service.traffic.production.contains_key(&found.id);
+            service.deployments.iter().find(serves).or_else(|| service.primary_if_any())
+        });
+        let is_taken = |group: &Arc<str>| serving.is_some_and(|found| found.revision.target_groups.contains(group));
+        let next = |one: &LoadBalancer| match &one.alternate {
+            Some(alternate) if is_taken(&one.target_group) => alternate.clone(),
+            _ => one.target_group.clone(),
+        };
+        spec.load_balancers.iter().map(next).collect()
+    }
+
     /// The targets that a task is to be from when it runs, which are those of its deployment's revision. *Ours:* none where an agent of others
     /// runs it, which takes no jobs.
     pub(super) fn targets_of_start(&mut self, id: TaskId, host: TaskHost) -> Vec<TargetStart> {
@@ -163,8 +184,8 @@ impl ControlPlane {
         let service = task.service.as_ref().and_then(|name| self.state.services.get(name));
         let deployment =
             service.and_then(|service| service.deployments.iter().find(|found| Some(found.id) == task.deployment));
-        let load_balancers = deployment.map(|found| &*found.revision.load_balancers).unwrap_or_default();
-        if load_balancers.is_empty() {
+        let Some(revision) = deployment.map(|found| &found.revision) else { return Vec::new() };
+        if revision.load_balancers.is_empty() {
             return Vec::new();
         }
         if let TaskHost::Ec2(instance) = host
@@ -173,12 +194,13 @@ impl ControlPlane {
             return Vec::new();
         }
         let containers = &task.task_definition.containers;
-        let target = |one: &LoadBalancer| {
-            let group = self.state.target_groups.get(&one.target_group)?.clone();
+        let target = |(one, target_group): (&LoadBalancer, &Arc<str>)| {
+            let group = self.state.target_groups.get(target_group)?.clone();
             let container_index = containers.iter().position(|container| *container.name == *one.container_name)?;
             Some(Target { group, container_index, state: TargetState::Initial, number: 0 })
         };
-        let targets: Vec<Target> = load_balancers.iter().filter_map(target).collect();
+        let targets: Vec<Target> =
+            revision.load_balancers.iter().zip(&revision.target_groups).filter_map(target).collect();
         if targets.is_empty() {
             return Vec::new();
         }

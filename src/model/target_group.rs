@@ -84,6 +84,17 @@ pub struct LoadBalancer {
     pub container_name: Arc<str>,
     /// A port that it has mapped.
     pub container_port: u16,
+    /// The name of the other target group, where deployments that move traffic go from one to the other: `alternateTargetGroupArn`.
+    /// **Source:** ecs-semantics §5.8.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub alternate: Option<Arc<str>>,
+}
+
+impl LoadBalancer {
+    /// The target groups that it names.
+    pub fn target_groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        [&self.target_group].into_iter().chain(&self.alternate)
+    }
 }
 
 /// The health of a target. **Source:** Elastic Load Balancing API reference, TargetHealth.

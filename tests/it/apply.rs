@@ -298,7 +298,7 @@ fn target_groups_are_put_and_load_balancers_updated() {
     let slower = balanced.replace("name = \"front\"", "name = \"front\"\n    health_check = { interval = \"60s\" }");
     expect![[r#"
         target group front: PutTargetGroup(TargetGroup { name: "front", arn: "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/front/3ff76c7d98868998", deregistration_delay: 300s, health_check: TargetHealthCheck { interval: 30s, timeout: 5s, healthy_threshold: 5, unhealthy_threshold: 2 } })
-        service web: UpdateService { service: "web", load_balancers: Some([LoadBalancer { target_group: "front", container_name: "main", container_port: 80 }]), new_deployment: WhenChanged }
+        service web: UpdateService { service: "web", load_balancers: Some([LoadBalancer { target_group: "front", container_name: "main", container_port: 80, alternate: None }]), new_deployment: WhenChanged }
         loads: 1
     "#]].assert_eq(&between(&with_ports, &balanced));
     expect![[r#"

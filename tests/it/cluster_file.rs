@@ -211,6 +211,10 @@ fn every_key_is_read() {
         ("target_group", "[[target_group]]\n"),
         ("target_group.health_check", "[[target_group]]\n[target_group.health_check]\n"),
         ("service.load_balancers", "[[service]]\n[[service.load_balancers]]\n"),
+        (
+            "service.load_balancers.advanced_configuration",
+            "[[service]]\n[[service.load_balancers]]\n[service.load_balancers.advanced_configuration]\n",
+        ),
         ("service", "[[service]]\n"),
         ("service.deployment_configuration", "[[service]]\n[service.deployment_configuration]\n"),
         (

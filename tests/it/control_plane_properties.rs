@@ -174,8 +174,12 @@ const GROUPS: [&str; 2] = ["front", "back"];
 
 /// The container of each shape that has a port, in so many target groups.
 fn load_balancers(groups: usize) -> Vec<LoadBalancer> {
-    let one =
-        |name: &&str| LoadBalancer { target_group: (*name).into(), container_name: "main".into(), container_port: 80 };
+    let one = |name: &&str| LoadBalancer {
+        target_group: (*name).into(),
+        container_name: "main".into(),
+        container_port: 80,
+        alternate: None,
+    };
     GROUPS.iter().take(groups).map(one).collect()
 }
 

@@ -253,5 +253,7 @@ fn target_groups_of_the_file_are_real() {
     let revisions = account.granted("ListServiceDeployments", json!({"cluster": "shop", "service": "known"}));
     let revision = revisions["serviceDeployments"][0]["targetServiceRevisionArn"].clone();
     let revision = account.granted("DescribeServiceRevisions", json!({"serviceRevisionArns": [revision]}));
-    assert_eq!(revision["serviceRevisions"][0]["loadBalancers"], known);
+    let revision = &revision["serviceRevisions"][0];
+    assert_eq!(revision["loadBalancers"], known);
+    assert_eq!(revision["resolvedConfiguration"], json!({"loadBalancers": [{"targetGroupArn": &*arn}]}));
 }

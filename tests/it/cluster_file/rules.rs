@@ -1712,17 +1712,27 @@ short_periods = true
 name = "web"
 deregistration_delay = "0s"
 health_check = { interval = "1ms", timeout = "1ms" }
+[[target_group]]
+name = "api"
 [[service]]
 name = "web"
 task_definition = "none"
 desired_count = 1
-load_balancers = [{ target_group = "wep", container_name = "main", container_port = 80 }]
+load_balancers = [
+  { target_group = "wep", container_name = "main", container_port = 80, advanced_configuration = {} },
+  { target_group = "web", container_name = "main", container_port = 80, advanced_configuration = { alternate_target_group = "web" } },
+  { target_group = "api", container_name = "main", container_port = 80, advanced_configuration = { alternate_target_group = "apx" } },
+]
 "#,
         expect![[r#"
             7:46: target_group[0].health_check.timeout: the timeout 1ms is not shorter than the interval 1ms
-            10:19: service[0].task_definition: task definition "none" is not defined in this file
-            12:36: service[0].load_balancers[0].target_group: target group "wep" is not defined in this file
-              help: did you mean "web"?"#]],
+            12:19: service[0].task_definition: task definition "none" is not defined in this file
+            15:20: service[0].load_balancers[0].target_group: target group "wep" is not defined in this file
+              help: did you mean "web"?
+            15:98: service[0].load_balancers[0].advanced_configuration.alternate_target_group: `alternate_target_group` is missing
+            16:125: service[0].load_balancers[1].advanced_configuration.alternate_target_group: target group "web" is named twice
+            17:125: service[0].load_balancers[2].advanced_configuration.alternate_target_group: target group "apx" is not defined in this file
+              help: did you mean "api"?"#]],
     );
 }
 

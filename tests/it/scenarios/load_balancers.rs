@@ -391,6 +391,31 @@ fn traffic_moves_when_targets_are_healthy() {
     );
 }
 
+/// ecs-semantics §5.8: with an alternate target group a deployment that moves traffic has its tasks in the one that those before it are not in.
+#[test]
+fn deployments_go_from_group_to_group() {
+    let more = "[[target_group]]\n        name = \"green\"";
+    let blue_green = "deployment_configuration = { strategy = \"BLUE_GREEN\", bake_time_in_minutes = 0 }";
+    let text = file(1, blue_green, more).replace(
+        "container_port = 80 }]\n        deployment",
+        "container_port = 80, advanced_configuration = { alternate_target_group = \"green\" } }]\n        deployment",
+    );
+    assert!(text.contains("alternate"));
+    let mut world = World::of_file(&text);
+    let mut groups = Vec::new();
+    for round in 1..=3 {
+        world.run_until(100 * round);
+        groups.push(web(&world).primary().revision.target_groups.join(" "));
+        let known = world.plane.state().targets.values().flat_map(|found| &found.targets);
+        let known: Vec<String> = known.map(|target| target.group.name.to_string()).collect();
+        assert_eq!(known.last(), groups.last());
+        let update =
+            UpdateService { service: "web".into(), new_deployment: NewDeployment::Forced, ..UpdateService::default() };
+        world.done(Request::UpdateService(Box::new(update)));
+    }
+    assert_eq!(groups, ["tg", "green", "tg"]);
+}
+
 /// ecs-semantics §2.1: a task that is to stop gets no more jobs and is DEACTIVATING until its last one is done, or the deregistration delay
 /// is over.
 #[test]
@@ -566,6 +591,7 @@ fn other_target_groups_start_a_deployment() {
         target_group: target_group.into(),
         container_name: "main".into(),
         container_port: port,
+        alternate: None,
     };
     let put = |world: &mut World, load_balancers: Vec<LoadBalancer>| {
         let load_balancers = Some(load_balancers);
