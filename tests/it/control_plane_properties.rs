@@ -172,13 +172,13 @@ fn service_of(index: usize, count: u32) -> ServiceSpec {
 
 const GROUPS: [&str; 2] = ["front", "back"];
 
-/// The container of each shape that has a port, in so many target groups.
+/// The container of each shape that has a port, in so many target groups; where it is one, the other is its alternate.
 fn load_balancers(groups: usize) -> Vec<LoadBalancer> {
     let one = |name: &&str| LoadBalancer {
         target_group: (*name).into(),
         container_name: "main".into(),
         container_port: 80,
-        alternate: None,
+        alternate: (groups == 1).then(|| GROUPS[1].into()),
     };
     GROUPS.iter().take(groups).map(one).collect()
 }
