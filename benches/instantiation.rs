@@ -171,6 +171,7 @@ impl Plane {
                     service: None,
                     deployment: None,
                     stop_timeout: Duration::from_secs(30),
+                    targets: Vec::new(),
                 }));
                 started += 1;
             }

@@ -5,6 +5,8 @@
 //! control plane it has no clock, no thread and no I/O: [`TaskAgent::apply`] takes what happened and returns what to do, and
 //! whoever runs the containers (the data plane in real time, a test in virtual time) does it and tells what came of it.
 //!
+//! The health of targets of load balancers is apart from that and of the same kind: see [`TargetMonitors`].
+//!
 //! It knows nothing of where a task runs, of its services, and of what a container is made of.
 //!
 //! A container goes from *pending* over *starting* to *running* and ends *stopped*. After each event the agent [settles]: it
@@ -17,12 +19,14 @@ mod event;
 mod health;
 mod order;
 mod restart;
+mod targets;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 pub use event::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult};
+pub use targets::{JobTaking, TargetChange, TargetMonitors};
 
 use crate::control_plane::event::ContainerStateChange;
 use crate::model::container_order::DependencyCondition;

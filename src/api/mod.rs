@@ -31,6 +31,7 @@ mod instance_refreshes;
 mod kept_registry;
 mod launch;
 mod launch_templates;
+mod load_balancers;
 pub mod members;
 pub mod names;
 mod operations;

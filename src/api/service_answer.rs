@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::launch::{show_placement_strategy, show_strategy};
+use super::load_balancers::{self, LOAD_BALANCERS};
 use super::task_answer::{PLATFORM_VERSION, TagsShown};
 use super::task_sets::show as show_task_set;
 use super::{deployment_configuration, seconds, show_tags};
@@ -76,13 +77,14 @@ pub(super) fn show_service(service: &Service, context: &ReadContext<'_>, tags: T
             AvailabilityZoneRebalancing::Disabled => "DISABLED",
         }),
     );
-    for list in ["loadBalancers", "serviceRegistries"] {
-        put(list, document.member(list).cloned().unwrap_or(json!([])));
-    }
+    let registries = "serviceRegistries";
+    put(registries, document.member(registries).cloned().unwrap_or(json!([])));
+    put(LOAD_BALANCERS, load_balancers::show(document.member(LOAD_BALANCERS), &spec.load_balancers, context));
     if let Some(network) = document.member("networkConfiguration") {
         put("networkConfiguration", network.clone());
     }
-    if document.member("loadBalancers").is_some() || !spec.health_check_grace_period.is_zero() {
+    let has_load_balancers = document.member(LOAD_BALANCERS).is_some() || !spec.load_balancers.is_empty();
+    if has_load_balancers || !spec.health_check_grace_period.is_zero() {
         put("healthCheckGracePeriodSeconds", json!(spec.health_check_grace_period.as_secs()));
     }
     if spec.scheduling_strategy == SchedulingStrategy::Replica || tags == TagsShown::Yes {

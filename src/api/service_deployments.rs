@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
+use super::load_balancers::{self, LOAD_BALANCERS};
 use super::members::Members;
 use super::names::{cluster_in, last_part};
 use super::page::{PageSizes, page};
@@ -248,6 +249,12 @@ fn show_service_revision(service: &Service, revision: &ServiceRevision, context:
         if let Some(value) = revision.document.member(member) {
             put(member, value.clone());
         }
+    }
+    if !revision.load_balancers.is_empty() {
+        let of_file = || load_balancers::of_file(&revision.load_balancers, &context.arns.region);
+        shown.entry(LOAD_BALANCERS).or_insert_with(of_file);
+        let resolved = load_balancers::resolved(&revision.target_groups, &context.arns.region);
+        shown.insert("resolvedConfiguration".into(), resolved);
     }
     show_target(&mut shown, &revision.launch_target, &revision.document);
     if shown.get("platformVersion") == Some(&json!("LATEST")) {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::launch::{cluster_strategy, ecs_managed_tags, launch_target, placement_strategy, propagate_tags};
+use super::load_balancers::{self, LOAD_BALANCERS};
 use super::members::Members;
 use super::names::{cluster_in, is_name, last_part};
 use super::page::{SHORT_PAGES, page};
@@ -85,6 +86,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         Some(sent) => deployment_configuration::read(sent, &before, &region.registry())?,
         None => before,
     };
+    let load_balancers = load_balancers::read(&live, input)?;
     let spec = ServiceSpec {
         name: name.into(),
         task_definition,
@@ -107,6 +109,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         ecs_managed_tags: ecs_managed_tags(input).unwrap_or_default(),
         client_token: input.text("clientToken").map(Arc::from),
         document: Document::from(input.only(&STORED)),
+        load_balancers,
     };
     let name: Arc<str> = spec.name.clone();
     let is_there = live.cluster.read({
@@ -138,12 +141,14 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     let name: Arc<str> = last_part(named).into();
     let known = live.cluster.read({
         let name = name.clone();
-        move |state, _| {
+        move |state, context| {
             let service = state.services.get(&name)?;
-            Some((service.status, service.spec.document.clone(), service.spec.deployment_configuration.clone()))
+            let shown = load_balancers::of_file(&service.spec.load_balancers, &context.arns.region);
+            let spec = &service.spec;
+            Some((service.status, spec.document.clone(), spec.deployment_configuration.clone(), shown))
         }
     })?;
-    let (status, document, configuration) = known.ok_or_else(ApiError::service_not_found)?;
+    let (status, document, configuration, load_balancers) = known.ok_or_else(ApiError::service_not_found)?;
     if status != ServiceStatus::Active {
         return Err(ApiError::new("ServiceNotActiveException", "Service was not ACTIVE."));
     }
@@ -157,6 +162,10 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     let mut members: Map<String, Value> =
         document.members().map(|(name, value)| (name.clone(), value.clone())).collect();
+    // What a cluster file says is not sent anew when it is sent as it was answered.
+    if load_balancers != json!([]) {
+        members.entry(LOAD_BALANCERS.to_owned()).or_insert(load_balancers);
+    }
     let sent = input.only(&STORED);
     let has_changed =
         DEPLOYED.iter().any(|name| sent.get(*name).is_some_and(|value| members.get(*name) != Some(value)));
@@ -180,6 +189,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         ecs_managed_tags: ecs_managed_tags(input),
         monitoring: input.structure("monitoring").map(deployment_configuration::read_monitoring).transpose()?,
         availability_zone_rebalancing: rebalancing(input),
+        load_balancers: input.has(LOAD_BALANCERS).then(|| load_balancers::read(&live, input)).transpose()?,
         document: Some(Document::from(members)),
         new_deployment: match input.flag("forceNewDeployment") {
             Some(true) => NewDeployment::Forced,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::format;
+use crate::control_plane::targets::TaskTargets;
 use crate::driver::running_cluster::Notice;
 use crate::driver::snapshot::Snapshot;
 use crate::model::ids::{IdForm, TaskId};
@@ -56,10 +57,16 @@ fn ordinal(number: u32) -> String {
     format!("{number}{ending}")
 }
 
-/// The health of a task as a cell: nothing when no container of it has a check.
-pub(super) fn health(task: &Task) -> &'static str {
+/// The health of a task as a cell, the worse of its containers' and its targets': nothing when neither is checked.
+pub(super) fn health(task: &Task, targets: Option<&TaskTargets>) -> &'static str {
     let is_checked = task.task_definition.containers.iter().any(|container| container.health_check.is_some());
-    if is_checked { task.health_status().as_str() } else { "-" }
+    let known = is_checked.then(|| task.health_status()).into_iter().chain(targets.map(TaskTargets::health));
+    let badness = |health: &HealthStatus| match health {
+        HealthStatus::Healthy => 0,
+        HealthStatus::Unknown => 1,
+        HealthStatus::Unhealthy => 2,
+    };
+    known.max_by_key(badness).map_or("-", |health| health.as_str())
 }
 
 /// How often containers of a task were started again, as a cell: nothing when none of them ever is.

@@ -396,7 +396,7 @@ impl Screen<'_> {
             TaskStatus::Stopped => FAINT,
             _ => Style::new().fg(Color::Yellow),
         };
-        let health = containers_view::health(task);
+        let health = containers_view::health(task, self.snapshot.state.targets.get(&task.id));
         let health_style = if health == "UNHEALTHY" { Style::new().fg(Color::Red) } else { style };
         let until = task.stopped_at.unwrap_or(self.snapshot.at);
         let age = task.started_at.map_or_else(|| "-".into(), |from| format::duration(until.since(from)));

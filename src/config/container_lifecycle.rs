@@ -62,7 +62,12 @@ pub(super) fn read_restart_policy(container: &Table<'_>, limits: PeriodLimits) -
 }
 
 /// A duration within ECS' limits, which are in seconds; with short periods the lower one is a millisecond.
-fn period(at: &Table<'_>, key: &'static str, seconds: RangeInclusive<u64>, limits: PeriodLimits) -> Option<Duration> {
+pub(super) fn period(
+    at: &Table<'_>,
+    key: &'static str,
+    seconds: RangeInclusive<u64>,
+    limits: PeriodLimits,
+) -> Option<Duration> {
     let value = at.get(key)?;
     let duration = value.duration()?;
     let least = match limits {

@@ -11,6 +11,7 @@ use super::faults::{read_faults, read_instance_refreshes};
 use super::images::read_images;
 use super::keys::ROOT;
 use super::launch::{read_strategy, strategy_items};
+use super::load_balancers::{direct_loads, read_target_groups};
 use super::loads::{read_loads, read_run_tasks};
 use super::messages::{read_actions, read_messages};
 use super::reader::{Reader, Soundness, Syntax, Table};
@@ -33,6 +34,7 @@ use crate::model::cluster::{
 use crate::model::fault::Fault;
 use crate::model::image_map::ImageMap;
 use crate::model::service::ServiceSpec;
+use crate::model::target_group::TargetGroup;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
 
@@ -85,6 +87,7 @@ impl Context<'_> {
 pub(super) struct Draft<'a> {
     pub(super) default_strategy: Vec<Read<'a, CapacityProviderStrategyItem>>,
     pub(super) capacity_providers: Vec<Read<'a, CapacityProvider>>,
+    pub(super) target_groups: Vec<Read<'a, TargetGroup>>,
     pub(super) container_instances: Vec<Read<'a, Vec<InstanceLaunch>>>,
     pub(super) task_definitions: Vec<Read<'a, TaskDefinition>>,
     pub(super) services: Vec<Asked<'a, ServiceSpec>>,
@@ -134,12 +137,13 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     let default_strategy = cluster.at.as_ref().map(|at| read_strategy(at, "default_capacity_provider_strategy"));
     let capacity_providers = read_providers(root, &context);
     let services = read_services(root);
-    let draft = Draft {
+    let mut draft = Draft {
         default_strategy: default_strategy.unwrap_or_default(),
         faults: read_faults(root, &context),
         instance_refreshes: read_instance_refreshes(root, &context, &capacity_providers),
         service_updates: read_service_updates(root),
         capacity_providers,
+        target_groups: read_target_groups(root, &context),
         container_instances: read_instances(root, &context),
         task_definitions: read_task_definitions(root, &context),
         task_sets: read_task_sets(root, &services),
@@ -153,6 +157,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
     if syntax == Syntax::Sound {
         check_references(&draft, catalog);
     }
+    direct_loads(&mut draft);
     let primary_of = |set: &TaskSetItem| {
         set.is_primary.then(|| Some((set.spec.service.clone(), set.spec.external_id.clone()?))).flatten()
     };
@@ -165,6 +170,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         capacity_providers: items(draft.capacity_providers),
         container_instances: items(draft.container_instances).into_iter().flatten().collect(),
         task_definitions: items(draft.task_definitions),
+        target_groups: items(draft.target_groups),
         services: draft.services.into_iter().map(|asked| asked.read.item).collect(),
         primary_task_sets: draft.task_sets.iter().filter_map(|set| primary_of(&set.read.item)).collect(),
         task_sets: draft.task_sets.into_iter().map(|asked| asked.read.item.spec).collect(),

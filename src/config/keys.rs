@@ -49,7 +49,11 @@ pub const TABLES: &[&TableKeys] = &[
     &PORT_MAPPING,
     &NAME_VALUE,
     &KEY_VALUE,
+    &TARGET_GROUP,
+    &TARGET_HEALTH_CHECK,
     &SERVICE,
+    &LOAD_BALANCER,
+    &ADVANCED_CONFIGURATION,
     &DEPLOYMENT_CONFIGURATION,
     &DEPLOYMENT_CIRCUIT_BREAKER,
     &BREAKER_THRESHOLD,
@@ -104,6 +108,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "capacity_provider",
         "container_instance",
         "task_definition",
+        "target_group",
         "service",
         "alarm",
         "metric",
@@ -461,11 +466,11 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "monitoring",
         "deployment_controller",
         "task_set",
+        "load_balancers",
     ],
     planned: &[
         "enable_ecs_managed_tags",
         "enable_execute_command",
-        "load_balancers",
         "network_configuration",
         "platform_version",
         "service_connect_configuration",
@@ -473,6 +478,27 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "volume_configurations",
         "vpc_lattice_configurations",
     ],
+};
+
+pub(super) const TARGET_GROUP: TableKeys =
+    TableKeys { table: "target_group", keys: &["name", "deregistration_delay", "health_check"], planned: &[] };
+
+pub(super) const TARGET_HEALTH_CHECK: TableKeys = TableKeys {
+    table: "target_group.health_check",
+    keys: &["interval", "timeout", "healthy_threshold", "unhealthy_threshold"],
+    planned: &[],
+};
+
+pub(super) const LOAD_BALANCER: TableKeys = TableKeys {
+    table: "service.load_balancers",
+    keys: &["target_group", "container_name", "container_port", "advanced_configuration"],
+    planned: &["load_balancer_name", "target_group_arn"],
+};
+
+pub(super) const ADVANCED_CONFIGURATION: TableKeys = TableKeys {
+    table: "service.load_balancers.advanced_configuration",
+    keys: &["alternate_target_group"],
+    planned: &["alternate_target_group_arn", "production_listener_rule", "role_arn", "test_listener_rule"],
 };
 
 pub(super) const TASK_SET: TableKeys = TableKeys {

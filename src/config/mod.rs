@@ -30,6 +30,7 @@ mod faults;
 mod images;
 mod keys;
 mod launch;
+mod load_balancers;
 mod load_shapes;
 mod loads;
 mod messages;

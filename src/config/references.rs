@@ -10,6 +10,7 @@ use super::keys::{
     AUTO_SCALING, CONTAINER_OVERRIDE, DEPLOYMENT_ALARMS, DEPLOYMENT_CONFIGURATION, DEPLOYMENT_HOOK, OVERRIDES,
     STEP_SCALING,
 };
+use super::load_balancers::check_load_balancers;
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::sizes::check_fargate_size;
 use super::suggest::nearest;
@@ -23,6 +24,7 @@ use crate::model::cluster::{ScheduledServiceUpdate, ScheduledStartTask};
 use crate::model::deployment_hook::HookTarget;
 use crate::model::fault::FaultKind;
 use crate::model::service::{PLACEMENT_CONSTRAINTS_MAX, PlacementConstraint, PlacementStrategy, ServiceSpec};
+use crate::model::target_group::LoadBalancer;
 use crate::model::task::TaskOverrides;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_overrides::OverrideError;
@@ -47,6 +49,8 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
             check_ask(draft, catalog, &ask);
         }
         check_hooks(draft, catalog, service);
+        let runs = ask.task_definition.filter(|read| read.is_sound()).map(|read| &read.item);
+        check_load_balancers(draft, at, spec, runs);
     }
     for set in &draft.task_sets {
         check_task_set(draft, catalog, set);
@@ -219,6 +223,22 @@ fn check_update(draft: &Draft<'_>, catalog: &Catalog, update: &Read<'_, Schedule
         overrides: None,
     };
     check_ask(draft, catalog, &ask);
+    if let Some(read) = ask.task_definition.filter(|read| read.is_sound() && has_other_ports(spec, &read.item)) {
+        let family = &read.item.family;
+        at.reject(
+            "task_definition",
+            format!("task definition \"{family}\" lacks a container or port of load_balancers"),
+        );
+    }
+}
+
+/// Whether a definition lacks what its service's load balancers name.
+fn has_other_ports(spec: &ServiceSpec, definition: &TaskDefinition) -> bool {
+    let has = |one: &LoadBalancer| {
+        let named = definition.containers.iter().find(|container| *container.name == *one.container_name);
+        named.is_some_and(|named| named.port_mappings.iter().any(|port| port.container_port == one.container_port))
+    };
+    !spec.load_balancers.iter().all(has)
 }
 
 /// A lifecycle hook runs as a task on Fargate. **Source:** ecs-semantics §5.8.

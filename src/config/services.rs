@@ -7,6 +7,7 @@ use super::deployment::read_deployment_configuration;
 use super::document::{Asked, Read};
 use super::keys::SERVICE;
 use super::launch::{SERVICE_TAG_SOURCES, read_launch, read_placement_constraints, read_placement_strategy};
+use super::load_balancers::read_load_balancers;
 use super::monitoring::{check_resolutions, read_monitoring};
 use super::reader::Table;
 use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
@@ -57,6 +58,7 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             health_check_grace_period: read_grace_period(&at),
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
             monitoring: read_monitoring(&at),
+            load_balancers: read_load_balancers(&at),
             ..ServiceSpec::default()
         };
         apply_scheduling(&at, &mut spec);

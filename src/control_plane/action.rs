@@ -13,6 +13,7 @@ use crate::model::capacity::InstanceLaunch;
 use crate::model::deployment::LifecycleStage;
 use crate::model::deployment_hook::HookTarget;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, HookId, RequestId, ServiceDeploymentId, TaskId};
+use crate::model::target_group::TargetStart;
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::task_set::TaskSetDescription;
@@ -49,6 +50,11 @@ pub enum Action {
     StartTask(Arc<TaskStart>),
     /// Stop a task: its containers see end-of-file, have their stop timeout, and are interrupted; `Stopped` follows.
     StopTask {
+        /// The task. One that is not known (any more) is ignored.
+        task: TaskId,
+    },
+    /// Give a running task no more jobs: `TargetsDrained` follows once it has ended what it had begun, if it runs for so long.
+    DeregisterTargets {
         /// The task. One that is not known (any more) is ignored.
         task: TaskId,
     },
@@ -98,6 +104,9 @@ pub struct TaskStart {
     pub deployment: Option<DeploymentId>,
     /// The stop timeout of containers that name none.
     pub stop_timeout: Duration,
+    /// The targets that it is from the moment on when it runs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub targets: Vec<TargetStart>,
 }
 
 impl TaskStateChange {

@@ -24,6 +24,7 @@ use crate::model::fault::Fault;
 use crate::model::metric::MetricScript;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::settings::Settings;
+use crate::model::target_group::TargetGroup;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::{DeploymentController, TaskSetName, TaskSetSpec};
 
@@ -98,6 +99,8 @@ pub enum Item {
     DefaultStrategy,
     /// Container Insights.
     ContainerInsights,
+    /// A target group, by name.
+    TargetGroup(Arc<str>),
     /// A container instance that is registered by hand.
     ContainerInstance,
     /// A task definition: a revision of its family.
@@ -136,6 +139,7 @@ impl fmt::Display for Item {
             Item::CapacityProvider(name) => write!(f, "capacity provider {name}"),
             Item::DefaultStrategy => f.write_str("default capacity provider strategy"),
             Item::ContainerInsights => f.write_str("cluster setting containerInsights"),
+            Item::TargetGroup(name) => write!(f, "target group {name}"),
             Item::ContainerInstance => f.write_str("container instance"),
             Item::TaskDefinition(family) => write!(f, "task definition {family}"),
             Item::Alarm(name) => write!(f, "alarm {name}"),
@@ -243,6 +247,7 @@ impl ClusterDiff {
         if before.default_strategy != after.default_strategy {
             diff.step(Item::DefaultStrategy, Request::PutDefaultStrategy(after.default_strategy.clone()));
         }
+        diff.target_groups(&before.target_groups, &after.target_groups);
         diff.container_instances(&before.container_instances, &after.container_instances);
         diff.task_definitions(&before.task_definitions, &after.task_definitions);
         // Policies name alarms, and deployments watch them.
@@ -250,6 +255,7 @@ impl ClusterDiff {
         diff.services(before, after, revisions);
         diff.task_sets(before, after, revisions);
         diff.alarms_removed(&before.alarms, &after.alarms);
+        diff.target_groups_removed(&before.target_groups, &after.target_groups);
         diff.metric_scripts(&before.metric_scripts, &after.metric_scripts);
         diff.run_tasks = Edits::between(&before.run_tasks, &after.run_tasks);
         diff.start_tasks = Edits::between(&before.start_tasks, &after.start_tasks);
@@ -288,6 +294,7 @@ impl ClusterDiff {
         rest.capacity_providers = before.capacity_providers.clone();
         rest.container_instances = before.container_instances.clone();
         rest.task_definitions = before.task_definitions.clone();
+        rest.target_groups = before.target_groups.clone();
         rest.services = before.services.clone();
         rest.task_sets = before.task_sets.clone();
         rest.primary_task_sets = before.primary_task_sets.clone();
@@ -426,6 +433,20 @@ impl ClusterDiff {
         }
     }
 
+    /// Before whatever names them.
+    fn target_groups(&mut self, before: &[TargetGroup], after: &[TargetGroup]) {
+        for group in beyond(after, before) {
+            self.step(Item::TargetGroup(group.name.clone()), Request::PutTargetGroup(Box::new(group)));
+        }
+    }
+
+    fn target_groups_removed(&mut self, before: &[TargetGroup], after: &[TargetGroup]) {
+        for group in before.iter().filter(|group| !after.iter().any(|other| other.name == group.name)) {
+            let request = Request::DeleteTargetGroup { target_group: group.name.clone() };
+            self.step(Item::TargetGroup(group.name.clone()), request);
+        }
+    }
+
     fn services(&mut self, before: &ClusterSpec, after: &ClusterSpec, revisions: &Revisions) {
         for service in &before.services {
             if !after.services.iter().any(|other| other.name == service.name) {
@@ -522,6 +543,7 @@ impl ClusterDiff {
                 &is.availability_zone_rebalancing,
             ),
             monitoring: changed(&was.monitoring, &is.monitoring),
+            load_balancers: changed(&was.load_balancers, &is.load_balancers),
             ..UpdateService::default()
         };
         if update != (UpdateService { service: is.name.clone(), ..UpdateService::default() }) {
@@ -554,6 +576,7 @@ impl ClusterDiff {
         rest.availability_zone_rebalancing = was.availability_zone_rebalancing;
         rest.propagate_tags = was.propagate_tags;
         rest.monitoring = was.monitoring;
+        rest.load_balancers = was.load_balancers.clone();
         rest.health_check_grace_period = was.health_check_grace_period;
         if rest != *was {
             self.refuse(format!("service {}: a key", is.name), RECREATE);

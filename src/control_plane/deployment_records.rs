@@ -18,6 +18,7 @@ use crate::model::deployment_hook::{HookStatus, HookTarget};
 use crate::model::document::Document;
 use crate::model::ids::{DeploymentId, HookId, ServiceDeploymentId, ServiceRevisionId, TaskId};
 use crate::model::service::{DeploymentConfiguration, PlacementConstraint, PlacementStrategy};
+use crate::model::target_group::LoadBalancer;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::{Duration, Timestamp};
 
@@ -41,6 +42,12 @@ pub struct ServiceRevision {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// What an instance must fulfil.
     pub placement_constraints: Vec<PlacementConstraint>,
+    /// The target groups that its tasks are registered in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_balancers: Vec<LoadBalancer>,
+    /// For each of these the target group that it is, this one or the alternate one: `resolvedConfiguration`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_groups: Vec<Arc<str>>,
     /// What else was said of the service. *Ours.*
     pub document: Document,
     /// When it was made.
@@ -243,6 +250,7 @@ impl ControlPlane {
         spec: &crate::model::service::ServiceSpec,
         task_definition: &Arc<TaskDefinition>,
     ) -> Arc<ServiceRevision> {
+        let target_groups = self.next_target_groups(spec);
         let id = ServiceRevisionId(self.next_revision);
         self.next_revision += 1;
         Arc::new(ServiceRevision {
@@ -252,6 +260,8 @@ impl ControlPlane {
             launch_target: spec.launch_target.clone(),
             placement_strategy: spec.placement_strategy.clone(),
             placement_constraints: spec.placement_constraints.clone(),
+            load_balancers: spec.load_balancers.clone(),
+            target_groups,
             document: spec.document.clone(),
             created_at: self.now,
         })

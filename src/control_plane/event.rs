@@ -22,6 +22,7 @@ use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
 use crate::model::settings::ContainerInsights;
+use crate::model::target_group::{LoadBalancer, TargetGroup, TargetState};
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::{Scale, TaskSetName, TaskSetSpec};
@@ -117,6 +118,13 @@ pub enum Event {
     /// Several of them that came together, in their order. The same as one after the other at the same moment, but that an instance
     /// whose tasks come and go by the thousand is told of once.
     TaskStateChanges(Vec<TaskStateChange>),
+    /// The health checks of a target have another result. **Source:** ecs-semantics §5.2.
+    TargetHealth(TargetHealthChange),
+    /// A task that takes no more jobs has ended what it had begun: it can leave its target groups. **Source:** ecs-semantics §2.1.
+    TargetsDrained {
+        /// The task.
+        task: TaskId,
+    },
     /// Usage of running tasks, sampled.
     Usage {
         /// One a task, in no particular order.
@@ -223,6 +231,20 @@ pub struct ContainerStateChange {
     pub image_digest: Option<ImageDigest>,
 }
 
+/// What the data plane says of a target: of a task in a target group.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetHealthChange {
+    /// The task.
+    pub task: TaskId,
+    /// The name of the target group.
+    pub target_group: Arc<str>,
+    /// Counts what was said of this target, from 1: what comes after something later is out of date.
+    pub number: u32,
+    /// Its health.
+    pub state: TargetState,
+}
+
 /// What clients ask for: the ECS operations that are offered, and what stands for the console's and EC2's.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -238,6 +260,14 @@ pub enum Request {
         family: String,
         /// Its revision.
         revision: u32,
+    },
+    /// Makes a target group known, or changes it for the targets that are registered from here on. *Ours:* ELB's CreateTargetGroup and
+    /// ModifyTargetGroup.
+    PutTargetGroup(Box<TargetGroup>),
+    /// ELB's DeleteTargetGroup. Targets that are registered stay until their tasks end. One that is not known is ignored.
+    DeleteTargetGroup {
+        /// Its name.
+        target_group: Arc<str>,
     },
     /// CreateCapacityProvider with its Auto Scaling group, attached to the cluster.
     CreateCapacityProvider(Box<CapacityProvider>),
@@ -629,6 +659,9 @@ pub struct UpdateService {
     pub monitoring: Option<crate::model::service::Monitoring>,
     /// Whether tasks are kept in balance over zones.
     pub availability_zone_rebalancing: Option<AvailabilityZoneRebalancing>,
+    /// Other target groups: a new deployment.
+    #[serde(skip_serializing_if = "is_default")]
+    pub load_balancers: Option<Vec<LoadBalancer>>,
     /// All of what else the caller says of the service, in place of what was said before. *Ours.*
     #[serde(skip_serializing_if = "is_default")]
     pub document: Option<Document>,

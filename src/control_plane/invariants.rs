@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::state::{ClusterState, Metered, Service, ServiceStatus};
+use super::targets::Registration;
 use crate::model::auto_scaling_group::LifecycleState;
 use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus};
 use crate::model::ids::{IdForm, TaskId};
@@ -51,6 +52,7 @@ impl ClusterState {
                 assert!(waiting, "task {shown} is PROVISIONING and no provider knows");
             }
         }
+        self.check_targets(ids);
         assert_eq!(live, self.live_count, "the count of live tasks is off");
         assert_eq!(standalone, self.standalone_live_count, "the count of live standalone tasks is off");
         for instance in self.container_instances.values() {
@@ -123,6 +125,30 @@ impl ClusterState {
                 Some(&target.settings),
                 "service {name} shows other settings"
             );
+        }
+    }
+}
+
+impl ClusterState {
+    /// Tasks are in target groups while they run, and DEACTIVATING while they leave them.
+    fn check_targets(&self, ids: IdForm) {
+        for (id, found) in &self.targets {
+            let shown = ids.task(*id);
+            let task = &self.tasks.get(id).expect("what is in target groups is known").task;
+            assert!(task.service.is_some(), "task {shown} is in target groups and of no service");
+            assert!(!found.targets.is_empty(), "task {shown} is in no target group after all");
+            assert_ne!(task.last_status, TaskStatus::Stopped, "task {shown} is over and in target groups");
+            let fits = match found.registration {
+                Registration::Awaited => true,
+                Registration::Registered => task.started_at.is_some(),
+                Registration::Draining => task.last_status >= TaskStatus::Deactivating,
+            };
+            assert!(fits, "task {shown} is {} and {:?}", task.last_status, found.registration);
+        }
+        for record in self.tasks.values().filter(|record| record.task.last_status == TaskStatus::Deactivating) {
+            let registration = self.targets.get(&record.task.id).map(|found| found.registration);
+            let shown = ids.task(record.task.id);
+            assert_eq!(registration, Some(Registration::Draining), "task {shown} leaves nothing");
         }
     }
 }

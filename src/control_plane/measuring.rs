@@ -18,6 +18,7 @@ use super::metrics::reservation::{ClusterSums, percent};
 use super::metrics::utilisation::{ClosedPeriod, GroupMetrics, TaskPeriod};
 use super::request_error::RequestError;
 use super::state::{ClusterState, Deployment, Service, ServiceStatus};
+use super::targets::Registration;
 use crate::model::alarm::MetricId;
 use crate::model::capacity::ContainerInstanceStatus;
 use crate::model::id_table::TaskTable;
@@ -26,6 +27,7 @@ use crate::model::metric::{MetricScript, StatisticSet};
 use crate::model::scaling::TrackedMetric;
 use crate::model::service::Monitoring;
 use crate::model::settings::ContainerInsights;
+use crate::model::target_group::{TargetGroup, TargetState};
 use crate::model::task::{Task, TaskStatus};
 use crate::model::task_definition::Reservation;
 use crate::model::units::Timestamp;
@@ -250,6 +252,7 @@ impl ControlPlane {
                 found.extend(service_insights(cluster, service, &closed, self.settings.metric_period));
             }
         }
+        found.extend(target_metrics(state));
         let closed = self.measures.on_instances.close_period();
         found.extend(cluster_metrics(cluster, &cluster_sums(state), &closed, self.settings.metric_period));
         if self.settings.container_insights != ContainerInsights::Disabled {
@@ -322,6 +325,28 @@ fn request_metrics(service: &str, done: u64, running_count: u32) -> Vec<(MetricI
         (names::of_target_group("RequestCount", service), StatisticSet::of_count(done)),
         (names::of_target_group("RequestCountPerTarget", service), per_target),
     ]
+}
+
+/// How many targets of each target group that has some are healthy, and how many are not. **Source:** Elastic Load Balancing user guide,
+/// CloudWatch metrics for your Application Load Balancer. *Ours:* once a period, and no targets that are leaving.
+fn target_metrics(state: &ClusterState) -> Vec<(MetricId, StatisticSet)> {
+    let mut counts: BTreeMap<&Arc<str>, (&TargetGroup, u64, u64)> = BTreeMap::new();
+    let registered = state.targets.values().filter(|found| found.registration == Registration::Registered);
+    for target in registered.flat_map(|found| &found.targets) {
+        let (_, healthy, unhealthy) = counts.entry(&target.group.name).or_insert((&target.group, 0, 0));
+        match target.state {
+            TargetState::Healthy => *healthy += 1,
+            TargetState::Unhealthy => *unhealthy += 1,
+            TargetState::Initial | TargetState::Draining => {}
+        }
+    }
+    let metrics = |(group, healthy, unhealthy)| {
+        [
+            (names::of_targets("HealthyHostCount", group), StatisticSet::of_count(healthy)),
+            (names::of_targets("UnHealthyHostCount", group), StatisticSet::of_count(unhealthy)),
+        ]
+    };
+    counts.into_values().flat_map(metrics).collect()
 }
 
 /// **Source:** ecs-semantics §10.1: RUNNING tasks against what ACTIVE and DRAINING instances have registered.

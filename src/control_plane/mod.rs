@@ -66,6 +66,7 @@ mod standby;
 mod start_task;
 pub mod state;
 mod tags;
+pub mod targets;
 mod task_definitions;
 mod task_health;
 mod task_overrides;
@@ -103,6 +104,7 @@ use placement::{Calendar, PlacementIndex};
 use rebalancing::LastMove;
 use services::ServiceController;
 use state::{ClusterState, TaskRecord};
+use targets::TargetNews;
 use tasks::LastIdentities;
 use timers::{Timers, Wakeup};
 use waiting::WaitingTasks;
@@ -146,6 +148,9 @@ pub struct ControlPlane {
     returning: BTreeSet<ContainerInstanceId>,
     /// Instances whose tasks changed since it was last told.
     instances_with_other_tasks: BTreeSet<ContainerInstanceId>,
+    /// What became of services' targets since it was last told.
+    #[serde(skip)]
+    target_news: BTreeMap<Arc<str>, TargetNews>,
     /// CPU credits of burstable instances that run.
     credit_accounts: CreditAccounts,
     /// What comes together over a metric period.
@@ -212,6 +217,7 @@ impl ControlPlane {
             emptied: BTreeSet::new(),
             returning: BTreeSet::new(),
             instances_with_other_tasks: BTreeSet::new(),
+            target_news: BTreeMap::new(),
             credit_accounts: CreditAccounts::default(),
             measures: Measures::default(),
             followed: BTreeSet::new(),
@@ -265,6 +271,8 @@ impl ControlPlane {
             Event::TaskRetirement { task } => self.task_retirement(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
             Event::TaskStateChanges(changes) => changes.into_iter().for_each(|change| self.task_state_change(change)),
+            Event::TargetHealth(change) => self.target_health(&change),
+            Event::TargetsDrained { task } => self.targets_drained(task),
             Event::Usage { mut samples } => {
                 self.take_usage(&samples);
                 samples.clear();
@@ -277,7 +285,9 @@ impl ControlPlane {
             Event::DeadlineReached => {}
         }
         self.reach_deadlines();
+        self.tell_of_targets();
         self.settle();
+        self.tell_of_targets();
         self.tell_of_instance_tasks();
         self.follow_activities();
         std::mem::take(&mut self.actions)
@@ -330,6 +340,7 @@ impl ControlPlane {
         while let Some((due, wakeup)) = self.timers.pop_due(self.now) {
             match wakeup {
                 Wakeup::TaskHealthy(task) => self.health_is_due(task),
+                Wakeup::TargetsDrained(task) => self.deregistration_delay_over(task),
                 Wakeup::TaskRetires(task) => self.retire_task(task),
                 Wakeup::ProvisioningEnds(task) => self.provisioning_ended(task),
                 Wakeup::MetricPeriod => {

@@ -42,6 +42,8 @@ impl ControlPlane {
             Request::DeregisterTaskDefinition { family, revision } => {
                 self.deregister_task_definition(&family, revision)
             }
+            Request::PutTargetGroup(group) => self.put_target_group(*group),
+            Request::DeleteTargetGroup { target_group } => self.delete_target_group(&target_group),
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
             Request::TakeOverGroup { group, provider } => self.take_over_group(&group, *provider),

@@ -356,6 +356,8 @@ impl ControlPlane {
     /// Completes the primary deployment, drops those that are over, and says when the service is steady.
     /// **Source:** ecs-semantics §5.7, §11.5.
     pub(super) fn conclude(&mut self, name: &Arc<str>) {
+        // What leaves is told of before what has come of it.
+        self.tell_of_targets();
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         // Where traffic goes to stays, should all its tasks have died at once.
         if service.deployments.len() > 1 {

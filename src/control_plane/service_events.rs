@@ -73,10 +73,22 @@ impl ControlPlane {
 
     /// The same of a text that is not put together yet.
     pub(super) fn service_event_of(&mut self, name: &Arc<str>, text: Arguments<'_>) {
+        self.begin_event(&["(service ", name, ") "]);
+        self.end_event(name, text);
+    }
+
+    /// The same of a text about one of its deployments, as ECS calls its task sets. **Source:** ecs-semantics §5.11.
+    pub(super) fn task_set_event(&mut self, name: &Arc<str>, task_set: &str, text: Arguments<'_>) {
+        self.begin_event(&["(service ", name, ", taskSet ", task_set, ") "]);
+        self.end_event(name, text);
+    }
+
+    fn begin_event(&mut self, prefix: &[&str]) {
         self.text.clear();
-        self.text.push_str("(service ");
-        self.text.push_str(name);
-        self.text.push_str(") ");
+        self.text.extend(prefix.iter().copied());
+    }
+
+    fn end_event(&mut self, name: &Arc<str>, text: Arguments<'_>) {
         let _ = self.text.write_fmt(text);
         let message: Arc<str> = self.text.as_str().into();
         if let Some(service) = self.state.services.get_mut(name) {

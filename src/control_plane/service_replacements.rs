@@ -165,7 +165,13 @@ impl ControlPlane {
     fn stop_replaced(&mut self, name: &Arc<str>, task: TaskId) {
         let Some(record) = self.state.tasks.get(&task) else { return };
         let (code, reason): (StopCode, Arc<str>) = match record.replace {
-            Some(ReplaceCause::Unhealthy) => (StopCode::ServiceSchedulerInitiated, FAILED_HEALTH_CHECKS.into()),
+            Some(ReplaceCause::Unhealthy) => {
+                let reason = match self.failing_target_group(task) {
+                    Some(group) => format!("Task failed ELB health checks in (target-group {})", group.arn).into(),
+                    None => FAILED_HEALTH_CHECKS.into(),
+                };
+                (StopCode::ServiceSchedulerInitiated, reason)
+            }
             Some(ReplaceCause::Retirement) => (StopCode::InfrastructureHealth, RETIRED.into()),
             _ => {
                 let deployment = record.task.started_by.as_deref().unwrap_or_default();

@@ -38,6 +38,7 @@ impl ControlPlane {
         super::task_set_requests::check_controller(&spec)?;
         spec.launch_target = self.target_of_service(&spec);
         super::daemon::check_scheduling(&mut spec)?;
+        self.check_load_balancers_of(&spec)?;
         let first = self.first_deployment(&spec)?;
         let id = first.as_ref().map(|first| first.id);
         let is_rolled_out = !spec.deployment_controller.has_task_sets();
@@ -90,7 +91,7 @@ impl ControlPlane {
         }))
     }
 
-    /// A changed task definition, a document that calls for it and force start a deployment; nothing else that can be changed does.
+    /// A changed task definition, other target groups, a document that calls for it and force start a deployment; nothing else that can be changed does.
     /// **Source:** ecs-semantics §5.5.
     pub(super) fn update_service(&mut self, update: UpdateService) -> Answer {
         let service = self.state.services.get(&update.service).ok_or(RequestError::ServiceNotFound)?;
@@ -111,17 +112,24 @@ impl ControlPlane {
         self.check_target(&target, wanted.as_ref().map_or(&current, |wanted| &wanted.definition))?;
         super::daemon::check_update(service, &update)?;
         super::constraints::check_update(service, &update, wanted.as_ref())?;
+        let (others, is_rebalanced) = match &update.load_balancers {
+            Some(others) => (&**others, *others != service.spec.load_balancers),
+            None => (&*service.spec.load_balancers, false),
+        };
+        if is_rebalanced || wanted.is_some() && !others.is_empty() {
+            self.check_load_balancers(others, Some(wanted.as_ref().map_or(&current, |wanted| &wanted.definition)))?;
+        }
         let changed = wanted.filter(|wanted| {
             wanted.definition.revision != current.revision || wanted.definition.family != current.family
         });
         let next = match (changed, update.new_deployment) {
             (Some(registered), _) => Some(registered),
-            (None, NewDeployment::Forced | NewDeployment::DocumentChanged) => {
+            (None, how) if is_rebalanced || how != NewDeployment::WhenChanged => {
                 // What it runs may have become INACTIVE since. Ours: it was not asked to go anywhere else.
                 let reservation = service.primary().reservation.clone();
                 Some(Registered { definition: current, reservation })
             }
-            (None, NewDeployment::WhenChanged) => None,
+            (None, _) => None,
         };
         let name = update.service.clone();
         let before = self.change_spec(update, target);
@@ -168,6 +176,9 @@ impl ControlPlane {
         }
         if let Some(monitoring) = update.monitoring {
             spec.monitoring = monitoring;
+        }
+        if let Some(load_balancers) = update.load_balancers {
+            spec.load_balancers = load_balancers;
         }
         if let Some(document) = update.document {
             spec.document = document;

@@ -13,6 +13,7 @@ use super::instance_refresh::InstanceRefresh;
 use super::lifecycle_hooks::InstanceWaits;
 use super::metrics::store::MetricStore;
 use super::scalable_target::ScalableTarget;
+use super::targets::TaskTargets;
 use super::traffic_shift::TrafficShift;
 use crate::model::alarm::{AlarmState, MetricAlarm};
 use crate::model::auto_scaling_group::{LaunchTemplate, LifecycleState, RefreshStatus};
@@ -24,6 +25,7 @@ use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, ServiceRevisionId, TaskId};
 use crate::model::image_reference::ImageDigest;
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
+use crate::model::target_group::TargetGroup;
 use crate::model::task::Task;
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
@@ -64,6 +66,12 @@ pub struct ClusterState {
     /// Fargate providers without capacity for new tasks.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub fargate_out: BTreeSet<Arc<str>>,
+    /// Target groups by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub target_groups: BTreeMap<Arc<str>, Arc<TargetGroup>>,
+    /// Tasks that are, or are to be, in target groups; apart from the tasks, of which most are in none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<TaskId, TaskTargets>,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
     /// Every metric's datapoints.

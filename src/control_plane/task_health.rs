@@ -1,7 +1,7 @@
 //! What is known of a task's health, and what its service makes of it.
 //!
-//! A task without health checks counts as healthy when it has run for a while; one with them when they pass. A service's task whose
-//! checks fail no longer counts and is to give way to another; a standalone task's health is shown and changes nothing.
+//! A task without health checks counts as healthy when it has run for a while; one with them, be they its containers' or those of target
+//! groups, when they pass. A service's task whose checks fail no longer counts and is to give way to another; a standalone task's health is shown and changes nothing.
 
 use super::ControlPlane;
 use super::state::{ReplaceCause, TaskHealth, TaskRecord};
@@ -16,11 +16,16 @@ use crate::model::task::{DesiredStatus, HealthStatus, Task, TaskStatus};
 fn checked_health(task: &Task) -> Option<HealthStatus> {
     let defined = task.task_definition.containers.iter().zip(&task.containers);
     let checked = defined.filter(|(defined, _)| defined.essential && defined.health_check.is_some());
-    checked.map(|(_, container)| container.health).reduce(|worst, health| match (worst, health) {
+    checked.map(|(_, container)| container.health).reduce(worse)
+}
+
+/// The worse of two.
+fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
+    match (one, other) {
         (HealthStatus::Unhealthy, _) | (_, HealthStatus::Unhealthy) => HealthStatus::Unhealthy,
         (HealthStatus::Unknown, _) | (_, HealthStatus::Unknown) => HealthStatus::Unknown,
         (HealthStatus::Healthy, HealthStatus::Healthy) => HealthStatus::Healthy,
-    })
+    }
 }
 
 fn runs(record: &TaskRecord) -> bool {
@@ -28,10 +33,16 @@ fn runs(record: &TaskRecord) -> bool {
 }
 
 impl ControlPlane {
+    /// What the checks of a task's containers and its target groups say together; `None` when it has neither.
+    /// **Source:** ecs-semantics §5.2.
+    pub(super) fn known_health(&self, task: &Task) -> Option<HealthStatus> {
+        checked_health(task).into_iter().chain(self.target_health_of(task)).reduce(worse)
+    }
+
     /// A task has reached RUNNING: it counts as healthy after a while, or when its checks say so. **Source:** ecs-semantics §5.2.
     pub(super) fn watch_health(&mut self, id: TaskId) {
         let Some(record) = self.state.tasks.get(&id).filter(|record| runs(record)) else { return };
-        match checked_health(&record.task) {
+        match self.known_health(&record.task) {
             None => self.timers.set(self.now + self.settings.healthy_after, Wakeup::TaskHealthy(id)),
             Some(_) => self.look_at_health(id),
         }
@@ -41,7 +52,7 @@ impl ControlPlane {
     /// **Source:** ecs-semantics §5.2, §5.4.
     pub(super) fn health_is_due(&mut self, id: TaskId) {
         let Some(record) = self.state.tasks.get(&id).filter(|record| runs(record)) else { return };
-        match checked_health(&record.task) {
+        match self.known_health(&record.task) {
             None => self.task_is_healthy(id),
             Some(_) => self.look_at_health(id),
         }
@@ -52,7 +63,7 @@ impl ControlPlane {
     pub(super) fn look_at_health(&mut self, id: TaskId) {
         let Some(record) = self.state.tasks.get(&id).filter(|record| runs(record)) else { return };
         let Some(service) = record.task.service.as_ref().and_then(|name| self.state.services.get(name)) else { return };
-        match checked_health(&record.task) {
+        match self.known_health(&record.task) {
             None | Some(HealthStatus::Unknown) => {}
             Some(HealthStatus::Healthy) => self.task_is_healthy(id),
             Some(HealthStatus::Unhealthy) => {
@@ -102,7 +113,11 @@ impl ControlPlane {
         if let Some(deployment) = self.deployment_mut(&name, deployment) {
             deployment.failed_tasks += 1;
         }
-        self.service_event(&name, &format!("(task {}) failed container health checks.", self.ids.task(id)));
+        let text = match self.failing_target_group(id) {
+            Some(group) => self.unhealthy_target_text(id, group),
+            None => format!("(task {}) failed container health checks.", self.ids.task(id)),
+        };
+        self.service_event(&name, &text);
         self.dirty.insert(name);
     }
 

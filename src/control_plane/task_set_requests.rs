@@ -81,6 +81,7 @@ fn check_update(service: &Service, update: &UpdateService) -> Result<(), Request
     let parts = [
         (update.task_definition.is_some(), "task definition"),
         (update.capacity_provider_strategy.is_some(), "capacity provider strategy"),
+        (update.load_balancers.as_ref().is_some_and(|others| *others != service.spec.load_balancers), "load balancers"),
         (update.deployment_configuration.is_some() && is_external, "deployment configuration"),
         (update.availability_zone_rebalancing.is_some() && is_external, "availability zone rebalancing"),
     ];

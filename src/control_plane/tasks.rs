@@ -330,6 +330,7 @@ impl ControlPlane {
     /// Gives a task to the data plane: PENDING, which is when ECS calls it created. Its resources are reserved already.
     /// **Source:** ecs-semantics §2.1.
     fn hand_over(&mut self, id: TaskId, host: TaskHost) {
+        let targets = self.targets_of_start(id, host);
         let record = self.state.tasks.get(&id).expect("the caller has the task");
         let task = &record.task;
         let start = Arc::new(TaskStart {
@@ -340,6 +341,7 @@ impl ControlPlane {
             service: task.service.clone(),
             deployment: task.deployment,
             stop_timeout: self.settings.stop_timeout,
+            targets,
         });
         if let TaskHost::Ec2(instance) = host {
             let reservation = task.reservation.clone();
@@ -401,23 +403,34 @@ impl ControlPlane {
         let waiting = record.task.last_status == TaskStatus::Provisioning;
         // Its replacement does not wait for its end.
         self.dirty.extend(record.task.service.clone());
+        let deactivates = !self.state.targets.is_empty() && self.leaves_targets_first(id, code);
         self.change_task(id, |record| {
             record.task.desired_status = DesiredStatus::Stopped;
             record.task.stop_code = Some(code);
             record.task.stopped_reason = Some(reason.clone());
+            if deactivates {
+                record.task.last_status = TaskStatus::Deactivating;
+            }
         });
         if waiting {
             // The data plane has never heard of it.
             self.task_over(id);
+        } else if deactivates {
+            self.drain_targets(id);
         } else {
-            let now = self.now;
-            self.change_task(id, |record| {
-                record.task.last_status = TaskStatus::Stopping;
-                record.task.stopping_at = Some(now);
-            });
-            if !self.is_run_elsewhere(&self.state.tasks[&id].task) {
-                self.actions.push(Action::StopTask { task: id });
-            }
+            self.begin_stopping(id);
+        }
+    }
+
+    /// Nothing keeps a task that is to stop any longer. **Source:** ecs-semantics §2.1.
+    pub(super) fn begin_stopping(&mut self, id: TaskId) {
+        let now = self.now;
+        self.change_task(id, |record| {
+            record.task.last_status = TaskStatus::Stopping;
+            record.task.stopping_at = Some(now);
+        });
+        if !self.is_run_elsewhere(&self.state.tasks[&id].task) {
+            self.actions.push(Action::StopTask { task: id });
         }
     }
 
@@ -530,6 +543,10 @@ impl ControlPlane {
         }
         let task = &self.state.tasks[&id].task;
         if !is_over && task.has_lost_an_essential_container() {
+            if task.last_status == TaskStatus::Deactivating {
+                self.targets_drained(id);
+                return;
+            }
             // The others have their stop timeout; the task's replacement does not wait for them.
             let (code, reason): (StopCode, Arc<str>) = match task.failed_start() {
                 Some(reason) => (StopCode::TaskFailedToStart, reason.into()),
@@ -545,6 +562,7 @@ impl ControlPlane {
         let task = &self.state.tasks[&id].task;
         if let Some(service) = task.service.clone() {
             self.service_task_ran(&service, id);
+            self.register_targets(id);
             self.watch_health(id);
             self.dirty.insert(service);
         }
@@ -585,6 +603,7 @@ impl ControlPlane {
         self.state.stopped_count += 1;
         self.state.stopped_tasks.push_back((at, id));
         self.timers.cancel(Wakeup::TaskHealthy(id));
+        self.deregister_targets(id);
         if waiting && let Some(provider) = &provider {
             if let Some(queue) = self.queues.get_mut(provider) {
                 queue.remove(&self.state.tasks[&id]);
@@ -620,7 +639,8 @@ impl ControlPlane {
         let gave_way = before.0.is_placed() && record.replace.is_some();
         change(record);
         let task = &mut record.task;
-        if task.desired_status == DesiredStatus::Stopped || task.has_lost_an_essential_container() {
+        let is_asked = task.desired_status == DesiredStatus::Stopped && task.last_status != TaskStatus::Deactivating;
+        if is_asked || task.has_lost_an_essential_container() {
             task.execution_stopped_at = task.execution_stopped_at.or(Some(now));
         }
         let containers_changed = ContainersShown::of(&task.containers) != containers_before;

@@ -21,6 +21,8 @@ use crate::model::units::Timestamp;
 pub enum Wakeup {
     /// A task has run long enough to count as healthy. **Source:** ecs-semantics §5.2.
     TaskHealthy(TaskId),
+    /// The deregistration delay of a task's targets is over. **Source:** ecs-semantics §2.1.
+    TargetsDrained(TaskId),
     /// A Fargate task retires: the wait period after its notice is over. **Source:** ecs-semantics §8.5.
     TaskRetires(TaskId),
     /// A task has waited for capacity as long as it may. **Source:** ecs-semantics §4.5.

@@ -4,19 +4,21 @@
 //! the queue once; the second time it is lost, so that a job that kills its tasks does not kill all of them.
 //!
 //! One waiting reader is woken for each job. A reader that was woken and goes away without taking it wakes the next. While a deployment
-//! moves traffic, jobs wait in lanes, and whoever is woken is of the lane's deployment.
+//! moves traffic, jobs wait in lanes, and whoever is woken is of the lane's deployment. Readers that are targets of a load balancer get jobs
+//! by their health.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::clock::Clock;
 use crate::model::ids::DeploymentId;
 use crate::model::job::{JobStats, JobsByDeployment, QUEUED_MAX};
 use crate::model::lanes::Lanes;
 use crate::model::recent::RecentDurations;
+use crate::model::routing::{Routed, Routing};
 use crate::model::traffic::{TrafficKind, TrafficWeights};
 use crate::model::units::Timestamp;
 
@@ -52,6 +54,7 @@ struct Job {
 struct State {
     jobs: Lanes<Job>,
     waiting: VecDeque<Waiting>,
+    routing: Routing<u64>,
     next_reader: u64,
     pushed: u64,
     rejected: u64,
@@ -74,9 +77,17 @@ struct Waiting {
 impl State {
     /// The reader to wake for a job in a lane.
     fn next_for(&mut self, lane: Option<DeploymentId>) -> Option<Waker> {
-        let jobs = &self.jobs;
-        let found = self.waiting.iter().position(|waiting| jobs.lane_of(waiting.deployment) == lane)?;
+        let (jobs, routing) = (&self.jobs, &self.routing);
+        let is_meant = |waiting: &Waiting| {
+            jobs.lane_of(waiting.deployment) == lane && routing.may_take(&waiting.reader, |of| jobs.lane_of(of))
+        };
+        let found = self.waiting.iter().position(is_meant)?;
         self.waiting.remove(found).map(|waiting| waiting.waker)
+    }
+
+    /// Whether there is a job for a reader.
+    fn has_for(&self, reader: u64, deployment: Option<DeploymentId>) -> bool {
+        self.jobs.has(deployment) && self.routing.may_take(&reader, |of| self.jobs.lane_of(of))
     }
 
     /// The reader to wake when one of a deployment leaves jobs behind.
@@ -116,12 +127,7 @@ impl JobQueue {
     pub(super) fn direct(&self, weights: TrafficWeights) {
         let mut state = self.state.lock();
         state.jobs.direct(weights, |job| (job.number, job.kind));
-        // Whoever finds nothing waits again.
-        let all = std::mem::take(&mut state.waiting);
-        drop(state);
-        for waiting in all {
-            waiting.waker.wake();
-        }
+        self.wake_all(state);
     }
 
     /// How many jobs have been done in all.
@@ -160,7 +166,16 @@ impl JobQueue {
     pub(super) fn reader(&self, deployment: Option<DeploymentId>) -> JobReader {
         let mut state = self.state.lock();
         state.next_reader += 1;
-        JobReader { queue: self.clone(), id: state.next_reader, deployment, current: None, rest: 0 }
+        JobReader { queue: self.clone(), id: state.next_reader, deployment, current: None, rest: 0, drained: None }
+    }
+
+    /// Others may take jobs than before: whoever finds none waits again.
+    fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+        let all = std::mem::take(&mut state.waiting);
+        drop(state);
+        for waiting in all {
+            waiting.waker.wake();
+        }
     }
 }
 
@@ -173,6 +188,15 @@ pub(super) enum ReaderEnd {
     Died,
 }
 
+/// What is to be done when a reader that gets no more jobs holds none.
+pub(super) struct Drained(pub(super) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Drained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Drained")
+    }
+}
+
 /// One container's view of the queue.
 #[derive(Debug)]
 pub(super) struct JobReader {
@@ -182,9 +206,40 @@ pub(super) struct JobReader {
     current: Option<Job>,
     /// How much of the current line, with its end, was read.
     rest: usize,
+    drained: Option<Drained>,
 }
 
 impl JobReader {
+    /// It is a target of a load balancer, and stands so with it.
+    pub(super) fn route(&mut self, routed: Routed) {
+        let mut state = self.queue.state.lock();
+        if state.routing.put(self.id, self.deployment, routed) {
+            self.queue.wake_all(state);
+        }
+    }
+
+    /// It gets no more jobs. What is to be done when it has done the one that it holds is given back when it holds none.
+    pub(super) fn drain(&mut self, drained: Drained) -> Option<Drained> {
+        self.route(Routed::Draining);
+        if self.current.is_none() {
+            return Some(drained);
+        }
+        self.drained = Some(drained);
+        None
+    }
+
+    /// Whether it is between two jobs, so that whoever asks for input asks for the next one.
+    pub(super) fn is_between(&self) -> bool {
+        self.unread() == 0
+    }
+
+    /// A reader that drains asks for its next job: it has done the last one.
+    pub(super) fn finish_if_draining(&mut self) {
+        if self.drained.is_some() {
+            self.finish(ReaderEnd::Done);
+        }
+    }
+
     /// Whether a read would give something. If not, `waker` is woken when it may.
     pub(super) fn is_ready(&mut self, waker: &Waker) -> bool {
         if self.unread() > 0 {
@@ -192,7 +247,7 @@ impl JobReader {
         }
         let mut state = self.queue.state.lock();
         state.waiting.retain(|waiting| waiting.reader != self.id);
-        if !state.jobs.has(self.deployment) {
+        if !state.has_for(self.id, self.deployment) {
             let waiting = Waiting { reader: self.id, deployment: self.deployment, waker: waker.clone() };
             state.waiting.push_back(waiting);
             return false;
@@ -222,6 +277,9 @@ impl JobReader {
         if self.unread() == 0 {
             self.finish(ReaderEnd::Done);
             let mut state = self.queue.state.lock();
+            if !state.has_for(self.id, self.deployment) {
+                return Vec::new();
+            }
             let Some(job) = state.jobs.pop(self.deployment) else { return Vec::new() };
             state.outstanding += 1;
             // Whoever was told of this job finds it gone; whoever waits must hear of those that are left.
@@ -275,6 +333,9 @@ impl JobReader {
         if let Some(waker) = told {
             waker.wake();
         }
+        if let Some(Drained(then)) = self.drained.take() {
+            then();
+        }
     }
 
     /// Bytes of the current line, with its end, that were not read.
@@ -287,6 +348,10 @@ impl Drop for JobReader {
     fn drop(&mut self) {
         self.finish(ReaderEnd::Died);
         self.stop_waiting();
+        let mut state = self.queue.state.lock();
+        if state.routing.remove(&self.id) {
+            self.queue.wake_all(state);
+        }
     }
 }
 
@@ -336,15 +401,58 @@ mod tests {
         assert_eq!((stats.requeued, stats.lost, stats.outstanding), (1, 1, 1));
     }
 
+    /// A target that is not healthy gets jobs while no other is, and one that drains gets none; whoever may take some then is woken.
+    #[test]
+    fn jobs_go_to_healthy_targets() {
+        let queue = queue(&["a", "b", "c", "d"]);
+        let mut readers = [queue.reader(None), queue.reader(None)];
+        readers.iter_mut().for_each(|reader| reader.route(Routed::NotHealthy));
+        assert_eq!(readers[0].read(10), b"a\n", "none is healthy");
+        readers[1].route(Routed::Healthy);
+        assert_eq!(readers[0].read(10), b"");
+        let woken = Arc::new(Count(0.into()));
+        assert!(!readers[0].is_ready(&woken.clone().into()));
+        assert_eq!(readers[1].read(10), b"b\n");
+        readers[1].route(Routed::Draining);
+        assert_eq!((woken.0.load(std::sync::atomic::Ordering::SeqCst), readers[1].read(10)), (1, b"".to_vec()));
+        assert_eq!(readers[0].read(10), b"c\n");
+        let [first, second] = readers;
+        drop(first);
+        drop(second);
+        assert_eq!(queue.reader(None).read(10), b"c\n", "it was put back");
+    }
+
+    /// A reader that drains says so at once when it holds no job, and else when it asks for the next one, which it does not get.
+    #[test]
+    fn a_reader_drains_when_its_job_is_done() {
+        let queue = queue(&["a", "b"]);
+        let mut readers = [queue.reader(None), queue.reader(None)];
+        assert_eq!(readers[0].read(10), b"a\n");
+        let said = Arc::new(Count(0.into()));
+        let drained = || {
+            let said = said.clone();
+            Drained(Box::new(move || {
+                said.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }))
+        };
+        assert!(readers[1].drain(drained()).is_some());
+        assert!(readers[0].drain(drained()).is_none());
+        let count = || said.0.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(count(), 0);
+        assert_eq!((readers[0].read(10), count(), queue.stats().completed), (Vec::new(), 1, 1));
+    }
+
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Count>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
     /// A wake-up that its reader cannot use goes to the next.
     #[test]
     fn wake_ups_are_passed_on() {
-        struct Count(std::sync::atomic::AtomicUsize);
-        impl std::task::Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            }
-        }
         let queue = queue(&[]);
         let counts = [0, 1].map(|_| Arc::new(Count(0.into())));
         let mut readers = [queue.reader(None), queue.reader(None)];

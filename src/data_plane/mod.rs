@@ -344,6 +344,13 @@ impl DataPlane {
         }
     }
 
+    /// Gives a running task no more jobs: `TargetsDrained` follows when it has ended what it had begun.
+    pub fn deregister_targets(&self, task: TaskId) {
+        if let Some(task) = self.shared.made(task) {
+            task.deregister(&self.shared);
+        }
+    }
+
     /// Lets a running task's first essential container end with an exit code, wherever its guest is: what a fault does. A task that does
     /// not run is left alone.
     pub fn crash_task(&self, task: TaskId, exit_code: i32) {

@@ -12,7 +12,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -25,11 +25,13 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 use super::clock::Clock;
 use super::container::Container;
 use super::embedded_metrics::{EmittedMetrics, MetricLines};
-use super::jobs::{JobReader, ReaderEnd};
+use super::jobs::{Drained, JobReader, ReaderEnd};
 use super::memory::ContainerMemory;
 use super::options::DataPlaneOptions;
+use crate::agent::JobTaking;
 use crate::control_plane::event::EmittedMetric;
 use crate::model::ids::TaskId;
+use crate::model::routing::Routed;
 use crate::model::units::{Duration, Timestamp};
 
 /// The longest line that an observer is told; a longer one comes in pieces.
@@ -87,7 +89,10 @@ pub struct CapturedLogs {
 
 /// A container's standard input: open until the task is asked to stop.
 #[derive(Debug, Default)]
-pub(super) struct Input(Mutex<InputState>);
+pub(super) struct Input {
+    state: Mutex<InputState>,
+    is_target: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct InputState {
@@ -96,30 +101,101 @@ struct InputState {
     is_looked_at: bool,
     jobs: Option<JobReader>,
     waiting: Vec<Waker>,
+    /// What a container does that is a target of a load balancer, and how it stands with that.
+    target: Option<Box<TargetInput>>,
+}
+
+#[derive(Debug)]
+struct TargetInput {
+    taking: JobTaking,
+    routed: Routed,
+}
+
+impl InputState {
+    /// The guest asks for its next job.
+    fn note_asked(&mut self) {
+        if let Some(target) = &mut self.target
+            && self.jobs.as_ref().is_none_or(JobReader::is_between)
+        {
+            target.taking.asked += 1;
+        }
+    }
+
+    fn note_waiting(&mut self, is_waiting: bool) {
+        if let Some(target) = &mut self.target {
+            target.taking.is_waiting = is_waiting;
+        }
+    }
+
+    fn route(&mut self, routed: Routed) {
+        if let Some(target) = &mut self.target {
+            target.routed = routed;
+        }
+        if let Some(jobs) = &mut self.jobs {
+            jobs.route(routed);
+        }
+    }
 }
 
 impl Input {
     /// An input that hands out jobs.
     pub(super) fn with_jobs(jobs: JobReader) -> Input {
-        Input(Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() }))
+        Input { state: Mutex::new(InputState { jobs: Some(jobs), ..InputState::default() }), ..Input::default() }
     }
 
     /// An input that has ended before its guest begins.
     pub(super) fn ended() -> Input {
-        Input(Mutex::new(InputState { stopped: true, is_looked_at: true, ..InputState::default() }))
+        let state = InputState { stopped: true, is_looked_at: true, ..InputState::default() };
+        Input { state: Mutex::new(state), ..Input::default() }
     }
 
     /// Another guest begins at the same place. One that was told to stop stays so.
     pub(super) fn begin_again(&self, jobs: Option<JobReader>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.jobs = jobs;
         state.is_looked_at = state.stopped;
+        state.note_waiting(false);
+        if let Some(routed) = state.target.as_ref().map(|target| target.routed) {
+            state.route(routed);
+        }
+    }
+
+    /// Its container is a target of a load balancer from here on.
+    pub(super) fn become_target(&self) {
+        let mut state = self.state.lock();
+        let taking = JobTaking::default();
+        state.target.get_or_insert_with(|| Box::new(TargetInput { taking, routed: Routed::NotHealthy }));
+        state.route(Routed::NotHealthy);
+        self.is_target.store(true, Ordering::Relaxed);
+    }
+
+    /// How its task stands with its load balancers from here on.
+    pub(super) fn route(&self, routed: Routed) {
+        self.state.lock().route(routed);
+    }
+
+    /// What its guest does about jobs.
+    pub(super) fn job_taking(&self) -> JobTaking {
+        self.state.lock().target.as_ref().map(|target| target.taking).unwrap_or_default()
+    }
+
+    /// No more jobs. Gives back what is to be done once it holds none when that is so already.
+    pub(super) fn drain(&self, drained: Drained) -> Option<Drained> {
+        let mut state = self.state.lock();
+        state.route(Routed::Draining);
+        let is_waiting = state.target.as_ref().is_some_and(|target| target.taking.is_waiting);
+        let Some(jobs) = &mut state.jobs else { return Some(drained) };
+        if is_waiting && jobs.is_between() {
+            // Asking for more says that the job before is done.
+            jobs.finish(ReaderEnd::Done);
+        }
+        jobs.drain(drained)
     }
 
     /// Whether the guest looks for the first time, and has been asked to stop before. It is shown an open input this once, so that it can tell
     /// the stop from an input that had ended before it began.
     fn hides_stop(&self) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let is_first = !std::mem::replace(&mut state.is_looked_at, true);
         is_first && state.stopped
     }
@@ -127,7 +203,7 @@ impl Input {
     /// Input is at its end from here on.
     pub(super) fn stop(&self) {
         let waiting = {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             state.stopped = true;
             if let Some(jobs) = &mut state.jobs {
                 jobs.stop_waiting();
@@ -140,27 +216,32 @@ impl Input {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.0.lock().stopped
+        self.state.lock().stopped
     }
 
     /// The container is over: a job that it held is done, or goes back.
     pub(super) fn end(&self, end: ReaderEnd) {
-        let jobs = self.0.lock().jobs.take();
+        let jobs = self.state.lock().jobs.take();
         if let Some(mut jobs) = jobs {
             jobs.finish(end);
         }
     }
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.stopped {
             return Poll::Ready(());
         }
-        if let Some(jobs) = &mut state.jobs
-            && jobs.is_ready(context.waker())
-        {
-            return Poll::Ready(());
+        state.note_asked();
+        if let Some(jobs) = &mut state.jobs {
+            if jobs.is_between() {
+                jobs.finish_if_draining();
+            }
+            if jobs.is_ready(context.waker()) {
+                return Poll::Ready(());
+            }
         }
+        state.note_waiting(true);
         if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
             state.waiting.push(context.waker().clone());
         }
@@ -210,8 +291,13 @@ impl Future for Ready<'_> {
 
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
+        if self.is_done && !self.container.input.is_target.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.container.input.state.lock();
+        state.note_waiting(false);
         if !self.is_done
-            && let Some(jobs) = &mut self.container.input.0.lock().jobs
+            && let Some(jobs) = &mut state.jobs
         {
             jobs.stop_waiting();
         }
@@ -249,8 +335,9 @@ impl Pollable for GuestInput {
 #[wasmtime_wasi::async_trait]
 impl InputStream for GuestInput {
     fn read(&mut self, size: usize) -> Result<Bytes, StreamError> {
-        let mut state = self.0.input.0.lock();
+        let mut state = self.0.input.state.lock();
         let stopped = state.stopped;
+        state.note_asked();
         let Some(jobs) = &mut state.jobs else {
             return if stopped { Err(StreamError::Closed) } else { Ok(Bytes::new()) };
         };

@@ -6,6 +6,7 @@
 //! Those that workers make wait in the outbox, which the workers send.
 
 mod driven;
+mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,6 +76,8 @@ impl Kill {
 struct State {
     phase: Phase,
     stop_requested: bool,
+    /// Whether it is in no target group any more.
+    is_deregistered: bool,
     kill: Option<Kill>,
     failed_to_start: Option<String>,
     /// That the task is running, until its first turn is over.
@@ -130,6 +133,10 @@ impl Task {
             Container::new(memory, input, ContainerOutput::new(kit.output.clone(), start.task, index, log_path))
         });
         let mut containers: Vec<Arc<Container>> = containers.collect();
+        if !start.targets.is_empty() {
+            // Also one that is none takes jobs by the task's health.
+            containers.iter().for_each(|container| container.input.become_target());
+        }
         let (driven, checks) = Driven::of(start, &memory, shared);
         containers.extend(checks);
         let ready = images.as_ref().filter(|_| payload.is_ready());
@@ -146,6 +153,7 @@ impl Task {
             state: Mutex::new(State {
                 phase,
                 stop_requested: false,
+                is_deregistered: false,
                 kill: None,
                 failed_to_start: None,
                 unsent: None,
@@ -336,6 +344,7 @@ impl Task {
                     };
                     let containers = images.iter().enumerate().map(running).collect();
                     state.phase = Phase::Running { images };
+                    self.watch_targets(shared);
                     let (started, stopped) = (state.pull_started_at, state.pull_stopped_at);
                     state.unsent = Some(self.change(TaskStep::Running, started, stopped, containers));
                 }

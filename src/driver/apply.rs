@@ -171,12 +171,13 @@ impl ControlLoop {
         let verb = match &request {
             Request::RegisterTaskDefinition(_) => "register",
             Request::CreateCapacityProvider(_) | Request::CreateService(_) | Request::CreateTaskSet(_) => "create",
-            Request::PutMetricAlarm(_) | Request::PutMetricScript(_) => "put",
+            Request::PutMetricAlarm(_) | Request::PutMetricScript(_) | Request::PutTargetGroup(_) => "put",
             Request::LaunchInstance(_) => "launch",
             Request::RetireInstance(_) => "retire",
             Request::DeleteService { .. }
             | Request::DeleteTaskSet { .. }
             | Request::DeleteAlarm { .. }
+            | Request::DeleteTargetGroup { .. }
             | Request::DeleteMetricScript(_) => "delete",
             _ => "update",
         };
@@ -337,6 +338,10 @@ fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
             in_force
                 .capacity_providers
                 .extend(before.capacity_providers.iter().filter(|provider| provider.name == *name).cloned());
+        }
+        Item::TargetGroup(name) => {
+            in_force.target_groups.retain(|group| group.name != *name);
+            in_force.target_groups.extend(before.target_groups.iter().filter(|group| group.name == *name).cloned());
         }
         Item::Service(name) => {
             in_force.services.retain(|service| service.name != *name);

@@ -83,6 +83,10 @@ pub(super) fn set_up(spec: &ClusterSpec) -> Vec<(String, Request)> {
     if !spec.default_strategy.is_empty() {
         requests.push(("default strategy".to_owned(), Request::PutDefaultStrategy(spec.default_strategy.clone())));
     }
+    for group in &spec.target_groups {
+        let what = format!("target group {}", group.name);
+        requests.push((what, Request::PutTargetGroup(Box::new(group.clone()))));
+    }
     for launch in &spec.container_instances {
         requests.push(("container instance".to_owned(), Request::LaunchInstance(Arc::new(launch.clone()))));
     }

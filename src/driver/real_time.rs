@@ -633,6 +633,7 @@ impl ControlLoop {
             | Action::SetInstanceCpuRate { .. }
             | Action::StartTask(_)
             | Action::StopTask { .. }
+            | Action::DeregisterTargets { .. }
             | Action::DirectTraffic { .. }
             | Action::CallHook(_)
             | Action::EndHook { .. } => self.hold(Held::CarryOut(action)),
@@ -741,6 +742,7 @@ impl ControlLoop {
             }
             Action::StartTask(start) => self.data_plane.start_task(&start),
             Action::StopTask { task } => self.data_plane.stop_task(task),
+            Action::DeregisterTargets { task } => self.data_plane.deregister_targets(task),
             Action::DirectTraffic { service, weights } => self.data_plane.direct_traffic(&service, weights),
             Action::CallHook(call) => self.call_hook(&call),
             Action::EndHook { hook } => self.end_hook(hook),

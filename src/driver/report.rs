@@ -14,6 +14,7 @@ use super::service_deployment_report::{ServiceDeploymentReport, service_deployme
 use super::simulated::report::SimulationReport;
 use super::snapshot::Snapshot;
 use crate::control_plane::state::{Deployment, Service, TaskRecord};
+use crate::control_plane::targets::{Registration, Target};
 use crate::metering::bill::{Bill, BillLine, CostAndUse, PaidAndUsed};
 use crate::metering::meter::UsageRecord;
 use crate::metering::quantity::Quantity;
@@ -101,6 +102,9 @@ pub struct TaskReport {
     pub stopping_at: Option<String>,
     pub stopped_at: Option<String>,
     pub containers: Vec<ContainerReport>,
+    /// Its targets in target groups, while it is in some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetReport>,
     pub tags: BTreeMap<String, String>,
     /// Seconds that the task itself is billed for; null on EC2, where the instance is billed.
     pub billed_seconds: Option<u64>,
@@ -110,6 +114,16 @@ pub struct TaskReport {
     pub cpu_seconds: Decimal,
     pub fuel: u64,
     pub memory_mib_peak: Decimal,
+}
+
+/// A task in a target group.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are ELB's names")]
+pub struct TargetReport {
+    pub target_group: String,
+    pub state: &'static str,
+    pub reason: Option<&'static str>,
+    pub description: Option<&'static str>,
 }
 
 /// A container of a task.
@@ -426,6 +440,7 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
                 restart_count: container.restart_count,
             })
             .collect(),
+        targets: target_reports(snapshot, task.id),
         tags: BTreeMap::clone(&task.tags),
         billed_seconds: usage.and_then(UsageRecord::billed_seconds),
         cost: usage.and_then(|usage| snapshot.meter.task_amount(usage)).map(money),
@@ -434,6 +449,16 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
         fuel: task.usage.fuel.0,
         memory_mib_peak: mib(task.usage.memory_bytes_peak),
     }
+}
+
+/// The targets of a task that is in its target groups.
+fn target_reports(snapshot: &Snapshot, task: TaskId) -> Vec<TargetReport> {
+    let found = snapshot.state.targets.get(&task).filter(|found| found.registration != Registration::Awaited);
+    let report = |target: &Target| {
+        let (reason, description) = target.state.reason().unzip();
+        TargetReport { target_group: target.group.name.to_string(), state: target.state.as_str(), reason, description }
+    };
+    found.into_iter().flat_map(|found| &found.targets).map(report).collect()
 }
 
 fn service_report(snapshot: &Snapshot, service: &Service) -> ServiceReport {

@@ -15,6 +15,7 @@ use super::image_map::ImageMap;
 use super::metric::MetricScript;
 use super::service::{EcsManagedTags, PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
+use super::target_group::TargetGroup;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
 use super::task_set::TaskSetSpec;
@@ -41,6 +42,9 @@ pub struct ClusterSpec {
     pub container_instances: Vec<InstanceLaunch>,
     /// Task definitions in the file's order; several of one family become its revisions.
     pub task_definitions: Vec<TaskDefinition>,
+    /// Target groups of load balancers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub target_groups: Vec<TargetGroup>,
     /// Services.
     pub services: Vec<ServiceSpec>,
     /// Task sets of EXTERNAL services, each with an external id that is its own in its service.

@@ -12,6 +12,7 @@ use super::deployment_hook::DeploymentHook;
 use super::document::Document;
 use super::metric::MetricResolution;
 use super::scaling::AutoScaling;
+use super::target_group::LoadBalancer;
 use super::task_definition::TaskDefinitionRef;
 use super::task_set::DeploymentController;
 use super::units::Duration;
@@ -52,6 +53,9 @@ pub struct ServiceSpec {
     pub health_check_grace_period: Duration,
     /// How fine its utilisation is measured.
     pub monitoring: Monitoring,
+    /// The target groups that its tasks are registered in; at most five. **Source:** ecs-semantics §1.7.
+    #[serde(skip_serializing_if = "is_default")]
+    pub load_balancers: Vec<LoadBalancer>,
     /// Whether its tasks get the tags that ECS manages.
     #[serde(skip_serializing_if = "is_default")]
     pub ecs_managed_tags: EcsManagedTags,

@@ -282,6 +282,36 @@ fn the_default_strategy_and_instances_are_put() {
 }
 
 /// An entry is what it says: one that is there already does not run again, another one does, and one that is gone is taken back.
+/// A target group is there before the service that names it, and goes after it; other load balancers are an update that deploys.
+#[test]
+fn target_groups_are_put_and_load_balancers_updated() {
+    let group = "[[target_group]]\n    name = \"front\"\n    [[service]]\n    name = \"web\"";
+    let ports = "command = [\"one\"]\n      port_mappings = [{ container_port = 80 }]";
+    let with_ports = edited("command = [\"one\"]", ports);
+    let with_group = with_ports.replace("[[service]]\n    name = \"web\"", group);
+    let balanced = "desired_count = 2\n    load_balancers = [{ target_group = \"front\", container_name = \"main\", container_port = 80 }]";
+    let balanced = with_group.replace("desired_count = 2", balanced);
+    let between = |before: &str, after: &str| {
+        let (before, after) = (parse(before), parse(after));
+        shown(&ClusterDiff::between(&before, &after, &Revisions::of_start(&before)))
+    };
+    let slower = balanced.replace("name = \"front\"", "name = \"front\"\n    health_check = { interval = \"60s\" }");
+    expect![[r#"
+        target group front: PutTargetGroup(TargetGroup { name: "front", arn: "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/front/3ff76c7d98868998", deregistration_delay: 300s, health_check: TargetHealthCheck { interval: 30s, timeout: 5s, healthy_threshold: 5, unhealthy_threshold: 2 } })
+        service web: UpdateService { service: "web", load_balancers: Some([LoadBalancer { target_group: "front", container_name: "main", container_port: 80, alternate: None }]), new_deployment: WhenChanged }
+        loads: 1
+    "#]].assert_eq(&between(&with_ports, &balanced));
+    expect![[r#"
+        target group front: PutTargetGroup(TargetGroup { name: "front", arn: "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/front/3ff76c7d98868998", deregistration_delay: 300s, health_check: TargetHealthCheck { interval: 60s, timeout: 5s, healthy_threshold: 5, unhealthy_threshold: 2 } })
+    "#]].assert_eq(&between(&balanced, &slower));
+    expect![[r#"
+        service web: UpdateService { service: "web", load_balancers: Some([]), new_deployment: WhenChanged }
+        target group front: DeleteTargetGroup { target_group: "front" }
+        loads: 1
+    "#]]
+    .assert_eq(&between(&balanced, &with_ports));
+}
+
 #[test]
 fn run_tasks_are_told_apart_by_what_they_say() {
     let entry = "[[run_task]]\n    task_definition = \"job\"\n    launch_type = \"FARGATE\"";

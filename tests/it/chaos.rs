@@ -20,7 +20,7 @@ use std::time::Duration;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
-use longshore::control_plane::action::Action;
+use longshore::control_plane::action::{Action, Notification};
 use longshore::control_plane::event::{Deletion, Event, NewDeployment, Request, UpdateAutoScalingGroup, UpdateService};
 use longshore::control_plane::state::{ClusterState, RolloutState, Service, ServiceStatus};
 use longshore::driver::simulated::observer::Observer;
@@ -30,7 +30,7 @@ use longshore::model::capacity::{ContainerInstanceStatus, LaunchTarget};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::distribution::Distribution;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
-use longshore::model::service::DeploymentConfiguration;
+use longshore::model::service::{DeploymentConfiguration, ServiceSpec};
 use longshore::model::task::TaskStatus;
 use longshore::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use longshore::model::task_set::{Scale, StabilityStatus, TaskSetName, TaskSetSpec};
@@ -58,6 +58,8 @@ struct Seen {
     last_effect: Timestamp,
     /// What the data plane said last of the tasks that it has.
     live_tasks: BTreeSet<TaskId>,
+    /// Services that have said since they last were steady why they have not what they want. Their own events are the last hundred alone.
+    complaining: BTreeSet<Arc<str>>,
 }
 
 struct Run {
@@ -96,12 +98,21 @@ which was answered with {actions:?}
                     action,
                     Action::StartTask(_)
                         | Action::StopTask { .. }
+                        | Action::DeregisterTargets { .. }
                         | Action::LaunchInstance { .. }
                         | Action::TerminateInstance { .. }
                 )
             };
             if actions.iter().any(is_effect) {
                 noted.last_effect = now;
+            }
+            for action in actions {
+                let Action::Notify(Notification::Service { service, message }) = action else { continue };
+                if message.contains("has reached a steady state") {
+                    noted.complaining.remove(service);
+                } else if message.contains("was unable to") {
+                    noted.complaining.insert(service.clone());
+                }
             }
         });
         let simulation = Simulation::observed(&spec, SimulationOptions::default(), Some(observer));
@@ -169,8 +180,9 @@ which was answered with {actions:?}
             Deed::Scale { count } => self.update(UpdateService { desired_count: Some(count), ..update }),
             Deed::DeployGood => self.deploy(&name, None),
             Deed::DeployBad { after_seconds } => {
-                // A task counts as healthy after 40 s.
-                if after_seconds > 30 {
+                // A task counts as healthy after 40 s, and at once where a target group says so.
+                let has_targets = |service: &ServiceSpec| service.name == name && !service.load_balancers.is_empty();
+                if after_seconds > 30 || self.spec.services.iter().any(has_targets) {
                     self.spoiled.insert(name.clone());
                 }
                 let after = Distribution::Constant(after_seconds * 1_000_000_000);
@@ -279,7 +291,7 @@ fn nth<T: Copy>(all: &[T], which: u64) -> Option<T> {
 }
 
 /// Why a service does not have what it wants, if it has not and does not say why not.
-fn trouble_of(state: &ClusterState, service: &Service) -> Option<&'static str> {
+fn trouble_of(state: &ClusterState, service: &Service, seen: &Seen) -> Option<&'static str> {
     if service.status != ServiceStatus::Active {
         return (service.status != ServiceStatus::Inactive).then_some("it never ends");
     }
@@ -297,9 +309,7 @@ fn trouble_of(state: &ClusterState, service: &Service) -> Option<&'static str> {
         .flat_map(|deployment| &deployment.starting)
         .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
     let has_failed = service.primary_if_any().is_some_and(|primary| primary.rollout_state == RolloutState::Failed);
-    let since_steady =
-        service.events.iter().rev().take_while(|event| !event.message.contains("has reached a steady state"));
-    let complains = since_steady.into_iter().any(|event| event.message.contains("was unable to"));
+    let complains = seen.complaining.contains(&service.spec.name);
     let is_explained = has_all || waits_for_capacity || has_failed || complains;
     (!is_explained).then_some("it is stuck without a reason")
 }
@@ -373,8 +383,9 @@ fn survive(drawn: &Drawn) {
     run.heal();
     run.come_to_rest();
     let state = run.simulation.state();
+    let seen = run.seen.lock().expect("the run did not panic");
     for service in state.services.values() {
-        if let Some(trouble) = trouble_of(state, service) {
+        if let Some(trouble) = trouble_of(state, service, &seen) {
             panic!("service {}: {trouble}\n{}", service.spec.name, shown(state));
         }
     }
@@ -394,7 +405,7 @@ fn survive(drawn: &Drawn) {
         "the data plane has instances {instances:?}, the control plane knows of {launched:?}\n{}",
         shown(state)
     );
-    let live = &run.seen.lock().expect("the run did not panic").live_tasks;
+    let live = &seen.live_tasks;
     assert!(
         *live == known,
         "the data plane has tasks {live:?}, the control plane knows of {known:?}\n{}",

@@ -208,6 +208,13 @@ fn every_key_is_read() {
             "[[task_definition]]\n[[task_definition.container]]\n[[task_definition.container.environment]]\n",
         ),
         ("tags", "[[service]]\n[[service.tags]]\n"),
+        ("target_group", "[[target_group]]\n"),
+        ("target_group.health_check", "[[target_group]]\n[target_group.health_check]\n"),
+        ("service.load_balancers", "[[service]]\n[[service.load_balancers]]\n"),
+        (
+            "service.load_balancers.advanced_configuration",
+            "[[service]]\n[[service.load_balancers]]\n[service.load_balancers.advanced_configuration]\n",
+        ),
         ("service", "[[service]]\n"),
         ("service.deployment_configuration", "[[service]]\n[service.deployment_configuration]\n"),
         (
@@ -562,7 +569,7 @@ name = "web"
 taskDefinition = "app"
 task_definition = "app"
 desired_count = 1
-load_balancers = []
+service_registries = []
 deployment_configuration = { min_healthy_percent = 50 }
 "#,
         expect![[r#"
@@ -572,7 +579,7 @@ deployment_configuration = { min_healthy_percent = 50 }
               help: the keys here are name, region, default_capacity_provider_strategy and settings
             7:1: service[0].taskDefinition: unknown key `taskDefinition`
               help: did you mean `task_definition`?
-            10:1: service[0].load_balancers: `load_balancers` is not available yet
+            10:1: service[0].service_registries: `service_registries` is not available yet
             11:30: service[0].deployment_configuration.min_healthy_percent: unknown key `min_healthy_percent`
               help: did you mean `minimum_healthy_percent`?"#]],
     );

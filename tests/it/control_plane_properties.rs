@@ -17,7 +17,7 @@ use longshore::control_plane::action::{Action, Response};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
     ContainerStateChange, Deletion, Deregistration, EmittedMetric, Event, NewDeployment, OutageChange, PutMetricData,
-    RegisterScalableTarget, Request, StandbyCapacity, TaskProtection, TaskStateChange, TaskStep,
+    RegisterScalableTarget, Request, StandbyCapacity, TargetHealthChange, TaskProtection, TaskStateChange, TaskStep,
     UpdateAutoScalingGroup, UpdateService,
 };
 use longshore::control_plane::explain::{Choice, Explanation, Question, ServiceReason};
@@ -47,6 +47,7 @@ use longshore::model::service::{
     BinpackField, DeploymentConfiguration, Monitoring, PlacementConstraint, PlacementStrategy, ServiceSpec, SpreadField,
 };
 use longshore::model::settings::Settings;
+use longshore::model::target_group::{LoadBalancer, TargetGroup, TargetHealthCheck, TargetState};
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides, TaskStatus};
 use longshore::model::task_definition::{Reservation, TaskDefinition, TaskDefinitionRef};
 use longshore::model::task_set::{DeploymentController, Scale, StabilityStatus, TaskSetName, TaskSetSpec};
@@ -71,6 +72,8 @@ pub(crate) enum Step {
     Disown { service: usize, revision: u32 },
     ForceDeployment { service: usize },
     SetGracePeriod { service: usize, seconds: u64 },
+    SetTargetGroups { service: usize, groups: usize },
+    PutTargetGroup { group: usize, delay: u64 },
     SetBounds { service: usize, minimum: u32, maximum: u32 },
     SetStrategy { service: usize, strategy: usize },
     SetTraffic { service: usize, minimum: u32, maximum: u32, strategy: usize, stage: Option<usize>, seconds: u64 },
@@ -125,6 +128,8 @@ pub(crate) enum Hostile {
     InstanceLaunchFailed { instance: u64 },
     InstanceTerminated { instance: u64 },
     Usage { task: u64, vcpu: u64 },
+    TargetHealth { task: u64, group: usize, number: u32, state: usize },
+    TargetsDrained { task: u64 },
     Deadline,
     Again { back: usize },
     Hook { hook: u64, call: u32, answer: usize },
@@ -149,7 +154,12 @@ fn service_of(index: usize, count: u32) -> ServiceSpec {
     // Some are measured several times a metric period.
     let cpu = if name == "web" { MetricResolution::High } else { MetricResolution::Standard };
     let monitoring = Monitoring { cpu, ..Monitoring::default() };
-    let spec = ServiceSpec { launch_target, placement_constraints, monitoring, ..service(name, count) };
+    let load_balancers = load_balancers(match name {
+        "web" | "spot" => 1,
+        "batch" => 2,
+        _ => 0,
+    });
+    let spec = ServiceSpec { launch_target, placement_constraints, monitoring, load_balancers, ..service(name, count) };
     match name {
         "sets" => ServiceSpec {
             deployment_controller: DeploymentController::External,
@@ -157,6 +167,29 @@ fn service_of(index: usize, count: u32) -> ServiceSpec {
             ..spec
         },
         _ => spec,
+    }
+}
+
+const GROUPS: [&str; 2] = ["front", "back"];
+
+/// The container of each shape that has a port, in so many target groups; where it is one, the other is its alternate.
+fn load_balancers(groups: usize) -> Vec<LoadBalancer> {
+    let one = |name: &&str| LoadBalancer {
+        target_group: (*name).into(),
+        container_name: "main".into(),
+        container_port: 80,
+        alternate: (groups == 1).then(|| GROUPS[1].into()),
+    };
+    GROUPS.iter().take(groups).map(one).collect()
+}
+
+fn target_group(index: usize, delay: u64) -> TargetGroup {
+    let name = GROUPS[index % GROUPS.len()];
+    TargetGroup {
+        name: name.into(),
+        arn: TargetGroup::arn_of("us-east-1", name),
+        deregistration_delay: secs(delay),
+        health_check: TargetHealthCheck::default(),
     }
 }
 
@@ -217,6 +250,7 @@ fn cluster(seed: u64) -> ClusterSpec {
             instance_launch("us-east-1b"),
         ],
         task_definitions,
+        target_groups: vec![target_group(0, 20), target_group(1, 60)],
         services: vec![service_of(0, 3), service_of(1, 2), service_of(2, 4), service_of(5, 3)],
         ..empty_cluster()
     }
@@ -232,6 +266,8 @@ pub(crate) fn honest_step() -> impl Strategy<Value = Step> {
         1 => (service.clone(), 1u32..9).prop_map(|(service, revision)| Step::Disown { service, revision }),
         1 => (service.clone(), 0u64..120).prop_map(|(service, seconds)| Step::SetGracePeriod { service, seconds }),
         1 => service.clone().prop_map(|service| Step::ForceDeployment { service }),
+        1 => (service.clone(), 0usize..3).prop_map(|(service, groups)| Step::SetTargetGroups { service, groups }),
+        1 => (0usize..2, 0u64..90).prop_map(|(group, delay)| Step::PutTargetGroup { group, delay }),
         1 => (service.clone(), 0u32..=100, 100u32..=250)
             .prop_map(|(service, minimum, maximum)| Step::SetBounds { service, minimum, maximum }),
         1 => (service.clone(), 0usize..4).prop_map(|(service, strategy)| Step::SetStrategy { service, strategy }),
@@ -422,6 +458,9 @@ pub(crate) fn hostile_step() -> impl Strategy<Value = Step> {
         1 => any::<u64>().prop_map(|instance| Hostile::InstanceLaunchFailed { instance }),
         1 => any::<u64>().prop_map(|instance| Hostile::InstanceTerminated { instance }),
         1 => (any::<u64>(), any::<u64>()).prop_map(|(task, vcpu)| Hostile::Usage { task, vcpu }),
+        3 => (any::<u64>(), 0usize..3, 0u32..4, 0usize..4)
+            .prop_map(|(task, group, number, state)| Hostile::TargetHealth { task, group, number, state }),
+        1 => any::<u64>().prop_map(|task| Hostile::TargetsDrained { task }),
         1 => Just(Hostile::Deadline),
         3 => (1usize..40).prop_map(|back| Hostile::Again { back }),
         2 => (any::<u64>(), 0u32..3, 0usize..3).prop_map(|(hook, call, answer)| Hostile::Hook { hook, call, answer }),
@@ -502,6 +541,13 @@ fn take(world: &mut World, step: &Step) {
         Step::SetGracePeriod { service, seconds } => {
             let update = UpdateService { health_check_grace_period: Some(secs(*seconds)), ..update(service) };
             put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::SetTargetGroups { service, groups } => {
+            let update = UpdateService { load_balancers: Some(load_balancers(*groups)), ..update(service) };
+            put(world, Request::UpdateService(Box::new(update)));
+        }
+        Step::PutTargetGroup { group, delay } => {
+            put(world, Request::PutTargetGroup(Box::new(target_group(*group, *delay))));
         }
         Step::SetBounds { service, minimum, maximum } => {
             let bounds = DeploymentConfiguration {
@@ -853,6 +899,16 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
             }
             event.clone()
         }
+        Hostile::TargetHealth { task, group, number, state } => {
+            let states = [TargetState::Initial, TargetState::Healthy, TargetState::Unhealthy, TargetState::Draining];
+            Event::TargetHealth(TargetHealthChange {
+                task: pick_task(world, *task),
+                target_group: GROUPS.get(*group).copied().unwrap_or("none").into(),
+                number: *number,
+                state: states[*state],
+            })
+        }
+        Hostile::TargetsDrained { task } => Event::TargetsDrained { task: pick_task(world, *task) },
         Hostile::Hook { hook, call, answer } => Event::HookAnswered {
             hook: pick_hook(world, *hook),
             call: *call,

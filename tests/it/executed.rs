@@ -35,6 +35,7 @@ fn start_of(definition: TaskDefinition) -> Arc<TaskStart> {
         service: None,
         deployment: None,
         stop_timeout: Duration::from_secs(30),
+        targets: Vec::new(),
     })
 }
 

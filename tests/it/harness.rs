@@ -18,9 +18,12 @@ use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, HookCall, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
-use longshore::control_plane::event::{ContainerStateChange, Event, Request, TaskStateChange, TaskStep, UpdateService};
+use longshore::control_plane::event::{
+    ContainerStateChange, Event, Request, TargetHealthChange, TaskStateChange, TaskStep, UpdateService,
+};
 use longshore::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
+use longshore::control_plane::state::ReplaceCause;
 use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
 use longshore::model::arn::ArnForm;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
@@ -34,6 +37,7 @@ use longshore::model::ids::{ContainerInstanceId, HookId, RequestId, TaskId};
 use longshore::model::rng::RandomStream;
 use longshore::model::scaling::ActivityStatus;
 use longshore::model::service::{DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
+use longshore::model::target_group::{TargetStart, TargetState};
 use longshore::model::task::{ContainerExit, ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
@@ -55,6 +59,29 @@ pub struct Behaviour {
     pub end: End,
     /// CPU work in percent of what it reserves.
     pub cpu_percent: u64,
+    /// What its targets do, where it has some.
+    pub targets: TargetLife,
+}
+
+/// What the targets of a task do.
+#[derive(Clone, Debug)]
+pub struct TargetLife {
+    /// What the checks of all of them find, and how long after the task runs.
+    pub found: Vec<(Duration, TargetState)>,
+    /// Time from their deregistration until its last job is done; `None`: it never is.
+    pub drain: Option<Duration>,
+}
+
+impl TargetLife {
+    /// Healthy for most of the time, and now and then slow to let go.
+    fn by_chance(chance: &mut RandomStream) -> TargetLife {
+        let mut millis = |bound: u64| Duration::from_millis(chance.below(bound));
+        let (first, second, third, drain) = (millis(20_000), millis(60_000), millis(60_000), millis(30_000));
+        let turns = [(first, TargetState::Healthy), (first + second, TargetState::Unhealthy)];
+        let turns = turns.into_iter().chain([(first + second + third, TargetState::Healthy)]);
+        let kept = [1, 1, 1, 1, 2, 3][usize::try_from(chance.below(6)).expect("it is small")];
+        TargetLife { found: turns.take(kept).collect(), drain: (chance.below(5) > 0).then_some(drain) }
+    }
 }
 
 /// How a task ends when nobody stops it.
@@ -68,9 +95,22 @@ pub enum End {
     FailToStart { reason: &'static str },
 }
 
+impl Default for TargetLife {
+    fn default() -> TargetLife {
+        TargetLife { found: vec![(secs(2), TargetState::Healthy)], drain: Some(secs(0)) }
+    }
+}
+
 impl Default for Behaviour {
     fn default() -> Behaviour {
-        Behaviour { pull: secs(0), start: secs(1), stop: secs(1), end: End::Never, cpu_percent: 0 }
+        Behaviour {
+            pull: secs(0),
+            start: secs(1),
+            stop: secs(1),
+            end: End::Never,
+            cpu_percent: 0,
+            targets: TargetLife::default(),
+        }
     }
 }
 
@@ -84,7 +124,7 @@ impl Behaviour {
             1 => End::FailToStart { reason: "CannotPullContainerError: image not found" },
             _ => End::Never,
         };
-        Behaviour { pull, start, stop, end, cpu_percent: 100 * chance.below(3) }
+        Behaviour { pull, start, stop, end, cpu_percent: 100 * chance.below(3), targets: TargetLife::default() }
     }
 }
 
@@ -94,6 +134,8 @@ struct FakeTask {
     began_at: Timestamp,
     usage: TaskUsage,
     ran_at: Option<Timestamp>,
+    /// What was said of its targets so far.
+    target_reports: u32,
     /// Those of a task that has an agent; else all containers start and end together.
     driven: Option<FakeContainers>,
 }
@@ -181,6 +223,9 @@ impl World {
         }
         for definition in &spec.task_definitions {
             world.done(Request::RegisterTaskDefinition(Box::new(definition.clone())));
+        }
+        for group in &spec.target_groups {
+            world.done(Request::PutTargetGroup(Box::new(group.clone())));
         }
         for alarm in &spec.alarms {
             world.done(Request::PutMetricAlarm(Box::new(alarm.clone())));
@@ -351,6 +396,12 @@ impl World {
                     self.schedule_in(delay, change);
                 }
             }
+            Action::DeregisterTargets { task } => {
+                let drain = self.tasks.get(task).and_then(|fake| fake.behaviour.targets.drain);
+                if let Some(drain) = drain {
+                    self.schedule_in(drain, Event::TargetsDrained { task: *task });
+                }
+            }
             Action::SetInstanceCpuRate { instance, work_per_second } => {
                 self.cpu_rates.insert(*instance, *work_per_second);
             }
@@ -383,6 +434,9 @@ impl World {
     fn start_fake(&mut self, start: &Arc<TaskStart>) {
         let definition = &start.task_definition;
         let behaviour = match &mut self.faults {
+            Some(chance) if !start.targets.is_empty() => {
+                Behaviour { targets: TargetLife::by_chance(chance), ..Behaviour::by_chance(chance) }
+            }
             Some(chance) => Behaviour::by_chance(chance),
             None => self
                 .behaviours
@@ -404,6 +458,7 @@ impl World {
             began_at: self.now,
             usage: TaskUsage::default(),
             ran_at: None,
+            target_reports: 0,
             driven,
         };
         self.tasks.insert(task, fake);
@@ -455,10 +510,17 @@ impl World {
                 TaskStep::Running => {
                     let Some(fake) = self.tasks.get_mut(&change.task) else { return };
                     fake.ran_at = Some(self.now);
+                    let found =
+                        if fake.start.targets.is_empty() { Vec::new() } else { fake.behaviour.targets.found.clone() };
                     if let (End::Exit { after, code }, None) = (&fake.behaviour.end, &fake.driven) {
                         let (after, code) = (*after, *code);
                         let exited = self.stopped(change.task, Some(code), None);
                         self.schedule_in(after, exited);
+                    }
+                    for (after, state) in found {
+                        for event in self.target_health(change.task, state) {
+                            self.schedule_in(after, event);
+                        }
                     }
                 }
                 TaskStep::Stopped { .. } => {
@@ -508,6 +570,24 @@ impl World {
             ContainerStateChange { status: ContainerStatus::Running, health: Some(health), ..Default::default() };
         let changed = TaskStateChange { containers: vec![container], ..change(task, TaskStep::ContainersChanged) };
         self.apply(Event::TaskStateChange(changed));
+    }
+
+    /// What the data plane says when the checks of all targets of a task find something.
+    fn target_health(&mut self, task: TaskId, state: TargetState) -> Vec<Event> {
+        let Some(fake) = self.tasks.get_mut(&task) else { return Vec::new() };
+        fake.target_reports += 1;
+        let number = fake.target_reports;
+        let change = |target: &TargetStart| {
+            Event::TargetHealth(TargetHealthChange { task, target_group: target.target_group.clone(), number, state })
+        };
+        fake.start.targets.iter().map(change).collect()
+    }
+
+    /// The checks of all targets of a task find this from this moment on.
+    pub fn report_targets(&mut self, task: TaskId, state: TargetState) {
+        for event in self.target_health(task, state) {
+            self.apply(event);
+        }
     }
 
     /// Takes in the next event or deadline, if it is not after `end`. Says whether there was one.
@@ -818,6 +898,7 @@ pub struct Checker {
     task_versions: BTreeMap<TaskId, u64>,
     instance_versions: BTreeMap<ContainerInstanceId, u64>,
     hook_calls: BTreeMap<HookId, u32>,
+    leaving_targets: BTreeSet<TaskId>,
 }
 
 /// What the meter was told of something.
@@ -865,12 +946,20 @@ impl Checker {
                     assert!(self.terminations_asked.insert(*instance), "instance {instance} ends twice");
                 }
                 Action::StartTask(start) => self.start(plane, start),
+                Action::DeregisterTargets { task } => {
+                    assert!(self.started.contains_key(task), "task {task} leaves targets and was never started");
+                    assert!(self.leaving_targets.insert(*task), "task {task} leaves its targets twice");
+                    assert!(!self.stops_asked.contains(task), "task {task} leaves its targets and is stopped already");
+                    self.keeps_healthy(plane, *task);
+                }
                 Action::StopTask { task } => {
                     assert!(self.started.contains_key(task), "task {task} is stopped and was never started");
                     assert!(self.stops_asked.insert(*task), "task {task} is stopped twice");
                     let known = self.statuses.get(task).map(|status| status.0);
                     assert_ne!(known, Some(TaskStatus::Stopped), "task {task} is stopped though it was over");
-                    self.keeps_healthy(plane, *task);
+                    if !self.leaving_targets.contains(task) {
+                        self.keeps_healthy(plane, *task);
+                    }
                 }
                 Action::SetInstanceCpuRate { instance, work_per_second } => {
                     self.cpu_rate(plane, *instance, *work_per_second);
@@ -972,10 +1061,13 @@ impl Checker {
 
     /// The scheduler itself never takes a service below its lower bound.
     fn keeps_healthy(&self, plane: &ControlPlane, task: TaskId) {
-        let found = &plane.state().tasks[&task].task;
+        let record = &plane.state().tasks[&task];
+        let found = &record.task;
         let by_scheduler = found.stop_code == Some(StopCode::ServiceSchedulerInitiated);
         // Who is found unhealthy in the same moment is no loss.
-        let was_healthy = self.healthy_before.contains(&task) && found.health_status() != HealthStatus::Unhealthy;
+        let was_healthy = self.healthy_before.contains(&task)
+            && found.health_status() != HealthStatus::Unhealthy
+            && record.replace != Some(ReplaceCause::Unhealthy);
         if let (Some(name), true) = (&found.service, by_scheduler && was_healthy) {
             let service = &plane.state().services[name];
             // ecs-semantics §5.8: what holds for a service's deployments together holds for each of its task sets.

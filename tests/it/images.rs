@@ -457,6 +457,7 @@ fn a_deployment_keeps_its_module() {
             service: Some("web".into()),
             deployment: deployment.map(DeploymentId),
             stop_timeout: Duration::from_millis(300),
+            targets: Vec::new(),
         }));
         let ended = plane.wait_stopped(task);
         ended.exits.get(&0).and_then(|exit| exit.exit_code).ok_or(ended.failed_to_start)

@@ -39,6 +39,7 @@ mod shell;
 mod simulation;
 mod simulation_of_guests;
 mod simulation_of_traffic;
+mod targets;
 mod task_sets;
 mod tidy;
 mod traffic;

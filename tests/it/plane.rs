@@ -82,6 +82,7 @@ impl Plane {
             service: service.map(Into::into),
             deployment: None,
             stop_timeout: Duration::from_millis(300),
+            targets: Vec::new(),
         }));
         task
     }

@@ -1,5 +1,7 @@
 //! An explanation as one JSON document.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::control_plane::explain::{
@@ -8,6 +10,7 @@ use crate::control_plane::explain::{
 use crate::control_plane::placement::{Candidate, RankNames, RuleVerdict};
 use crate::control_plane::state::{DecisionBasis, PlacementDecision};
 use crate::model::ids::IdForm;
+use crate::model::target_group::TargetState;
 use crate::model::units::Timestamp;
 
 /// The whole document; times are seconds since the cluster's start.
@@ -131,7 +134,16 @@ fn task_wait(wait: &TaskWait, ids: IdForm) -> Value {
     match wait {
         TaskWait::Capacity(wait) => json!({ "kind": "CAPACITY", "capacity": capacity(wait, ids) }),
         TaskWait::Start { since } => json!({ "kind": "START", "since": seconds(*since) }),
-        TaskWait::Health { at } => json!({ "kind": "HEALTH", "at": at.map(seconds) }),
+        TaskWait::Health { at, targets } if targets.is_empty() => json!({ "kind": "HEALTH", "at": at.map(seconds) }),
+        TaskWait::Health { at, targets } => {
+            let target = |(group, state): &(Arc<str>, TargetState)| {
+                let reason = state.reason().map(|(code, _)| code);
+                json!({ "target_group": group, "state": state.as_str(), "reason": reason })
+            };
+            let targets: Vec<Value> = targets.iter().map(target).collect();
+            json!({ "kind": "HEALTH", "at": at.map(seconds), "targets": targets })
+        }
+        TaskWait::Deregistration { until } => json!({ "kind": "DEREGISTRATION", "until": until.map(seconds) }),
         TaskWait::Stop { since } => json!({ "kind": "STOP", "since": seconds(*since) }),
     }
 }

@@ -7,7 +7,7 @@ use crate::catalog::Catalog;
 use crate::config::ClusterFile;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Response};
-use crate::control_plane::event::{Event, Request};
+use crate::control_plane::event::{Event, Request, TaskStateChange, TaskStep};
 use crate::control_plane::explain::Question;
 use crate::model::ids::{RequestId, TaskId};
 use crate::model::units::{Duration, Timestamp};
@@ -185,4 +185,52 @@ fn nothing_to_choose_is_told() {
         at 2.000s nothing waits
     "#]],
     );
+}
+
+/// A task behind a load balancer says which target group it waits for, and what it waits for when it is to stop.
+#[test]
+fn targets_are_told() {
+    let file = r#"
+        [cluster]
+        name = "targets"
+        [[target_group]]
+        name = "front"
+        [[task_definition]]
+        family = "web"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+          [[task_definition.container]]
+          name = "main"
+          image = "../workloads/limits/sleep.wat"
+          port_mappings = [{ container_port = 80 }]
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 1
+        launch_type = "FARGATE"
+        load_balancers = [{ target_group = "front", container_name = "main", container_port = 80 }]
+    "#;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clusters/scenario.toml");
+    let spec = ClusterFile::parse(file, &path, &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut plane = ControlPlane::new(&spec.name, spec.settings.clone());
+    ask(&mut plane, at(0), Request::PutTargetGroup(Box::new(spec.target_groups[0].clone())));
+    ask(&mut plane, at(0), Request::RegisterTaskDefinition(Box::new(spec.task_definitions[0].clone())));
+    ask(&mut plane, at(0), Request::CreateService(Box::new(spec.services[0].clone())));
+    let running = TaskStateChange {
+        task: TaskId(1),
+        step: TaskStep::Running,
+        pull_started_at: None,
+        pull_stopped_at: None,
+        containers: Vec::new(),
+    };
+    plane.apply(at(1), Event::TaskStateChange(running));
+    let told = |plane: &ControlPlane, line: usize| {
+        let explanation = plane.explain(&Question::Task(TaskId(1))).expect("it is there");
+        let text = text::of(&explanation, plane.now(), plane.ids());
+        text.lines().nth(line).unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!(told(&plane, 1), "waits for target group front, where it is initial: Initial health checks in progress");
+    ask(&mut plane, at(2), Request::StopTask { task: TaskId(1), reason: None });
+    assert_eq!(told(&plane, 2), "leaves its target groups: its last job is to be done, until 302.000s at most");
 }

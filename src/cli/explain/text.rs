@@ -144,8 +144,19 @@ impl Page {
                 };
                 self.line(indent, &format!("waits for {what}; its host has it since {since}"));
             }
-            Some(TaskWait::Health { at: Some(at) }) => self.line(indent, &format!("counts as healthy at {at}")),
-            Some(TaskWait::Health { at: None }) => self.line(indent, "waits for its health checks"),
+            Some(TaskWait::Health { targets, .. }) if !targets.is_empty() => {
+                for (group, state) in targets {
+                    let why = state.reason().map_or("", |(_, why)| why);
+                    let text = format!("waits for target group {group}, where it is {}: {why}", state.as_str());
+                    self.line(indent, &text);
+                }
+            }
+            Some(TaskWait::Health { at: Some(at), .. }) => self.line(indent, &format!("counts as healthy at {at}")),
+            Some(TaskWait::Health { at: None, .. }) => self.line(indent, "waits for its health checks"),
+            Some(TaskWait::Deregistration { until }) => {
+                let until = until.map_or(String::new(), |until| format!(", until {until} at most"));
+                self.line(indent, &format!("leaves its target groups: its last job is to be done{until}"));
+            }
             Some(TaskWait::Stop { since }) => self.line(indent, &format!("stops since {since}")),
             None => {}
         }

@@ -10,6 +10,7 @@ use crate::control_plane::request_error::RequestError;
 use crate::control_plane::state::{PlacementDecision, TaskHealth, TaskRecord};
 use crate::control_plane::timers::Wakeup;
 use crate::model::ids::TaskId;
+use crate::model::target_group::TargetState;
 use crate::model::task::{DesiredStatus, Task, TaskStatus};
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
@@ -46,6 +47,13 @@ pub enum TaskWait {
     Health {
         /// When it will if it goes on; `None` where its health checks decide.
         at: Option<Timestamp>,
+        /// Its targets that are not healthy, by the names of their target groups.
+        targets: Vec<(Arc<str>, TargetState)>,
+    },
+    /// To leave its target groups, before it stops. **Source:** ecs-semantics §2.1.
+    Deregistration {
+        /// When it has waited for its last jobs long enough.
+        until: Option<Timestamp>,
     },
     /// Its end. **Source:** ecs-semantics §2.1.
     Stop {
@@ -110,6 +118,10 @@ impl ControlPlane {
         let task = &record.task;
         match (task.desired_status, task.last_status) {
             (_, TaskStatus::Stopped) => None,
+            (DesiredStatus::Stopped, TaskStatus::Deactivating) => {
+                let until = self.timers.deadline_of(&Wakeup::TargetsDrained(task.id));
+                Some(TaskWait::Deregistration { until })
+            }
             (DesiredStatus::Stopped, _) => Some(TaskWait::Stop { since: task.stopping_at.unwrap_or(self.now) }),
             (DesiredStatus::Running, TaskStatus::Provisioning) => {
                 let name = task.capacity_provider.as_ref().expect("only a provider's task waits");
@@ -117,7 +129,14 @@ impl ControlPlane {
             }
             (DesiredStatus::Running, TaskStatus::Running) => {
                 let unproven = task.service.is_some() && record.health == TaskHealth::Unproven;
-                unproven.then(|| TaskWait::Health { at: self.timers.deadline_of(&Wakeup::TaskHealthy(task.id)) })
+                let targets = || self.state.targets.get(&task.id).into_iter().flat_map(|found| &found.targets);
+                unproven.then(|| TaskWait::Health {
+                    at: self.timers.deadline_of(&Wakeup::TaskHealthy(task.id)),
+                    targets: targets()
+                        .filter(|target| target.state != TargetState::Healthy)
+                        .map(|target| (target.group.name.clone(), target.state))
+                        .collect(),
+                })
             }
             (DesiredStatus::Running, _) => {
                 Some(TaskWait::Start { since: task.connectivity_at.unwrap_or(task.created_at) })

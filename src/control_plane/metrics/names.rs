@@ -4,6 +4,7 @@
 
 use crate::model::alarm::{MetricId, Statistic};
 use crate::model::scaling::{PredefinedMetric, PredictiveScaling, TargetTracking, TrackedMetric};
+use crate::model::target_group::TargetGroup;
 
 /// The namespace of utilisation and reservation.
 pub const AWS_ECS: &str = "AWS/ECS";
@@ -43,6 +44,11 @@ pub fn capacity_provider_reservation(cluster: &str, provider: &str) -> MetricId 
 /// A metric of the requests that a service is sent. *Ours:* a service's jobs are its requests, and its target group is named after it.
 pub fn of_target_group(name: &str, service: &str) -> MetricId {
     MetricId::new(APPLICATION_ELB, name, &[("TargetGroup", &format!("targetgroup/{service}"))])
+}
+
+/// A metric of a target group of a load balancer.
+pub fn of_targets(name: &str, group: &TargetGroup) -> MetricId {
+    MetricId::new(APPLICATION_ELB, name, &[("TargetGroup", group.dimension())])
 }
 
 /// What the expressions of a policy come to. *Ours:* the number is kept as a metric of its own.

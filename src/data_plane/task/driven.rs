@@ -270,7 +270,10 @@ impl Task {
             }
         }
         let step = match step {
-            AgentStep::Running => TaskStep::Running,
+            AgentStep::Running => {
+                self.watch_targets(shared);
+                TaskStep::Running
+            }
             AgentStep::ContainersChanged => TaskStep::ContainersChanged,
             AgentStep::Stopped { failed_to_start } => {
                 for change in containers {

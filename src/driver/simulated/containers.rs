@@ -170,7 +170,11 @@ impl SimulatedPlane {
                     },
                 };
                 let is_over = matches!(step, TaskStep::Stopped { .. });
+                let begins = step == TaskStep::Running;
                 self.report(task, step, containers);
+                if begins {
+                    self.watch_targets(now, task);
+                }
                 if is_over {
                     self.forget(task);
                 }
@@ -207,7 +211,7 @@ impl SimulatedPlane {
             // For a job, and for no longer than until this moment.
             Doing::WaitingForJob => {
                 container.doing = Doing::Sleeping;
-                if let Some((service, _)) = self.jobs_of(place) {
+                if let Some((service, ..)) = self.jobs_of(place) {
                     self.services[service].wait_no_longer(token);
                 }
                 self.go_on(now, place, StepEnd::Done);
@@ -308,7 +312,9 @@ impl SimulatedPlane {
                 Step::WaitForJobUntil(at) if at <= now => {}
                 Step::WaitForJob | Step::WaitForJobUntil(_) => {
                     self.leave_job(now, place, JobEnd::Done);
-                    if self.container(place)?.is_stopping && !std::mem::replace(&mut is_told_of_end, true) {
+                    let container = self.container(place)?;
+                    container.asked = container.asked.wrapping_add(1);
+                    if container.is_stopping && !std::mem::replace(&mut is_told_of_end, true) {
                         end = StepEnd::EndOfInput;
                         continue;
                     }
@@ -323,8 +329,8 @@ impl SimulatedPlane {
                             if let Step::WaitForJobUntil(at) = next {
                                 self.queue.add(at, Happening::Container { place, token });
                             }
-                            if let Some((service, deployment)) = self.jobs_of(place) {
-                                self.services[service].wait(place, token, deployment);
+                            if let Some((service, task, deployment)) = self.jobs_of(place) {
+                                self.services[service].wait(place, task, token, deployment);
                             }
                             return None;
                         }
@@ -339,21 +345,21 @@ impl SimulatedPlane {
         self.tasks.get_mut(place.slot as usize)?.containers.get_mut(place.container as usize)
     }
 
-    /// The service whose jobs a container takes, and its deployment, which says which of them.
-    fn jobs_of(&mut self, place: Place) -> Option<(usize, Option<DeploymentId>)> {
+    /// The service whose jobs a container takes, its task, and its deployment, which says which of them.
+    fn jobs_of(&mut self, place: Place) -> Option<(usize, TaskId, Option<DeploymentId>)> {
         let task = self.tasks.get_mut(place.slot as usize)?;
         let (service, container) = task.takes_jobs?;
-        (container == place.container as usize).then_some((service, task.start.deployment))
+        (container == place.container as usize).then_some((service, task.start.task, task.start.deployment))
     }
 
     /// Gives a container its next job: what it does first, where that is known, and else what to tell it.
     fn take_job(&mut self, now: Timestamp, place: Place) -> Option<(Option<Step>, StepEnd)> {
-        let (service, deployment) = self.jobs_of(place)?;
+        let (service, task, deployment) = self.jobs_of(place)?;
         // One that is to stop takes no more.
         if self.container(place)?.is_stopping {
             return None;
         }
-        let job = self.services[service].take(now, deployment)?;
+        let job = self.services[service].take(now, task, deployment)?;
         let container = self.container(place)?;
         let taken = match &mut container.work {
             ContainerWork::Modelled(work) => (Some(work.job(job.draws)), StepEnd::Done),
@@ -365,8 +371,9 @@ impl SimulatedPlane {
 
     fn leave_job(&mut self, now: Timestamp, place: Place, end: JobEnd) {
         let Some(job) = self.container(place).and_then(|container| container.job.take()) else { return };
-        let Some((service, deployment)) = self.jobs_of(place) else { return };
+        let Some((service, task, deployment)) = self.jobs_of(place) else { return };
         self.services[service].leave(now, job, end, deployment);
+        self.say_if_drained(task);
         if end == JobEnd::Died {
             // What was put back is there for others.
             self.services_to_serve.push(service);

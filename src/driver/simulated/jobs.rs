@@ -2,17 +2,19 @@
 //!
 //! As in real time a container asks for one job at a time, which ends the one before; a job whose task dies goes back to the front of
 //! the queue once and is lost the second time. Who has waited longest is served first, jobs as well as containers. While a deployment
-//! moves traffic, jobs wait in lanes, and only containers of the lane's deployment take them.
+//! moves traffic, jobs wait in lanes, and only containers of the lane's deployment take them. Tasks that are targets of a load balancer get
+//! jobs by their health.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::histogram::DurationHistogram;
 use super::processor::Place;
-use crate::model::ids::DeploymentId;
+use crate::model::ids::{DeploymentId, TaskId};
 use crate::model::job::{JobStats, JobsByDeployment, QUEUED_MAX};
 use crate::model::lanes::Lanes;
 use crate::model::rng::{Draws, Stream};
+use crate::model::routing::{Routed, Routing};
 use crate::model::traffic::{TrafficKind, TrafficWeights};
 use crate::model::units::Timestamp;
 
@@ -41,6 +43,7 @@ pub(super) enum JobEnd {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     place: Place,
+    task: TaskId,
     /// Of its waiting.
     token: u64,
     deployment: Option<DeploymentId>,
@@ -54,6 +57,7 @@ pub(super) struct ServiceJobs {
     seed: u64,
     queue: Lanes<Job>,
     waiting: VecDeque<Waiting>,
+    routing: Routing<TaskId>,
     stats: JobStats,
     pub(super) by_deployment: JobsByDeployment,
     /// From arrival to done.
@@ -70,6 +74,7 @@ impl ServiceJobs {
             seed,
             queue: Lanes::default(),
             waiting: VecDeque::new(),
+            routing: Routing::default(),
             stats: JobStats::default(),
             by_deployment: JobsByDeployment::default(),
             latencies: DurationHistogram::default(),
@@ -94,8 +99,21 @@ impl ServiceJobs {
         self.queue.direct(weights, |job| (job.number, job.kind));
     }
 
-    /// Takes the next job for a deployment's tasks to work on.
-    pub(super) fn take(&mut self, now: Timestamp, deployment: Option<DeploymentId>) -> Option<Job> {
+    /// A task is a target of a load balancer, and stands so with it. Says whether that may let others take jobs than before.
+    pub(super) fn route(&mut self, task: TaskId, deployment: Option<DeploymentId>, routed: Routed) -> bool {
+        self.routing.put(task, deployment, routed)
+    }
+
+    /// A task is no target any more. Says the same.
+    pub(super) fn forget(&mut self, task: TaskId) -> bool {
+        self.routing.remove(&task)
+    }
+
+    /// Takes the next job for a task of a deployment to work on.
+    pub(super) fn take(&mut self, now: Timestamp, task: TaskId, deployment: Option<DeploymentId>) -> Option<Job> {
+        if !self.routing.may_take(&task, |of| self.queue.lane_of(of)) {
+            return None;
+        }
         let job = self.queue.pop(deployment)?;
         self.stats.outstanding += 1;
         if !job.killed_one {
@@ -105,8 +123,8 @@ impl ServiceJobs {
     }
 
     /// A container has nothing to do. The token says whether it still has when its turn comes.
-    pub(super) fn wait(&mut self, place: Place, token: u64, deployment: Option<DeploymentId>) {
-        self.waiting.push_back(Waiting { place, token, deployment });
+    pub(super) fn wait(&mut self, place: Place, task: TaskId, token: u64, deployment: Option<DeploymentId>) {
+        self.waiting.push_back(Waiting { place, task, token, deployment });
     }
 
     /// A container waits no longer.
@@ -119,7 +137,11 @@ impl ServiceJobs {
         if self.queue.len() == 0 {
             return None;
         }
-        let next = self.waiting.iter().position(|waiting| self.queue.has(waiting.deployment))?;
+        let (queue, routing) = (&self.queue, &self.routing);
+        let gets_one = |waiting: &Waiting| {
+            queue.has(waiting.deployment) && routing.may_take(&waiting.task, |of| queue.lane_of(of))
+        };
+        let next = self.waiting.iter().position(gets_one)?;
         self.waiting.remove(next).map(|waiting| (waiting.place, waiting.token))
     }
 

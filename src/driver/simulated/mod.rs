@@ -21,6 +21,7 @@ mod plane;
 mod processor;
 mod queue;
 pub mod report;
+mod targets;
 mod task;
 mod work;
 
@@ -575,7 +576,10 @@ impl Simulation {
                     self.inbox.push_back(Event::InstanceLaunchFailed { instance, reason: reason.into() });
                 }
             },
-            Action::TerminateInstance { .. } | Action::StartTask(_) | Action::StopTask { .. } => self.send(action),
+            Action::TerminateInstance { .. }
+            | Action::StartTask(_)
+            | Action::StopTask { .. }
+            | Action::DeregisterTargets { .. } => self.send(action),
             Action::SetInstanceCpuRate { instance, work_per_second } => {
                 self.plane.set_instance_cpu_rate(now, instance, work_per_second);
             }
@@ -614,6 +618,7 @@ impl Simulation {
             Arrived::InTime(Action::TerminateInstance { instance }) => self.plane.terminate_instance(now, instance),
             Arrived::InTime(Action::StartTask(start)) => self.plane.start_task(now, &start),
             Arrived::InTime(Action::StopTask { task }) => self.plane.stop_task(now, task),
+            Arrived::InTime(Action::DeregisterTargets { task }) => self.plane.deregister_targets(task),
             Arrived::Overtaken(Action::LaunchInstance { instance, .. }) => {
                 self.plane.outbox.push(Event::InstanceTerminated { instance, reason: None });
             }

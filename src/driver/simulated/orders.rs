@@ -1,4 +1,4 @@
-//! What the control plane asks of the data plane, on its way there: StartTask, StopTask, LaunchInstance, TerminateInstance.
+//! What the control plane asks of the data plane, on its way there: StartTask, StopTask, DeregisterTargets, LaunchInstance, TerminateInstance.
 //!
 //! ECS' agent acknowledges what it is sent, and what is not acknowledged is sent again: a lost message is a late one, and one whose
 //! acknowledgement is lost comes twice. Messages are numbered. A data plane takes each of them once, and one that a later message about the
@@ -66,7 +66,7 @@ fn subject_of(action: &Action) -> Option<Subject> {
             Some(Subject::Instance(*instance))
         }
         Action::StartTask(start) => Some(Subject::Task(start.task)),
-        Action::StopTask { task } => Some(Subject::Task(*task)),
+        Action::StopTask { task } | Action::DeregisterTargets { task } => Some(Subject::Task(*task)),
         _ => None,
     }
 }

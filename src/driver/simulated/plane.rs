@@ -11,6 +11,7 @@ use super::containers::Next;
 use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
+use super::targets::SimulatedTargets;
 use super::task::{SimulatedTask, TaskMeter, executed_containers, modelled_containers};
 use super::work::Dealt;
 use crate::agent::{AgentAction, AgentEvent, TaskAgent};
@@ -24,6 +25,7 @@ use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::job::{JobStats, JobsByDeployment};
 use crate::model::rng::{Draws, Stream};
+use crate::model::routing::Routed;
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
 use crate::model::traffic::TrafficWeights;
@@ -44,6 +46,8 @@ pub(super) enum Happening {
     Crash { task: TaskId, container: u32, attempt: u32, exit_code: i32 },
     /// Work on a processor is done or a quota used up, if nothing has changed there since.
     Processor { index: usize, token: u64 },
+    /// The targets of a task are to be checked.
+    Targets(TaskId),
     /// A task's agent has something to do, if it still waits for this moment.
     Agent(TaskId),
     /// The next job of a load arrives.
@@ -67,6 +71,8 @@ pub(super) struct SimulatedPlane {
     pub(super) services_by_name: BTreeMap<Arc<str>, usize>,
     /// Services whose jobs may find somebody who waits for one.
     pub(super) services_to_serve: Vec<usize>,
+    /// Tasks that run in target groups.
+    pub(super) targets: BTreeMap<TaskId, SimulatedTargets>,
     loads: Vec<LoadStream>,
     instances: InstanceTable<Instance>,
     /// What all real guests share, where there are some.
@@ -170,6 +176,7 @@ impl SimulatedPlane {
             services: Vec::new(),
             services_by_name: BTreeMap::new(),
             services_to_serve: Vec::new(),
+            targets: BTreeMap::new(),
             loads: Vec::new(),
             instances: InstanceTable::default(),
             executed_work,
@@ -329,6 +336,9 @@ impl SimulatedPlane {
             self.meters[slot] = meter;
         }
         self.slots.insert(start.task, u32::try_from(slot).expect("there are less than four thousand million tasks"));
+        if !start.targets.is_empty() {
+            self.route(start.task, Routed::NotHealthy);
+        }
         if dealt.pull.is_zero() || self.has_images(start) {
             self.pulled(now, start.task);
         } else {
@@ -408,6 +418,7 @@ impl SimulatedPlane {
                 self.crash(now, task, container, attempt, exit_code);
             }
             Happening::Processor { index, token } => self.processor_due(now, index, token),
+            Happening::Targets(task) => self.check_targets(now, task),
             Happening::Agent(task) => self.agent_due(now, task),
             Happening::Arrival { load } => self.arrive(now, load),
         }
@@ -513,6 +524,7 @@ impl SimulatedPlane {
         let Some(slot) = self.slots.remove(&task) else { return };
         let Some(state) = self.tasks.get_mut(slot as usize) else { return };
         self.past_work.add(self.meters[slot as usize].computed());
+        let takes_jobs = state.takes_jobs.map(|(service, _)| service).filter(|_| !state.start.targets.is_empty());
         if let Some((container, output)) = self.outputs.get_mut(&task)
             && let Some(executed) = &state.executed
         {
@@ -529,6 +541,7 @@ impl SimulatedPlane {
             }
         }
         self.tasks.remove(slot as usize);
+        self.forget_targets(task, takes_jobs);
     }
 
     /// What every live task has used so far.

@@ -46,6 +46,8 @@ pub(super) struct SimulatedContainer {
     pub(super) token: u64,
     /// Counts its starts.
     pub(super) attempt: u32,
+    /// Counts how many times it has asked for a job.
+    pub(super) asked: u32,
     pub(super) job: Option<Job>,
     /// Whether its input is at its end: it is to stop.
     pub(super) is_stopping: bool,
@@ -218,6 +220,7 @@ pub(super) fn modelled_containers(
             doing: Doing::Nothing,
             token: 0,
             attempt: 0,
+            asked: 0,
             job: None,
             is_stopping: false,
             cold_start: dealt.cold_start,
@@ -234,6 +237,7 @@ pub(super) fn executed_containers(definition: &TaskDefinition) -> Vec<SimulatedC
         doing: Doing::Nothing,
         token: 0,
         attempt: 0,
+        asked: 0,
         job: None,
         is_stopping: false,
         cold_start: Duration::ZERO,

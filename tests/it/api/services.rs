@@ -1,5 +1,8 @@
 //! Services and their deployments, with real modules.
 
+use longshore::catalog::Catalog;
+use longshore::config::ClusterFile;
+use longshore::model::target_group::TargetGroup;
 use serde_json::{Value, json};
 
 use super::{Account, workload};
@@ -166,4 +169,91 @@ fn a_revision_tells_the_digests_of_its_images() {
     assert_ne!(first, second);
     let shown: Vec<Value> = revisions().iter().map(|revision| revision["containerImages"].clone()).collect();
     assert_eq!(shown, [expected(&second), expected(&first)]);
+}
+
+/// ecs-semantics §5.5, §11.6: a load balancer whose target group is in the file that is served is the real thing; one with another ARN is kept as
+/// it was sent. *Ours:* there is no API of ELB.
+#[test]
+fn target_groups_of_the_file_are_real() {
+    let account = Account::new();
+    let folder = tempfile::tempdir().unwrap();
+    let image = workload("limits/spin.wat");
+    let text = format!(
+        r#"
+        [cluster]
+        name = "shop"
+        [[target_group]]
+        name = "front"
+        [[task_definition]]
+        family = "web"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+          [[task_definition.container]]
+          name = "main"
+          image = "{image}"
+          port_mappings = [{{ container_port = 80 }}]
+        [[service]]
+        name = "file"
+        task_definition = "web"
+        launch_type = "FARGATE"
+        desired_count = 0
+        load_balancers = [{{ target_group = "front", container_name = "main", container_port = 80 }}]
+        "#
+    );
+    let spec =
+        ClusterFile::parse(&text, folder.path().join("cluster.toml"), &Catalog::embedded()).expect("it is right");
+    let region = account.api.region("us-east-1").expect("a region");
+    region.adopt(spec).expect("the cluster starts");
+    let describe = |name: &str| {
+        account.granted("DescribeServices", json!({"cluster": "shop", "services": [name]}))["services"][0].clone()
+    };
+    let of_file = describe("file");
+    let arn = TargetGroup::arn_of("us-east-1", "front");
+    let known = json!([{"targetGroupArn": &*arn, "containerName": "main", "containerPort": 80}]);
+    assert_eq!(of_file["loadBalancers"], known);
+    assert_eq!(of_file["healthCheckGracePeriodSeconds"], json!(0));
+
+    let create = |name: &str, load_balancers: &Value| {
+        account.ecs(
+            "CreateService",
+            json!({"cluster": "shop", "serviceName": name, "taskDefinition": "web", "desiredCount": 1, "launchType": "FARGATE",
+                "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}, "loadBalancers": load_balancers}),
+        )
+    };
+    create("known", &known).expect("it is granted");
+    let message = |name: &str, service: &Value, text: &str| {
+        let events = service["events"].as_array().expect("a list").iter();
+        let found = events.filter_map(|event| event["message"].as_str()).any(|message| message.contains(text));
+        assert!(found, "{name}: {}", service["events"]);
+    };
+    let cluster = json!({"cluster": "shop", "services": ["known"]});
+    let runs = |answer: &Value| answer["services"][0]["runningCount"] == json!(1);
+    let known_service = account.until("DescribeServices", cluster, runs)["services"][0].clone();
+    message("known", &known_service, &format!("registered 1 targets in (target-group {arn})"));
+    assert_eq!(known_service["loadBalancers"], known);
+
+    let other = json!([{"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/other/0123456789abcdef",
+        "containerName": "main", "containerPort": 99}]);
+    create("other", &other).expect("it is granted");
+    assert_eq!(describe("other")["loadBalancers"], other);
+    let wrong = json!([{"targetGroupArn": &*arn, "containerName": "main", "containerPort": 81}]);
+    let refused = create("wrong", &wrong).expect_err("no such port");
+    assert_eq!(refused.exception, "InvalidParameterException");
+
+    // As it was answered it is no change; another one is.
+    let update = |load_balancers: &Value| {
+        let input = json!({"cluster": "shop", "service": "file", "loadBalancers": load_balancers});
+        account.granted("UpdateService", input)["service"]["deployments"][0]["id"].clone()
+    };
+    let before = of_file["deployments"][0]["id"].clone();
+    assert_eq!(update(&known), before);
+    assert_ne!(update(&json!([])), before);
+    assert_eq!(describe("file")["loadBalancers"], json!([]));
+    let revisions = account.granted("ListServiceDeployments", json!({"cluster": "shop", "service": "known"}));
+    let revision = revisions["serviceDeployments"][0]["targetServiceRevisionArn"].clone();
+    let revision = account.granted("DescribeServiceRevisions", json!({"serviceRevisionArns": [revision]}));
+    let revision = &revision["serviceRevisions"][0];
+    assert_eq!(revision["loadBalancers"], known);
+    assert_eq!(revision["resolvedConfiguration"], json!({"loadBalancers": [{"targetGroupArn": &*arn}]}));
 }

@@ -109,7 +109,8 @@ pub fn draw(seed: u64) -> Drawn {
         // By other draws, so that the rest of a seed's cluster is what it is without.
         let mut apart = Chance(RandomStream::new(seed.wrapping_mul(31).wrapping_add(index), Stream::Placement));
         let controller = if apart.of(15) { Controller::External } else { Controller::Ecs };
-        draw_service(&mut chance, &mut file, index, capacity, controller);
+        let front = if apart.of(40) { Front::LoadBalancer } else { Front::Nothing };
+        draw_service(&mut chance, &mut file, index, capacity, controller, front);
     }
     draw_batch(&mut chance, &mut file);
     draw_faults(&mut chance, &mut file, &capacities);
@@ -178,7 +179,21 @@ fn draw_capacity(chance: &mut Chance, file: &mut String) -> Vec<Capacity> {
     capacities
 }
 
-fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Capacity, controller: Controller) {
+/// What stands before a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Front {
+    Nothing,
+    LoadBalancer,
+}
+
+fn draw_service(
+    chance: &mut Chance,
+    file: &mut String,
+    index: u64,
+    capacity: Capacity,
+    controller: Controller,
+    front: Front,
+) {
     let is_daemon = capacity == Capacity::ByHand && chance.of(40);
     let has_load = !is_daemon && chance.of(50);
     let on_fargate = matches!(capacity, Capacity::Fargate | Capacity::FargateSpot);
@@ -211,9 +226,24 @@ fn draw_service(chance: &mut Chance, file: &mut String, index: u64, capacity: Ca
     if chance.of(20) {
         file.push_str("restart_policy = { enabled = true, restart_attempt_period = \"60s\" }\n");
     }
+    if front == Front::LoadBalancer {
+        file.push_str("port_mappings = [{ container_port = 80 }]\n");
+        let _ = write!(
+            file,
+            "[[target_group]]\nname = \"s{index}\"\nderegistration_delay = \"{}s\"\n\
+             health_check = {{ interval = \"10s\", timeout = \"2s\" }}\n",
+            20 + 13 * index,
+        );
+    }
     let is_external = controller == Controller::External && !is_daemon && !has_load;
     let _ = write!(file, "[[service]]\nname = \"s{index}\"\n");
     let desired = chance.below(6);
+    if front == Front::LoadBalancer {
+        let _ = writeln!(
+            file,
+            "load_balancers = [{{ target_group = \"s{index}\", container_name = \"main\", container_port = 80 }}]"
+        );
+    }
     let target = match capacity {
         _ if is_daemon => "launch_type = \"EC2\"\nscheduling_strategy = \"DAEMON\"\n",
         Capacity::Fargate => "launch_type = \"FARGATE\"\n",

@@ -1628,6 +1628,114 @@ health_check = { command = ["CMD-SHELL", "probe | grep ok"] }
     );
 }
 
+/// Claim: target groups keep ELB's rules, and load balancers name what there is. Method: each rule broken once, and each default kept.
+/// ecs-semantics §1.7, §5.5.
+#[test]
+fn load_balancer_rules() {
+    check(
+        r#"
+[[target_group]]
+name = "web"
+deregistration_delay = "3601s"
+health_check = { interval = "1s", timeout = "121s", healthy_threshold = 1, unhealthy_threshold = 11 }
+[[target_group]]
+name = "web"
+health_check = { timeout = "30s" }
+[[target_group]]
+name = "-web_"
+health_check = { interval = "5s" }
+[[target_group]]
+name = "two"
+healthcheck = {}
+[[task_definition]]
+family = "app"
+memory = 64
+[[task_definition.container]]
+name = "main"
+image = "app.wasm"
+port_mappings = [{ container_port = 80 }]
+[[task_definition]]
+family = "app"
+memory = 64
+[[task_definition.container]]
+name = "main"
+image = "app.wasm"
+[[service]]
+name = "web"
+task_definition = "app:1"
+desired_count = 1
+load_balancers = [
+  { target_group = "web", container_name = "main", container_port = 80 },
+  { target_group = "web", container_name = "mian", container_port = 80 },
+  { target_group = "web", container_name = "main", container_port = 81 },
+  { target_group = "two", container_name = "main", container_port = 0 },
+  { container_port = 70000, container_name = "main" },
+  { target_group = "two", container_name = "main", container_port = 80, load_balancer_name = "old" },
+]
+[[container_instance]]
+instance_type = "m7i.large"
+[[update_service]]
+service = "web"
+task_definition = "app:2"
+"#,
+        expect![[r#"
+            4:24: target_group[0].deregistration_delay: deregistration_delay 1h 1s is not within the limits: 0s to 3600s
+            5:29: target_group[0].health_check.interval: interval 1s is not within the limits: 5s to 300s
+              help: write short_periods = true under [settings] for a demonstration
+            5:45: target_group[0].health_check.timeout: timeout 2m 1s is not within the limits: 2s to 120s
+            5:73: target_group[0].health_check.healthy_threshold: 1 is not within the limits: 2 to 10
+            5:98: target_group[0].health_check.unhealthy_threshold: 11 is not within the limits: 2 to 10
+            7:8: target_group[1].name: target group "web" is defined twice
+            8:28: target_group[1].health_check.timeout: the timeout 30s is not shorter than the interval 30s
+            10:8: target_group[2].name: the name "-web_" of a target group is not valid: 1 to 32 letters, digits and -, which is neither first nor last
+            11:29: target_group[2].health_check.interval: the timeout 5s is not shorter than the interval 5s
+            14:1: target_group[3].healthcheck: unknown key `healthcheck`
+              help: did you mean `health_check`?
+            32:18: service[0].load_balancers: 6 target groups are too many: at most 5
+            34:20: service[0].load_balancers[1].target_group: target group "web" is named twice
+            34:44: service[0].load_balancers[1].container_name: task definition "app" has no container "mian"
+              help: did you mean "main"?
+            35:20: service[0].load_balancers[2].target_group: target group "web" is named twice
+            35:69: service[0].load_balancers[2].container_port: container "main" of task definition "app" maps no container_port 81
+            36:69: service[0].load_balancers[3].container_port: 0 is not within the limits: 1 to 65535
+            37:3: service[0].load_balancers[4].target_group: `target_group` is missing
+            37:22: service[0].load_balancers[4].container_port: 70000 is not within the limits: 1 to 65535
+            38:20: service[0].load_balancers[5].target_group: target group "two" is named twice
+            38:73: service[0].load_balancers[5].load_balancer_name: `load_balancer_name` is not available yet
+            44:19: update_service[0].task_definition: task definition "app" lacks a container or port of load_balancers"#]],
+    );
+    check(
+        r#"
+[settings]
+short_periods = true
+[[target_group]]
+name = "web"
+deregistration_delay = "0s"
+health_check = { interval = "1ms", timeout = "1ms" }
+[[target_group]]
+name = "api"
+[[service]]
+name = "web"
+task_definition = "none"
+desired_count = 1
+load_balancers = [
+  { target_group = "wep", container_name = "main", container_port = 80, advanced_configuration = {} },
+  { target_group = "web", container_name = "main", container_port = 80, advanced_configuration = { alternate_target_group = "web" } },
+  { target_group = "api", container_name = "main", container_port = 80, advanced_configuration = { alternate_target_group = "apx" } },
+]
+"#,
+        expect![[r#"
+            7:46: target_group[0].health_check.timeout: the timeout 1ms is not shorter than the interval 1ms
+            12:19: service[0].task_definition: task definition "none" is not defined in this file
+            15:20: service[0].load_balancers[0].target_group: target group "wep" is not defined in this file
+              help: did you mean "web"?
+            15:98: service[0].load_balancers[0].advanced_configuration.alternate_target_group: `alternate_target_group` is missing
+            16:125: service[0].load_balancers[1].advanced_configuration.alternate_target_group: target group "web" is named twice
+            17:125: service[0].load_balancers[2].advanced_configuration.alternate_target_group: target group "apx" is not defined in this file
+              help: did you mean "api"?"#]],
+    );
+}
+
 /// Claim: loads have one shape, and what is said beside it fits it. Method: each rule broken once.
 #[test]
 fn load_shape_rules() {

@@ -1,7 +1,9 @@
 //! Task definitions of several containers for random runs: order, checks, restarts.
 
 use longshore::model::container_order::{ContainerDependency, DependencyCondition};
-use longshore::model::task_definition::{ContainerDefinition, HealthCheck, RestartPolicy, TaskDefinition};
+use longshore::model::task_definition::{
+    ContainerDefinition, HealthCheck, PortMapping, Protocol, RestartPolicy, TaskDefinition,
+};
 
 use crate::harness::secs;
 
@@ -11,8 +13,15 @@ pub const SHAPES: usize = 6;
 /// The definition with other containers, by the number of a shape: as it is; with a check; after an init container and a sidecar;
 /// started again, beside another that is; a chain of all that can be waited for, with start timeouts.
 pub fn shaped(definition: TaskDefinition, shape: usize) -> TaskDefinition {
-    let main = definition.containers[0].clone();
-    let other = |name: &str| ContainerDefinition { name: name.to_owned(), essential: false, ..main.clone() };
+    // Services with load balancers name it.
+    let ports = vec![PortMapping { container_port: 80, host_port: 0, protocol: Protocol::Tcp }];
+    let main = ContainerDefinition { port_mappings: ports, ..definition.containers[0].clone() };
+    let other = |name: &str| ContainerDefinition {
+        name: name.to_owned(),
+        essential: false,
+        port_mappings: Vec::new(),
+        ..main.clone()
+    };
     use DependencyCondition::{Complete, Healthy, Start, Success};
     let containers = match shape % SHAPES {
         0 | 1 => vec![main],

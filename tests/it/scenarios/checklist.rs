@@ -55,6 +55,12 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
     ),
     ("§2.1", "a task that never ran has no startedAt", "scenarios", "stopped_before_the_start"),
     ("§2.1", "RUNNING when all containers have started", "scenarios/containers", "dependencies_are_waited_for"),
+    (
+        "§2.1",
+        "a task leaves its target groups before it stops",
+        "scenarios/load_balancers",
+        "a_task_leaves_its_target_group_first",
+    ),
     ("§2.1", "stopped tasks stay listed for an hour", "scenarios", "stopped_tasks_are_forgotten"),
     ("§2.1", "StopTask takes the tags away", "scenarios/rule_rows", "a_stopped_task_has_no_tags"),
     ("§2.2", "a container that is not essential ends nothing", "scenarios", "essential_container_stops_the_others"),
@@ -173,6 +179,13 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "scenarios/container_health",
         "a_checked_task_counts_when_it_is_healthy",
     ),
+    (
+        "§5.2",
+        "with a load balancer healthy is what every target group says",
+        "scenarios/load_balancers",
+        "every_target_group_has_to_report_it_healthy",
+    ),
+    ("§5.2", "with a check as well it is both", "scenarios/load_balancers", "both_checks_have_to_pass"),
     ("§5.2", "the lower bound rounds up, the upper one down", "scenarios", "rolling_deployment_stops_first_at_50_100"),
     ("§5.2", "neither start nor stop is said, once", "scenarios", "rolling_deployment_is_stuck_at_100_100"),
     (
@@ -194,6 +207,8 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "unhealthy_tasks_are_replaced_from_their_own_revision",
     ),
     ("§5.4", "a grace period holds health off", "scenarios/container_health", "grace_period_of_a_service"),
+    ("§5.4", "and that of targets", "scenarios/load_balancers", "the_grace_period_is_the_targets_too"),
+    ("§5.5", "other load balancers deploy", "scenarios/load_balancers", "other_target_groups_start_a_deployment"),
     ("§5.5", "a count, bounds or a strategy deploy nothing", "scenarios", "updates_that_start_a_deployment"),
     (
         "§5.5",

@@ -473,7 +473,7 @@ fn a_placed_task_has_its_decision_and_todays_choice() {
     );
     assert_eq!(explain_task(&world, 3).decision.unwrap().basis, DecisionBasis::Named);
     world.run_until(30);
-    assert!(matches!(explain_task(&world, 2).waits_for, Some(TaskWait::Health { at: Some(due) }) if due == at(61)));
+    assert!(matches!(explain_task(&world, 2).waits_for, Some(TaskWait::Health { at: Some(due), .. }) if due == at(61)));
     world.run_until(70);
     assert!(explain_task(&world, 2).waits_for.is_none());
     world.done(Request::StopTask { task: TaskId(2), reason: None });
