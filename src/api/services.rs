@@ -28,7 +28,7 @@ use crate::model::task_set::DeploymentController;
 const CLIENT_TOKEN_MAX: usize = 36;
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
-/// Members that mean nothing here and are given back.
+/// Members that mean nothing here, the subnets of a network apart, and are given back.
 const STORED: [&str; 10] = [
     "networkConfiguration",
     "loadBalancers",

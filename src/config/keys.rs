@@ -28,6 +28,7 @@ pub const TABLES: &[&TableKeys] = &[
     &INSTANCE_MAINTENANCE_POLICY,
     &MANAGED_SCALING,
     &CONTAINER_INSTANCE,
+    &SUBNET,
     &TASK_DEFINITION,
     &RUNTIME_PLATFORM,
     &EPHEMERAL_STORAGE,
@@ -65,6 +66,8 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC_STAT,
     &QUERIED_METRIC,
     &TASK_SET,
+    &NETWORK_CONFIGURATION,
+    &AWSVPC_CONFIGURATION,
     &MONITORING,
     &METRIC_CONFIGURATION,
     &STEP_SCALING,
@@ -103,6 +106,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "images",
         "capacity_provider",
         "container_instance",
+        "subnet",
         "task_definition",
         "service",
         "alarm",
@@ -310,6 +314,8 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
     planned: &["tags"],
 };
 
+pub(super) const SUBNET: TableKeys = TableKeys { table: "subnet", keys: &["id", "availability_zone"], planned: &[] };
+
 pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
     table: "task_definition",
     keys: &[
@@ -461,12 +467,12 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "monitoring",
         "deployment_controller",
         "task_set",
+        "network_configuration",
     ],
     planned: &[
         "enable_ecs_managed_tags",
         "enable_execute_command",
         "load_balancers",
-        "network_configuration",
         "platform_version",
         "service_connect_configuration",
         "service_registries",
@@ -479,6 +485,15 @@ pub(super) const TASK_SET: TableKeys = TableKeys {
     table: "service.task_set",
     keys: &["external_id", "task_definition", "scale", "primary", "launch_type", "capacity_provider_strategy", "tags"],
     planned: &["network_configuration", "load_balancers", "service_registries", "platform_version", "client_token"],
+};
+
+pub(super) const NETWORK_CONFIGURATION: TableKeys =
+    TableKeys { table: "network_configuration", keys: &["awsvpc_configuration"], planned: &[] };
+
+pub(super) const AWSVPC_CONFIGURATION: TableKeys = TableKeys {
+    table: "network_configuration.awsvpc_configuration",
+    keys: &["subnets"],
+    planned: &["assign_public_ip", "security_groups"],
 };
 
 pub(super) const MONITORING: TableKeys =
@@ -699,12 +714,12 @@ pub(super) const RUN_TASK: TableKeys = TableKeys {
         "placement_constraints",
         "tags",
         "propagate_tags",
+        "network_configuration",
     ],
     planned: &[
         "client_token",
         "enable_ecs_managed_tags",
         "enable_execute_command",
-        "network_configuration",
         "platform_version",
         "reference_id",
         "volume_configurations",
@@ -722,14 +737,9 @@ pub(super) const START_TASK: TableKeys = TableKeys {
         "overrides",
         "tags",
         "propagate_tags",
-    ],
-    planned: &[
-        "enable_ecs_managed_tags",
-        "enable_execute_command",
         "network_configuration",
-        "reference_id",
-        "volume_configurations",
     ],
+    planned: &["enable_ecs_managed_tags", "enable_execute_command", "reference_id", "volume_configurations"],
 };
 
 pub(super) const OVERRIDES: TableKeys = TableKeys {

@@ -12,6 +12,7 @@ use super::keys::{
 };
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::sizes::check_fargate_size;
+use super::subnets::{check_network_configuration, check_subnets};
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
 use super::task_sets::TaskSetItem;
@@ -31,6 +32,7 @@ use crate::model::task_set::DeploymentController;
 /// Resolves every reference.
 pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     check_strategy(draft, &draft.default_strategy);
+    check_subnets(draft);
     for service in &draft.services {
         check_strategy(draft, &service.strategy);
         let at = &service.read.at;
@@ -46,6 +48,7 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
         if spec.deployment_controller != DeploymentController::External {
             check_ask(draft, catalog, &ask);
         }
+        check_network_configuration(draft, at, ask.task_definition.map(|read| &read.item));
         check_hooks(draft, catalog, service);
     }
     for set in &draft.task_sets {
@@ -65,6 +68,7 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
             overrides: Some(&spec.overrides),
         };
         check_ask(draft, catalog, &ask);
+        check_network_configuration(draft, at, task_definition.map(|read| &read.item));
         if let Some(task_definition) = task_definition {
             let default = super::launch::strategy_items(&draft.default_strategy);
             let launch_type = match ground_of(ask.target, &default) {
@@ -274,7 +278,9 @@ enum Ground<'d> {
 fn check_start_task(draft: &Draft<'_>, catalog: &Catalog, start_task: &Read<'_, ScheduledStartTask>) {
     let at = &start_task.at;
     let spec = &start_task.item.spec;
-    if let Some(task_definition) = find_task_definition(draft, at, &spec.task_definition) {
+    let task_definition = find_task_definition(draft, at, &spec.task_definition);
+    check_network_configuration(draft, at, task_definition.map(|read| &read.item));
+    if let Some(task_definition) = task_definition {
         let overrides = start_task.is_sound().then_some(&*spec.overrides);
         check_overrides(at, task_definition, overrides, LaunchType::Ec2, catalog);
     }

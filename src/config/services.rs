@@ -10,6 +10,7 @@ use super::launch::{SERVICE_TAG_SOURCES, read_launch, read_placement_constraints
 use super::monitoring::{check_resolutions, read_monitoring};
 use super::reader::Table;
 use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
+use super::subnets::read_network_configuration;
 use super::tags::read_tags;
 use super::task_sets::{apply_controller, read_controller};
 use crate::model::service::ServiceSpec;
@@ -57,6 +58,7 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             health_check_grace_period: read_grace_period(&at),
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
             monitoring: read_monitoring(&at),
+            document: read_network_configuration(&at),
             ..ServiceSpec::default()
         };
         apply_scheduling(&at, &mut spec);

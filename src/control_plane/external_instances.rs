@@ -69,6 +69,7 @@ impl ControlPlane {
 
     fn register_external(&mut self, registration: ContainerInstanceRegistration) -> ContainerInstanceId {
         let id = self.new_instance_id();
+        self.learn_subnet_of(&registration.launch);
         let registered = registration.registered();
         let instance = ContainerInstance {
             // What Longshore does not run has no CPU credits that it would count.

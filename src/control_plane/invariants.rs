@@ -19,6 +19,7 @@ impl ClusterState {
     pub fn check_invariants(&self, ids: IdForm) {
         let mut live = 0;
         let mut standalone = 0;
+        let mut zones: BTreeMap<(Arc<str>, bool), BTreeMap<Arc<str>, u32>> = BTreeMap::new();
         for record in self.tasks.values() {
             let task = &record.task;
             let shown = ids.task(task.id);
@@ -29,6 +30,9 @@ impl ClusterState {
                 continue;
             }
             live += 1;
+            if let Some((key, zone)) = record.fargate_place() {
+                *zones.entry(key).or_default().entry(zone).or_default() += 1;
+            }
             standalone += usize::from(task.service.is_none());
             if let Some(service) = &task.service {
                 let deployments = self.services.get(service).map(|service| &service.deployments);
@@ -51,6 +55,7 @@ impl ClusterState {
                 assert!(waiting, "task {shown} is PROVISIONING and no provider knows");
             }
         }
+        assert_eq!(zones, self.fargate_zones, "the counts of tasks by zone are off");
         assert_eq!(live, self.live_count, "the count of live tasks is off");
         assert_eq!(standalone, self.standalone_live_count, "the count of live standalone tasks is off");
         for instance in self.container_instances.values() {

@@ -38,6 +38,7 @@ pub mod instance_refresh;
 mod invariants;
 mod launch_rate;
 pub mod lifecycle_hooks;
+mod location;
 mod measuring;
 pub mod metrics;
 pub mod placement;

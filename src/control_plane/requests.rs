@@ -45,6 +45,7 @@ impl ControlPlane {
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
             Request::TakeOverGroup { group, provider } => self.take_over_group(&group, *provider),
+            Request::PutSubnet(subnet) => self.put_subnet(&subnet),
             Request::PutDefaultStrategy(strategy) => {
                 self.check_strategy(&strategy)?;
                 self.state.default_strategy = strategy;
@@ -150,6 +151,7 @@ impl ControlPlane {
             let scaler = Self::new_managed_scaler(&provider, scaling);
             self.scalers.insert(name.clone(), scaler);
         }
+        self.learn_subnets(&provider.auto_scaling_group);
         self.state.capacity_providers.insert(name.clone(), ProviderState::new(provider));
         self.groups_to_keep.insert(name);
         Ok(Response::Done)
@@ -281,6 +283,7 @@ impl ControlPlane {
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
+        let zones = self.state.subnets.zones_of(&registered.definition, &spec.document);
         let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
@@ -293,7 +296,7 @@ impl ControlPlane {
             deployment: None,
             tags: Arc::new(tags),
             document: spec.document.clone(),
-            placement: Arc::new(placement),
+            placement: Arc::new(placement.within(zones)),
             replaces: None,
         };
         Ok((first, target))

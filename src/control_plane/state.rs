@@ -24,6 +24,7 @@ use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, ServiceRevisionId, TaskId};
 use crate::model::image_reference::ImageDigest;
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
+use crate::model::subnet::Subnets;
 use crate::model::task::Task;
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
@@ -64,6 +65,13 @@ pub struct ClusterState {
     /// Fargate providers without capacity for new tasks.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub fargate_out: BTreeSet<Arc<str>>,
+    /// Subnets that are known.
+    #[serde(skip_serializing_if = "Subnets::is_empty", default)]
+    pub subnets: Subnets,
+    /// Tasks on Fargate whose zone was chosen and that are not over, by group and by whether they are on `FARGATE_SPOT`: how many in each
+    /// zone. No count is zero.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub fargate_zones: BTreeMap<(Arc<str>, bool), BTreeMap<Arc<str>, u32>>,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
     /// Every metric's datapoints.
@@ -119,6 +127,9 @@ pub struct PlacementRules {
     pub constraints: Vec<PlacementConstraint>,
     /// The attributes that it must have.
     pub required_attributes: Vec<RequiredAttribute>,
+    /// The zones of the subnets that it names, sorted; empty is any zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub availability_zones: Vec<Arc<str>>,
 }
 
 impl PlacementRules {
@@ -132,7 +143,13 @@ impl PlacementRules {
             strategies: strategies.to_vec(),
             constraints: definition.placement_constraints.iter().chain(constraints).cloned().collect(),
             required_attributes: definition.required_attributes(),
+            availability_zones: Vec::new(),
         }
+    }
+
+    /// The same rules in some zones.
+    pub(super) fn within(self, availability_zones: Vec<Arc<str>>) -> PlacementRules {
+        PlacementRules { availability_zones, ..self }
     }
 
     /// Whether a task somewhere may make an instance fit that did not.
@@ -165,6 +182,11 @@ pub enum DecisionBasis {
     Named,
     /// A DAEMON service, which has a task on each instance.
     Daemon,
+    /// Fargate, in a zone of the subnets that it names. **Source:** ecs-semantics §4.1.
+    Fargate {
+        /// The zone with the fewest such tasks.
+        availability_zone: Arc<str>,
+    },
 }
 
 /// A task and what the control plane alone needs to know of it. It lies in memory as it is written.
@@ -175,7 +197,7 @@ pub struct TaskRecord {
     pub task: Task,
     /// How its instance is to be chosen, should it wait for one.
     pub placement: Arc<PlacementRules>,
-    /// How its instance was chosen, once it was; `None` on Fargate.
+    /// How its instance was chosen, once it was; on Fargate its zone, where it names subnets that are known.
     pub decision: Option<PlacementDecision>,
     /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
     pub health: TaskHealth,

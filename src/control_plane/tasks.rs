@@ -59,6 +59,7 @@ impl NewTask {
             strategies: &self.placement.strategies,
             constraints: &self.placement.constraints,
             required_attributes: &self.placement.required_attributes,
+            availability_zones: &self.placement.availability_zones,
             kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -75,6 +76,7 @@ impl TaskRecord {
             strategies: &rules.strategies,
             constraints: &rules.constraints,
             required_attributes: &rules.required_attributes,
+            availability_zones: &rules.availability_zones,
             kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -209,7 +211,7 @@ impl ControlPlane {
             LaunchType::Fargate if self.state.has_no_capacity(new.capacity_provider.as_ref()) => {
                 return Err(Unplaced::NoRoom);
             }
-            LaunchType::Fargate => None,
+            LaunchType::Fargate => return Ok(self.add_task(new, None)),
             LaunchType::Ec2 => match self.placement.place_by_ranks(&new.placement_request(), &mut self.rng) {
                 Ok((instance, ranks)) => Some((instance, DecisionBasis::Strategies { ranks })),
                 Err(_) => {
@@ -267,6 +269,10 @@ impl ControlPlane {
         let placement = new.placement.clone();
         let health = TaskHealth::Unproven;
         let (instance, basis) = host.unzip();
+        let basis = match new.launch_type {
+            LaunchType::Fargate => self.choose_fargate_zone(new),
+            LaunchType::Ec2 => basis,
+        };
         let decision = basis.map(|basis| PlacementDecision { at: self.now, basis });
         let record = TaskRecord {
             task,
@@ -277,6 +283,9 @@ impl ControlPlane {
             replaces: new.replaces,
             metered: Metered::No,
         };
+        if let Some(place) = record.fargate_place() {
+            self.count_fargate_zone_in(place);
+        }
         let record = match room {
             Some(mut room) => {
                 *room = record;
@@ -543,6 +552,7 @@ impl ControlPlane {
         let service = task.service.clone();
         let (instance, provider) = (task.container_instance, task.capacity_provider.clone());
         let waiting = task.last_status == TaskStatus::Provisioning;
+        let fargate_place = record.fargate_place();
         let metered = record.metered;
         let usage = task.usage;
         self.change_task(id, |record| {
@@ -582,6 +592,9 @@ impl ControlPlane {
             self.placement.release(instance, &group, &reservation);
             self.refresh_remaining(instance);
             self.room_appeared(instance);
+        }
+        if let Some(place) = fargate_place {
+            self.count_fargate_zone_off(place);
         }
         self.measured_task_over(id);
         if let Some(service) = service {

@@ -273,6 +273,12 @@ impl Facts<'_> {
         format!("{:.3}", self.calendar(at))
     }
 
+    /// The zone of a task on Fargate.
+    fn fargate_zone(&self, task: &Task) -> Option<&str> {
+        let record = self.state.tasks.get(&task.id).filter(|_| task.launch_type == LaunchType::Fargate);
+        record.and_then(|record| record.fargate_zone()).map(|zone| &**zone)
+    }
+
     /// A task at the status that it has in `task`: moments and reasons of later statuses are left out.
     pub fn task(&self, task: &Task) -> TaskDetail {
         let definition = &task.task_definition;
@@ -293,7 +299,10 @@ impl Facts<'_> {
         TaskDetail {
             attachments: Vec::new(),
             attributes: attributes.into_iter().collect(),
-            availability_zone: instance.map(|instance| instance.launch.availability_zone.to_string()),
+            availability_zone: match instance {
+                Some(instance) => Some(instance.launch.availability_zone.to_string()),
+                None => self.fargate_zone(task).map(str::to_owned),
+            },
             capacity_provider_name: task.capacity_provider.as_deref().map(str::to_owned),
             cluster_arn: self.arns.cluster(),
             connectivity: connectivity_at.as_ref().map(|_| "CONNECTED"),

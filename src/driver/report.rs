@@ -398,7 +398,7 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
         launch_type: task.launch_type.as_str(),
         capacity_provider: task.capacity_provider.as_deref().map(str::to_string),
         container_instance: instance.map(|instance| snapshot.ids.container_instance(instance.id)),
-        availability_zone: instance.map(|instance| instance.launch.availability_zone.to_string()),
+        availability_zone: snapshot.state.zone_of(record).map(|zone| zone.to_string()),
         cpu: task.reservation.cpu.0,
         memory: task.reservation.memory.0,
         desired_status: task.desired_status.as_str(),

@@ -34,6 +34,7 @@ pub mod scaling;
 pub mod schedule;
 pub mod service;
 pub mod settings;
+pub mod subnet;
 pub mod suggest;
 pub mod task;
 pub mod task_definition;

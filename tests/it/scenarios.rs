@@ -1174,6 +1174,7 @@ mod explain;
 pub(crate) mod external_instances;
 mod high_resolution;
 mod launch_targets;
+mod location;
 mod managed_scaling;
 mod placement;
 mod predictive_scaling;

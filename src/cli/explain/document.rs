@@ -119,6 +119,9 @@ fn decision(made: &PlacementDecision, names: &RankNames) -> Value {
             "among_equals": names.among_equals,
         }),
         DecisionBasis::Named => json!({ "at": at, "by": "CALLER" }),
+        DecisionBasis::Fargate { availability_zone } => {
+            json!({ "at": at, "by": "FARGATE", "availability_zone": availability_zone })
+        }
         DecisionBasis::Daemon => json!({ "at": at, "by": "DAEMON" }),
     }
 }

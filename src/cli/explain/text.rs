@@ -331,7 +331,9 @@ fn rule_head(verdicts: &[RuleVerdict], column: usize) -> String {
         Rule::Cpu | Rule::Memory | Rule::Gpus | Rule::NetworkInterfaces => {
             format!("{} ≥ {}", verdict.rule, verdict.wanted)
         }
-        Rule::CapacityProvider(_) | Rule::Ports | Rule::Attribute(_) => format!("{}: {}", verdict.rule, verdict.wanted),
+        Rule::CapacityProvider(_) | Rule::Ports | Rule::Attribute(_) | Rule::Location(_) => {
+            format!("{}: {}", verdict.rule, verdict.wanted)
+        }
     }
 }
 
@@ -354,6 +356,11 @@ fn decision(made: &PlacementDecision, names: &RankNames) -> String {
             format!("its instance was chosen at {at}, {least}among equals by {}", names.among_equals)
         }
         DecisionBasis::Named => format!("its instance was named by the caller of StartTask at {at}"),
+        DecisionBasis::Fargate { availability_zone } => {
+            format!(
+                "Fargate chose {availability_zone} at {at}, of its subnets' zones the one with the fewest such tasks"
+            )
+        }
         DecisionBasis::Daemon => format!("a DAEMON service has a task on each instance: placed at {at}"),
     }
 }

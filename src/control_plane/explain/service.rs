@@ -205,7 +205,7 @@ impl ControlPlane {
         let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         let launches = service.launching().deployment_index().filter(|_| service.status == ServiceStatus::Active);
         let next = launches.map(|index| {
-            let task = service.next_task(self.name(), index);
+            let task = service.next_task((self.name(), &self.state.subnets), index);
             let now = self.placement_of(&task);
             if is_daemon { PlacementNow { choice: self.each_instance(&task), ..now } } else { now }
         });
@@ -216,7 +216,7 @@ impl ControlPlane {
             reasons.extend(service.deployments.is_empty().then_some(ServiceReason::NoTaskSet));
             for index in 0..service.deployments.len() {
                 let plan = self.plan_of_set(service, index);
-                let next = self.placement_of(&service.next_task(&self.name, index));
+                let next = self.placement_of(&service.next_task((&self.name, &self.state.subnets), index));
                 reasons.extend(self.why_short(service, index, &plan, &next));
             }
         } else {

@@ -1776,3 +1776,101 @@ container = [
             11:25: task_definition[0].container[3].image: image "data" is a folder without a Cargo.toml"#]],
     );
 }
+
+/// Claim: subnets are each in one zone, and who names some names known ones, for tasks that have a network interface. Method: each rule
+/// broken, and a file that keeps them all.
+#[test]
+fn subnets() {
+    let head = r#"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, subnets = { us-east-1a = "subnet-a", us-east-1b = "subnet-b" } }
+[[container_instance]]
+instance_type = "m7i.large"
+availability_zone = "us-east-1c"
+subnet_id = "subnet-c"
+[[task_definition]]
+family = "net"
+memory = 64
+network_mode = "awsvpc"
+container = [{ name = "app", image = "app.wasm" }]
+"#;
+    let service = |definition: &str, network: &str| {
+        format!(
+            "[[service]]\nname = \"web\"\ntask_definition = \"{definition}\"\ndesired_count = 1\nlaunch_type = \"EC2\"\n\
+             network_configuration = {network}\n"
+        )
+    };
+    let of = |list: &str| format!("{{ awsvpc_configuration = {{ subnets = [{list}] }} }}");
+    let known = of(r#""subnet-a", "subnet-c", "subnet-d""#);
+    let subnet = "[[subnet]]\nid = \"subnet-d\"\navailability_zone = \"us-east-1d\"\n";
+    check(&format!("{head}{subnet}{}", service("net", &known)), expect!["no mistake"]);
+    check(
+        &format!("{head}{}", service("net", &known)),
+        expect![[r#"
+            19:87: service[0].network_configuration.awsvpc_configuration.subnets[2]: subnet "subnet-d" is not known in this file
+              help: did you mean "subnet-a"?"#]],
+    );
+    check(
+        &format!("{head}{}", service("app", &of("\"subnet-a\""))),
+        expect![[r#"
+            19:25: service[0].network_configuration: network_configuration is for tasks of network_mode "awsvpc"
+              help: add network_mode = "awsvpc" to the task definition"#]],
+    );
+    check(
+        &format!("{head}{}", service("net", &of(""))),
+        expect!["19:62: service[0].network_configuration.awsvpc_configuration.subnets: 0 subnets are named: 1 to 16"],
+    );
+    let many: Vec<String> = (0..17).map(|number| format!("\"subnet-{number}\"")).collect();
+    let declared: String = (0..17)
+        .map(|number| format!("[[subnet]]\nid = \"subnet-{number}\"\navailability_zone = \"us-east-1a\"\n"))
+        .collect();
+    check(
+        &format!("{declared}{head}{}", service("net", &of(&many.join(", ")))),
+        expect!["70:62: service[0].network_configuration.awsvpc_configuration.subnets: 17 subnets are named: 1 to 16"],
+    );
+    check(
+        &format!("{head}{}", service("net", &of("\"subnet-a\", \"subnet-a\""))),
+        expect![[
+            r#"19:62: service[0].network_configuration.awsvpc_configuration.subnets: subnet "subnet-a" is named twice"#
+        ]],
+    );
+    check(
+        &format!("{head}{}", service("net", "{}")),
+        expect!["19:25: service[0].network_configuration.awsvpc_configuration: `awsvpc_configuration` is missing"],
+    );
+    check(
+        r#"
+[[subnet]]
+id = "subnet-a"
+availability_zone = "us-east-1b"
+[[subnet]]
+id = "subnet-a"
+availability_zone = "us-east-1b"
+[[subnet]]
+id = "net-a"
+availability_zone = "us-west-2a"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, subnets = { us-east-1a = "subnet-a" } }
+[[container_instance]]
+instance_type = "m7i.large"
+subnet_id = "subnet-a"
+[[start_task]]
+task_definition = "app"
+container_instances = ["one"]
+network_configuration = { awsvpc_configuration = { subnets = ["subnet-q"], security_groups = ["sg-1"] } }
+"#,
+        expect![[r#"
+            6:6: subnet[1].id: subnet "subnet-a" is defined twice
+            9:6: subnet[2].id: "net-a" is not an id: subnet- and up to 17 letters and digits
+            10:21: subnet[2].availability_zone: "us-west-2a" is not an availability zone of region "us-east-1"
+              help: write the region and a letter, as in "us-east-1a"
+            13:106: capacity_provider[0].auto_scaling_group.subnets.us-east-1a: subnet "subnet-a" is in us-east-1b, not in us-east-1a
+            16:13: container_instance[0].subnet_id: subnet "subnet-a" is in us-east-1b, not in us-east-1a
+            19:24: start_task[0].container_instances[0]: no container_instance of this file is named "one"
+            20:25: start_task[0].network_configuration: network_configuration is for tasks of network_mode "awsvpc"
+              help: add network_mode = "awsvpc" to the task definition
+            20:76: start_task[0].network_configuration.awsvpc_configuration.security_groups: `security_groups` is not available yet"#]],
+    );
+}
