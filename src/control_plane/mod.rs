@@ -34,6 +34,7 @@ mod external_instances;
 pub mod faults;
 mod high_resolution;
 mod host_restart;
+mod image_digests;
 pub mod instance_refresh;
 mod invariants;
 mod launch_rate;

@@ -31,6 +31,8 @@ use crate::model::units::{Duration, Timestamp};
 pub(super) enum FailureCause {
     /// Too many tasks failed.
     CircuitBreaker(BreakerStage),
+    /// Image digests could not be resolved, under a circuit breaker. **Source:** ecs-semantics §5.9.
+    ImageDigests,
     /// Alarms went off.
     Alarms(BTreeSet<Arc<str>>),
     /// It took longer than a deployment may.
@@ -49,6 +51,7 @@ impl FailureCause {
         match self {
             FailureCause::CircuitBreaker(BreakerStage::Starting) => "tasks failed to start.".to_owned(),
             FailureCause::CircuitBreaker(BreakerStage::Running) => "tasks failed to become healthy.".to_owned(),
+            FailureCause::ImageDigests => "image digests could not be resolved.".to_owned(),
             FailureCause::Alarms(_) => "alarm detected.".to_owned(),
             FailureCause::TimedOut => "it took longer than a deployment may.".to_owned(),
             FailureCause::StageTimedOut(stage) => format!("stage {} took longer than one may.", stage.as_str()),
@@ -66,6 +69,9 @@ impl FailureCause {
             FailureCause::CircuitBreaker(BreakerStage::Running) => {
                 "ECS deployment circuit breaker: task failed to become healthy.".to_owned()
             }
+            FailureCause::ImageDigests => {
+                "ECS deployment circuit breaker: image digests could not be resolved.".to_owned()
+            }
             FailureCause::Alarms(alarms) => {
                 let names: Vec<&str> = alarms.iter().map(|name| &**name).collect();
                 format!("ECS deployment alarms: {} in ALARM.", names.join(", "))
@@ -82,7 +88,7 @@ impl FailureCause {
     /// How a reason for a rollback begins. **Source:** ecs-semantics §10.3.
     fn mechanism(&self) -> String {
         match self {
-            FailureCause::CircuitBreaker(_) => "ECS deployment circuit breaker".to_owned(),
+            FailureCause::CircuitBreaker(_) | FailureCause::ImageDigests => "ECS deployment circuit breaker".to_owned(),
             FailureCause::Alarms(_) => "ECS deployment alarms".to_owned(),
             FailureCause::Hook(_) | FailureCause::StageTimedOut(_) => self.reason().trim_end_matches('.').to_owned(),
             FailureCause::TimedOut | FailureCause::Stopped(_) => "ECS deployment".to_owned(),
@@ -95,6 +101,7 @@ impl FailureCause {
             FailureCause::CircuitBreaker(_) => {
                 "Update the service with a task definition whose tasks start and stay healthy."
             }
+            FailureCause::ImageDigests => "Update the service with a task definition whose images can be found.",
             FailureCause::Alarms(_) => "Update the service with a task definition that does not set the alarms off.",
             FailureCause::Hook(_) => {
                 "Update the service with a task definition that the hook accepts, or without the hook."
@@ -166,6 +173,7 @@ impl ControlPlane {
             return;
         }
         let (failed_tasks, stage) = (primary.failed_tasks, primary.breaker_stage);
+        let is_unpinned = primary.is_unpinned();
         let configuration = &service.spec.deployment_configuration;
         let threshold = configuration.circuit_breaker.map(|found| found.threshold.failures(service.spec.desired_count));
         let watched = configuration.alarms.iter().flat_map(|alarms| &alarms.alarm_names);
@@ -184,6 +192,8 @@ impl ControlPlane {
         }
         let cause = if threshold.is_some_and(|threshold| failed_tasks >= threshold) {
             FailureCause::CircuitBreaker(stage)
+        } else if threshold.is_some() && is_unpinned {
+            FailureCause::ImageDigests
         } else if !alarms.is_empty() {
             FailureCause::Alarms(alarms)
         } else if timed_out {
@@ -207,7 +217,9 @@ impl ControlPlane {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         let configuration = &service.spec.deployment_configuration;
         let on_failure = match cause {
-            FailureCause::CircuitBreaker(_) => configuration.circuit_breaker.map(|breaker| breaker.on_failure),
+            FailureCause::CircuitBreaker(_) | FailureCause::ImageDigests => {
+                configuration.circuit_breaker.map(|breaker| breaker.on_failure)
+            }
             FailureCause::Alarms(_) => configuration.alarms.as_ref().map(|alarms| alarms.on_failure),
             FailureCause::Stopped(StopType::Rollback) => Some(OnFailure::Rollback),
             FailureCause::Hook(_) | FailureCause::StageTimedOut(_) => Some(OnFailure::Rollback),
@@ -232,7 +244,9 @@ impl ControlPlane {
         let text = format!("(deployment {}) deployment failed: {}", primary.shown_id, cause.event_text());
         if let Some(record) = service.current_service_deployment_mut() {
             match cause {
-                FailureCause::CircuitBreaker(_) => record.circuit_breaker.status = MonitorStatus::Triggered,
+                FailureCause::CircuitBreaker(_) | FailureCause::ImageDigests => {
+                    record.circuit_breaker.status = MonitorStatus::Triggered;
+                }
                 FailureCause::Alarms(alarms) => {
                     record.alarms.status = MonitorStatus::Triggered;
                     record.alarms.triggered = alarms.clone();
@@ -279,6 +293,7 @@ impl ControlPlane {
         deployment.rollout_state = RolloutState::InProgress;
         deployment.rollout_state_reason = reason.clone();
         deployment.failed_tasks = 0;
+        deployment.failed_resolutions = 0;
         deployment.breaker_stage =
             if deployment.running_count() > 0 { BreakerStage::Running } else { BreakerStage::Starting };
         deployment.bake_until = None;

@@ -30,6 +30,7 @@ use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
+use crate::model::written_form::is_default;
 
 /// The state of a cluster.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -516,6 +517,9 @@ pub struct Deployment {
     pub shift: Option<TrafficShift>,
     /// Tasks that failed, as the circuit breaker counts them. **Source:** ecs-semantics §5.7.
     pub failed_tasks: u32,
+    /// Tasks of it that found no image while no digest was known: failed attempts to resolve one. **Source:** ecs-semantics §5.9.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed_resolutions: u32,
     /// When it was created, or became the target again.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -563,6 +567,7 @@ impl Deployment {
             bake_until: None,
             shift: None,
             failed_tasks: 0,
+            failed_resolutions: 0,
             created_at: now,
             updated_at: now,
             starting: TaskIds::default(),

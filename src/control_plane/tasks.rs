@@ -330,6 +330,7 @@ impl ControlPlane {
             host,
             service: task.service.clone(),
             deployment: task.deployment,
+            version_consistency: self.state.version_consistency_of(task),
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {

@@ -174,6 +174,9 @@ pub struct ContainerExit {
     pub reason: Option<String>,
 }
 
+/// What the reason of a task begins with whose image is not there. **Source:** ecs-semantics §2.4.
+pub const CANNOT_PULL_CONTAINER: &str = "CannotPullContainerError: ";
+
 /// What the reason of a container that could not be started begins with. **Source:** ecs-semantics §2.3, §2.4.
 pub const CANNOT_START_CONTAINER: &str = "CannotStartContainerError: ";
 

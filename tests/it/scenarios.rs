@@ -1173,6 +1173,7 @@ mod events;
 mod explain;
 pub(crate) mod external_instances;
 mod high_resolution;
+mod image_digests;
 mod launch_targets;
 mod location;
 mod managed_scaling;

@@ -167,7 +167,9 @@ fn a_count_is_the_threshold() {
         "deployment_circuit_breaker = { enable = true, threshold_configuration = { type = \"COUNT\", value = 6 } }",
     );
     world.run_until(100);
-    deploy(&mut world, never_runs());
+    // They find their image, which would be another matter.
+    let end = End::FailToStart { reason: "CannotStartContainerError: no such command" };
+    deploy(&mut world, Behaviour { end, ..Behaviour::default() });
     world.run_until(1000);
     check(
         &since(&world, 100),
