@@ -64,6 +64,7 @@ mod service_starts;
 mod service_stops;
 mod service_tasks;
 mod services;
+mod source_cleanup;
 mod standby;
 mod start_task;
 pub mod state;

@@ -159,6 +159,8 @@ impl ControlPlane {
             let in_stage = in_stage.map(|shift| shift.next_deadline(self.now, stage_timeout));
             let next = baked.into_iter().chain(in_stage).fold(timeout, Timestamp::min);
             self.timers.set(next, Wakeup::Deployment(name.clone()));
+        } else if let Some(until) = service.clean_up_until() {
+            self.timers.set(until, Wakeup::Deployment(name.clone()));
         } else {
             self.timers.cancel(Wakeup::Deployment(name.clone()));
         }
@@ -297,6 +299,7 @@ impl ControlPlane {
         deployment.breaker_stage =
             if deployment.running_count() > 0 { BreakerStage::Running } else { BreakerStage::Starting };
         deployment.bake_until = None;
+        deployment.clean_up_until = None;
         deployment.created_at = now;
         deployment.updated_at = now;
         service.deployments.insert(0, deployment);
@@ -463,6 +466,8 @@ impl ControlPlane {
         primary.rollout_state_reason = format!("ECS deployment {} completed.", primary.shown_id).into();
         primary.updated_at = now;
         let shown_id = primary.shown_id.clone();
+        service.defer_clean_up(now);
+        let primary = service.primary();
         service.rollback_target = Some(RollbackTarget {
             id: primary.id,
             registered: Registered {
@@ -507,7 +512,7 @@ impl Service {
     }
 
     /// Tasks of older deployments that run or are to run.
-    fn older_placed_count(&self) -> u32 {
+    pub(super) fn older_placed_count(&self) -> u32 {
         self.deployments.iter().skip(1).map(Deployment::placed_count).sum()
     }
 }

@@ -186,6 +186,7 @@ impl ControlPlane {
             self.reconcile_daemon(name);
             return;
         }
+        self.clean_up_sources(name);
         self.advance_shift(name);
         let service = &self.state.services[name];
         if let Some(shift) = service.traffic_shift().copied().filter(|shift| !shift.is_cleaning_up()) {

@@ -513,6 +513,9 @@ pub struct Deployment {
     pub ignored_alarms: BTreeSet<Arc<str>>,
     /// The end of its bake time, once that has begun. **Source:** ecs-semantics §5.7.
     pub bake_until: Option<Timestamp>,
+    /// Once it has completed beside tasks of older deployments: until when those have time to go. **Source:** ecs-semantics §5.7.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clean_up_until: Option<Timestamp>,
     /// How far it has moved traffic, while it does. **Source:** ecs-semantics §5.8.
     pub shift: Option<TrafficShift>,
     /// Tasks that failed, as the circuit breaker counts them. **Source:** ecs-semantics §5.7.
@@ -565,6 +568,7 @@ impl Deployment {
             breaker_stage: BreakerStage::Starting,
             ignored_alarms: BTreeSet::new(),
             bake_until: None,
+            clean_up_until: None,
             shift: None,
             failed_tasks: 0,
             failed_resolutions: 0,
