@@ -232,7 +232,10 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let live = call.region.cluster(input.text("cluster").or(cluster_in(named)))?;
     let name = last_part(named);
     let deletion = if input.flag("force") == Some(true) { Deletion::Forced } else { Deletion::WhenScaledToZero };
-    asked(&live, name, Request::DeleteService { service: name.into(), deletion })
+    let mut answer = asked(&live, name, Request::DeleteService { service: name.into(), deletion })?;
+    // ECS answers before its scheduler has done anything.
+    answer["service"]["status"] = json!(ServiceStatus::Draining.as_str());
+    Ok(answer)
 }
 
 /// DescribeServices. **Source:** ecs-semantics §11.3.

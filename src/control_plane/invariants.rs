@@ -35,8 +35,9 @@ impl ClusterState {
             }
             standalone += usize::from(task.service.is_none());
             if let Some(service) = &task.service {
-                let deployments = self.services.get(service).map(|service| &service.deployments);
-                let found = deployments.into_iter().flatten().find(|found| Some(found.id) == task.deployment);
+                let found = self.services.get(service);
+                let deployments = found.into_iter().flat_map(|found| found.deployments.iter().chain(&found.departed));
+                let found = { deployments }.find(|found| Some(found.id) == task.deployment);
                 let listed = found.is_some_and(|found| {
                     [&found.starting, &found.unproven, &found.healthy, &found.stopping]
                         .iter()
@@ -182,7 +183,11 @@ impl Service {
     fn check_invariants(&self, state: &ClusterState) {
         let name = &self.spec.name;
         self.check_traffic();
-        for deployment in &self.deployments {
+        assert!(
+            self.departed.iter().all(|left| left.placed_count() == 0),
+            "service {name} was another's with its tasks"
+        );
+        for deployment in self.deployments.iter().chain(&self.departed) {
             let mut by_provider: BTreeMap<Arc<str>, u32> = BTreeMap::new();
             let sets = [&deployment.starting, &deployment.unproven, &deployment.healthy, &deployment.stopping];
             for (index, task) in

@@ -385,12 +385,9 @@ impl ControlPlane {
                 || !deployment.stopping.is_empty()
                 || serving.contains_key(&deployment.id)
         });
+        service.departed.retain(|deployment| !deployment.stopping.is_empty());
         if service.status == ServiceStatus::Draining {
-            if service
-                .deployments
-                .iter()
-                .all(|deployment| deployment.placed_count() + super::state::count(deployment.stopping.len()) == 0)
-            {
+            if service.deployments.iter().all(|deployment| deployment.placed_count() == 0) {
                 self.service_is_over(name);
             }
             return;
@@ -405,8 +402,7 @@ impl ControlPlane {
         self.note_steadiness(name, steady);
     }
 
-    /// The last task of a service that is deleted is over. **Source:** ecs-semantics §5.5. *Ours:* ECS' services are INACTIVE when the last task
-    /// is STOPPING; here nothing of one is left by then, and its name is free.
+    /// The last task of a service that is deleted is STOPPING or over. **Source:** ecs-semantics §5.5.
     pub(super) fn service_is_over(&mut self, name: &Arc<str>) {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         service.status = ServiceStatus::Inactive;
@@ -505,6 +501,19 @@ impl ControlPlane {
 }
 
 impl Service {
+    /// Of a service that is deleted: lets go of deployments whose last task is over, but for the one that it is shown with.
+    pub(super) fn forget_what_is_over(&mut self) {
+        let mut is_shown = !self.has_task_sets();
+        self.deployments.retain(|deployment| std::mem::take(&mut is_shown) || !deployment.stopping.is_empty());
+        self.departed.retain(|deployment| !deployment.stopping.is_empty());
+    }
+
+    /// What is left of a service that is deleted, for another one of its name.
+    pub(super) fn departing(self) -> Vec<Deployment> {
+        let left = self.deployments.into_iter().chain(self.departed);
+        left.filter(|deployment| !deployment.stopping.is_empty()).collect()
+    }
+
     /// Whether the primary deployment has as many tasks as desired and they are all healthy.
     pub(super) fn holds_desired_count(&self) -> bool {
         let primary = self.primary();

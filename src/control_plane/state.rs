@@ -329,9 +329,9 @@ impl ProviderState {
 pub enum ServiceStatus {
     /// Kept at its desired count.
     Active,
-    /// Deleted; its tasks are stopping.
+    /// Deleted; it has tasks that are not asked to stop yet.
     Draining,
-    /// Deleted.
+    /// Deleted; its tasks are stopping or over, and its name is free.
     Inactive,
 }
 
@@ -358,6 +358,9 @@ pub struct Service {
     /// Its deployments: the primary first, then older ones that still have tasks, newest first. Those of a service that consists of
     /// task sets are the task sets, oldest first; there may be none.
     pub deployments: Vec<Deployment>,
+    /// Deployments of a service of the same name that was deleted, with tasks that are stopping and nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub departed: Vec<Deployment>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The last hundred service events, oldest first. **Source:** ecs-semantics §5.11.

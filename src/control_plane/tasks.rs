@@ -626,7 +626,7 @@ impl ControlPlane {
         let has_changed = before != after || containers_changed || is_new;
         let concerned = record.task.service.as_ref().filter(|_| before.0 != after.0 || is_new || gives_way_otherwise);
         let service = concerned.and_then(|name| self.state.services.get_mut(name));
-        let deployments = service.map(|service| &mut service.deployments).into_iter().flatten();
+        let deployments = service.into_iter().flat_map(|found| found.deployments.iter_mut().chain(&mut found.departed));
         if let Some(deployment) = { deployments }.find(|found| Some(found.id) == record.task.deployment) {
             if gives_way_otherwise {
                 deployment.note_replacement(record, gives_way, after.0.is_placed());

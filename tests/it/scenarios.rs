@@ -1020,26 +1020,40 @@ fn drain_ends_everything() {
     );
 }
 
-/// ecs-semantics §5.5: a deleted service is DRAINING until its tasks are over; its name is free then.
+/// ecs-semantics §5.5: a deleted service is INACTIVE once its tasks are STOPPING; its name is free then, and another one of it and the
+/// tasks that are stopping do not meddle with one another.
 #[test]
 fn deleted_service_ends_and_its_name_is_free() {
     let mut world = World::new(&web(2));
+    world.behave("web", Behaviour { stop: secs(20), ..Behaviour::default() });
     world.run_until(100);
     let delete = Request::DeleteService { service: "web".into(), deletion: Deletion::Forced };
     world.done(delete.clone());
-    let again = world.request(Request::CreateService(Box::new(service("web", 1))));
-    check(
-        &again.expect_err("it is draining").to_string(),
-        &expect!["Unable to Start a service that is still Draining."],
-    );
+    check(world.plane.state().services["web"].status.as_str(), &expect!["INACTIVE"]);
     let change = UpdateService { service: "web".into(), desired_count: Some(1), ..UpdateService::default() };
     let refused = world.request(Request::UpdateService(Box::new(change)));
-    check(&refused.expect_err("it is draining").to_string(), &expect!["Service was not ACTIVE."]);
-    world.run_until(110);
-    check(&world.request(delete).expect_err("it is gone").to_string(), &expect!["Service not found."]);
+    check(&refused.expect_err("it is gone").to_string(), &expect!["Service was not ACTIVE."]);
+    check(&world.request(delete.clone()).expect_err("it is gone").to_string(), &expect!["Service not found."]);
     world.done(Request::CreateService(Box::new(service("web", 1))));
+    world.run_until(105);
+    world.done(delete);
+    world.run_until(110);
+    world.done(Request::CreateService(Box::new(service("web", 1))));
+    world.run_until(115);
+    let left = |world: &World| world.plane.state().services["web"].departed.len();
+    assert_eq!((left(&world), world.plane.state().live_count), (2, 4));
+    check(&world.counts("web"), &expect!["desired 1 running 1 pending 0 healthy 0"]);
     world.run_until(200);
     check(&world.counts("web"), &expect!["desired 1 running 1 pending 0 healthy 1"]);
+    assert_eq!((left(&world), world.plane.state().live_count), (0, 1));
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+        110.000s (service web) has started 1 tasks: (task T4).
+        151.000s (service web) (deployment ecs-svc/3) deployment completed.
+        151.000s (service web) has reached a steady state.
+    "#]],
+    );
 }
 
 /// ecs-semantics §1.3, §4.5, §5.2, §6.1, §8.1: requests that can't be granted are refused whole, and the text says which rule was broken.
