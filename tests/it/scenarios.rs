@@ -346,10 +346,10 @@ fn scale_in_keeps_the_spread() {
     world.run_until(100);
     check(&hosts(&world), &expect!["T1@I1 T2@I3 T3@I2 T4@I3 T5@I1 T6@I3"]);
     set_count(&mut world, 3);
-    check(&hosts(&world), &expect!["T1@I1 T2@I3 T3@I2"]);
+    check(&hosts(&world), &expect!["T3@I2 T4@I3 T5@I1"]);
     // What was chosen counts as gone for the next choice: one task in each zone is left, not two in one.
     set_count(&mut world, 2);
-    check(&hosts(&world), &expect!["T1@I1 T2@I3"]);
+    check(&hosts(&world), &expect!["T3@I2 T4@I3"]);
 }
 
 /// ecs-semantics §4.2: binpack fills one instance after the other and scale-in empties the emptiest.
@@ -644,10 +644,10 @@ fn target_tracking_follows_the_load() {
         360.000s (service web) has started 1 tasks: (task T8).
         401.000s (service web) has reached a steady state.
         1260.000s (service web) desired count changed from 8 to 2: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy ECSServiceAverageCPUUtilization: 10% against a target of 50%
-        1260.000s (service web) has stopped 6 running tasks: (task T8) (task T7) (task T6) (task T5) (task T4) (task T3).
+        1260.000s (service web) has stopped 6 running tasks: (task T8) (task T3) (task T5) (task T6) (task T2) (task T1).
         1260.000s (service web) has reached a steady state.
         1560.000s (service web) desired count changed from 2 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy ECSServiceAverageCPUUtilization: 10% against a target of 50%
-        1560.000s (service web) has stopped 1 running tasks: (task T2).
+        1560.000s (service web) has stopped 1 running tasks: (task T7).
         1560.000s (service web) has reached a steady state.
     "#]],
     );
