@@ -66,6 +66,7 @@ impl ClusterState {
             let mut ports = BTreeSet::new();
             let mut devices = instance.remaining.devices;
             let (mut running, mut pending, mut holding) = (0, 0, 0);
+            let mut gpus: BTreeSet<String> = instance.gpu_ids(ids).into_iter().collect();
             for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
                 let task = &self.tasks[task].task;
                 cpu += u64::from(task.reservation.cpu.0);
@@ -73,6 +74,14 @@ impl ClusterState {
                 devices = devices.with(task.reservation.devices);
                 for port in &task.reservation.ports {
                     assert!(ports.insert(*port), "instance {shown} has given port {} twice", port.port);
+                }
+                for (defined, container) in task.task_definition.containers.iter().zip(&task.containers) {
+                    let given = container.gpu_ids().filter(|gpu| gpus.remove(*gpu)).count();
+                    assert_eq!(
+                        u32::try_from(given),
+                        Ok(defined.gpus),
+                        "instance {shown} has given GPUs that were not free"
+                    );
                 }
                 assert!(task.holds_resources(), "instance {shown} lists a task that is over");
                 running += u32::from(task.desired_status == DesiredStatus::Running);

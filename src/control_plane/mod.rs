@@ -32,6 +32,7 @@ pub mod event;
 pub mod explain;
 mod external_instances;
 pub mod faults;
+mod gpus;
 mod high_resolution;
 mod host_restart;
 mod image_digests;

@@ -334,8 +334,12 @@ impl ControlPlane {
             stop_timeout: self.settings.stop_timeout,
         });
         if let TaskHost::Ec2(instance) = host {
+            let wants_gpus = task.reservation.devices.gpus > 0;
             self.state.tasks_by_instance.get_or_default(instance).insert(id);
             self.refresh_remaining(instance);
+            if wants_gpus {
+                self.give_gpus(id, instance);
+            }
         }
         let now = self.now;
         self.change_task(id, |record| {

@@ -124,6 +124,8 @@ pub struct ContainerReport {
     pub reason: Option<String>,
     pub health_status: &'static str,
     pub restart_count: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpu_ids: Vec<String>,
 }
 
 /// A service.
@@ -424,6 +426,7 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
                 reason: container.exit.reason.clone(),
                 health_status: container.health.as_str(),
                 restart_count: container.restart_count,
+                gpu_ids: container.gpu_ids().map(str::to_owned).collect(),
             })
             .collect(),
         tags: BTreeMap::clone(&task.tags),

@@ -353,6 +353,14 @@ impl ContainerInstance {
         }
     }
 
+    /// Its GPUs: what its agent calls them, or ids of our own.
+    pub fn gpu_ids(&self, ids: IdForm) -> Vec<String> {
+        match &self.launch.external {
+            Some(agent) if !agent.gpu_ids.is_empty() => agent.gpu_ids.iter().cloned().collect(),
+            _ => (0..self.registered.devices.gpus).map(|index| ids.gpu(self.id, index)).collect(),
+        }
+    }
+
     /// Whether tasks may be placed on it: it is ACTIVE and its agent has contact. **Source:** ecs-semantics §3.2.
     pub fn takes_tasks(&self) -> bool {
         self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected

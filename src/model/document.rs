@@ -34,6 +34,13 @@ impl Document {
         self.0.as_ref()?.get(name)
     }
 
+    /// The same with a member more, or with another value of one.
+    pub fn with(&self, name: &str, value: Value) -> Document {
+        let mut members = self.0.as_deref().cloned().unwrap_or_default();
+        members.insert(name.to_owned(), value);
+        Document::from(members)
+    }
+
     /// Its members, in the order of their names.
     pub fn members(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter().flat_map(|map| map.iter())
