@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::forecast::ForecastExplanation;
 use super::placement_now::{Choice, PlacementNow};
 use super::task::TaskExplanation;
 use crate::control_plane::ControlPlane;
@@ -37,6 +38,8 @@ pub struct ServiceExplanation {
     pub reasons: Vec<ServiceReason>,
     /// Its tasks that are on their way or do not count as healthy yet; one for each kind of those that wait for capacity.
     pub tasks: Vec<TaskExplanation>,
+    /// The forecasts of its predictive scaling policies, in their order.
+    pub forecasts: Vec<ForecastExplanation>,
     /// Where its next task would go; `None` once it starts none any more.
     pub next: Option<PlacementNow>,
 }
@@ -249,6 +252,7 @@ impl ControlPlane {
             healthy_count: service.healthy_count(),
             reasons,
             tasks: self.tasks_on_their_way(service),
+            forecasts: self.explain_forecasts(&service.spec.name),
             next,
         }
     }
