@@ -28,6 +28,7 @@ use crate::model::task::TaskOverrides;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_overrides::OverrideError;
 use crate::model::task_set::DeploymentController;
+use crate::model::units::MemoryMib;
 
 /// Resolves every reference.
 pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
@@ -371,7 +372,7 @@ fn check_on_fargate(catalog: &Catalog, ask: &Ask<'_, '_>) {
 /// A task must fit on an empty instance of some kind that the file has.
 ///
 /// *Ours:* ECS accepts such a task and says `RESOURCE:CPU` each time that it tries. An instance registers somewhat less memory
-/// than its type has; this compares with what the type has, so that it only refuses what can never run.
+/// than its type has; this compares with what the type has, less what its agent reserves, so that it only refuses what can never run.
 fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[CapacityProviderStrategyItem]>) {
     let Some(task_definition) = ask.task_definition.filter(|read| read.is_sound()) else { return };
     if capacity::soundness(&draft.capacity_providers, &draft.container_instances) == Soundness::Flawed {
@@ -380,16 +381,17 @@ fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[Capacit
     let is_meant = |name: &str| strategy.is_none_or(|items| items.iter().any(|item| *item.capacity_provider == *name));
     let groups = draft.capacity_providers.iter().map(|read| &read.item).filter(|provider| is_meant(&provider.name));
     let by_hand = draft.container_instances.iter().flat_map(|read| &read.item).filter(|_| strategy.is_none());
-    let types: Vec<&InstanceType> = groups
+    let types: Vec<(&InstanceType, MemoryMib)> = groups
         .map(|provider| &provider.auto_scaling_group)
         .filter(|group| group.max_size > 0)
-        .map(|group| &*group.instance_type)
-        .chain(by_hand.map(|launch| &*launch.instance_type))
+        .map(|group| (&*group.instance_type, group.reserved_memory))
+        .chain(by_hand.map(|launch| (&*launch.instance_type, launch.reserved_memory)))
         .collect();
     let Some(as_run) = ask.as_run(&task_definition.item, LaunchType::Ec2) else { return };
     let reservation = as_run.reservation();
-    let fits = |instance_type: &&InstanceType| {
-        reservation.cpu <= instance_type.cpu_units() && reservation.memory <= instance_type.memory
+    let fits = |(instance_type, reserved): &(&InstanceType, MemoryMib)| {
+        let memory = instance_type.resources(*reserved).memory;
+        reservation.cpu <= instance_type.cpu_units() && reservation.memory <= memory
     };
     let reserved = reserved_ports();
     if let Some(port) = reservation.ports.intersection(&reserved).next() {

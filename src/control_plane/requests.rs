@@ -11,13 +11,15 @@ use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget, is_fargate, launch_type_of,
+    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, InstanceType, LaunchTarget, is_fargate,
+    launch_type_of,
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, NO_GPUS_ON_FARGATE, TaskDefinition};
+use crate::model::units::MemoryMib;
 
 pub(super) type Answer = Result<Response, RequestError>;
 
@@ -161,6 +163,7 @@ impl ControlPlane {
         if launch.external.is_some() {
             return Err(RequestError::Client("what is registered from outside is not launched".into()));
         }
+        check_reserved_memory(&launch.instance_type, launch.reserved_memory)?;
         if self.state.zones_out.contains(&launch.availability_zone) {
             let zone = &launch.availability_zone;
             return Err(RequestError::Client(format!(
@@ -374,8 +377,22 @@ impl ControlPlane {
     }
 }
 
-/// **Source:** ecs-semantics §6.2.
+/// An agent that is to hold back more memory than there is does not register. **Source:** ecs-semantics §3.1. *Ours:* nothing is launched
+/// that never would.
+fn check_reserved_memory(instance_type: &InstanceType, reserved_memory: MemoryMib) -> Result<(), RequestError> {
+    if reserved_memory > instance_type.memory {
+        return Err(RequestError::InvalidParameter(format!(
+            "ECS_RESERVED_MEMORY {reserved_memory} is more than the {} MiB of {}",
+            instance_type.memory, instance_type.name
+        )));
+    }
+    Ok(())
+}
+
+/// **Source:** ecs-semantics §3.1, §6.2.
 pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestError> {
+    let group = &provider.auto_scaling_group;
+    check_reserved_memory(&group.instance_type, group.reserved_memory)?;
     let is_protected = provider.auto_scaling_group.new_instances_protected == ScaleInProtection::Protected;
     if provider.managed_termination_protection == ManagedTerminationProtection::Enabled
         && (provider.managed_scaling.is_none() || !is_protected)

@@ -65,7 +65,7 @@ impl ContainerInstanceRegistration {
                 ports: given.ports.clone().unwrap_or_else(reserved_ports),
                 devices: InstanceDevices { gpus: given.gpus, ..self.launch.instance_type.devices },
             },
-            None => self.launch.instance_type.resources(),
+            None => self.launch.instance_type.resources(self.launch.reserved_memory),
         }
     }
 }

@@ -491,3 +491,38 @@ fn subnets_of_instances_are_known() {
     let reasons: Vec<&Value> = failures.as_array().into_iter().flatten().map(|failure| &failure["reason"]).collect();
     assert_eq!(reasons, ["RESOURCE:ENI", "LOCATION"]);
 }
+
+/// ecs-semantics §3.1: `ECS_RESERVED_MEMORY` in user data lowers what an instance registers, of a call and of a group, and more than there
+/// is is refused.
+#[test]
+fn user_data_hold_memory_back() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    // ECS_RESERVED_MEMORY=256 and ECS_RESERVED_MEMORY=99999, a line each.
+    let (some, all) = ("RUNTX1JFU0VSVkVEX01FTU9SWT0yNTYK", "RUNTX1JFU0VSVkVEX01FTU9SWT05OTk5OQo=");
+    let run = |user_data: &str| {
+        let input = json!({"InstanceType": "m7i.large", "MinCount": 1, "MaxCount": 1, "UserData": user_data});
+        account.api.call(Service::Ec2, "RunInstances", "us-east-1", input)
+    };
+    run(some).expect("it is granted");
+    assert!(run(all).is_err_and(|error| error.message.contains("ECS_RESERVED_MEMORY 99999 is more than the 8192 MiB")));
+    let group = |name: &str, user_data: &str| {
+        let data = json!({"InstanceType": "m7i.large", "UserData": user_data});
+        let template = json!({"LaunchTemplateName": name, "LaunchTemplateData": data});
+        neighbour(&account, Service::Ec2, "CreateLaunchTemplate", template);
+        let input = json!({"AutoScalingGroupName": name, "MinSize": 1, "MaxSize": 1,
+                           "LaunchTemplate": {"LaunchTemplateName": name}, "AvailabilityZones": ["us-east-1a"]});
+        account.api.call(Service::AutoScaling, "CreateAutoScalingGroup", "us-east-1", input)
+    };
+    group("some", some).expect("it is granted");
+    assert_eq!(group("all", all).expect_err("they would not register").exception, "ValidationError");
+    until_registered(&account, "default", 2);
+    let listed = account.granted("ListContainerInstances", json!({}))["containerInstanceArns"].clone();
+    let found = account.granted("DescribeContainerInstances", json!({"containerInstances": listed}));
+    let memory = |instance: &Value| {
+        let resources = instance["registeredResources"].as_array().into_iter().flatten();
+        resources.filter(|one| one["name"] == "MEMORY").map(|one| one["integerValue"].clone()).collect::<Vec<_>>()
+    };
+    let memories: Vec<Value> = found["containerInstances"].as_array().into_iter().flatten().flat_map(memory).collect();
+    assert_eq!(memories, [7_936, 7_936]);
+}

@@ -1874,3 +1874,47 @@ network_configuration = { awsvpc_configuration = { subnets = ["subnet-q"], secur
             20:76: start_task[0].network_configuration.awsvpc_configuration.security_groups: `security_groups` is not available yet"#]],
     );
 }
+
+/// Claim: an agent can't hold back more memory than there is, nor tasks have what it holds back. Method: a group, an instance and a refresh
+/// that try, at the limit and beyond it.
+#[test]
+fn reserved_memory() {
+    let group = |reserved: u32| {
+        format!(
+            "[[capacity_provider]]\nname = \"asg\"\nauto_scaling_group = {{ instance_type = \"m7i.large\", min_size = 0, max_size = 1, \
+             ecs_reserved_memory = {reserved} }}\n"
+        )
+    };
+    check(&group(8_192), expect!["no mistake"]);
+    check(
+        &group(8_193),
+        expect![[
+            r#"3:103: capacity_provider[0].auto_scaling_group.ecs_reserved_memory: ecs_reserved_memory 8193 is more than the 8192 MiB of instance type "m7i.large": it would not register"#
+        ]],
+    );
+    check(
+        "[[container_instance]]\ninstance_type = \"t3.micro\"\necs_reserved_memory = 2000\n[[container_instance]]\n\
+         instance_type = \"t3.micro\"\necs_reserved_memory = -1\n",
+        expect![[r#"
+            3:23: container_instance[0].ecs_reserved_memory: ecs_reserved_memory 2000 is more than the 1024 MiB of instance type "t3.micro": it would not register
+            6:23: container_instance[1].ecs_reserved_memory: -1 is not within the limits: 0 or more"#]],
+    );
+    let refresh = "[[instance_refresh]]\ncapacity_provider = \"asg\"\nlaunch_template_version = 2\ninstance_type = \"t3.micro\"\n";
+    check(&format!("{}{refresh}", group(1_024)), expect!["no mistake"]);
+    check(
+        &format!("{}{refresh}", group(1_025)),
+        expect![[
+            r#"7:17: instance_refresh[0].instance_type: "t3.micro" has 1024 MiB, and the group's ecs_reserved_memory is 1025: it would not register"#
+        ]],
+    );
+    let service = "[[task_definition]]\nfamily = \"big\"\nmemory = 8000\ncontainer = [{ name = \"big\", image = \"app.wasm\" }]\n\
+                   [[service]]\nname = \"big\"\ntask_definition = \"big\"\ndesired_count = 1\n\
+                   capacity_provider_strategy = [{ capacity_provider = \"asg\", weight = 1 }]\n";
+    check(&format!("{}{service}", group(192)), expect!["no mistake"]);
+    check(
+        &format!("{}{service}", group(193)),
+        expect![[
+            r#"10:19: service[0].task_definition: no capacity provider of its strategy can hold a task of "big", which takes cpu 0 and memory 8000"#
+        ]],
+    );
+}
