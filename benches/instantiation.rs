@@ -41,6 +41,7 @@ use longshore::model::settings::Settings;
 use longshore::model::task::TaskOverrides;
 use longshore::model::task_definition::{
     ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, TaskDefinitionRef,
+    VersionConsistency,
 };
 use longshore::model::units::{CpuUnits, MemoryMib};
 use wasmtime::{Engine, InstancePre, Linker, Module, Store};
@@ -170,6 +171,7 @@ impl Plane {
                     host,
                     service: None,
                     deployment: None,
+                    version_consistency: VersionConsistency::Enabled,
                     stop_timeout: Duration::from_secs(30),
                     targets: Vec::new(),
                 }));

@@ -153,6 +153,7 @@ fn request<'a>(group: &'a Arc<str>, reservation: &'a Reservation, ranking: &'a R
         strategies: &ranking.strategies,
         constraints: &[],
         required_attributes: &[],
+        availability_zones: &[],
         kind: ranking.kind,
     }
 }

@@ -62,6 +62,7 @@ impl Region {
                 image_id: group.image_id.clone(),
                 version: group.launch_template().version,
                 cluster: Some(cluster.clone()),
+                reserved_memory: group.reserved_memory,
             },
             min_size: group.min_size,
             max_size: group.max_size,

@@ -58,6 +58,7 @@ pub(super) fn register(call: &Call<'_>) -> Result<Value, ApiError> {
         agent_hash: said("agentHash"),
         docker_version: said("dockerVersion"),
         attributes: reported,
+        gpu_ids: gpu_ids(input),
     };
     let zone = || format!("{}a", region.name).into();
     let launch = InstanceLaunch {
@@ -125,11 +126,17 @@ fn total_resources(input: Members<'_>) -> TotalResources {
             Some("MEMORY") => total.memory = MemoryMib(number()),
             Some("PORTS") => total.ports.get_or_insert_with(BTreeSet::new).extend(ports(Protocol::Tcp)),
             Some("PORTS_UDP") => total.ports.get_or_insert_with(BTreeSet::new).extend(ports(Protocol::Udp)),
-            Some("GPU") => total.gpus = u32::try_from(resource.texts("stringSetValue").count()).unwrap_or(u32::MAX),
+            Some("GPU") => total.gpus = u32::try_from(gpu_ids(input).len()).unwrap_or(u32::MAX),
             _ => {}
         }
     }
     total
+}
+
+/// What an agent calls its GPUs.
+fn gpu_ids(input: Members<'_>) -> BTreeSet<String> {
+    let of_gpus = input.structures("totalResources").filter(|resource| resource.text("name") == Some("GPU"));
+    of_gpus.flat_map(|resource| resource.texts("stringSetValue").map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// DiscoverPollEndpoint. *Ours:* everything is asked of the endpoint that answers this.

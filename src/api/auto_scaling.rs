@@ -14,7 +14,7 @@ use super::members::Members;
 use super::region::{LiveCluster, Region};
 use super::registry::Registry;
 use super::registry::capacity::{GroupHome, GroupLaunch, GroupRow, LaunchTemplateRow, LaunchTemplateVersion};
-use super::user_data::cluster_in_user_data;
+use super::user_data::{cluster_in_user_data, reserved_memory_in_user_data};
 use super::{Call, epoch_seconds, group_homes, launch_templates};
 use crate::control_plane::event::{Request, UpdateAutoScalingGroup};
 use crate::driver::reads::ReadContext;
@@ -150,13 +150,22 @@ fn launch_of(region: &Region, registry: &Registry, input: Members<'_>) -> Result
     let Some(instance_type) = overridden.or(version.instance_type()) else {
         return Err(validation("The launch template names no instance type."));
     };
-    if region.catalog().instance_type(instance_type).is_none() {
+    let Some(known) = region.catalog().instance_type(instance_type) else {
         return Err(validation(format!("The instance type {instance_type} is not known.")));
+    };
+    let reserved_memory = version.user_data().map(reserved_memory_in_user_data).unwrap_or_default();
+    if reserved_memory > known.memory {
+        // Ours: such instances would come and never register.
+        let has = known.memory;
+        return Err(validation(format!(
+            "ECS_RESERVED_MEMORY {reserved_memory} is more than the {has} MiB of {instance_type}."
+        )));
     }
     Ok(GroupLaunch {
         instance_type: instance_type.to_owned(),
         image_id: version.image_id().map(Arc::from),
         version: number,
+        reserved_memory,
         cluster: version.user_data().and_then(cluster_in_user_data).map(Arc::from),
     })
 }

@@ -369,6 +369,7 @@ pub(super) fn model_of(
         instance_type,
         image_id: launch.image_id.clone(),
         launch_template_version: launch.version,
+        reserved_memory: launch.reserved_memory,
         ..AutoScalingGroup::default()
     };
     Ok(CapacityProvider {

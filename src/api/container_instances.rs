@@ -95,6 +95,12 @@ pub(super) fn show(
         None => json!({"agentVersion": AGENT_VERSION, "agentHash": "longshore", "dockerVersion": "wasmtime"}),
     };
     shown.insert("versionInfo".into(), version);
+    let gpus = instance.gpu_ids(context.arns.ids);
+    if !gpus.is_empty() {
+        // A container has those that it has to itself.
+        let devices = gpus.iter().map(|gpu| json!({"gpuId": gpu, "sharingMode": "DEDICATED"}));
+        shown.insert("gpuDevices".into(), devices.collect());
+    }
     for list in ["registeredResources", "remainingResources"] {
         let resources = shown.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         for resource in resources.filter_map(Value::as_object_mut) {

@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::members::Members;
 use super::names::DEFAULT_CLUSTER;
 use super::region::{LiveCluster, Region};
-use super::user_data::cluster_in_user_data;
+use super::user_data::{cluster_in_user_data, reserved_memory_in_user_data};
 use super::{Call, launch_templates, seconds};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
@@ -71,6 +71,7 @@ pub(super) fn run_instances(call: &Call<'_>) -> Result<Value, ApiError> {
             purchase_option: if market == Some("spot") { PurchaseOption::Spot } else { PurchaseOption::OnDemand },
             image_id: text("ImageId").map(Arc::from),
             subnet_id: input.text("SubnetId").map(Arc::from),
+            reserved_memory: text("UserData").map(reserved_memory_in_user_data).unwrap_or_default(),
             ..InstanceLaunch::default()
         };
         if let Response::Instance(instance) = live.cluster.ask(Request::LaunchInstance(Arc::new(launch)))? {

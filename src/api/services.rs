@@ -29,7 +29,7 @@ use crate::model::task_set::DeploymentController;
 const CLIENT_TOKEN_MAX: usize = 36;
 /// Services that one DescribeServices names at most. **Source:** ecs-semantics §11.3.
 const DESCRIBED_MAX: usize = 10;
-/// Members that mean nothing here and are given back.
+/// Members that mean nothing here, the subnets of a network apart, and are given back.
 const STORED: [&str; 10] = [
     "networkConfiguration",
     "loadBalancers",
@@ -242,7 +242,10 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
     let live = call.region.cluster(input.text("cluster").or(cluster_in(named)))?;
     let name = last_part(named);
     let deletion = if input.flag("force") == Some(true) { Deletion::Forced } else { Deletion::WhenScaledToZero };
-    asked(&live, name, Request::DeleteService { service: name.into(), deletion })
+    let mut answer = asked(&live, name, Request::DeleteService { service: name.into(), deletion })?;
+    // ECS answers before its scheduler has done anything.
+    answer["service"]["status"] = json!(ServiceStatus::Draining.as_str());
+    Ok(answer)
 }
 
 /// DescribeServices. **Source:** ecs-semantics §11.3.

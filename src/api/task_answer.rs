@@ -64,7 +64,9 @@ pub(super) fn show_task(task: &Task, state: &ClusterState, context: &ReadContext
         put("platformVersion", json!(named.unwrap_or(PLATFORM_VERSION)));
         put("platformFamily", json!("Linux"));
     }
-    let interface = NetworkInterface::of(task, context.arns.ids.event(task.id.0));
+    let zone = state.tasks.get(&task.id).and_then(|record| state.zone_of(record));
+    let subnet = state.subnets.subnet_in(zone, &task.document);
+    let interface = NetworkInterface::of(task, context.arns.ids.event(task.id.0), subnet);
     put("attachments", attachments(task, interface.as_ref()));
     if let Some(storage) = shown.get("ephemeralStorage").cloned() {
         shown.insert("fargateEphemeralStorage".into(), storage);
@@ -136,8 +138,8 @@ fn show_container(
     }
 }
 
-/// The network interface that a task in `awsvpc` mode has. *Ours:* it is there in name, with the subnet that was asked for; nothing
-/// listens at its address.
+/// The network interface that a task in `awsvpc` mode has. *Ours:* it is there in name, with the subnet that was asked for in the task's
+/// zone; nothing listens at its address.
 struct NetworkInterface {
     attachment_id: String,
     subnet: Option<String>,
@@ -148,12 +150,10 @@ struct NetworkInterface {
 }
 
 impl NetworkInterface {
-    fn of(task: &Task, attachment_id: String) -> Option<NetworkInterface> {
+    fn of(task: &Task, attachment_id: String, subnet: Option<&str>) -> Option<NetworkInterface> {
         if task.task_definition.network_mode != NetworkMode::Awsvpc {
             return None;
         }
-        let configuration = task.document.member("networkConfiguration");
-        let subnet = configuration.and_then(|found| found["awsvpcConfiguration"]["subnets"][0].as_str());
         // The last addresses of a subnet's kind come round again.
         let [_, _, _, _, _, high, middle, low] = task.id.0.to_be_bytes();
         Some(NetworkInterface {

@@ -36,7 +36,7 @@ const COUNT_MAX: i64 = 10;
 const CLIENT_TOKEN_MAX: usize = 64;
 /// The longest overrides. **Source:** ecs-semantics §1.3.
 const OVERRIDES_MAX: usize = 8192;
-/// Members that mean nothing here and are given back.
+/// Members that mean nothing here, the subnets of a network apart, and are given back.
 const STORED: [&str; 6] = [
     "networkConfiguration",
     "platformVersion",

@@ -1,11 +1,24 @@
-//! User data of instances, as far as the agent of ECS reads them: the cluster that an instance registers with.
+//! User data of instances, as far as the agent of ECS reads them: the cluster that an instance registers with, and how much memory it holds
+//! back.
 //!
 //! **Source:** ecs-semantics §3.1.
 
+use crate::model::units::MemoryMib;
+
 /// The cluster that the lines of an ECS instance's user data name, which are in base64.
 pub(super) fn cluster_in_user_data(user_data: &str) -> Option<String> {
+    variable(user_data, "ECS_CLUSTER=")
+}
+
+/// `ECS_RESERVED_MEMORY` of such lines, in MiB; nothing where it is no number.
+pub(super) fn reserved_memory_in_user_data(user_data: &str) -> MemoryMib {
+    let value = variable(user_data, "ECS_RESERVED_MEMORY=").and_then(|value| value.parse().ok());
+    MemoryMib(value.unwrap_or_default())
+}
+
+fn variable(user_data: &str, assignment: &str) -> Option<String> {
     let text = String::from_utf8(from_base64(user_data)?).ok()?;
-    let value = text.split("ECS_CLUSTER=").nth(1)?;
+    let value = text.split(assignment).nth(1)?;
     let end = value.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_\"'".contains(letter)));
     let name = value[..end.unwrap_or(value.len())].trim_matches(['"', '\'']);
     Some(name.to_owned()).filter(|name| !name.is_empty())
@@ -41,5 +54,10 @@ mod tests {
         check("IyEvYmluL2Jhc2gKZWNobyBFQ1NfQ0xVU1RFUj1zaG9wID4+IC9ldGMvZWNzL2Vjcy5jb25maWcK", Some("shop"));
         check("IyEvYmluL2Jhc2gK", None);
         check("not base64!", None);
+        // ECS_CLUSTER=shop\nECS_RESERVED_MEMORY=256\n
+        let reserved = "RUNTX0NMVVNURVI9c2hvcApFQ1NfUkVTRVJWRURfTUVNT1JZPTI1Ngo=";
+        check(reserved, Some("shop"));
+        assert_eq!(reserved_memory_in_user_data(reserved), MemoryMib(256));
+        assert_eq!(reserved_memory_in_user_data("IyEvYmluL2Jhc2gK"), MemoryMib(0));
     }
 }

@@ -10,7 +10,7 @@ use crate::model::auto_scaling_group::{
 };
 use crate::model::capacity::{AutoScalingGroup, InstanceType, SpotDraining};
 use crate::model::cpu_credits::CreditSpecification;
-use crate::model::units::Duration;
+use crate::model::units::{Duration, MemoryMib};
 use crate::model::usage::PurchaseOption;
 
 const TERMINATION_POLICIES: Words<TerminationPolicy> = Words {
@@ -67,6 +67,7 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
             Some(true) => SpotDraining::Enabled,
             _ => SpotDraining::Disabled,
         },
+        reserved_memory: read_reserved_memory(at, &group.instance_type),
         credit_specification: read_credit_specification(at, &group.instance_type),
         termination_policies: read_termination_policies(at),
         new_instances_protected: match is_protected {
@@ -88,6 +89,22 @@ pub(super) fn read_group_rules(at: &Table<'_>, group: AutoScalingGroup) -> AutoS
 
 pub(super) fn read_purchase_option(at: &Table<'_>) -> PurchaseOption {
     at.word("purchase_option", &PURCHASE_OPTIONS).unwrap_or_default()
+}
+
+/// MiB: an agent that is to hold back more than there is does not register. **Source:** ecs-semantics §3.1.
+pub(super) fn read_reserved_memory(at: &Table<'_>, instance_type: &InstanceType) -> MemoryMib {
+    let reserved = MemoryMib(at.u32("ecs_reserved_memory", 0..=u32::MAX).unwrap_or_default());
+    // Of a type that could not be read nothing is known.
+    if reserved > instance_type.memory && !instance_type.name.is_empty() {
+        at.reject(
+            "ecs_reserved_memory",
+            format!(
+                "ecs_reserved_memory {reserved} is more than the {} MiB of instance type \"{}\": it would not register",
+                instance_type.memory, instance_type.name
+            ),
+        );
+    }
+    reserved
 }
 
 /// **Source:** EC2 user guide, burstable performance instances: only these have credits.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::auto_scaling_group::{read_credit_specification, read_group_rules, read_purchase_option};
+use super::auto_scaling_group::{
+    read_credit_specification, read_group_rules, read_purchase_option, read_reserved_memory,
+};
 use super::document::{Context, Read};
 use super::keys::{AUTO_SCALING_GROUP, CAPACITY_PROVIDER, CONTAINER_INSTANCE, MANAGED_SCALING};
 use super::reader::{Entry, Soundness, Table, Value, Words, did_you_mean, quoted};
@@ -198,6 +200,7 @@ pub(super) fn read_instances<'a>(root: &Table<'a>, context: &Context<'_>) -> Vec
             let instance_type = read_instance_type(&at, context);
             let launch = InstanceLaunch {
                 credit_specification: read_credit_specification(&at, &instance_type),
+                reserved_memory: read_reserved_memory(&at, &instance_type),
                 instance_type,
                 availability_zone: zone.unwrap_or_else(|| context.zone('a')),
                 boot_time: at.duration("boot_time").unwrap_or(context.boot_time),

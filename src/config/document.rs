@@ -22,6 +22,7 @@ use super::settings::{
     DEFAULT_REGION, PeriodLimits, read_cluster, read_container_insights, read_period_limits, read_settings,
 };
 use super::start_tasks::read_start_tasks;
+use super::subnets::read_subnets;
 use super::task_definitions::read_task_definitions;
 use super::task_sets::{TaskSetItem, read_task_sets};
 use super::{ClusterFileError, in_our_style};
@@ -34,6 +35,7 @@ use crate::model::cluster::{
 use crate::model::fault::Fault;
 use crate::model::image_map::ImageMap;
 use crate::model::service::ServiceSpec;
+use crate::model::subnet::Subnet;
 use crate::model::target_group::TargetGroup;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::units::Duration;
@@ -89,6 +91,7 @@ pub(super) struct Draft<'a> {
     pub(super) capacity_providers: Vec<Read<'a, CapacityProvider>>,
     pub(super) target_groups: Vec<Read<'a, TargetGroup>>,
     pub(super) container_instances: Vec<Read<'a, Vec<InstanceLaunch>>>,
+    pub(super) subnets: Vec<Read<'a, Option<Subnet>>>,
     pub(super) task_definitions: Vec<Read<'a, TaskDefinition>>,
     pub(super) services: Vec<Asked<'a, ServiceSpec>>,
     pub(super) task_sets: Vec<Asked<'a, TaskSetItem>>,
@@ -145,6 +148,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         capacity_providers,
         target_groups: read_target_groups(root, &context),
         container_instances: read_instances(root, &context),
+        subnets: read_subnets(root, &context),
         task_definitions: read_task_definitions(root, &context),
         task_sets: read_task_sets(root, &services),
         services,
@@ -169,6 +173,7 @@ fn read_root(root: &Table<'_>, syntax: Syntax, folder: &Path, catalog: &Catalog)
         default_strategy: strategy_items(&draft.default_strategy),
         capacity_providers: items(draft.capacity_providers),
         container_instances: items(draft.container_instances).into_iter().flatten().collect(),
+        subnets: items(draft.subnets).into_iter().flatten().collect(),
         task_definitions: items(draft.task_definitions),
         target_groups: items(draft.target_groups),
         services: draft.services.into_iter().map(|asked| asked.read.item).collect(),

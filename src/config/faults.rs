@@ -14,7 +14,7 @@ use crate::model::auto_scaling_group::{
 use crate::model::capacity::CapacityProvider;
 use crate::model::cluster::ScheduledInstanceRefresh;
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::units::Duration;
+use crate::model::units::{Duration, MemoryMib};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -192,6 +192,18 @@ fn read_instance_refresh(
         image_id: image_id.or(before.image_id),
         instance_type: instance_type.unwrap_or(before.instance_type),
     });
+    let reserved = group.map_or(MemoryMib(0), |provider| provider.auto_scaling_group.reserved_memory);
+    if let (Some(template), true) = (&launch_template, at.has("instance_type"))
+        && reserved > template.instance_type.memory
+        && !template.instance_type.name.is_empty()
+    {
+        // Source: ecs-semantics §3.1.
+        let (has, name) = (template.instance_type.memory, &template.instance_type.name);
+        let rule = format!(
+            "\"{name}\" has {has} MiB, and the group's ecs_reserved_memory is {reserved}: it would not register"
+        );
+        at.reject("instance_type", rule);
+    }
     let table = at.table("preferences", &REFRESH_PREFERENCES);
     let preferences = table.as_ref().map(read_preferences).unwrap_or_default();
     if let (Some(table), Err(rule)) = (&table, preferences.check(launch_template.as_ref())) {

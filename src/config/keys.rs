@@ -28,6 +28,7 @@ pub const TABLES: &[&TableKeys] = &[
     &INSTANCE_MAINTENANCE_POLICY,
     &MANAGED_SCALING,
     &CONTAINER_INSTANCE,
+    &SUBNET,
     &TASK_DEFINITION,
     &RUNTIME_PLATFORM,
     &EPHEMERAL_STORAGE,
@@ -69,6 +70,8 @@ pub const TABLES: &[&TableKeys] = &[
     &METRIC_STAT,
     &QUERIED_METRIC,
     &TASK_SET,
+    &NETWORK_CONFIGURATION,
+    &AWSVPC_CONFIGURATION,
     &MONITORING,
     &METRIC_CONFIGURATION,
     &STEP_SCALING,
@@ -107,6 +110,7 @@ pub(super) const ROOT: TableKeys = TableKeys {
         "images",
         "capacity_provider",
         "container_instance",
+        "subnet",
         "task_definition",
         "target_group",
         "service",
@@ -192,6 +196,7 @@ pub(super) const AUTO_SCALING_GROUP: TableKeys = TableKeys {
         "launch_template_version",
         "purchase_option",
         "ecs_enable_spot_instance_draining",
+        "ecs_reserved_memory",
         "credit_specification",
         "termination_policies",
         "new_instances_protected_from_scale_in",
@@ -307,6 +312,7 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
         "boot_time",
         "attributes",
         "purchase_option",
+        "ecs_reserved_memory",
         "credit_specification",
         "image_id",
         "vpc_id",
@@ -314,6 +320,8 @@ pub(super) const CONTAINER_INSTANCE: TableKeys = TableKeys {
     ],
     planned: &["tags"],
 };
+
+pub(super) const SUBNET: TableKeys = TableKeys { table: "subnet", keys: &["id", "availability_zone"], planned: &[] };
 
 pub(super) const TASK_DEFINITION: TableKeys = TableKeys {
     table: "task_definition",
@@ -467,11 +475,11 @@ pub(super) const SERVICE: TableKeys = TableKeys {
         "deployment_controller",
         "task_set",
         "load_balancers",
+        "network_configuration",
     ],
     planned: &[
         "enable_ecs_managed_tags",
         "enable_execute_command",
-        "network_configuration",
         "platform_version",
         "service_connect_configuration",
         "service_registries",
@@ -505,6 +513,15 @@ pub(super) const TASK_SET: TableKeys = TableKeys {
     table: "service.task_set",
     keys: &["external_id", "task_definition", "scale", "primary", "launch_type", "capacity_provider_strategy", "tags"],
     planned: &["network_configuration", "load_balancers", "service_registries", "platform_version", "client_token"],
+};
+
+pub(super) const NETWORK_CONFIGURATION: TableKeys =
+    TableKeys { table: "network_configuration", keys: &["awsvpc_configuration"], planned: &[] };
+
+pub(super) const AWSVPC_CONFIGURATION: TableKeys = TableKeys {
+    table: "network_configuration.awsvpc_configuration",
+    keys: &["subnets"],
+    planned: &["assign_public_ip", "security_groups"],
 };
 
 pub(super) const MONITORING: TableKeys =
@@ -725,12 +742,12 @@ pub(super) const RUN_TASK: TableKeys = TableKeys {
         "placement_constraints",
         "tags",
         "propagate_tags",
+        "network_configuration",
     ],
     planned: &[
         "client_token",
         "enable_ecs_managed_tags",
         "enable_execute_command",
-        "network_configuration",
         "platform_version",
         "reference_id",
         "volume_configurations",
@@ -748,14 +765,9 @@ pub(super) const START_TASK: TableKeys = TableKeys {
         "overrides",
         "tags",
         "propagate_tags",
-    ],
-    planned: &[
-        "enable_ecs_managed_tags",
-        "enable_execute_command",
         "network_configuration",
-        "reference_id",
-        "volume_configurations",
     ],
+    planned: &["enable_ecs_managed_tags", "enable_execute_command", "reference_id", "volume_configurations"],
 };
 
 pub(super) const OVERRIDES: TableKeys = TableKeys {

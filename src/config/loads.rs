@@ -11,6 +11,7 @@ use super::launch::{TASK_TAG_SOURCES, read_launch, read_placement_constraints, r
 use super::load_shapes::read_shape;
 use super::reader::{Table, Value, Words, quoted};
 use super::services::read_task_definition_ref;
+use super::subnets::read_network_configuration;
 use super::tags::{read_environment, read_tags};
 use super::task_definitions;
 use crate::model::cluster::{Arrivals, Load, RunTaskSpec, ScheduledRunTask};
@@ -45,6 +46,7 @@ fn read_run_task<'a>(at: Table<'a>, context: &Context<'_>) -> Asked<'a, Schedule
             placement_constraints: read_placement_constraints(&at),
             tags: read_tags(&at),
             propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
+            document: read_network_configuration(&at),
             ..RunTaskSpec::default()
         },
     });

@@ -45,6 +45,7 @@ mod services;
 mod settings;
 mod sizes;
 mod start_tasks;
+mod subnets;
 mod tags;
 mod task_definitions;
 mod task_sets;

@@ -13,6 +13,7 @@ use super::keys::{
 use super::load_balancers::check_load_balancers;
 use super::reader::{Soundness, Table, did_you_mean, quoted};
 use super::sizes::check_fargate_size;
+use super::subnets::{check_network_configuration, check_subnets};
 use super::suggest::nearest;
 use super::task_definitions::fargate_problems;
 use super::task_sets::TaskSetItem;
@@ -29,10 +30,12 @@ use crate::model::task::TaskOverrides;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_overrides::OverrideError;
 use crate::model::task_set::DeploymentController;
+use crate::model::units::MemoryMib;
 
 /// Resolves every reference.
 pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
     check_strategy(draft, &draft.default_strategy);
+    check_subnets(draft);
     for service in &draft.services {
         check_strategy(draft, &service.strategy);
         let at = &service.read.at;
@@ -48,6 +51,7 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
         if spec.deployment_controller != DeploymentController::External {
             check_ask(draft, catalog, &ask);
         }
+        check_network_configuration(draft, at, ask.task_definition.map(|read| &read.item));
         check_hooks(draft, catalog, service);
         let runs = ask.task_definition.filter(|read| read.is_sound()).map(|read| &read.item);
         check_load_balancers(draft, at, spec, runs);
@@ -69,6 +73,7 @@ pub(super) fn check_references(draft: &Draft<'_>, catalog: &Catalog) {
             overrides: Some(&spec.overrides),
         };
         check_ask(draft, catalog, &ask);
+        check_network_configuration(draft, at, task_definition.map(|read| &read.item));
         if let Some(task_definition) = task_definition {
             let default = super::launch::strategy_items(&draft.default_strategy);
             let launch_type = match ground_of(ask.target, &default) {
@@ -294,7 +299,9 @@ enum Ground<'d> {
 fn check_start_task(draft: &Draft<'_>, catalog: &Catalog, start_task: &Read<'_, ScheduledStartTask>) {
     let at = &start_task.at;
     let spec = &start_task.item.spec;
-    if let Some(task_definition) = find_task_definition(draft, at, &spec.task_definition) {
+    let task_definition = find_task_definition(draft, at, &spec.task_definition);
+    check_network_configuration(draft, at, task_definition.map(|read| &read.item));
+    if let Some(task_definition) = task_definition {
         let overrides = start_task.is_sound().then_some(&*spec.overrides);
         check_overrides(at, task_definition, overrides, LaunchType::Ec2, catalog);
     }
@@ -385,7 +392,7 @@ fn check_on_fargate(catalog: &Catalog, ask: &Ask<'_, '_>) {
 /// A task must fit on an empty instance of some kind that the file has.
 ///
 /// *Ours:* ECS accepts such a task and says `RESOURCE:CPU` each time that it tries. An instance registers somewhat less memory
-/// than its type has; this compares with what the type has, so that it only refuses what can never run.
+/// than its type has; this compares with what the type has, less what its agent reserves, so that it only refuses what can never run.
 fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[CapacityProviderStrategyItem]>) {
     let Some(task_definition) = ask.task_definition.filter(|read| read.is_sound()) else { return };
     if capacity::soundness(&draft.capacity_providers, &draft.container_instances) == Soundness::Flawed {
@@ -394,16 +401,17 @@ fn check_on_ec2(draft: &Draft<'_>, ask: &Ask<'_, '_>, strategy: Option<&[Capacit
     let is_meant = |name: &str| strategy.is_none_or(|items| items.iter().any(|item| *item.capacity_provider == *name));
     let groups = draft.capacity_providers.iter().map(|read| &read.item).filter(|provider| is_meant(&provider.name));
     let by_hand = draft.container_instances.iter().flat_map(|read| &read.item).filter(|_| strategy.is_none());
-    let types: Vec<&InstanceType> = groups
+    let types: Vec<(&InstanceType, MemoryMib)> = groups
         .map(|provider| &provider.auto_scaling_group)
         .filter(|group| group.max_size > 0)
-        .map(|group| &*group.instance_type)
-        .chain(by_hand.map(|launch| &*launch.instance_type))
+        .map(|group| (&*group.instance_type, group.reserved_memory))
+        .chain(by_hand.map(|launch| (&*launch.instance_type, launch.reserved_memory)))
         .collect();
     let Some(as_run) = ask.as_run(&task_definition.item, LaunchType::Ec2) else { return };
     let reservation = as_run.reservation();
-    let fits = |instance_type: &&InstanceType| {
-        reservation.cpu <= instance_type.cpu_units() && reservation.memory <= instance_type.memory
+    let fits = |(instance_type, reserved): &(&InstanceType, MemoryMib)| {
+        let memory = instance_type.resources(*reserved).memory;
+        reservation.cpu <= instance_type.cpu_units() && reservation.memory <= memory
     };
     let reserved = reserved_ports();
     if let Some(port) = reservation.ports.intersection(&reserved).next() {

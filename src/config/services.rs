@@ -11,6 +11,7 @@ use super::load_balancers::read_load_balancers;
 use super::monitoring::{check_resolutions, read_monitoring};
 use super::reader::Table;
 use super::scheduling::{apply_scheduling, read_desired_count, read_scheduling_strategy};
+use super::subnets::read_network_configuration;
 use super::tags::read_tags;
 use super::task_sets::{apply_controller, read_controller};
 use crate::model::service::ServiceSpec;
@@ -59,6 +60,7 @@ fn read_service(at: Table<'_>) -> Asked<'_, ServiceSpec> {
             propagate_tags: at.word("propagate_tags", &SERVICE_TAG_SOURCES).unwrap_or_default(),
             monitoring: read_monitoring(&at),
             load_balancers: read_load_balancers(&at),
+            document: read_network_configuration(&at),
             ..ServiceSpec::default()
         };
         apply_scheduling(&at, &mut spec);

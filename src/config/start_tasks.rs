@@ -8,6 +8,7 @@ use super::launch::TASK_TAG_SOURCES;
 use super::loads::{read_group, read_overrides, read_started_by};
 use super::reader::Table;
 use super::services::read_task_definition_ref;
+use super::subnets::read_network_configuration;
 use super::tags::read_tags;
 use crate::model::cluster::{ScheduledStartTask, StartTaskSpec};
 use crate::model::units::Duration;
@@ -29,6 +30,7 @@ pub(super) fn read_start_tasks<'a>(root: &Table<'a>, context: &Context<'_>) -> V
                 overrides: Arc::new(read_overrides(&at, context)),
                 tags: read_tags(&at),
                 propagate_tags: at.word("propagate_tags", &TASK_TAG_SOURCES).unwrap_or_default(),
+                document: read_network_configuration(&at),
                 ..StartTaskSpec::default()
             },
         });

@@ -15,7 +15,7 @@ use crate::model::deployment_hook::HookTarget;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, HookId, RequestId, ServiceDeploymentId, TaskId};
 use crate::model::target_group::TargetStart;
 use crate::model::task::{ContainerStatus, DesiredStatus, StopCode, TaskOverrides, TaskStatus};
-use crate::model::task_definition::TaskDefinition;
+use crate::model::task_definition::{TaskDefinition, VersionConsistency};
 use crate::model::task_set::TaskSetDescription;
 use crate::model::traffic::{TrafficWeight, TrafficWeights};
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
@@ -102,6 +102,10 @@ pub struct TaskStart {
     pub service: Option<Arc<str>>,
     /// Its deployment, which says which share of them.
     pub deployment: Option<DeploymentId>,
+    /// Whether it has the images that the first task of its deployment had, where its containers want that: not once these could not be
+    /// resolved too often. **Source:** ecs-semantics §5.9.
+    #[serde(skip_serializing_if = "is_default")]
+    pub version_consistency: VersionConsistency,
     /// The stop timeout of containers that name none.
     pub stop_timeout: Duration,
     /// The targets that it is from the moment on when it runs.

@@ -26,6 +26,7 @@ impl ControlPlane {
     /// Launches an EC2 instance; it registers when it runs.
     pub(super) fn launch_instance(&mut self, launch: Arc<InstanceLaunch>) -> ContainerInstanceId {
         let id = self.new_instance_id();
+        self.learn_subnet_of(&launch);
         let instance = ContainerInstance::launched(id, launch.clone(), self.now);
         self.state.container_instances.insert(id, instance);
         self.actions.push(Action::LaunchInstance { instance: id, launch });

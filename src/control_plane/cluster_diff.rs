@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Deletion, Request, UpdateService};
+use super::event::{Deletion, NewDeployment, Request, UpdateService};
 use crate::model::alarm::{MetricAlarm, MetricId};
 use crate::model::capacity::{InstanceLaunch, LaunchTarget};
 use crate::model::cluster::{
@@ -24,6 +24,7 @@ use crate::model::fault::Fault;
 use crate::model::metric::MetricScript;
 use crate::model::service::{DeploymentConfiguration, ServiceSpec};
 use crate::model::settings::Settings;
+use crate::model::subnet::Subnet;
 use crate::model::target_group::TargetGroup;
 use crate::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use crate::model::task_set::{DeploymentController, TaskSetName, TaskSetSpec};
@@ -95,6 +96,8 @@ impl Revisions {
 pub enum Item {
     /// A capacity provider, by name.
     CapacityProvider(Arc<str>),
+    /// A subnet, by id.
+    Subnet(Arc<str>),
     /// The default capacity provider strategy.
     DefaultStrategy,
     /// Container Insights.
@@ -137,6 +140,7 @@ impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Item::CapacityProvider(name) => write!(f, "capacity provider {name}"),
+            Item::Subnet(id) => write!(f, "subnet {id}"),
             Item::DefaultStrategy => f.write_str("default capacity provider strategy"),
             Item::ContainerInsights => f.write_str("cluster setting containerInsights"),
             Item::TargetGroup(name) => write!(f, "target group {name}"),
@@ -243,6 +247,7 @@ impl ClusterDiff {
         let mut diff = ClusterDiff { revisions: revisions.clone(), ..ClusterDiff::default() };
         diff.whole(before, after);
         diff.settings(&before.settings, &after.settings);
+        diff.subnets(&before.subnets, &after.subnets);
         diff.capacity_providers(before, after);
         if before.default_strategy != after.default_strategy {
             diff.step(Item::DefaultStrategy, Request::PutDefaultStrategy(after.default_strategy.clone()));
@@ -291,6 +296,7 @@ impl ClusterDiff {
         rest.settings = before.settings.clone();
         rest.images = before.images.clone();
         rest.default_strategy = before.default_strategy.clone();
+        rest.subnets = before.subnets.clone();
         rest.capacity_providers = before.capacity_providers.clone();
         rest.container_instances = before.container_instances.clone();
         rest.task_definitions = before.task_definitions.clone();
@@ -350,6 +356,17 @@ impl ClusterDiff {
         }
         if rest != *before {
             self.refuse("settings", RESTART);
+        }
+    }
+
+    fn subnets(&mut self, before: &[Subnet], after: &[Subnet]) {
+        for subnet in beyond(before, after) {
+            self.refuse(format!("subnet {}", subnet.id), "cannot be changed while the cluster runs: add another one");
+        }
+        for subnet in beyond(after, before) {
+            if !before.iter().any(|other| other.id == subnet.id) {
+                self.step(Item::Subnet(subnet.id.clone()), Request::PutSubnet(subnet));
+            }
         }
     }
 
@@ -544,6 +561,12 @@ impl ClusterDiff {
             ),
             monitoring: changed(&was.monitoring, &is.monitoring),
             load_balancers: changed(&was.load_balancers, &is.load_balancers),
+            document: changed(&was.document, &is.document),
+            // It holds nothing but the network configuration. Source: ecs-semantics §5.5.
+            new_deployment: match was.document == is.document {
+                true => NewDeployment::WhenChanged,
+                false => NewDeployment::DocumentChanged,
+            },
             ..UpdateService::default()
         };
         if update != (UpdateService { service: is.name.clone(), ..UpdateService::default() }) {
@@ -577,6 +600,7 @@ impl ClusterDiff {
         rest.propagate_tags = was.propagate_tags;
         rest.monitoring = was.monitoring;
         rest.load_balancers = was.load_balancers.clone();
+        rest.document = was.document.clone();
         rest.health_check_grace_period = was.health_check_grace_period;
         if rest != *was {
             self.refuse(format!("service {}: a key", is.name), RECREATE);

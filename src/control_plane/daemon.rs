@@ -250,7 +250,7 @@ impl ControlPlane {
 
     /// A task of the service's primary deployment, wherever.
     fn daemon_task(&self, name: &Arc<str>) -> NewTask {
-        self.state.services[name].next_task(&self.name, 0)
+        self.state.services[name].next_task((&self.name, &self.state.subnets), 0)
     }
 
     fn stop_daemon_tasks(&mut self, name: &Arc<str>, shown_id: &str, tasks: &[TaskId]) {

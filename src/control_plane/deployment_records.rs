@@ -232,6 +232,7 @@ impl ControlPlane {
         let task = &tasks[&id].task;
         let Some(service) = task.service.as_ref().and_then(|name| services.get_mut(name)) else { return };
         let deployment = service.deployments.iter().find(|deployment| Some(deployment.id) == task.deployment);
+        let deployment = deployment.filter(|deployment| !deployment.is_unpinned());
         let Some(revision) = deployment.map(|deployment| deployment.revision.id) else { return };
         if !service.image_digests.contains_key(&revision) {
             let kept: BTreeSet<ServiceRevisionId> = service.revisions().map(|revision| revision.id).collect();

@@ -22,6 +22,7 @@ use crate::model::metric::MetricScript;
 use crate::model::scaling::{AutoScaling, ScalingPolicy, ScheduledAction, SuspendedState};
 use crate::model::service::{AvailabilityZoneRebalancing, ServiceSpec};
 use crate::model::settings::ContainerInsights;
+use crate::model::subnet::Subnet;
 use crate::model::target_group::{LoadBalancer, TargetGroup, TargetState};
 use crate::model::task::{ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{TaskDefinition, TaskDefinitionRef};
@@ -280,6 +281,8 @@ pub enum Request {
         /// The provider.
         provider: Box<CapacityProvider>,
     },
+    /// Makes a subnet known: `[[subnet]]`. *Ours.*
+    PutSubnet(Subnet),
     /// The default strategy of PutClusterCapacityProviders.
     PutDefaultStrategy(Vec<CapacityProviderStrategyItem>),
     /// UpdateClusterSettings: what Container Insights measures from here on. **Source:** ecs-semantics §10.2.

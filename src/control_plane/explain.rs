@@ -8,6 +8,7 @@
 //! **Source:** ecs-semantics §4.1, §4.2, §4.5, §5.1. ECS itself answers none of these questions.
 
 mod capacity;
+mod forecast;
 mod placement_now;
 mod service;
 mod task;
@@ -15,6 +16,7 @@ mod task;
 use std::sync::Arc;
 
 pub use capacity::{CapacityOutlook, CapacityWait, ComingInstance, FreshInstance};
+pub use forecast::{CalendarHour, Floor, ForecastExplanation, ForecastRun};
 pub use placement_now::{Choice, PlacementNow};
 pub use service::{ServiceExplanation, ServiceReason};
 pub use task::{TaskExplanation, TaskWait};

@@ -21,7 +21,7 @@ use crate::model::external_instance::{
     AgentUpdateStatus, ContainerInstanceRegistration, SubmittedStateChange, SubmittedStatus,
 };
 use crate::model::ids::{ContainerInstanceId, TaskId};
-use crate::model::task::{Task, TaskStatus};
+use crate::model::task::{GPU_IDS, Task, TaskStatus};
 use crate::model::usage::TaskUsage;
 
 const INSTANCE_NOT_FOUND: &str = "The referenced container instance was not found.";
@@ -69,6 +69,7 @@ impl ControlPlane {
 
     fn register_external(&mut self, registration: ContainerInstanceRegistration) -> ContainerInstanceId {
         let id = self.new_instance_id();
+        self.learn_subnet_of(&registration.launch);
         let registered = registration.registered();
         let instance = ContainerInstance {
             // What Longshore does not run has no CPU credits that it would count.
@@ -99,6 +100,9 @@ impl ControlPlane {
         let of_before = instance.launch.attributes.clone();
         launch.attributes = of_before.into_iter().chain(std::mem::take(&mut launch.attributes)).collect();
         check_custom_attributes(&launch.attributes)?;
+        if let (Some(after), Some(before)) = (&mut launch.external, &instance.launch.external) {
+            Arc::make_mut(after).gpu_ids = before.gpu_ids.clone();
+        }
         if instance.agent_update == Some(AgentUpdateStatus::Pending)
             && version_of(&launch) > version_of(&instance.launch)
         {
@@ -195,7 +199,11 @@ impl ControlPlane {
             let task = &mut record.task;
             for (change, said) in containers.iter().zip(&submitted.containers) {
                 if !said.document.is_empty() {
-                    task.containers[change.container_index].document = said.document.clone();
+                    let known = &mut task.containers[change.container_index].document;
+                    *known = match known.member(GPU_IDS) {
+                        Some(given) => said.document.with(GPU_IDS, given.clone()),
+                        None => said.document.clone(),
+                    };
                 }
             }
             let execution_stopped_at = submitted.execution_stopped_at.map(|at| at.clamp(task.created_at, now));

@@ -20,6 +20,7 @@ impl ClusterState {
     pub fn check_invariants(&self, ids: IdForm) {
         let mut live = 0;
         let mut standalone = 0;
+        let mut zones: BTreeMap<(Arc<str>, bool), BTreeMap<Arc<str>, u32>> = BTreeMap::new();
         for record in self.tasks.values() {
             let task = &record.task;
             let shown = ids.task(task.id);
@@ -30,10 +31,14 @@ impl ClusterState {
                 continue;
             }
             live += 1;
+            if let Some((key, zone)) = record.fargate_place() {
+                *zones.entry(key).or_default().entry(zone).or_default() += 1;
+            }
             standalone += usize::from(task.service.is_none());
             if let Some(service) = &task.service {
-                let deployments = self.services.get(service).map(|service| &service.deployments);
-                let found = deployments.into_iter().flatten().find(|found| Some(found.id) == task.deployment);
+                let found = self.services.get(service);
+                let deployments = found.into_iter().flat_map(|found| found.deployments.iter().chain(&found.departed));
+                let found = { deployments }.find(|found| Some(found.id) == task.deployment);
                 let listed = found.is_some_and(|found| {
                     [&found.starting, &found.unproven, &found.healthy, &found.stopping]
                         .iter()
@@ -53,6 +58,7 @@ impl ClusterState {
             }
         }
         self.check_targets(ids);
+        assert_eq!(zones, self.fargate_zones, "the counts of tasks by zone are off");
         assert_eq!(live, self.live_count, "the count of live tasks is off");
         assert_eq!(standalone, self.standalone_live_count, "the count of live standalone tasks is off");
         for instance in self.container_instances.values() {
@@ -62,6 +68,7 @@ impl ClusterState {
             let mut ports = BTreeSet::new();
             let mut devices = instance.remaining.devices;
             let (mut running, mut pending, mut holding) = (0, 0, 0);
+            let mut gpus: BTreeSet<String> = instance.gpu_ids(ids).into_iter().collect();
             for task in self.tasks_by_instance.get(&instance.id).into_iter().flatten() {
                 let task = &self.tasks[task].task;
                 cpu += u64::from(task.reservation.cpu.0);
@@ -69,6 +76,14 @@ impl ClusterState {
                 devices = devices.with(task.reservation.devices);
                 for port in &task.reservation.ports {
                     assert!(ports.insert(*port), "instance {shown} has given port {} twice", port.port);
+                }
+                for (defined, container) in task.task_definition.containers.iter().zip(&task.containers) {
+                    let given = container.gpu_ids().filter(|gpu| gpus.remove(*gpu)).count();
+                    assert_eq!(
+                        u32::try_from(given),
+                        Ok(defined.gpus),
+                        "instance {shown} has given GPUs that were not free"
+                    );
                 }
                 assert!(task.holds_resources(), "instance {shown} lists a task that is over");
                 running += u32::from(task.desired_status == DesiredStatus::Running);
@@ -203,7 +218,11 @@ impl Service {
     fn check_invariants(&self, state: &ClusterState) {
         let name = &self.spec.name;
         self.check_traffic();
-        for deployment in &self.deployments {
+        assert!(
+            self.departed.iter().all(|left| left.placed_count() == 0),
+            "service {name} was another's with its tasks"
+        );
+        for deployment in self.deployments.iter().chain(&self.departed) {
             let mut by_provider: BTreeMap<Arc<str>, u32> = BTreeMap::new();
             let sets = [&deployment.starting, &deployment.unproven, &deployment.healthy, &deployment.stopping];
             for (index, task) in

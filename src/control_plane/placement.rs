@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use assessment::{Assessment, Candidate, Position};
 pub use decision::{RankNames, rank_names};
 pub use failure::{
-    AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, KnownReason, MEMBER_OF,
+    AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, KnownReason, LOCATION, MEMBER_OF,
     NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_ENI, RESOURCE_FARGATE, RESOURCE_GPU, RESOURCE_MEMORY,
     RESOURCE_PORTS, Rule, RuleVerdict, read_reason,
 };
@@ -73,6 +73,9 @@ pub struct PlacementRequest<'a> {
     pub constraints: &'a [PlacementConstraint],
     /// Attributes that it must have. **Source:** ecs-semantics §4.1.
     pub required_attributes: &'a [RequiredAttribute],
+    /// The zones of its subnets, sorted; empty is any. A task's network interface is in the zone of its instance.
+    /// **Source:** ecs-semantics §4.5.
+    pub availability_zones: &'a [Arc<str>],
     /// What the task is, for the ranking when there is no strategy.
     pub kind: TaskKind,
 }

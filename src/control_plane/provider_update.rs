@@ -59,6 +59,8 @@ impl ControlPlane {
             Some(_) => BTreeSet::new(),
         };
         state.provider = Arc::new(provider);
+        let provider = state.provider.clone();
+        self.learn_subnets(&provider.auto_scaling_group);
         for id in unpooled {
             self.terminate_instance(id);
         }

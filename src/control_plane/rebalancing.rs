@@ -163,7 +163,7 @@ impl ControlPlane {
     fn zones_of(&self, name: &Arc<str>) -> BTreeMap<Arc<str>, Zone> {
         let service = &self.state.services[name];
         let primary = service.primary();
-        let rules = service.spec.placement_rules(&primary.task_definition);
+        let rules = service.rules_of(&self.state.subnets, 0);
         let request = request_of(service, &rules);
         let mut zones: BTreeMap<Arc<str>, Zone> = BTreeMap::new();
         for instance in self.state.live_instances() {
@@ -197,6 +197,7 @@ fn request_of<'a>(service: &'a Service, rules: &'a PlacementRules) -> PlacementR
         strategies: &rules.strategies,
         constraints: &rules.constraints,
         required_attributes: &rules.required_attributes,
+        availability_zones: &rules.availability_zones,
         kind: TaskKind::Service,
     }
 }

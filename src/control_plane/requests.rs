@@ -11,13 +11,15 @@ use super::state::{PlacementRules, ProviderState};
 use super::tasks::{NewTask, Unplaced};
 use crate::model::auto_scaling_group::{LifecycleState, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{
-    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, LaunchTarget, is_fargate, launch_type_of,
+    CapacityProvider, CapacityProviderStrategyItem, InstanceLaunch, InstanceType, LaunchTarget, is_fargate,
+    launch_type_of,
 };
 use crate::model::cluster::RunTaskSpec;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::service::PropagateTags;
 use crate::model::task::StopCode;
 use crate::model::task_definition::{LaunchType, NO_GPUS_ON_FARGATE, TaskDefinition};
+use crate::model::units::MemoryMib;
 
 pub(super) type Answer = Result<Response, RequestError>;
 
@@ -47,6 +49,7 @@ impl ControlPlane {
             Request::CreateCapacityProvider(provider) => self.create_capacity_provider(*provider),
             Request::UpdateCapacityProvider(provider) => self.update_capacity_provider(*provider),
             Request::TakeOverGroup { group, provider } => self.take_over_group(&group, *provider),
+            Request::PutSubnet(subnet) => self.put_subnet(&subnet),
             Request::PutDefaultStrategy(strategy) => {
                 self.check_strategy(&strategy)?;
                 self.state.default_strategy = strategy;
@@ -152,6 +155,7 @@ impl ControlPlane {
             let scaler = Self::new_managed_scaler(&provider, scaling);
             self.scalers.insert(name.clone(), scaler);
         }
+        self.learn_subnets(&provider.auto_scaling_group);
         self.state.capacity_providers.insert(name.clone(), ProviderState::new(provider));
         self.groups_to_keep.insert(name);
         Ok(Response::Done)
@@ -161,6 +165,7 @@ impl ControlPlane {
         if launch.external.is_some() {
             return Err(RequestError::Client("what is registered from outside is not launched".into()));
         }
+        check_reserved_memory(&launch.instance_type, launch.reserved_memory)?;
         if self.state.zones_out.contains(&launch.availability_zone) {
             let zone = &launch.availability_zone;
             return Err(RequestError::Client(format!(
@@ -283,6 +288,7 @@ impl ControlPlane {
         let placement =
             PlacementRules::of(&registered.definition, &spec.placement_strategy, &spec.placement_constraints);
         placement.check()?;
+        let zones = self.state.subnets.zones_of(&registered.definition, &spec.document);
         let (launch_type, capacity_provider) = host_of(&target, |_| 0);
         let first = NewTask {
             registered,
@@ -295,7 +301,7 @@ impl ControlPlane {
             deployment: None,
             tags: Arc::new(tags),
             document: spec.document.clone(),
-            placement: Arc::new(placement),
+            placement: Arc::new(placement.within(zones)),
             replaces: None,
         };
         Ok((first, target))
@@ -373,8 +379,22 @@ impl ControlPlane {
     }
 }
 
-/// **Source:** ecs-semantics §6.2.
+/// An agent that is to hold back more memory than there is does not register. **Source:** ecs-semantics §3.1. *Ours:* nothing is launched
+/// that never would.
+fn check_reserved_memory(instance_type: &InstanceType, reserved_memory: MemoryMib) -> Result<(), RequestError> {
+    if reserved_memory > instance_type.memory {
+        return Err(RequestError::InvalidParameter(format!(
+            "ECS_RESERVED_MEMORY {reserved_memory} is more than the {} MiB of {}",
+            instance_type.memory, instance_type.name
+        )));
+    }
+    Ok(())
+}
+
+/// **Source:** ecs-semantics §3.1, §6.2.
 pub(super) fn check_provider(provider: &CapacityProvider) -> Result<(), RequestError> {
+    let group = &provider.auto_scaling_group;
+    check_reserved_memory(&group.instance_type, group.reserved_memory)?;
     let is_protected = provider.auto_scaling_group.new_instances_protected == ScaleInProtection::Protected;
     if provider.managed_termination_protection == ManagedTerminationProtection::Enabled
         && (provider.managed_scaling.is_none() || !is_protected)

@@ -31,6 +31,8 @@ use crate::model::units::{Duration, Timestamp};
 pub(super) enum FailureCause {
     /// Too many tasks failed.
     CircuitBreaker(BreakerStage),
+    /// Image digests could not be resolved, under a circuit breaker. **Source:** ecs-semantics §5.9.
+    ImageDigests,
     /// Alarms went off.
     Alarms(BTreeSet<Arc<str>>),
     /// It took longer than a deployment may.
@@ -49,6 +51,7 @@ impl FailureCause {
         match self {
             FailureCause::CircuitBreaker(BreakerStage::Starting) => "tasks failed to start.".to_owned(),
             FailureCause::CircuitBreaker(BreakerStage::Running) => "tasks failed to become healthy.".to_owned(),
+            FailureCause::ImageDigests => "image digests could not be resolved.".to_owned(),
             FailureCause::Alarms(_) => "alarm detected.".to_owned(),
             FailureCause::TimedOut => "it took longer than a deployment may.".to_owned(),
             FailureCause::StageTimedOut(stage) => format!("stage {} took longer than one may.", stage.as_str()),
@@ -66,6 +69,9 @@ impl FailureCause {
             FailureCause::CircuitBreaker(BreakerStage::Running) => {
                 "ECS deployment circuit breaker: task failed to become healthy.".to_owned()
             }
+            FailureCause::ImageDigests => {
+                "ECS deployment circuit breaker: image digests could not be resolved.".to_owned()
+            }
             FailureCause::Alarms(alarms) => {
                 let names: Vec<&str> = alarms.iter().map(|name| &**name).collect();
                 format!("ECS deployment alarms: {} in ALARM.", names.join(", "))
@@ -82,7 +88,7 @@ impl FailureCause {
     /// How a reason for a rollback begins. **Source:** ecs-semantics §10.3.
     fn mechanism(&self) -> String {
         match self {
-            FailureCause::CircuitBreaker(_) => "ECS deployment circuit breaker".to_owned(),
+            FailureCause::CircuitBreaker(_) | FailureCause::ImageDigests => "ECS deployment circuit breaker".to_owned(),
             FailureCause::Alarms(_) => "ECS deployment alarms".to_owned(),
             FailureCause::Hook(_) | FailureCause::StageTimedOut(_) => self.reason().trim_end_matches('.').to_owned(),
             FailureCause::TimedOut | FailureCause::Stopped(_) => "ECS deployment".to_owned(),
@@ -95,6 +101,7 @@ impl FailureCause {
             FailureCause::CircuitBreaker(_) => {
                 "Update the service with a task definition whose tasks start and stay healthy."
             }
+            FailureCause::ImageDigests => "Update the service with a task definition whose images can be found.",
             FailureCause::Alarms(_) => "Update the service with a task definition that does not set the alarms off.",
             FailureCause::Hook(_) => {
                 "Update the service with a task definition that the hook accepts, or without the hook."
@@ -152,6 +159,8 @@ impl ControlPlane {
             let in_stage = in_stage.map(|shift| shift.next_deadline(self.now, stage_timeout));
             let next = baked.into_iter().chain(in_stage).fold(timeout, Timestamp::min);
             self.timers.set(next, Wakeup::Deployment(name.clone()));
+        } else if let Some(until) = service.clean_up_until() {
+            self.timers.set(until, Wakeup::Deployment(name.clone()));
         } else {
             self.timers.cancel(Wakeup::Deployment(name.clone()));
         }
@@ -166,6 +175,7 @@ impl ControlPlane {
             return;
         }
         let (failed_tasks, stage) = (primary.failed_tasks, primary.breaker_stage);
+        let is_unpinned = primary.is_unpinned();
         let configuration = &service.spec.deployment_configuration;
         let threshold = configuration.circuit_breaker.map(|found| found.threshold.failures(service.spec.desired_count));
         let watched = configuration.alarms.iter().flat_map(|alarms| &alarms.alarm_names);
@@ -184,6 +194,8 @@ impl ControlPlane {
         }
         let cause = if threshold.is_some_and(|threshold| failed_tasks >= threshold) {
             FailureCause::CircuitBreaker(stage)
+        } else if threshold.is_some() && is_unpinned {
+            FailureCause::ImageDigests
         } else if !alarms.is_empty() {
             FailureCause::Alarms(alarms)
         } else if timed_out {
@@ -207,7 +219,9 @@ impl ControlPlane {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         let configuration = &service.spec.deployment_configuration;
         let on_failure = match cause {
-            FailureCause::CircuitBreaker(_) => configuration.circuit_breaker.map(|breaker| breaker.on_failure),
+            FailureCause::CircuitBreaker(_) | FailureCause::ImageDigests => {
+                configuration.circuit_breaker.map(|breaker| breaker.on_failure)
+            }
             FailureCause::Alarms(_) => configuration.alarms.as_ref().map(|alarms| alarms.on_failure),
             FailureCause::Stopped(StopType::Rollback) => Some(OnFailure::Rollback),
             FailureCause::Hook(_) | FailureCause::StageTimedOut(_) => Some(OnFailure::Rollback),
@@ -232,7 +246,9 @@ impl ControlPlane {
         let text = format!("(deployment {}) deployment failed: {}", primary.shown_id, cause.event_text());
         if let Some(record) = service.current_service_deployment_mut() {
             match cause {
-                FailureCause::CircuitBreaker(_) => record.circuit_breaker.status = MonitorStatus::Triggered,
+                FailureCause::CircuitBreaker(_) | FailureCause::ImageDigests => {
+                    record.circuit_breaker.status = MonitorStatus::Triggered;
+                }
                 FailureCause::Alarms(alarms) => {
                     record.alarms.status = MonitorStatus::Triggered;
                     record.alarms.triggered = alarms.clone();
@@ -279,9 +295,11 @@ impl ControlPlane {
         deployment.rollout_state = RolloutState::InProgress;
         deployment.rollout_state_reason = reason.clone();
         deployment.failed_tasks = 0;
+        deployment.failed_resolutions = 0;
         deployment.breaker_stage =
             if deployment.running_count() > 0 { BreakerStage::Running } else { BreakerStage::Starting };
         deployment.bake_until = None;
+        deployment.clean_up_until = None;
         deployment.created_at = now;
         deployment.updated_at = now;
         service.deployments.insert(0, deployment);
@@ -371,12 +389,9 @@ impl ControlPlane {
                     || serving.contains_key(&deployment.id)
             });
         }
+        service.departed.retain(|deployment| !deployment.stopping.is_empty());
         if service.status == ServiceStatus::Draining {
-            if service
-                .deployments
-                .iter()
-                .all(|deployment| deployment.placed_count() + super::state::count(deployment.stopping.len()) == 0)
-            {
+            if service.deployments.iter().all(|deployment| deployment.placed_count() == 0) {
                 self.service_is_over(name);
             }
             return;
@@ -391,8 +406,7 @@ impl ControlPlane {
         self.note_steadiness(name, steady);
     }
 
-    /// The last task of a service that is deleted is over. **Source:** ecs-semantics §5.5. *Ours:* ECS' services are INACTIVE when the last task
-    /// is STOPPING; here nothing of one is left by then, and its name is free.
+    /// The last task of a service that is deleted is STOPPING or over. **Source:** ecs-semantics §5.5.
     pub(super) fn service_is_over(&mut self, name: &Arc<str>) {
         let service = self.state.services.get_mut(name).expect("the caller has the service");
         service.status = ServiceStatus::Inactive;
@@ -452,6 +466,8 @@ impl ControlPlane {
         primary.rollout_state_reason = format!("ECS deployment {} completed.", primary.shown_id).into();
         primary.updated_at = now;
         let shown_id = primary.shown_id.clone();
+        service.defer_clean_up(now);
+        let primary = service.primary();
         service.rollback_target = Some(RollbackTarget {
             id: primary.id,
             registered: Registered {
@@ -489,6 +505,19 @@ impl ControlPlane {
 }
 
 impl Service {
+    /// Of a service that is deleted: lets go of deployments whose last task is over, but for the one that it is shown with.
+    pub(super) fn forget_what_is_over(&mut self) {
+        let mut is_shown = !self.has_task_sets();
+        self.deployments.retain(|deployment| std::mem::take(&mut is_shown) || !deployment.stopping.is_empty());
+        self.departed.retain(|deployment| !deployment.stopping.is_empty());
+    }
+
+    /// What is left of a service that is deleted, for another one of its name.
+    pub(super) fn departing(self) -> Vec<Deployment> {
+        let left = self.deployments.into_iter().chain(self.departed);
+        left.filter(|deployment| !deployment.stopping.is_empty()).collect()
+    }
+
     /// Whether the primary deployment has as many tasks as desired and they are all healthy.
     pub(super) fn holds_desired_count(&self) -> bool {
         let primary = self.primary();
@@ -496,7 +525,7 @@ impl Service {
     }
 
     /// Tasks of older deployments that run or are to run.
-    fn older_placed_count(&self) -> u32 {
+    pub(super) fn older_placed_count(&self) -> u32 {
         self.deployments.iter().skip(1).map(Deployment::placed_count).sum()
     }
 }

@@ -9,9 +9,9 @@
 //! alone, by which its instances are kept in order. A choice so costs a look at each cell, of which there are a few, and one
 //! change of an order: thousands of tasks go in milliseconds.
 //!
-//! **Source:** ecs-semantics §4.2, §6.1. *Ours:* tasks on instances that take no tasks any more go first, they have to go anyway; and
-//! the youngest goes where nothing else decides, as for Fargate tasks, which are nowhere in particular (ECS: a random one, §5.4), so that
-//! a scale-in undoes the scale-out before it.
+//! Where nothing else decides, as for Fargate tasks, which are nowhere in particular, chance does.
+//!
+//! **Source:** ecs-semantics §4.2, §5.4, §6.1. *Ours:* tasks on instances that take no tasks any more go first, they have to go anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,37 +61,18 @@ enum Criterion<'a> {
     SpreadAttribute(&'a str),
 }
 
-/// The chain of criteria, and whether chance decides behind it.
-struct Chain<'a> {
-    criteria: Vec<Criterion<'a>>,
-    ends_by_chance: bool,
-}
-
-impl<'a> Chain<'a> {
-    fn new(strategies: &'a [PlacementStrategy]) -> Chain<'a> {
-        if strategies.is_empty() {
-            let criteria = vec![Criterion::SpreadAttribute(AVAILABILITY_ZONE), Criterion::SpreadInstance];
-            return Chain { criteria, ends_by_chance: false };
-        }
-        let mut criteria = Vec::new();
-        let mut ends_by_chance = false;
-        for strategy in strategies {
-            ends_by_chance = false;
-            match strategy {
-                PlacementStrategy::Binpack(field) => criteria.push(Criterion::Binpack(*field)),
-                PlacementStrategy::Spread(SpreadField::InstanceId) => criteria.push(Criterion::SpreadInstance),
-                PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
-                    criteria.push(Criterion::SpreadAttribute(name));
-                    ends_by_chance = true;
-                }
-                PlacementStrategy::Random => {
-                    ends_by_chance = true;
-                    break;
-                }
-            }
-        }
-        Chain { criteria, ends_by_chance }
+/// The chain of criteria. Behind it chance decides. **Source:** ecs-semantics §4.2.
+fn chain_of(strategies: &[PlacementStrategy]) -> Vec<Criterion<'_>> {
+    if strategies.is_empty() {
+        return vec![Criterion::SpreadAttribute(AVAILABILITY_ZONE), Criterion::SpreadInstance];
     }
+    let until_chance = strategies.iter().map_while(|strategy| match strategy {
+        PlacementStrategy::Binpack(field) => Some(Criterion::Binpack(*field)),
+        PlacementStrategy::Spread(SpreadField::InstanceId) => Some(Criterion::SpreadInstance),
+        PlacementStrategy::Spread(SpreadField::Attribute(name)) => Some(Criterion::SpreadAttribute(name)),
+        PlacementStrategy::Random => None,
+    });
+    until_chance.collect()
 }
 
 /// An instance with candidates; all candidates on Fargate are on one.
@@ -106,7 +87,7 @@ struct Host {
     tasks: BTreeSet<Ranked>,
 }
 
-/// A candidate with what decides in the end: a number by chance, or its age.
+/// A candidate with what decides in the end: a number by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Ranked {
     rank: u64,
@@ -123,7 +104,7 @@ struct Cell<'a> {
 }
 
 struct Choice<'a> {
-    chain: Chain<'a>,
+    chain: Vec<Criterion<'a>>,
     cells: Vec<Cell<'a>>,
     hosts: Vec<Host>,
     by_provider: BTreeMap<&'a str, u32>,
@@ -134,9 +115,8 @@ struct Choice<'a> {
 
 impl<'a> Choice<'a> {
     fn new(inputs: &ScaleInInputs<'a>, rng: &mut RandomStream) -> Choice<'a> {
-        let chain = Chain::new(inputs.strategies);
+        let chain = chain_of(inputs.strategies);
         let attributes: Vec<&str> = chain
-            .criteria
             .iter()
             .filter_map(|criterion| match criterion {
                 Criterion::SpreadAttribute(name) => Some(*name),
@@ -173,8 +153,7 @@ impl<'a> Choice<'a> {
                 });
                 choice.hosts.len() - 1
             });
-            let rank = if choice.chain.ends_by_chance { rng.below(u64::MAX) } else { 0 };
-            choice.hosts[host].tasks.insert(Ranked { rank, task: task.id });
+            choice.hosts[host].tasks.insert(Ranked { rank: rng.draw(), task: task.id });
             let taken = (u64::from(task.reservation.cpu.0), u64::from(task.reservation.memory.0));
             choice.reservations.insert(task.id, taken);
             if let Some(provider) = provider {
@@ -231,7 +210,7 @@ impl<'a> Choice<'a> {
         let mut counts = self.by_value.iter().zip(&cell.values).map(|(counts, value)| counts[value]);
         // The first number of a host is whether it is stranded.
         let mut merits: Vec<u64> = host_numbers.next().into_iter().collect();
-        merits.extend(self.chain.criteria.iter().filter_map(|criterion| match criterion {
+        merits.extend(self.chain.iter().filter_map(|criterion| match criterion {
             Criterion::SpreadAttribute(_) => counts.next(),
             Criterion::Binpack(_) | Criterion::SpreadInstance => host_numbers.next(),
         }));
@@ -262,7 +241,7 @@ impl<'a> Choice<'a> {
     fn line_up(&mut self, index: usize) {
         let host = &self.hosts[index];
         let Some(first) = host.tasks.last().copied() else { return };
-        let own = self.chain.criteria.iter().filter_map(|criterion| match criterion {
+        let own = self.chain.iter().filter_map(|criterion| match criterion {
             Criterion::Binpack(BinpackField::Cpu) => Some(host.cpu_left),
             Criterion::Binpack(BinpackField::Memory) => Some(host.memory_left),
             Criterion::SpreadInstance => Some(host.staying + host.tasks.len() as u64),

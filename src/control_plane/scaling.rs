@@ -137,7 +137,8 @@ impl ControlPlane {
                 },
             })
             .collect();
-        let mut fresh_instance = provider.current_template().instance_type.resources();
+        let reserved_memory = provider.provider.auto_scaling_group.reserved_memory;
+        let mut fresh_instance = provider.current_template().instance_type.resources(reserved_memory);
         self.without_daemons(name, &mut fresh_instance);
         let scaler = self.scalers.get_mut(name).expect("only scaled providers are listed");
         let result = scaler.on_period(ReservationInputs {

@@ -77,6 +77,8 @@ pub struct PolicyForecast<'a> {
     pub made_in: Option<Hour>,
     /// Its hours, the earliest first.
     pub hours: &'a [HourForecast],
+    /// The first hour of which there is history.
+    pub history_since: Option<Hour>,
 }
 
 /// What forecasts say of the hour that is, or is about to begin.
@@ -263,6 +265,7 @@ impl ServiceScaler {
             policy_name: state.policy_name(),
             made_in: state.made_in(),
             hours: state.forecast(),
+            history_since: state.history_since(),
         })
     }
 

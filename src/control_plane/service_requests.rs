@@ -46,9 +46,11 @@ impl ControlPlane {
         let auto_scaling = spec.auto_scaling.clone();
         self.controllers.insert(name.clone(), controller);
         self.note_scheduling(&spec);
+        let departed = self.state.services.remove(&name).map(Service::departing).unwrap_or_default();
         self.state.services.insert(
             name.clone(),
             Service {
+                departed,
                 group: format!("service:{name}").into(),
                 spec,
                 status: ServiceStatus::Active,
@@ -193,7 +195,7 @@ impl ControlPlane {
         Ok(Response::Done)
     }
 
-    /// ACTIVE, then DRAINING until its tasks are over, then INACTIVE. **Source:** ecs-semantics §5.5.
+    /// ACTIVE, then DRAINING until all its tasks are STOPPING or STOPPED, then INACTIVE. **Source:** ecs-semantics §5.5.
     pub(super) fn delete_service(&mut self, name: &Arc<str>, deletion: Deletion) -> Answer {
         let found = self.state.services.get_mut(name).filter(|service| service.status != ServiceStatus::Inactive);
         let service = found.ok_or(RequestError::ServiceNotFound)?;

@@ -14,6 +14,7 @@ use super::timers::Wakeup;
 use crate::model::capacity::{LaunchTarget, launch_type_of};
 use crate::model::ids::TaskId;
 use crate::model::service::{EcsManagedTags, PropagateTags};
+use crate::model::subnet::Subnets;
 use crate::model::task_definition::{LaunchType, TaskDefinition};
 
 /// Why a task is not even accepted. *Ours:* ECS' reason on EventBridge is in no document.
@@ -21,16 +22,23 @@ const PROVISIONING_LIMIT: &str = "PROVISIONING_LIMIT";
 
 impl Service {
     /// The next task of a deployment.
-    pub(super) fn next_task(&self, cluster: &str, deployment_index: usize) -> NewTask {
-        self.next_task_after(cluster, None, deployment_index)
+    pub(super) fn next_task(&self, (cluster, subnets): (&str, &Subnets), deployment_index: usize) -> NewTask {
+        self.next_task_after((cluster, subnets), None, deployment_index)
     }
 
     /// The same, which shares with an earlier one what is alike: for a task that lives a second it takes long to put together.
-    fn next_task_after(&self, cluster: &str, earlier: Option<&NewTask>, deployment_index: usize) -> NewTask {
+    fn next_task_after(
+        &self,
+        (cluster, subnets): (&str, &Subnets),
+        earlier: Option<&NewTask>,
+        deployment_index: usize,
+    ) -> NewTask {
         let launching = &self.deployments[deployment_index];
         let definition = launching.task_definition.clone();
+        let said = self.said_of(deployment_index);
         let same_placement = earlier.filter(|earlier| {
             Arc::ptr_eq(&earlier.registered.definition, &definition)
+                && earlier.document.is_copy_of(said)
                 && self.spec.has_placement_rules(&earlier.placement, &definition)
         });
         let (launch_type, capacity_provider) = self.next_host(deployment_index, &FullProviders::default());
@@ -47,13 +55,11 @@ impl Service {
             service: Some(self.spec.name.clone()),
             deployment: Some(launching.id),
             tags,
-            // What is said of the service without a deployment is said of its primary one.
-            document: match deployment_index {
-                0 => self.spec.document.clone(),
-                _ => launching.revision.document.clone(),
-            },
-            placement: same_placement
-                .map_or_else(|| Arc::new(self.spec.placement_rules(&definition)), |earlier| earlier.placement.clone()),
+            document: said.clone(),
+            placement: same_placement.map_or_else(
+                || Arc::new(self.rules_of(subnets, deployment_index)),
+                |earlier| earlier.placement.clone(),
+            ),
             replaces: None,
             registered: Registered { definition, reservation: launching.reservation.clone() },
         }
@@ -129,7 +135,10 @@ impl ControlPlane {
     ) -> Vec<TaskId> {
         let service = &self.state.services[name];
         let draft = self.controllers.get_mut(name).and_then(|controller| controller.draft.take());
-        let mut new = NewTask { replaces, ..service.next_task_after(&self.name, draft.as_ref(), deployment_index) };
+        let mut new = NewTask {
+            replaces,
+            ..service.next_task_after((&self.name, &self.state.subnets), draft.as_ref(), deployment_index)
+        };
         if let Some(until) = self.controllers[name].throttle.may_start_at().filter(|until| *until > self.now) {
             self.timers.set(until, Wakeup::Restart(name.clone()));
             return Vec::new();

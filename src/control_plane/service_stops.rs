@@ -7,7 +7,9 @@ use super::ControlPlane;
 use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
 use super::state::{ClusterState, Deployment, Service};
 use crate::model::capacity::LaunchTarget;
+use crate::model::id_table::TaskIds;
 use crate::model::ids::TaskId;
+use crate::model::rng::RandomStream;
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
 use crate::model::units::Timestamp;
@@ -87,7 +89,9 @@ impl ControlPlane {
                 let missing = wanted - chosen.len();
                 match service.launch_target_of(deployment) {
                     // They are nowhere in particular.
-                    LaunchTarget::LaunchType(LaunchType::Fargate) => chosen.extend(youngest().take(missing)),
+                    LaunchTarget::LaunchType(LaunchType::Fargate) => {
+                        chosen.extend(draw_some(&deployment.healthy, missing, &is_free, &mut self.rng));
+                    }
                     _ if missing >= deployment.healthy.len() => {
                         chosen.extend(deployment.healthy.iter().filter(is_free))
                     }
@@ -107,5 +111,70 @@ impl ControlPlane {
             self.disturb(name);
             self.tasks_stopped(name, &chosen);
         }
+    }
+}
+
+/// Some tasks of a set that are free to go, each with the same chance; all of them where there are no more. **Source:** ecs-semantics §5.4.
+///
+/// A few among many are drawn one by one, so that they cost the same however many there are.
+fn draw_some(
+    tasks: &TaskIds,
+    wanted: usize,
+    is_free: &impl Fn(&&TaskId) -> bool,
+    rng: &mut RandomStream,
+) -> Vec<TaskId> {
+    let mut drawn: Vec<TaskId> = Vec::new();
+    if wanted <= tasks.len() / SHARE_DRAWN {
+        let mut seen = BTreeSet::new();
+        let mut tries = 2 * wanted;
+        while drawn.len() < wanted && tries > 0 {
+            let Some(task) = tasks.draw(rng) else { break };
+            tries -= 1;
+            if is_free(&&task) && seen.insert(task) {
+                drawn.push(task);
+            }
+        }
+    }
+    if drawn.len() < wanted {
+        // What was drawn is as good a beginning as any other.
+        let known: BTreeSet<TaskId> = drawn.iter().copied().collect();
+        let mut left: Vec<TaskId> =
+            tasks.iter().filter(|task| is_free(task) && !known.contains(task)).copied().collect();
+        while drawn.len() < wanted && !left.is_empty() {
+            let place = usize::try_from(rng.below(left.len() as u64)).expect("a place in a list");
+            drawn.push(left.swap_remove(place));
+        }
+    }
+    drawn
+}
+
+/// Up to one task in so many is drawn without a list of all.
+const SHARE_DRAWN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::rng::Stream;
+
+    /// ecs-semantics §5.4: as many as are wanted, each once and with the same chance, none that is not free; few of many, most of a few.
+    #[test]
+    fn some_are_drawn_at_random() {
+        let mut rng = RandomStream::new(3, Stream::Placement);
+        let mut tasks = TaskIds::default();
+        (1..=40).for_each(|id| assert!(tasks.insert(TaskId(id))));
+        let is_free = |task: &&TaskId| task.0 > 8;
+        for (wanted, rounds, expected) in [(4, 8_000, 850..1_150), (16, 2_000, 850..1_150)] {
+            let mut counts = BTreeMap::<TaskId, u32>::new();
+            for _ in 0..rounds {
+                let drawn = draw_some(&tasks, wanted, &is_free, &mut rng);
+                assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), wanted);
+                drawn.iter().for_each(|task| *counts.entry(*task).or_default() += 1);
+            }
+            assert!(counts.keys().map(|task| task.0).eq(9..=40));
+            assert!(counts.values().all(|count| expected.contains(count)), "{counts:?}");
+        }
+        assert_eq!(draw_some(&tasks, 40, &is_free, &mut rng).len(), 32);
     }
 }

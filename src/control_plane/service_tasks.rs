@@ -60,6 +60,9 @@ impl ControlPlane {
                 self.service_action(name, ServiceActionEvent::TaskStartImpaired, None, Default::default());
             }
         }
+        if failed_to_start {
+            self.note_failed_resolution(name, id);
+        }
         if failed && let Some(deployment) = self.deployment_mut(name, deployment) {
             deployment.failed_tasks += 1;
         }

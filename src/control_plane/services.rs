@@ -172,8 +172,9 @@ impl ControlPlane {
 
     /// Brings a service one settled step closer to what is desired. **Source:** ecs-semantics §5.3.
     pub(super) fn reconcile(&mut self, name: &Arc<str>) {
-        let Some(service) = self.state.services.get(name) else { return };
+        let Some(service) = self.state.services.get_mut(name) else { return };
         if service.status == ServiceStatus::Inactive {
+            service.forget_what_is_over();
             return;
         }
         if service.has_task_sets() {
@@ -186,6 +187,7 @@ impl ControlPlane {
             self.reconcile_daemon(name);
             return;
         }
+        self.clean_up_sources(name);
         self.advance_shift(name);
         let service = &self.state.services[name];
         if let Some(shift) = service.traffic_shift().copied().filter(|shift| !shift.is_cleaning_up()) {

@@ -35,6 +35,7 @@ impl ControlPlane {
         let group = standalone_group(spec.group.as_ref(), &registered.definition)?;
         let mut tags = standalone_tags(&spec.tags, spec.propagate_tags, &registered.definition);
         spec.ecs_managed_tags.add_to(&mut tags, &self.name, None);
+        let zones = self.state.subnets.zones_of(&registered.definition, &spec.document);
         let new = NewTask {
             overrides: spec.overrides.clone(),
             group,
@@ -46,7 +47,7 @@ impl ControlPlane {
             deployment: None,
             tags: Arc::new(tags),
             document: spec.document.clone(),
-            placement: Arc::new(PlacementRules::of(&registered.definition, &[], &[])),
+            placement: Arc::new(PlacementRules::of(&registered.definition, &[], &[]).within(zones)),
             registered,
         };
         let (mut tasks, mut failures) = (Vec::new(), Vec::new());

@@ -25,12 +25,14 @@ use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, ServiceRevisionId, TaskId};
 use crate::model::image_reference::ImageDigest;
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
+use crate::model::subnet::Subnets;
 use crate::model::target_group::TargetGroup;
 use crate::model::task::Task;
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
+use crate::model::written_form::is_default;
 
 /// The state of a cluster.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -72,6 +74,13 @@ pub struct ClusterState {
     /// Tasks that are, or are to be, in target groups; apart from the tasks, of which most are in none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<TaskId, TaskTargets>,
+    /// Subnets that are known.
+    #[serde(skip_serializing_if = "Subnets::is_empty", default)]
+    pub subnets: Subnets,
+    /// Tasks on Fargate whose zone was chosen and that are not over, by group and by whether they are on `FARGATE_SPOT`: how many in each
+    /// zone. No count is zero.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub fargate_zones: BTreeMap<(Arc<str>, bool), BTreeMap<Arc<str>, u32>>,
     /// Whether the cluster takes nothing new and is ending.
     pub draining: bool,
     /// Every metric's datapoints.
@@ -127,6 +136,9 @@ pub struct PlacementRules {
     pub constraints: Vec<PlacementConstraint>,
     /// The attributes that it must have.
     pub required_attributes: Vec<RequiredAttribute>,
+    /// The zones of the subnets that it names, sorted; empty is any zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub availability_zones: Vec<Arc<str>>,
 }
 
 impl PlacementRules {
@@ -140,7 +152,13 @@ impl PlacementRules {
             strategies: strategies.to_vec(),
             constraints: definition.placement_constraints.iter().chain(constraints).cloned().collect(),
             required_attributes: definition.required_attributes(),
+            availability_zones: Vec::new(),
         }
+    }
+
+    /// The same rules in some zones.
+    pub(super) fn within(self, availability_zones: Vec<Arc<str>>) -> PlacementRules {
+        PlacementRules { availability_zones, ..self }
     }
 
     /// Whether a task somewhere may make an instance fit that did not.
@@ -173,6 +191,11 @@ pub enum DecisionBasis {
     Named,
     /// A DAEMON service, which has a task on each instance.
     Daemon,
+    /// Fargate, in a zone of the subnets that it names. **Source:** ecs-semantics §4.1.
+    Fargate {
+        /// The zone with the fewest such tasks.
+        availability_zone: Arc<str>,
+    },
 }
 
 /// A task and what the control plane alone needs to know of it. It lies in memory as it is written.
@@ -183,7 +206,7 @@ pub struct TaskRecord {
     pub task: Task,
     /// How its instance is to be chosen, should it wait for one.
     pub placement: Arc<PlacementRules>,
-    /// How its instance was chosen, once it was; `None` on Fargate.
+    /// How its instance was chosen, once it was; on Fargate its zone, where it names subnets that are known.
     pub decision: Option<PlacementDecision>,
     /// Whether it counts as healthy. **Source:** ecs-semantics §5.2.
     pub health: TaskHealth,
@@ -314,9 +337,9 @@ impl ProviderState {
 pub enum ServiceStatus {
     /// Kept at its desired count.
     Active,
-    /// Deleted; its tasks are stopping.
+    /// Deleted; it has tasks that are not asked to stop yet.
     Draining,
-    /// Deleted.
+    /// Deleted; its tasks are stopping or over, and its name is free.
     Inactive,
 }
 
@@ -343,6 +366,9 @@ pub struct Service {
     /// Its deployments: the primary first, then older ones that still have tasks, newest first. Those of a service that consists of
     /// task sets are the task sets, oldest first; there may be none.
     pub deployments: Vec<Deployment>,
+    /// Deployments of a service of the same name that was deleted, with tasks that are stopping and nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub departed: Vec<Deployment>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The last hundred service events, oldest first. **Source:** ecs-semantics §5.11.
@@ -498,10 +524,16 @@ pub struct Deployment {
     pub ignored_alarms: BTreeSet<Arc<str>>,
     /// The end of its bake time, once that has begun. **Source:** ecs-semantics §5.7.
     pub bake_until: Option<Timestamp>,
+    /// Once it has completed beside tasks of older deployments: until when those have time to go. **Source:** ecs-semantics §5.7.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clean_up_until: Option<Timestamp>,
     /// How far it has moved traffic, while it does. **Source:** ecs-semantics §5.8.
     pub shift: Option<TrafficShift>,
     /// Tasks that failed, as the circuit breaker counts them. **Source:** ecs-semantics §5.7.
     pub failed_tasks: u32,
+    /// Tasks of it that found no image while no digest was known: failed attempts to resolve one. **Source:** ecs-semantics §5.9.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed_resolutions: u32,
     /// When it was created, or became the target again.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -547,8 +579,10 @@ impl Deployment {
             breaker_stage: BreakerStage::Starting,
             ignored_alarms: BTreeSet::new(),
             bake_until: None,
+            clean_up_until: None,
             shift: None,
             failed_tasks: 0,
+            failed_resolutions: 0,
             created_at: now,
             updated_at: now,
             starting: TaskIds::default(),

@@ -199,11 +199,16 @@ impl ControlPlane {
         for _ in 0..steady_again {
             self.service_action(name, ServiceActionEvent::TaskSetSteadyState, None, Default::default());
         }
-        let service = &self.state.services[name];
+        let service = self.state.services.get_mut(name).expect("it was found above");
+        service.departed.retain(|set| !set.stopping.is_empty());
+        let is_over = service.deployments.iter().all(|set| set.placed_count() == 0);
         match service.status {
-            ServiceStatus::Draining if service.deployments.is_empty() => self.service_is_over(name),
+            ServiceStatus::Draining if is_over => self.service_is_over(name),
             ServiceStatus::Draining => {}
-            _ => self.note_steadiness(name, service.sets_are_steady()),
+            _ => {
+                let is_steady = service.sets_are_steady();
+                self.note_steadiness(name, is_steady);
+            }
         }
     }
 }

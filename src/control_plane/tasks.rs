@@ -62,6 +62,7 @@ impl NewTask {
             strategies: &self.placement.strategies,
             constraints: &self.placement.constraints,
             required_attributes: &self.placement.required_attributes,
+            availability_zones: &self.placement.availability_zones,
             kind: if self.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -78,6 +79,7 @@ impl TaskRecord {
             strategies: &rules.strategies,
             constraints: &rules.constraints,
             required_attributes: &rules.required_attributes,
+            availability_zones: &rules.availability_zones,
             kind: if task.service.is_some() { TaskKind::Service } else { TaskKind::Standalone },
         }
     }
@@ -212,7 +214,7 @@ impl ControlPlane {
             LaunchType::Fargate if self.state.has_no_capacity(new.capacity_provider.as_ref()) => {
                 return Err(Unplaced::NoRoom);
             }
-            LaunchType::Fargate => None,
+            LaunchType::Fargate => return Ok(self.add_task(new, None)),
             LaunchType::Ec2 => match self.placement.place_by_ranks(&new.placement_request(), &mut self.rng) {
                 Ok((instance, ranks)) => Some((instance, DecisionBasis::Strategies { ranks })),
                 Err(_) => {
@@ -285,6 +287,10 @@ impl ControlPlane {
         let placement = new.placement.clone();
         let health = TaskHealth::Unproven;
         let (instance, basis) = host.unzip();
+        let basis = match new.launch_type {
+            LaunchType::Fargate => self.choose_fargate_zone(new),
+            LaunchType::Ec2 => basis,
+        };
         let decision = basis.map(|basis| PlacementDecision { at: self.now, basis });
         let record = TaskRecord {
             task,
@@ -295,6 +301,9 @@ impl ControlPlane {
             replaces: new.replaces,
             metered: Metered::No,
         };
+        if let Some(place) = record.fargate_place() {
+            self.count_fargate_zone_in(place);
+        }
         let record = match room {
             Some(mut room) => {
                 *room = record;
@@ -340,6 +349,7 @@ impl ControlPlane {
             host,
             service: task.service.clone(),
             deployment: task.deployment,
+            version_consistency: self.state.version_consistency_of(task),
             stop_timeout: self.settings.stop_timeout,
             targets,
         });
@@ -347,6 +357,9 @@ impl ControlPlane {
             let reservation = task.reservation.clone();
             self.state.tasks_by_instance.get_or_default(instance).insert(id);
             self.refresh_remaining(instance, &reservation);
+            if reservation.devices.gpus > 0 {
+                self.give_gpus(id, instance);
+            }
         }
         let now = self.now;
         self.change_task(id, |record| {
@@ -580,6 +593,7 @@ impl ControlPlane {
         let service = task.service.clone();
         let (instance, provider) = (task.container_instance, task.capacity_provider.clone());
         let waiting = task.last_status == TaskStatus::Provisioning;
+        let fargate_place = record.fargate_place();
         let metered = record.metered;
         let usage = task.usage;
         self.change_task(id, |record| {
@@ -621,6 +635,9 @@ impl ControlPlane {
             self.refresh_remaining(instance, &reservation);
             self.room_appeared(instance);
         }
+        if let Some(place) = fargate_place {
+            self.count_fargate_zone_off(place);
+        }
         self.measured_task_over(id);
         if let Some(service) = service {
             self.service_task_over(&service, id);
@@ -651,7 +668,7 @@ impl ControlPlane {
         let has_changed = before != after || containers_changed || is_new;
         let concerned = record.task.service.as_ref().filter(|_| before.0 != after.0 || is_new || gives_way_otherwise);
         let service = concerned.and_then(|name| self.state.services.get_mut(name));
-        let deployments = service.map(|service| &mut service.deployments).into_iter().flatten();
+        let deployments = service.into_iter().flat_map(|found| found.deployments.iter_mut().chain(&mut found.departed));
         if let Some(deployment) = { deployments }.find(|found| Some(found.id) == record.task.deployment) {
             if gives_way_otherwise {
                 deployment.note_replacement(record, gives_way, after.0.is_placed());

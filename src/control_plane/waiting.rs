@@ -110,6 +110,7 @@ impl WaitingTasks {
                 strategies: &kind.rules.strategies,
                 constraints: &kind.rules.constraints,
                 required_attributes: &kind.rules.required_attributes,
+                availability_zones: &kind.rules.availability_zones,
                 kind: kind.kind,
             };
             match place(task, &request) {

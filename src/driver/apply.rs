@@ -366,6 +366,7 @@ fn keep(in_force: &mut ClusterSpec, before: &ClusterSpec, item: &Item) {
                 .metric_scripts
                 .extend(before.metric_scripts.iter().filter(|script| script.metric == *metric).cloned());
         }
+        Item::Subnet(_) => in_force.subnets.clone_from(&before.subnets),
         Item::DefaultStrategy => in_force.default_strategy.clone_from(&before.default_strategy),
         Item::ContainerInsights => in_force.settings.container_insights = before.settings.container_insights,
         Item::ContainerInstance => in_force.container_instances.clone_from(&before.container_instances),

@@ -4,7 +4,7 @@
 //!
 //! **Source:** ecs-semantics §10.3, §11.6.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -91,6 +91,8 @@ pub struct ContainerDetail {
     pub cpu: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpu_ids: Vec<String>,
     pub health_status: &'static str,
     pub image: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,6 +275,12 @@ impl Facts<'_> {
         format!("{:.3}", self.calendar(at))
     }
 
+    /// The zone of a task on Fargate.
+    fn fargate_zone(&self, task: &Task) -> Option<&str> {
+        let record = self.state.tasks.get(&task.id).filter(|_| task.launch_type == LaunchType::Fargate);
+        record.and_then(|record| record.fargate_zone()).map(|zone| &**zone)
+    }
+
     /// A task at the status that it has in `task`: moments and reasons of later statuses are left out.
     pub fn task(&self, task: &Task) -> TaskDetail {
         let definition = &task.task_definition;
@@ -293,7 +301,10 @@ impl Facts<'_> {
         TaskDetail {
             attachments: Vec::new(),
             attributes: attributes.into_iter().collect(),
-            availability_zone: instance.map(|instance| instance.launch.availability_zone.to_string()),
+            availability_zone: match instance {
+                Some(instance) => Some(instance.launch.availability_zone.to_string()),
+                None => self.fargate_zone(task).map(str::to_owned),
+            },
             capacity_provider_name: task.capacity_provider.as_deref().map(str::to_owned),
             cluster_arn: self.arns.cluster(),
             connectivity: connectivity_at.as_ref().map(|_| "CONNECTED"),
@@ -338,6 +349,7 @@ impl Facts<'_> {
                 container_arn: self.arns.container(task.id, index),
                 cpu: definition.cpu.to_string(),
                 exit_code: container.exit.exit_code,
+                gpu_ids: container.gpu_ids().map(str::to_owned).collect(),
                 health_status: container.health.as_str(),
                 image: definition.image.clone(),
                 image_digest: container.image_digest.map(String::from),
@@ -371,13 +383,23 @@ impl Facts<'_> {
             ec2_instance_id: instance.ec2_instance_id(self.arns.ids),
             pending_tasks_count: instance.pending_tasks_count,
             registered_at: instance.registered_at.map(|at| self.iso(at)),
-            registered_resources: resources(&instance.registered),
-            remaining_resources: resources(&instance.remaining),
+            registered_resources: resources(&instance.registered, instance.gpu_ids(self.arns.ids)),
+            remaining_resources: resources(&instance.remaining, self.free_gpus(instance)),
             running_tasks_count: instance.running_tasks_count,
             status: instance.status.as_str(),
             updated_at: self.iso(self.at),
             version: instance.version,
         }
+    }
+
+    /// The GPUs of an instance that no task there has.
+    fn free_gpus(&self, instance: &ContainerInstance) -> Vec<String> {
+        let mut free = instance.gpu_ids(self.arns.ids);
+        let tasks = self.state.tasks_by_instance.get(&instance.id).into_iter().flatten().filter(|_| !free.is_empty());
+        let containers = tasks.filter_map(|task| self.state.tasks.get(task)).flat_map(|record| &record.task.containers);
+        let in_use: BTreeSet<&str> = containers.flat_map(|container| container.gpu_ids()).collect();
+        free.retain(|gpu| !in_use.contains(&**gpu));
+        free
     }
 
     /// **Source:** ecs-semantics §10.3.
@@ -448,7 +470,7 @@ fn tags(tags: &BTreeMap<String, String>) -> Vec<KeyValue> {
 }
 
 /// **Source:** ecs-semantics §3.1.
-fn resources(resources: &InstanceResources) -> Vec<ResourceDetail> {
+fn resources(resources: &InstanceResources, gpus: Vec<String>) -> Vec<ResourceDetail> {
     let number =
         |name, value| ResourceDetail { name, kind: "INTEGER", integer_value: Some(value), string_set_value: None };
     let ports = |name, protocol: Protocol| ResourceDetail {
@@ -465,9 +487,9 @@ fn resources(resources: &InstanceResources) -> Vec<ResourceDetail> {
         ports("PORTS", Protocol::Tcp),
         ports("PORTS_UDP", Protocol::Udp),
     ];
-    // Ours: GPUs have no ids here, so that they are a number where ECS has a set.
-    if resources.devices.gpus > 0 {
-        listed.push(number("GPU", resources.devices.gpus));
+    if !gpus.is_empty() {
+        let (name, kind) = ("GPU", "STRINGSET");
+        listed.push(ResourceDetail { name, kind, integer_value: None, string_set_value: Some(gpus) });
     }
     listed
 }

@@ -76,6 +76,9 @@ enum Attempt {
 /// before it is used.
 pub(super) fn set_up(spec: &ClusterSpec) -> Vec<(String, Request)> {
     let mut requests = Vec::new();
+    for subnet in &spec.subnets {
+        requests.push((format!("subnet {}", subnet.id), Request::PutSubnet(subnet.clone())));
+    }
     for provider in &spec.capacity_providers {
         let what = format!("capacity provider {}", provider.name);
         requests.push((what, Request::CreateCapacityProvider(Box::new(provider.clone()))));

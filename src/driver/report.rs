@@ -138,6 +138,8 @@ pub struct ContainerReport {
     pub reason: Option<String>,
     pub health_status: &'static str,
     pub restart_count: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpu_ids: Vec<String>,
 }
 
 /// A service.
@@ -412,7 +414,7 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
         launch_type: task.launch_type.as_str(),
         capacity_provider: task.capacity_provider.as_deref().map(str::to_string),
         container_instance: instance.map(|instance| snapshot.ids.container_instance(instance.id)),
-        availability_zone: instance.map(|instance| instance.launch.availability_zone.to_string()),
+        availability_zone: snapshot.state.zone_of(record).map(|zone| zone.to_string()),
         cpu: task.reservation.cpu.0,
         memory: task.reservation.memory.0,
         desired_status: task.desired_status.as_str(),
@@ -438,6 +440,7 @@ fn task_report(snapshot: &Snapshot, record: &TaskRecord, usage: Option<&UsageRec
                 reason: container.exit.reason.clone(),
                 health_status: container.health.as_str(),
                 restart_count: container.restart_count,
+                gpu_ids: container.gpu_ids().map(str::to_owned).collect(),
             })
             .collect(),
         targets: target_reports(snapshot, task.id),

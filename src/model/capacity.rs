@@ -44,9 +44,15 @@ impl InstanceType {
         CpuUnits(self.vcpus.saturating_mul(CpuUnits::PER_VCPU))
     }
 
-    /// What an instance of this type registers. **Source:** ecs-semantics §3.1.
-    pub fn resources(&self) -> InstanceResources {
-        InstanceResources { cpu: self.cpu_units(), memory: self.memory, ports: reserved_ports(), devices: self.devices }
+    /// What an instance of this type registers whose agent holds so much memory back. *Ours:* nothing where that is more than there is;
+    /// whoever names it is told before. **Source:** ecs-semantics §3.1.
+    pub fn resources(&self, reserved_memory: MemoryMib) -> InstanceResources {
+        InstanceResources {
+            cpu: self.cpu_units(),
+            memory: MemoryMib(self.memory.0.saturating_sub(reserved_memory.0)),
+            ports: reserved_ports(),
+            devices: self.devices,
+        }
     }
 }
 
@@ -112,6 +118,9 @@ pub struct InstanceLaunch {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its agent.
     pub spot_draining: SpotDraining,
+    /// `ECS_RESERVED_MEMORY` of its agent: so much less than its type has is registered. **Source:** ecs-semantics §3.1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reserved_memory: MemoryMib,
     /// What happens when a burstable instance has spent its CPU credits; `None` is the type's default.
     pub credit_specification: Option<CreditSpecification>,
     /// The version of the launch template that it comes from; 0 for an instance registered by hand.
@@ -353,6 +362,14 @@ impl ContainerInstance {
         }
     }
 
+    /// Its GPUs: what its agent calls them, or ids of our own.
+    pub fn gpu_ids(&self, ids: IdForm) -> Vec<String> {
+        match &self.launch.external {
+            Some(agent) if !agent.gpu_ids.is_empty() => agent.gpu_ids.iter().cloned().collect(),
+            _ => (0..self.registered.devices.gpus).map(|index| ids.gpu(self.id, index)).collect(),
+        }
+    }
+
     /// Whether tasks may be placed on it: it is ACTIVE and its agent has contact. **Source:** ecs-semantics §3.2.
     pub fn takes_tasks(&self) -> bool {
         self.status == ContainerInstanceStatus::Active && self.agent == AgentConnection::Connected
@@ -367,7 +384,7 @@ impl ContainerInstance {
 
     /// An instance that was launched at `now` and has not registered yet.
     pub fn launched(id: ContainerInstanceId, launch: Arc<InstanceLaunch>, now: Timestamp) -> ContainerInstance {
-        let registered = launch.instance_type.resources();
+        let registered = launch.instance_type.resources(launch.reserved_memory);
         let vcpus = launch.instance_type.vcpus;
         let cpu_credits =
             launch.instance_type.burst.map(|burst| CpuCredits::new(burst, vcpus, launch.credit_specification));
@@ -442,6 +459,9 @@ pub struct AutoScalingGroup {
     pub purchase_option: PurchaseOption,
     /// `ECS_ENABLE_SPOT_INSTANCE_DRAINING` of its instances' agents.
     pub spot_draining: SpotDraining,
+    /// `ECS_RESERVED_MEMORY` of its instances' agents.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reserved_memory: MemoryMib,
     /// What happens when its burstable instances have spent their CPU credits; `None` is the type's default.
     pub credit_specification: Option<CreditSpecification>,
     /// Which instances go first; empty is `Default`.
@@ -498,6 +518,7 @@ impl AutoScalingGroup {
             subnet_id: self.subnets.get(zone).cloned(),
             purchase_option: self.purchase_option,
             spot_draining: self.spot_draining,
+            reserved_memory: self.reserved_memory,
             credit_specification: self.credit_specification,
             launch_template_version: self.launch_template().version,
             external: None,

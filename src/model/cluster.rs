@@ -15,6 +15,7 @@ use super::image_map::ImageMap;
 use super::metric::MetricScript;
 use super::service::{EcsManagedTags, PlacementConstraint, PlacementStrategy, PropagateTags, ServiceSpec};
 use super::settings::Settings;
+use super::subnet::Subnet;
 use super::target_group::TargetGroup;
 use super::task::TaskOverrides;
 use super::task_definition::{TaskDefinition, TaskDefinitionRef};
@@ -40,6 +41,9 @@ pub struct ClusterSpec {
     pub capacity_providers: Vec<CapacityProvider>,
     /// Instances registered by hand.
     pub container_instances: Vec<InstanceLaunch>,
+    /// Subnets by themselves; those of groups and instances are with these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subnets: Vec<Subnet>,
     /// Task definitions in the file's order; several of one family become its revisions.
     pub task_definitions: Vec<TaskDefinition>,
     /// Target groups of load balancers.

@@ -1,11 +1,12 @@
-//! What a client says that has no meaning here: kept as it came and given back, and never looked at.
+//! What a client says that has no meaning here: kept as it came and given back. The subnets of a network configuration alone are looked at
+//! ([`super::subnet`]).
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// A JSON object that is kept as it is: members of requests that change no decision, in an order of its own (that of their names).
+/// A JSON object that is kept as it is: members of requests that change next to no decision, in an order of its own (that of their names).
 /// Cheap to copy. Most of them are empty, and those take no room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document(
@@ -19,9 +20,25 @@ impl Document {
         self.0.is_none()
     }
 
+    /// Whether it is another's copy; of two that were written one by one nobody knows.
+    pub fn is_copy_of(&self, other: &Document) -> bool {
+        match (&self.0, &other.0) {
+            (Some(this), Some(that)) => Arc::ptr_eq(this, that),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// A member by its name.
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.0.as_ref()?.get(name)
+    }
+
+    /// The same with a member more, or with another value of one.
+    pub fn with(&self, name: &str, value: Value) -> Document {
+        let mut members = self.0.as_deref().cloned().unwrap_or_default();
+        members.insert(name.to_owned(), value);
+        Document::from(members)
     }
 
     /// Its members, in the order of their names.

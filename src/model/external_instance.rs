@@ -30,6 +30,9 @@ pub struct ExternalAgent {
     pub docker_version: Option<Arc<str>>,
     /// The attributes of ECS' own names that it reports, `ecs.` and `com.amazonaws.`: they count before what is known of the instance's type.
     pub attributes: BTreeMap<String, String>,
+    /// The ids of the GPUs that it registered, if it did.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gpu_ids: BTreeSet<String>,
 }
 
 /// The parameters of RegisterContainerInstance. **Source:** ecs-semantics §3.1, §11.4.
@@ -62,7 +65,7 @@ impl ContainerInstanceRegistration {
                 ports: given.ports.clone().unwrap_or_else(reserved_ports),
                 devices: InstanceDevices { gpus: given.gpus, ..self.launch.instance_type.devices },
             },
-            None => self.launch.instance_type.resources(),
+            None => self.launch.instance_type.resources(self.launch.reserved_memory),
         }
     }
 }

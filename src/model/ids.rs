@@ -139,6 +139,12 @@ impl IdForm {
         uuid(self.mix(9, task.0), self.mix(10, task.0.rotate_left(16) ^ index))
     }
 
+    /// A GPU as NVIDIA's drivers call it: the `index`-th of its instance.
+    pub fn gpu(self, instance: ContainerInstanceId, index: u32) -> String {
+        let index = u64::from(index);
+        format!("GPU-{}", uuid(self.mix(13, instance.0), self.mix(14, instance.0.rotate_left(16) ^ index)))
+    }
+
     /// A UUID of version 4 for what has a name that is its own, as Application Auto Scaling puts behind those of its alarms.
     pub fn alarm(self, name: &str) -> String {
         // FNV-1a. A collision would need two alarms of one prefix, and those differ in their names before the UUID.

@@ -35,6 +35,7 @@ pub mod scaling;
 pub mod schedule;
 pub mod service;
 pub mod settings;
+pub mod subnet;
 pub mod suggest;
 pub mod target_group;
 pub mod task;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::document::Document;
 use super::ids::{ContainerInstanceId, DeploymentId, TaskId};
@@ -174,6 +175,9 @@ pub struct ContainerExit {
     pub reason: Option<String>,
 }
 
+/// What the reason of a task begins with whose image is not there. **Source:** ecs-semantics §2.4.
+pub const CANNOT_PULL_CONTAINER: &str = "CannotPullContainerError: ";
+
 /// What the reason of a container that could not be started begins with. **Source:** ecs-semantics §2.3, §2.4.
 pub const CANNOT_START_CONTAINER: &str = "CannotStartContainerError: ";
 
@@ -196,10 +200,21 @@ pub struct Container {
     pub health: HealthStatus,
     /// How many times its restart policy has started it again.
     pub restart_count: u32,
-    /// What else the agent of another's instance says of it. *Ours.*
+    /// What few containers have: the GPUs that it was given, and what else the agent of another's instance says of it. *Ours.*
     pub document: Document,
     /// The digest of its image, once that is there. **Source:** ecs-semantics §5.9.
     pub image_digest: Option<ImageDigest>,
+}
+
+/// The member of a container's document that has the ids of its GPUs. **Source:** ecs-semantics §11.6.
+pub const GPU_IDS: &str = "gpuIds";
+
+impl Container {
+    /// The ids of the GPUs that it has to itself, or had.
+    pub fn gpu_ids(&self) -> impl Iterator<Item = &str> {
+        let ids = self.document.member(GPU_IDS).and_then(Value::as_array);
+        ids.into_iter().flatten().filter_map(Value::as_str)
+    }
 }
 
 /// What a request changes of the task definition for its tasks. **Source:** ecs-semantics §2.5.

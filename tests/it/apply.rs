@@ -698,3 +698,48 @@ fn task_sets_are_created_scaled_switched_and_deleted() {
 
     "#]].assert_eq(&text);
 }
+
+/// Claim: other subnets are another deployment, a subnet that comes is put before who names it, and one that is known stays where it is.
+/// Method: a file without a network, with one, and with a subnet elsewhere.
+#[test]
+fn another_network_configuration_is_another_deployment() {
+    let subnet = "[[subnet]]\n    id = \"subnet-a\"\n    availability_zone = \"us-east-1a\"\n    ";
+    let network = "network_configuration = { awsvpc_configuration = { subnets = [\"subnet-a\"] } }";
+    let with = edited(
+        "desired_count = 2\n    launch_type = \"FARGATE\"",
+        &format!("desired_count = 2\n    launch_type = \"FARGATE\"\n    {network}"),
+    );
+    let with = with.replacen("[[task_definition]]", &format!("{subnet}[[task_definition]]"), 1);
+    check(
+        &with,
+        &expect![[r#"
+        subnet subnet-a: PutSubnet(Subnet { id: "subnet-a", availability_zone: "us-east-1a" })
+        service web: UpdateService { service: "web", document: Some(Document(Some({"networkConfiguration": Object {"awsvpcConfiguration": Object {"subnets": Array [String("subnet-a")]}}}))), new_deployment: DocumentChanged }
+    "#]],
+    );
+    let before = parse(&with);
+    let elsewhere = parse(&with.replace("\"us-east-1a\"", "\"us-east-1b\""));
+    let diff = ClusterDiff::between(&before, &elsewhere, &Revisions::of_start(&before));
+    expect![[r#"
+        refused: subnet subnet-a: cannot be changed while the cluster runs: add another one
+    "#]]
+    .assert_eq(&shown(&diff));
+    // Carried out, it is a deployment.
+    let mut world = World::of_file(FILE);
+    world.run_until(100);
+    let diff = ClusterDiff::between(&parse(FILE), &before, &Revisions::of_start(&parse(FILE)));
+    for step in diff.steps {
+        world.done(step.request);
+    }
+    world.run_until(200);
+    expect![[r#"
+        0.000s (service web) has started 2 tasks: (task T1) (task T2).
+        41.000s (service web) (deployment ecs-svc/1) deployment completed.
+        41.000s (service web) has reached a steady state.
+        100.000s (service web) has started 2 tasks: (task T4) (task T5).
+        141.000s (service web) has stopped 2 running tasks: (task T2) (task T1).
+        141.000s (service web) (deployment ecs-svc/2) deployment completed.
+        141.000s (service web) has reached a steady state.
+    "#]]
+    .assert_eq(&world.service_events("web"));
+}

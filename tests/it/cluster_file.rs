@@ -311,6 +311,12 @@ fn every_key_is_read() {
             "service.auto_scaling.predictive_scaling",
             "[[service]]\n[service.auto_scaling]\n[[service.auto_scaling.predictive_scaling]]\n",
         ),
+        ("subnet", "[[subnet]]\n"),
+        ("network_configuration", "[[service]]\n[service.network_configuration]\n"),
+        (
+            "network_configuration.awsvpc_configuration",
+            "[[service]]\n[service.network_configuration]\n[service.network_configuration.awsvpc_configuration]\n",
+        ),
         ("run_task", "[[run_task]]\n"),
         ("start_task", "[[start_task]]\n"),
         ("run_task.overrides", "[[run_task]]\n[run_task.overrides]\n"),

@@ -10,7 +10,7 @@ use longshore::data_plane::clock::Clock;
 use longshore::data_plane::executed::{ExecutedContainer, ExecutedTask, ExecutedWork};
 use longshore::model::ids::TaskId;
 use longshore::model::task::{ContainerExit, TaskOverrides};
-use longshore::model::task_definition::{ContainerDefinition, HealthCheck, TaskDefinition, Volume};
+use longshore::model::task_definition::{ContainerDefinition, HealthCheck, TaskDefinition, VersionConsistency, Volume};
 use longshore::model::units::{Fuel, Timestamp, VcpuNanos};
 use longshore::model::work::{Step, StepEnd};
 
@@ -34,6 +34,7 @@ fn start_of(definition: TaskDefinition) -> Arc<TaskStart> {
         host: TaskHost::Fargate,
         service: None,
         deployment: None,
+        version_consistency: VersionConsistency::Enabled,
         stop_timeout: Duration::from_secs(30),
         targets: Vec::new(),
     })

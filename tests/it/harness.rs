@@ -214,6 +214,9 @@ impl World {
             cpu_rates: BTreeMap::new(),
             faults: None,
         };
+        for subnet in &spec.subnets {
+            world.done(Request::PutSubnet(subnet.clone()));
+        }
         for provider in &spec.capacity_providers {
             world.done(Request::CreateCapacityProvider(Box::new(provider.clone())));
         }

@@ -456,6 +456,7 @@ fn a_deployment_keeps_its_module() {
             host: TaskHost::Fargate,
             service: Some("web".into()),
             deployment: deployment.map(DeploymentId),
+            version_consistency: VersionConsistency::Enabled,
             stop_timeout: Duration::from_millis(300),
             targets: Vec::new(),
         }));

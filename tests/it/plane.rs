@@ -14,7 +14,7 @@ use longshore::model::capacity::{InstanceLaunch, InstanceType};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::task::{ContainerExit, ContainerStatus, TaskOverrides};
 use longshore::model::task_definition::{
-    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition,
+    ContainerDefinition, CpuArchitecture, LaunchType, NetworkMode, TaskDefinition, VersionConsistency,
 };
 use longshore::model::units::{CpuUnits, MemoryMib};
 use longshore::model::usage::TaskUsage;
@@ -81,6 +81,7 @@ impl Plane {
             host,
             service: service.map(Into::into),
             deployment: None,
+            version_consistency: VersionConsistency::Enabled,
             stop_timeout: Duration::from_millis(300),
             targets: Vec::new(),
         }));

@@ -346,10 +346,10 @@ fn scale_in_keeps_the_spread() {
     world.run_until(100);
     check(&hosts(&world), &expect!["T1@I1 T2@I3 T3@I2 T4@I3 T5@I1 T6@I3"]);
     set_count(&mut world, 3);
-    check(&hosts(&world), &expect!["T1@I1 T2@I3 T3@I2"]);
+    check(&hosts(&world), &expect!["T3@I2 T4@I3 T5@I1"]);
     // What was chosen counts as gone for the next choice: one task in each zone is left, not two in one.
     set_count(&mut world, 2);
-    check(&hosts(&world), &expect!["T1@I1 T2@I3"]);
+    check(&hosts(&world), &expect!["T3@I2 T4@I3"]);
 }
 
 /// ecs-semantics §4.2: binpack fills one instance after the other and scale-in empties the emptiest.
@@ -644,10 +644,10 @@ fn target_tracking_follows_the_load() {
         360.000s (service web) has started 1 tasks: (task T8).
         401.000s (service web) has reached a steady state.
         1260.000s (service web) desired count changed from 8 to 2: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy ECSServiceAverageCPUUtilization: 10% against a target of 50%
-        1260.000s (service web) has stopped 6 running tasks: (task T8) (task T7) (task T6) (task T5) (task T4) (task T3).
+        1260.000s (service web) has stopped 6 running tasks: (task T8) (task T3) (task T5) (task T6) (task T2) (task T1).
         1260.000s (service web) has reached a steady state.
         1560.000s (service web) desired count changed from 2 to 1: monitor alarm TargetTracking-service/test/web-AlarmLow in state ALARM triggered policy ECSServiceAverageCPUUtilization: 10% against a target of 50%
-        1560.000s (service web) has stopped 1 running tasks: (task T2).
+        1560.000s (service web) has stopped 1 running tasks: (task T7).
         1560.000s (service web) has reached a steady state.
     "#]],
     );
@@ -1020,26 +1020,40 @@ fn drain_ends_everything() {
     );
 }
 
-/// ecs-semantics §5.5: a deleted service is DRAINING until its tasks are over; its name is free then.
+/// ecs-semantics §5.5: a deleted service is INACTIVE once its tasks are STOPPING; its name is free then, and another one of it and the
+/// tasks that are stopping do not meddle with one another.
 #[test]
 fn deleted_service_ends_and_its_name_is_free() {
     let mut world = World::new(&web(2));
+    world.behave("web", Behaviour { stop: secs(20), ..Behaviour::default() });
     world.run_until(100);
     let delete = Request::DeleteService { service: "web".into(), deletion: Deletion::Forced };
     world.done(delete.clone());
-    let again = world.request(Request::CreateService(Box::new(service("web", 1))));
-    check(
-        &again.expect_err("it is draining").to_string(),
-        &expect!["Unable to Start a service that is still Draining."],
-    );
+    check(world.plane.state().services["web"].status.as_str(), &expect!["INACTIVE"]);
     let change = UpdateService { service: "web".into(), desired_count: Some(1), ..UpdateService::default() };
     let refused = world.request(Request::UpdateService(Box::new(change)));
-    check(&refused.expect_err("it is draining").to_string(), &expect!["Service was not ACTIVE."]);
-    world.run_until(110);
-    check(&world.request(delete).expect_err("it is gone").to_string(), &expect!["Service not found."]);
+    check(&refused.expect_err("it is gone").to_string(), &expect!["Service was not ACTIVE."]);
+    check(&world.request(delete.clone()).expect_err("it is gone").to_string(), &expect!["Service not found."]);
     world.done(Request::CreateService(Box::new(service("web", 1))));
+    world.run_until(105);
+    world.done(delete);
+    world.run_until(110);
+    world.done(Request::CreateService(Box::new(service("web", 1))));
+    world.run_until(115);
+    let left = |world: &World| world.plane.state().services["web"].departed.len();
+    assert_eq!((left(&world), world.plane.state().live_count), (2, 4));
+    check(&world.counts("web"), &expect!["desired 1 running 1 pending 0 healthy 0"]);
     world.run_until(200);
     check(&world.counts("web"), &expect!["desired 1 running 1 pending 0 healthy 1"]);
+    assert_eq!((left(&world), world.plane.state().live_count), (0, 1));
+    check(
+        &world.service_events("web"),
+        &expect![[r#"
+        110.000s (service web) has started 1 tasks: (task T4).
+        151.000s (service web) (deployment ecs-svc/3) deployment completed.
+        151.000s (service web) has reached a steady state.
+    "#]],
+    );
 }
 
 /// ecs-semantics §1.3, §4.5, §5.2, §6.1, §8.1: requests that can't be granted are refused whole, and the text says which rule was broken.
@@ -1173,8 +1187,10 @@ mod events;
 mod explain;
 pub(crate) mod external_instances;
 mod high_resolution;
+mod image_digests;
 mod launch_targets;
 mod load_balancers;
+mod location;
 mod managed_scaling;
 mod placement;
 mod predictive_scaling;

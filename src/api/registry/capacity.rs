@@ -14,6 +14,8 @@ use super::Registry;
 use super::clusters::ClusterStatus;
 use crate::model::auto_scaling_group::{ManagedDraining, ManagedTerminationProtection, ScaleInProtection};
 use crate::model::capacity::{ManagedScaling, is_group_by_itself};
+use crate::model::units::MemoryMib;
+use crate::model::written_form::is_default;
 
 /// A capacity provider over an Auto Scaling group.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -73,6 +75,9 @@ pub struct GroupLaunch {
     pub version: u32,
     /// The cluster that the user data name.
     pub cluster: Option<Arc<str>>,
+    /// `ECS_RESERVED_MEMORY` of the user data.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reserved_memory: MemoryMib,
 }
 
 /// Where a group runs.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::control_plane::explain::{
-    CapacityWait, Choice, Explanation, PlacementNow, ServiceExplanation, ServiceReason, TaskExplanation, TaskWait,
+    CapacityWait, Choice, Explanation, Floor, ForecastExplanation, ForecastRun, PlacementNow, ServiceExplanation,
+    ServiceReason, TaskExplanation, TaskWait,
 };
 use crate::control_plane::placement::{Candidate, RankNames, RuleVerdict};
+use crate::control_plane::service_autoscaling::predictive::HISTORY_MIN_HOURS;
 use crate::control_plane::state::{DecisionBasis, PlacementDecision};
 use crate::model::ids::IdForm;
 use crate::model::target_group::TargetState;
@@ -38,7 +40,7 @@ fn seconds(at: Timestamp) -> Value {
 }
 
 fn service(found: &ServiceExplanation, ids: IdForm) -> Value {
-    json!({
+    let mut document = json!({
         "service": found.service,
         "status": found.status.as_str(),
         "scheduling_strategy": found.scheduling_strategy.as_str(),
@@ -49,6 +51,27 @@ fn service(found: &ServiceExplanation, ids: IdForm) -> Value {
         "reasons": found.reasons.iter().map(|found| reason(found, ids)).collect::<Vec<_>>(),
         "tasks": found.tasks.iter().map(|found| task(found, ids)).collect::<Vec<_>>(),
         "next": found.next.as_ref().map(|next| placement(next, ids)),
+    });
+    if !found.forecasts.is_empty() {
+        document["forecasts"] = found.forecasts.iter().map(forecast).collect();
+    }
+    document
+}
+
+/// Hours are those of the calendar, in UTC.
+fn forecast(found: &ForecastExplanation) -> Value {
+    let run = |run: &ForecastRun| json!({ "from": run.from.to_string(), "until": run.until.to_string(), "capacity": run.capacity });
+    let floor =
+        |floor: &Floor| json!({ "hour": floor.hour.to_string(), "count": floor.count, "forecast": floor.forecast });
+    json!({
+        "policy_name": found.policy_name,
+        "mode": found.mode.as_str(),
+        "history_hours": found.history_hours,
+        "history_hours_needed": HISTORY_MIN_HOURS,
+        "made_at": found.made_at.map(|hour| hour.to_string()),
+        "next_at": found.next_at.map(|hour| hour.to_string()),
+        "hours": found.runs.iter().map(run).collect::<Vec<_>>(),
+        "floor": found.floor.as_ref().map(floor),
     })
 }
 
@@ -122,6 +145,9 @@ fn decision(made: &PlacementDecision, names: &RankNames) -> Value {
             "among_equals": names.among_equals,
         }),
         DecisionBasis::Named => json!({ "at": at, "by": "CALLER" }),
+        DecisionBasis::Fargate { availability_zone } => {
+            json!({ "at": at, "by": "FARGATE", "availability_zone": availability_zone })
+        }
         DecisionBasis::Daemon => json!({ "at": at, "by": "DAEMON" }),
     }
 }

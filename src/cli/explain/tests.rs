@@ -234,3 +234,79 @@ fn targets_are_told() {
     ask(&mut plane, at(2), Request::StopTask { task: TaskId(1), reason: None });
     assert_eq!(told(&plane, 2), "leaves its target groups: its last job is to be done, until 302.000s at most");
 }
+
+/// ecs-semantics §7.5: what is forecast for a service, or how long that takes yet: one without tasks has nothing to do.
+#[test]
+fn forecasts() {
+    let file = r#"
+        [settings]
+        calendar_start = "2026-03-02T00:00:00Z"
+        [[task_definition]]
+        family = "web"
+        cpu = 256
+        memory = 512
+        requires_compatibilities = ["FARGATE"]
+        container = [{ name = "main", image = "../workloads/limits/sleep.wat" }]
+        [[service]]
+        name = "web"
+        task_definition = "web"
+        desired_count = 1
+        launch_type = "FARGATE"
+        [service.auto_scaling]
+        min_capacity = 1
+        max_capacity = 5
+        [[service.auto_scaling.predictive_scaling]]
+        policy_name = "ahead"
+        metric_pair = "ECSServiceCPUUtilization"
+        target_value = 50
+        mode = "ForecastAndScale"
+    "#;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clusters/scenario.toml");
+    let spec = ClusterFile::parse(file, &path, &Catalog::embedded()).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut plane = ControlPlane::new(&spec.name, spec.settings.clone());
+    for definition in spec.task_definitions {
+        ask(&mut plane, at(0), Request::RegisterTaskDefinition(Box::new(definition)));
+    }
+    for service in spec.services {
+        ask(&mut plane, at(0), Request::CreateService(Box::new(service)));
+    }
+    let question = Question::Service("web".into());
+    let pass_until = |plane: &mut ControlPlane, hour: u64| {
+        while let Some((due, _)) = plane.next_deadline().filter(|(due, _)| *due <= at(hour * 3_600)) {
+            plane.apply(due, Event::DeadlineReached);
+        }
+    };
+    pass_until(&mut plane, 2);
+    check(
+        &plane,
+        &question,
+        &expect![[r#"
+        SERVICE web ACTIVE: 1 desired, 0 running, 1 pending, 0 healthy
+          placed and starting: 1 task
+          predictive scaling policy ahead (ForecastAndScale): no forecast yet: 2 of 24 hours of history, the first at 2026-03-03T00:00Z
+            holds nothing
+          TASK 910a2dec web:1 of service:web: PENDING on Fargate
+            waits for its containers to start; its host has it since 0.000s
+          the next task: web:1 of group service:web, 256 CPU units and 512 MiB, FARGATE
+          Fargate makes a sandbox of its size: there is no container instance to choose, and placement strategies and constraints are not asked
+
+    "#]],
+    );
+    pass_until(&mut plane, 25);
+    check(
+        &plane,
+        &question,
+        &expect![[r#"
+        SERVICE web ACTIVE: 1 desired, 0 running, 1 pending, 0 healthy
+          placed and starting: 1 task
+          predictive scaling policy ahead (ForecastAndScale): forecast made at 2026-03-03T00:00Z, the next at 2026-03-03T06:00Z
+            2026-03-03T00:00Z to 2026-03-05T00:00Z: 0 tasks
+            holds the count at 0 at least for the hour of 2026-03-03T01:00Z
+          TASK 910a2dec web:1 of service:web: PENDING on Fargate
+            waits for its containers to start; its host has it since 0.000s
+          the next task: web:1 of group service:web, 256 CPU units and 512 MiB, FARGATE
+          Fargate makes a sandbox of its size: there is no container instance to choose, and placement strategies and constraints are not asked
+
+    "#]],
+    );
+}

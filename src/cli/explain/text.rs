@@ -6,11 +6,14 @@ use comfy_table::{Table, presets};
 
 use super::super::format;
 use crate::control_plane::explain::{
-    CapacityWait, Choice, Explanation, FreshInstance, PlacementNow, ServiceExplanation, TaskExplanation, TaskWait,
+    CapacityWait, Choice, Explanation, Floor, ForecastExplanation, FreshInstance, PlacementNow, ServiceExplanation,
+    TaskExplanation, TaskWait,
 };
 use crate::control_plane::placement::{Candidate, PlacementFailure, RankNames, Rule, RuleVerdict};
+use crate::control_plane::service_autoscaling::predictive::HISTORY_MIN_HOURS;
 use crate::control_plane::state::{DecisionBasis, PlacementDecision};
 use crate::model::ids::{ContainerInstanceId, IdForm};
+use crate::model::scaling::PredictiveMode;
 use crate::model::service::SchedulingStrategy;
 use crate::model::task::TaskStatus;
 use crate::model::task_definition::LaunchType;
@@ -96,6 +99,9 @@ impl Page {
         for reason in &found.reasons {
             self.line(2, &reason.to_string());
         }
+        for forecast in &found.forecasts {
+            self.forecast(forecast);
+        }
         for task in found.tasks.iter().take(TASKS_MAX) {
             self.task(task, 2);
         }
@@ -106,6 +112,35 @@ impl Page {
             self.placement(next, "the next task");
         }
         self.gap();
+    }
+
+    fn forecast(&mut self, found: &ForecastExplanation) {
+        let history = match (found.made_at, found.next_at) {
+            (Some(made), Some(next)) => format!("forecast made at {made}, the next at {next}"),
+            (_, Some(first)) => {
+                format!(
+                    "no forecast yet: {} of {HISTORY_MIN_HOURS} hours of history, the first at {first}",
+                    found.history_hours
+                )
+            }
+            (_, None) => format!("no forecast yet: nothing measured, and {HISTORY_MIN_HOURS} hours are needed"),
+        };
+        self.line(2, &format!("predictive scaling policy {} ({}): {history}", found.policy_name, found.mode.as_str()));
+        for run in &found.runs {
+            let tasks = if run.capacity == 1 { "1 task".to_owned() } else { format!("{} tasks", run.capacity) };
+            self.line(4, &format!("{} to {}: {tasks}", run.from, run.until));
+        }
+        match &found.floor {
+            Some(Floor { hour, count, forecast }) if count < forecast => self.line(
+                4,
+                &format!("holds the count at {count} at least for the hour of {hour}, which needs {forecast}: that is the maximum"),
+            ),
+            Some(Floor { hour, count, .. }) => {
+                self.line(4, &format!("holds the count at {count} at least for the hour of {hour}"));
+            }
+            None if found.mode == PredictiveMode::ForecastOnly => self.line(4, "holds nothing: it only forecasts"),
+            None => self.line(4, "holds nothing"),
+        }
     }
 
     fn task(&mut self, found: &TaskExplanation, indent: usize) {
@@ -342,7 +377,9 @@ fn rule_head(verdicts: &[RuleVerdict], column: usize) -> String {
         Rule::Cpu | Rule::Memory | Rule::Gpus | Rule::NetworkInterfaces => {
             format!("{} ≥ {}", verdict.rule, verdict.wanted)
         }
-        Rule::CapacityProvider(_) | Rule::Ports | Rule::Attribute(_) => format!("{}: {}", verdict.rule, verdict.wanted),
+        Rule::CapacityProvider(_) | Rule::Ports | Rule::Attribute(_) | Rule::Location(_) => {
+            format!("{}: {}", verdict.rule, verdict.wanted)
+        }
     }
 }
 
@@ -365,6 +402,11 @@ fn decision(made: &PlacementDecision, names: &RankNames) -> String {
             format!("its instance was chosen at {at}, {least}among equals by {}", names.among_equals)
         }
         DecisionBasis::Named => format!("its instance was named by the caller of StartTask at {at}"),
+        DecisionBasis::Fargate { availability_zone } => {
+            format!(
+                "Fargate chose {availability_zone} at {at}, of its subnets' zones the one with the fewest such tasks"
+            )
+        }
         DecisionBasis::Daemon => format!("a DAEMON service has a task on each instance: placed at {at}"),
     }
 }

@@ -137,7 +137,7 @@ impl ControlPlane {
         let fresh = group.availability_zones.iter().map(|zone| {
             let launch = self.launch_of(name, zone.clone());
             let instance_type = launch.instance_type.clone();
-            let mut remaining = instance_type.resources();
+            let mut remaining = instance_type.resources(launch.reserved_memory);
             self.without_daemons(name, &mut remaining);
             let verdicts = self.placement.verdicts_of_fresh(&Arc::new(launch), remaining, request);
             FreshInstance { availability_zone: zone.clone(), instance_type, verdicts }

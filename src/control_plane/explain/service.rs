@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::forecast::ForecastExplanation;
 use super::placement_now::{Choice, PlacementNow};
 use super::task::TaskExplanation;
 use crate::control_plane::ControlPlane;
@@ -37,6 +38,8 @@ pub struct ServiceExplanation {
     pub reasons: Vec<ServiceReason>,
     /// Its tasks that are on their way or do not count as healthy yet; one for each kind of those that wait for capacity.
     pub tasks: Vec<TaskExplanation>,
+    /// The forecasts of its predictive scaling policies, in their order.
+    pub forecasts: Vec<ForecastExplanation>,
     /// Where its next task would go; `None` once it starts none any more.
     pub next: Option<PlacementNow>,
 }
@@ -205,7 +208,7 @@ impl ControlPlane {
         let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         let launches = service.launching().deployment_index().filter(|_| service.status == ServiceStatus::Active);
         let next = launches.map(|index| {
-            let task = service.next_task(self.name(), index);
+            let task = service.next_task((self.name(), &self.state.subnets), index);
             let now = self.placement_of(&task);
             if is_daemon { PlacementNow { choice: self.each_instance(&task), ..now } } else { now }
         });
@@ -216,7 +219,7 @@ impl ControlPlane {
             reasons.extend(service.deployments.is_empty().then_some(ServiceReason::NoTaskSet));
             for index in 0..service.deployments.len() {
                 let plan = self.plan_of_set(service, index);
-                let next = self.placement_of(&service.next_task(&self.name, index));
+                let next = self.placement_of(&service.next_task((&self.name, &self.state.subnets), index));
                 reasons.extend(self.why_short(service, index, &plan, &next));
             }
         } else {
@@ -249,6 +252,7 @@ impl ControlPlane {
             healthy_count: service.healthy_count(),
             reasons,
             tasks: self.tasks_on_their_way(service),
+            forecasts: self.explain_forecasts(&service.spec.name),
             next,
         }
     }

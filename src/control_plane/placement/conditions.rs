@@ -1,4 +1,4 @@
-//! What a task asks of an instance beside resources: required attributes and queries, parted by what their answers depend on.
+//! What a task asks of an instance beside resources: required attributes, its subnets' zones and queries, parted by what their answers depend on.
 //!
 //! What depends on the instance alone is answered once, when the instance is inserted, and parts the instances into cells; what
 //! depends on the tasks there is asked anew of every instance that is looked at.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::PlacementRequest;
+use super::chain::AVAILABILITY_ZONE;
 use super::slot::{GroupIndex, Slot};
 use crate::model::capacity::RequiredAttribute;
 use crate::model::cluster_query::ClusterQuery;
@@ -21,6 +22,7 @@ pub(super) type GroupNames = BTreeMap<GroupIndex, Arc<str>>;
 #[derive(Clone, Debug)]
 pub(super) struct Conditions<'a> {
     required: &'a [RequiredAttribute],
+    zones: &'a [Arc<str>],
     /// Queries about the instance alone.
     lasting: Vec<&'a ClusterQuery>,
     /// Queries about its tasks as well.
@@ -35,7 +37,7 @@ impl<'a> Conditions<'a> {
             PlacementConstraint::DistinctInstance => None,
         });
         let (passing, lasting) = queries.flat_map(ClusterQuery::terms).partition(|term| term.depends_on_tasks());
-        Conditions { required: request.required_attributes, lasting, passing }
+        Conditions { required: request.required_attributes, zones: request.availability_zones, lasting, passing }
     }
 
     /// Whether an instance fulfils what depends on its tasks.
@@ -48,6 +50,8 @@ impl<'a> Conditions<'a> {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct LastingConditions {
     required: Vec<RequiredAttribute>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    zones: Vec<Arc<str>>,
     queries: Vec<ClusterQuery>,
 }
 
@@ -56,18 +60,27 @@ impl LastingConditions {
     pub(super) fn of(conditions: &Conditions<'_>) -> LastingConditions {
         LastingConditions {
             required: conditions.required.to_vec(),
+            zones: conditions.zones.to_vec(),
             queries: conditions.lasting.iter().map(|query| (*query).clone()).collect(),
         }
     }
 
     /// Whether a request asks just this.
     pub(super) fn are(&self, conditions: &Conditions<'_>) -> bool {
-        self.required == conditions.required && self.queries.iter().eq(conditions.lasting.iter().copied())
+        self.required == conditions.required
+            && self.zones == conditions.zones
+            && self.queries.iter().eq(conditions.lasting.iter().copied())
     }
 
     /// Whether an instance fulfils them.
     pub(super) fn are_met(&self, held: &Slot) -> bool {
         self.required.iter().all(|required| required.is_had_by(&held.launch))
+            && is_in(held, &self.zones)
             && self.queries.iter().all(|query| held.is_member(query, &GroupNames::new()))
     }
+}
+
+/// Whether an instance is in one of some zones, of which none is any. **Source:** ecs-semantics §4.5.
+pub(super) fn is_in(held: &Slot, zones: &[Arc<str>]) -> bool {
+    zones.is_empty() || held.attribute(AVAILABILITY_ZONE).is_some_and(|own| zones.iter().any(|zone| **zone == *own))
 }

@@ -7,7 +7,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::PlacementRequest;
-use super::conditions::GroupNames;
+use super::chain::AVAILABILITY_ZONE;
+use super::conditions::{GroupNames, is_in};
 use super::slot::{GroupIndex, Slot};
 use crate::control_plane::action::Failure;
 use crate::model::capacity::{AgentConnection, ContainerInstanceStatus, PORTS_MAX, RequiredAttribute};
@@ -32,6 +33,8 @@ pub const RESOURCE_GPU: &str = "RESOURCE:GPU";
 pub const RESOURCE_ENI: &str = "RESOURCE:ENI";
 /// An attribute that the task requires is missing or another. **Source:** ecs-semantics §4.5.
 pub const ATTRIBUTE: &str = "ATTRIBUTE";
+/// The instance is in no zone of the task's subnets. **Source:** ecs-semantics §4.5.
+pub const LOCATION: &str = "LOCATION";
 /// A query is not true of the instance. **Source:** ecs-semantics §2.4.
 pub const MEMBER_OF: &str = "MemberOf placement constraint unsatisfied";
 /// The group has a task there and wants one an instance. *Ours:* worded like §2.4's reason for `memberOf`.
@@ -58,7 +61,7 @@ pub struct PlacementFailure {
 }
 
 /// Every reason for which a placement fails.
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 14] = [
     RESOURCE_FARGATE,
     INACTIVE,
     AGENT,
@@ -68,6 +71,7 @@ const REASONS: [&str; 13] = [
     RESOURCE_GPU,
     RESOURCE_ENI,
     ATTRIBUTE,
+    LOCATION,
     MEMBER_OF,
     DISTINCT_INSTANCE,
     NO_ACTIVE_INSTANCES,
@@ -100,7 +104,8 @@ impl PlacementFailure {
         }
     }
 
-    /// What the service event says behind its prefix. **Source:** ecs-semantics §5.11.
+    /// What the service event says behind its prefix. *Ours:* what it says of a location, in the same words.
+    /// **Source:** ecs-semantics §5.11.
     pub fn service_event_reason(&self, form: IdForm) -> String {
         if self.reason() == RESOURCE_FARGATE {
             return format!("was unable to place a task. Reason: {NO_FARGATE_CAPACITY}.");
@@ -118,6 +123,7 @@ impl PlacementFailure {
             RESOURCE_MEMORY => write!(line, "has insufficient memory available."),
             RESOURCE_PORTS => write!(line, "is already using a port required by your task."),
             ATTRIBUTE => write!(line, "is missing an attribute required by your task."),
+            LOCATION => write!(line, "is not in an Availability Zone of the subnets of your task."),
             other => write!(line, "encountered error \"{other}\"."),
         };
         line
@@ -145,6 +151,8 @@ pub enum Rule {
     NetworkInterfaces,
     /// A required attribute.
     Attribute(RequiredAttribute),
+    /// A zone of the task's subnets.
+    Location(Vec<Arc<str>>),
     /// A task of the group on each instance at most.
     DistinctInstance,
     /// A query.
@@ -164,6 +172,7 @@ impl Rule {
             Rule::Gpus => RESOURCE_GPU,
             Rule::NetworkInterfaces => RESOURCE_ENI,
             Rule::Attribute(_) => ATTRIBUTE,
+            Rule::Location(_) => LOCATION,
             Rule::DistinctInstance => DISTINCT_INSTANCE,
             Rule::MemberOf(_) => MEMBER_OF,
         }
@@ -192,6 +201,7 @@ impl fmt::Display for Rule {
             Rule::Gpus => f.write_str("gpus"),
             Rule::NetworkInterfaces => f.write_str("network interfaces"),
             Rule::Attribute(required) => f.write_str(&required.name),
+            Rule::Location(_) => f.write_str("location"),
             Rule::DistinctInstance => f.write_str("distinctInstance"),
             Rule::MemberOf(query) => write!(f, "memberOf {query}"),
         }
@@ -253,6 +263,10 @@ impl Check<'_> {
                 Some(value) => format!("{} is {value} and {} is required", required.name, required.value),
                 None => format!("{} is not there and {} is required", required.name, required.value),
             },
+            Rule::Location(zones) => {
+                let own = self.held.attribute(AVAILABILITY_ZONE).unwrap_or("no zone");
+                format!("it is in {own} and the subnets of the task are in {}", zones.join(", "))
+            }
             Rule::DistinctInstance if self.is_met => format!("no task of group `{}` is there", self.request.group),
             Rule::DistinctInstance => format!("a task of group `{}` is there", self.request.group),
             Rule::MemberOf(query) if self.is_met => format!("`{query}` is true of it"),
@@ -273,6 +287,7 @@ impl Check<'_> {
             Rule::Gpus => needed.devices.gpus.to_string(),
             Rule::NetworkInterfaces => needed.devices.network_interfaces.to_string(),
             Rule::Attribute(required) => required.value.clone().into_owned(),
+            Rule::Location(zones) => zones.join(", "),
             Rule::DistinctInstance => "no task of the group".to_owned(),
             Rule::MemberOf(_) => "true".to_owned(),
         }
@@ -296,6 +311,7 @@ impl Check<'_> {
             Rule::Gpus => left.devices.gpus.to_string(),
             Rule::NetworkInterfaces => left.devices.network_interfaces.unwrap_or_default().to_string(),
             Rule::Attribute(required) => self.held.launch.attribute(&required.name).unwrap_or("none").to_owned(),
+            Rule::Location(_) => self.held.attribute(AVAILABILITY_ZONE).unwrap_or("none").to_owned(),
             Rule::DistinctInstance => {
                 let count = group.map_or(0, |group| self.held.task_count(group));
                 if count == 0 { "none".to_owned() } else { format!("{count} of the group") }
@@ -340,6 +356,9 @@ fn checks<'a>(
     }
     for required in request.required_attributes {
         add(Rule::Attribute(required.clone()), required.is_had_by(&held.launch));
+    }
+    if !request.availability_zones.is_empty() {
+        add(Rule::Location(request.availability_zones.to_vec()), is_in(held, request.availability_zones));
     }
     for constraint in request.constraints {
         match constraint {

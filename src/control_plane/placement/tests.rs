@@ -253,6 +253,7 @@ impl Pair {
             strategies: &wish.strategies,
             constraints: if wish.is_distinct { &[PlacementConstraint::DistinctInstance] } else { &[] },
             required_attributes: &[],
+            availability_zones: &[],
             kind: wish.kind,
         };
         let choices = self.reference.choices(&request);
@@ -430,6 +431,7 @@ fn check(instances: &[ContainerInstance], strategies: &[PlacementStrategy], coun
         strategies,
         constraints: &[],
         required_attributes: &[],
+        availability_zones: &[],
         kind: TaskKind::Service,
     };
     let mut shown = Vec::new();
@@ -519,6 +521,7 @@ fn each_candidate_has_its_reason() {
         strategies: &[],
         constraints: &[PlacementConstraint::DistinctInstance],
         required_attributes: &[],
+        availability_zones: &[],
         kind: TaskKind::Service,
     };
     assert_eq!(index.place(&request, &mut stream()), Err(Unplaceable));
@@ -558,6 +561,7 @@ fn chance_is_fair() {
             strategies: &[],
             constraints: &[],
             required_attributes: &[],
+            availability_zones: &[],
             kind: TaskKind::Standalone,
         };
         let mut drawn = BTreeMap::new();
@@ -587,6 +591,7 @@ fn removed_instance_comes_back_with_its_tasks() {
         strategies: &[],
         constraints: &[PlacementConstraint::DistinctInstance],
         required_attributes: &[],
+        availability_zones: &[],
         kind: TaskKind::Service,
     };
     assert_eq!(index.explain(&request, []).reason(), NO_ACTIVE_INSTANCES);

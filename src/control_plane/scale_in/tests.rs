@@ -81,8 +81,7 @@ fn may_go<'a>(inputs: &ScaleInInputs<'a>, gone: &[PlacedTask<'a>]) -> Vec<Placed
     keep_most(&mut left, |placed| {
         u64::from(placed.instance.is_some_and(|found| found.status != ContainerInstanceStatus::Active))
     });
-    let chain = Chain::new(inputs.strategies);
-    for criterion in &chain.criteria {
+    for criterion in &chain_of(inputs.strategies) {
         let on_same = |placed: &PlacedTask<'_>, other: &PlacedTask<'_>| {
             placed.instance.map(|found| found.id) == other.instance.map(|found| found.id)
         };
@@ -108,9 +107,6 @@ fn may_go<'a>(inputs: &ScaleInInputs<'a>, gone: &[PlacedTask<'a>]) -> Vec<Placed
                 all.iter().filter(|other| value(placed) == value(other)).count() as u64
             }),
         }
-    }
-    if !chain.ends_by_chance {
-        keep_most(&mut left, |placed| placed.task.id.0);
     }
     left
 }
@@ -185,14 +181,14 @@ proptest! {
     }
 }
 
-/// ecs-semantics §6.1: on Fargate the provider with more than its share gives up its youngest.
+/// ecs-semantics §5.4, §6.1: on Fargate the provider with more than its share gives up a task, each of its own with the same chance.
 #[test]
-fn fargate_tasks_go_by_provider_and_age() {
+fn fargate_tasks_go_by_provider_and_chance() {
     let providers: Vec<CapacityProviderStrategyItem> = [("FARGATE", 2, 1), ("FARGATE_SPOT", 0, 3)]
         .map(|(name, base, weight)| CapacityProviderStrategyItem { capacity_provider: name.into(), weight, base })
         .into();
-    let on = |id: u64| task(id, Some(if id < 4 { "FARGATE" } else { "FARGATE_SPOT" }), 256);
-    let tasks: Vec<Task> = (0..10).map(on).collect();
+    let provider_of = |id: u64| if id < 4 { "FARGATE" } else { "FARGATE_SPOT" };
+    let tasks: Vec<Task> = (0..10).map(|id| task(id, Some(provider_of(id)), 256)).collect();
     let inputs = ScaleInInputs {
         candidates: tasks.iter().map(|task| PlacedTask { task, instance: None }).collect(),
         staying: Vec::new(),
@@ -200,6 +196,15 @@ fn fargate_tasks_go_by_provider_and_age() {
         providers: &providers,
         strategies: &[],
     };
-    let victims = choose_victims(&inputs, 8, &mut RandomStream::new(0, Stream::Placement));
-    assert_eq!(victims.iter().map(|task| task.0).collect::<Vec<_>>(), [9, 8, 7, 3, 6, 5, 4, 2]);
+    let mut rng = RandomStream::new(0, Stream::Placement);
+    let mut firsts = BTreeMap::<TaskId, u32>::new();
+    for _ in 0..6_000 {
+        let victims = choose_victims(&inputs, 8, &mut rng);
+        let spot = |task: &TaskId| provider_of(task.0) == "FARGATE_SPOT";
+        let kinds: Vec<bool> = victims.iter().map(spot).collect();
+        assert_eq!(kinds, [true, true, true, false, true, true, true, false]);
+        *firsts.entry(victims[0]).or_default() += 1;
+    }
+    assert!(firsts.keys().map(|task| task.0).eq(4..10));
+    assert!(firsts.values().all(|count| (850..1_150).contains(count)), "{firsts:?}");
 }

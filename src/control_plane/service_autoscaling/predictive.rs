@@ -98,6 +98,11 @@ impl ForecastState {
         &self.forecast
     }
 
+    /// The first hour of which there is history.
+    pub(super) fn history_since(&self) -> Option<Hour> {
+        self.history.front().map(|oldest| oldest.hour)
+    }
+
     /// The hour in which it was made.
     pub(super) fn made_in(&self) -> Option<Hour> {
         self.made_in

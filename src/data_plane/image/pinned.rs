@@ -2,7 +2,7 @@
 //!
 //! The tasks of one deployment all have the module that its first one had, also when the name stands for another by then: what was tried is what
 //! is scaled out and put in place of what failed. Another deployment begins with the module as it is then. A container whose `versionConsistency`
-//! is disabled has the module as it is when its task starts. **Source:** ecs-semantics §5.9. *Ours:* so has a task without a deployment.
+//! is disabled has the module as it is when its task starts, and so have the tasks of a deployment whose first ones found none too often. **Source:** ecs-semantics §5.9. *Ours:* so has a task without a deployment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,9 +35,11 @@ pub(in crate::data_plane) enum PinnedBy {
 impl PinnedBy {
     /// Of a container of a task.
     pub(in crate::data_plane) fn of(start: &TaskStart, container: &ContainerDefinition) -> PinnedBy {
-        match (container.version_consistency, start.deployment) {
-            (VersionConsistency::Enabled, Some(deployment)) => PinnedBy::Deployment(deployment),
-            (VersionConsistency::Disabled, _) | (_, None) => PinnedBy::Task,
+        match (container.version_consistency, start.version_consistency, start.deployment) {
+            (VersionConsistency::Enabled, VersionConsistency::Enabled, Some(deployment)) => {
+                PinnedBy::Deployment(deployment)
+            }
+            _ => PinnedBy::Task,
         }
     }
 }

@@ -452,3 +452,77 @@ fn a_group_is_refreshed() {
     ended("RollbackSuccessful");
     assert_eq!(group(&account)["LaunchTemplate"]["Version"], "2");
 }
+
+/// ecs-semantics §4.1, §4.5: a subnet that an instance made known is in its zone: Fargate's tasks there are in that zone, and an instance
+/// elsewhere is in the wrong location for a task on EC2.
+#[test]
+fn subnets_of_instances_are_known() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    let launch = |subnet: &str, zone: &str| {
+        let input = json!({"InstanceType": "m7i.large", "MinCount": 1, "MaxCount": 1, "SubnetId": subnet,
+                           "Placement": {"AvailabilityZone": zone}});
+        neighbour(&account, Service::Ec2, "RunInstances", input);
+    };
+    launch("subnet-1", "us-east-1b");
+    until_registered(&account, "default", 1);
+    account.granted(
+        "RegisterTaskDefinition",
+        json!({"family": "net", "networkMode": "awsvpc", "cpu": "256", "memory": "512", "containerDefinitions":
+               [{"name": "main", "image": workload("limits/spin.wat"), "stopTimeout": 2}]}),
+    );
+    let run = |launch_type: &str, subnets: &[&str]| {
+        let network = json!({"awsvpcConfiguration": {"subnets": subnets}});
+        account.granted(
+            "RunTask",
+            json!({"taskDefinition": "net", "launchType": launch_type, "networkConfiguration": network}),
+        )
+    };
+    let task = run("FARGATE", &["subnet-1"])["tasks"][0].clone();
+    assert_eq!(task["availabilityZone"], "us-east-1b", "{task}");
+    assert_eq!(run("EC2", &["subnet-1"])["tasks"][0]["availabilityZone"], "us-east-1b");
+    assert_eq!(run("EC2", &["subnet-x"])["failures"], json!([]));
+    launch("subnet-2", "us-east-1a");
+    until_registered(&account, "default", 2);
+    let task = run("EC2", &["subnet-1", "subnet-2"])["tasks"][0].clone();
+    let subnet = task["attachments"][0]["details"][0]["value"].clone();
+    assert_eq!((&task["availabilityZone"], subnet), (&json!("us-east-1a"), json!("subnet-2")));
+    let failures = run("EC2", &["subnet-1"])["failures"].clone();
+    let reasons: Vec<&Value> = failures.as_array().into_iter().flatten().map(|failure| &failure["reason"]).collect();
+    assert_eq!(reasons, ["RESOURCE:ENI", "LOCATION"]);
+}
+
+/// ecs-semantics §3.1: `ECS_RESERVED_MEMORY` in user data lowers what an instance registers, of a call and of a group, and more than there
+/// is is refused.
+#[test]
+fn user_data_hold_memory_back() {
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    // ECS_RESERVED_MEMORY=256 and ECS_RESERVED_MEMORY=99999, a line each.
+    let (some, all) = ("RUNTX1JFU0VSVkVEX01FTU9SWT0yNTYK", "RUNTX1JFU0VSVkVEX01FTU9SWT05OTk5OQo=");
+    let run = |user_data: &str| {
+        let input = json!({"InstanceType": "m7i.large", "MinCount": 1, "MaxCount": 1, "UserData": user_data});
+        account.api.call(Service::Ec2, "RunInstances", "us-east-1", input)
+    };
+    run(some).expect("it is granted");
+    assert!(run(all).is_err_and(|error| error.message.contains("ECS_RESERVED_MEMORY 99999 is more than the 8192 MiB")));
+    let group = |name: &str, user_data: &str| {
+        let data = json!({"InstanceType": "m7i.large", "UserData": user_data});
+        let template = json!({"LaunchTemplateName": name, "LaunchTemplateData": data});
+        neighbour(&account, Service::Ec2, "CreateLaunchTemplate", template);
+        let input = json!({"AutoScalingGroupName": name, "MinSize": 1, "MaxSize": 1,
+                           "LaunchTemplate": {"LaunchTemplateName": name}, "AvailabilityZones": ["us-east-1a"]});
+        account.api.call(Service::AutoScaling, "CreateAutoScalingGroup", "us-east-1", input)
+    };
+    group("some", some).expect("it is granted");
+    assert_eq!(group("all", all).expect_err("they would not register").exception, "ValidationError");
+    until_registered(&account, "default", 2);
+    let listed = account.granted("ListContainerInstances", json!({}))["containerInstanceArns"].clone();
+    let found = account.granted("DescribeContainerInstances", json!({"containerInstances": listed}));
+    let memory = |instance: &Value| {
+        let resources = instance["registeredResources"].as_array().into_iter().flatten();
+        resources.filter(|one| one["name"] == "MEMORY").map(|one| one["integerValue"].clone()).collect::<Vec<_>>()
+    };
+    let memories: Vec<Value> = found["containerInstances"].as_array().into_iter().flatten().flat_map(memory).collect();
+    assert_eq!(memories, [7_936, 7_936]);
+}

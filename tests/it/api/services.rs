@@ -257,3 +257,50 @@ fn target_groups_of_the_file_are_real() {
     assert_eq!(revision["loadBalancers"], known);
     assert_eq!(revision["resolvedConfiguration"], json!({"loadBalancers": [{"targetGroupArn": &*arn}]}));
 }
+
+/// ecs-semantics §5.9: a service whose image is missing three times goes on without a digest once it is there, and each of its tasks has it
+/// as it is then; one whose image is there in time keeps to it. Method: files that come late, and are exchanged afterwards.
+#[test]
+fn an_image_that_comes_late_is_not_pinned() {
+    let folder = tempfile::TempDir::new().expect("there is a temporary folder");
+    let account = Account::new();
+    account.granted("CreateCluster", json!({}));
+    let spin = std::fs::read_to_string(workload("limits/spin.wat")).expect("it is there");
+    let digests = |name: &str, failures: usize| {
+        let image = folder.path().join(format!("{name}.wat"));
+        let arn = define(&account, image.to_str().expect("the path is text"));
+        account.granted(
+            "CreateService",
+            json!({"serviceName": name, "taskDefinition": arn, "desiredCount": 1, "launchType": "FARGATE"}),
+        );
+        let list = |status: &str| {
+            let found = account.granted("ListTasks", json!({"serviceName": name, "desiredStatus": status}));
+            found["taskArns"].as_array().cloned().unwrap_or_default()
+        };
+        while list("STOPPED").len() < failures {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::fs::write(&image, &spin).expect("the image is written");
+        let running = |count: u64| {
+            account.until("DescribeServices", json!({"services": [name]}), |found| {
+                found["services"][0]["runningCount"] == count
+            });
+        };
+        running(1);
+        std::fs::write(&image, format!("{spin};; another one")).expect("the image is written");
+        // Longer than whether it has changed is not looked at again.
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        account.granted("UpdateService", json!({"service": name, "desiredCount": 2}));
+        running(2);
+        let tasks = account.granted("DescribeTasks", json!({"tasks": list("RUNNING")}));
+        let digests: std::collections::BTreeSet<String> = tasks["tasks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|task| Some(task["containers"][0]["imageDigest"].as_str()?.to_owned()))
+            .collect();
+        digests.len()
+    };
+    assert_eq!(digests("in-time", 1), 1);
+    assert_eq!(digests("late", 3), 2);
+}

@@ -32,6 +32,8 @@ fn a_task_that_ends_by_itself() {
     assert_eq!((&task["desiredStatus"], &task["launchType"]), (&json!("RUNNING"), &json!("FARGATE")));
     assert_eq!((&task["tags"], &task["group"]), (&json!([{"key": "a", "value": "b"}]), &json!("family:exit")));
     assert_eq!(task["attachments"][0]["details"][0], json!({"name": "subnetId", "value": "subnet-1"}));
+    // Nobody knows the subnet, so that it is in no zone that were known.
+    assert!(task.get("availabilityZone").is_none(), "{task}");
     let arn = task["taskArn"].as_str().expect("a text").to_owned();
     let ended =
         account.until("DescribeTasks", json!({"tasks": [arn]}), |found| found["tasks"][0]["lastStatus"] == "STOPPED");

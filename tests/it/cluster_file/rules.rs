@@ -1884,3 +1884,145 @@ container = [
             11:25: task_definition[0].container[3].image: image "data" is a folder without a Cargo.toml"#]],
     );
 }
+
+/// Claim: subnets are each in one zone, and who names some names known ones, for tasks that have a network interface. Method: each rule
+/// broken, and a file that keeps them all.
+#[test]
+fn subnets() {
+    let head = r#"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, subnets = { us-east-1a = "subnet-a", us-east-1b = "subnet-b" } }
+[[container_instance]]
+instance_type = "m7i.large"
+availability_zone = "us-east-1c"
+subnet_id = "subnet-c"
+[[task_definition]]
+family = "net"
+memory = 64
+network_mode = "awsvpc"
+container = [{ name = "app", image = "app.wasm" }]
+"#;
+    let service = |definition: &str, network: &str| {
+        format!(
+            "[[service]]\nname = \"web\"\ntask_definition = \"{definition}\"\ndesired_count = 1\nlaunch_type = \"EC2\"\n\
+             network_configuration = {network}\n"
+        )
+    };
+    let of = |list: &str| format!("{{ awsvpc_configuration = {{ subnets = [{list}] }} }}");
+    let known = of(r#""subnet-a", "subnet-c", "subnet-d""#);
+    let subnet = "[[subnet]]\nid = \"subnet-d\"\navailability_zone = \"us-east-1d\"\n";
+    check(&format!("{head}{subnet}{}", service("net", &known)), expect!["no mistake"]);
+    check(
+        &format!("{head}{}", service("net", &known)),
+        expect![[r#"
+            19:87: service[0].network_configuration.awsvpc_configuration.subnets[2]: subnet "subnet-d" is not known in this file
+              help: did you mean "subnet-a"?"#]],
+    );
+    check(
+        &format!("{head}{}", service("app", &of("\"subnet-a\""))),
+        expect![[r#"
+            19:25: service[0].network_configuration: network_configuration is for tasks of network_mode "awsvpc"
+              help: add network_mode = "awsvpc" to the task definition"#]],
+    );
+    check(
+        &format!("{head}{}", service("net", &of(""))),
+        expect!["19:62: service[0].network_configuration.awsvpc_configuration.subnets: 0 subnets are named: 1 to 16"],
+    );
+    let many: Vec<String> = (0..17).map(|number| format!("\"subnet-{number}\"")).collect();
+    let declared: String = (0..17)
+        .map(|number| format!("[[subnet]]\nid = \"subnet-{number}\"\navailability_zone = \"us-east-1a\"\n"))
+        .collect();
+    check(
+        &format!("{declared}{head}{}", service("net", &of(&many.join(", ")))),
+        expect!["70:62: service[0].network_configuration.awsvpc_configuration.subnets: 17 subnets are named: 1 to 16"],
+    );
+    check(
+        &format!("{head}{}", service("net", &of("\"subnet-a\", \"subnet-a\""))),
+        expect![[
+            r#"19:62: service[0].network_configuration.awsvpc_configuration.subnets: subnet "subnet-a" is named twice"#
+        ]],
+    );
+    check(
+        &format!("{head}{}", service("net", "{}")),
+        expect!["19:25: service[0].network_configuration.awsvpc_configuration: `awsvpc_configuration` is missing"],
+    );
+    check(
+        r#"
+[[subnet]]
+id = "subnet-a"
+availability_zone = "us-east-1b"
+[[subnet]]
+id = "subnet-a"
+availability_zone = "us-east-1b"
+[[subnet]]
+id = "net-a"
+availability_zone = "us-west-2a"
+[[capacity_provider]]
+name = "asg"
+auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 1, subnets = { us-east-1a = "subnet-a" } }
+[[container_instance]]
+instance_type = "m7i.large"
+subnet_id = "subnet-a"
+[[start_task]]
+task_definition = "app"
+container_instances = ["one"]
+network_configuration = { awsvpc_configuration = { subnets = ["subnet-q"], security_groups = ["sg-1"] } }
+"#,
+        expect![[r#"
+            6:6: subnet[1].id: subnet "subnet-a" is defined twice
+            9:6: subnet[2].id: "net-a" is not an id: subnet- and up to 17 letters and digits
+            10:21: subnet[2].availability_zone: "us-west-2a" is not an availability zone of region "us-east-1"
+              help: write the region and a letter, as in "us-east-1a"
+            13:106: capacity_provider[0].auto_scaling_group.subnets.us-east-1a: subnet "subnet-a" is in us-east-1b, not in us-east-1a
+            16:13: container_instance[0].subnet_id: subnet "subnet-a" is in us-east-1b, not in us-east-1a
+            19:24: start_task[0].container_instances[0]: no container_instance of this file is named "one"
+            20:25: start_task[0].network_configuration: network_configuration is for tasks of network_mode "awsvpc"
+              help: add network_mode = "awsvpc" to the task definition
+            20:76: start_task[0].network_configuration.awsvpc_configuration.security_groups: `security_groups` is not available yet"#]],
+    );
+}
+
+/// Claim: an agent can't hold back more memory than there is, nor tasks have what it holds back. Method: a group, an instance and a refresh
+/// that try, at the limit and beyond it.
+#[test]
+fn reserved_memory() {
+    let group = |reserved: u32| {
+        format!(
+            "[[capacity_provider]]\nname = \"asg\"\nauto_scaling_group = {{ instance_type = \"m7i.large\", min_size = 0, max_size = 1, \
+             ecs_reserved_memory = {reserved} }}\n"
+        )
+    };
+    check(&group(8_192), expect!["no mistake"]);
+    check(
+        &group(8_193),
+        expect![[
+            r#"3:103: capacity_provider[0].auto_scaling_group.ecs_reserved_memory: ecs_reserved_memory 8193 is more than the 8192 MiB of instance type "m7i.large": it would not register"#
+        ]],
+    );
+    check(
+        "[[container_instance]]\ninstance_type = \"t3.micro\"\necs_reserved_memory = 2000\n[[container_instance]]\n\
+         instance_type = \"t3.micro\"\necs_reserved_memory = -1\n",
+        expect![[r#"
+            3:23: container_instance[0].ecs_reserved_memory: ecs_reserved_memory 2000 is more than the 1024 MiB of instance type "t3.micro": it would not register
+            6:23: container_instance[1].ecs_reserved_memory: -1 is not within the limits: 0 or more"#]],
+    );
+    let refresh = "[[instance_refresh]]\ncapacity_provider = \"asg\"\nlaunch_template_version = 2\ninstance_type = \"t3.micro\"\n";
+    check(&format!("{}{refresh}", group(1_024)), expect!["no mistake"]);
+    check(
+        &format!("{}{refresh}", group(1_025)),
+        expect![[
+            r#"7:17: instance_refresh[0].instance_type: "t3.micro" has 1024 MiB, and the group's ecs_reserved_memory is 1025: it would not register"#
+        ]],
+    );
+    let service = "[[task_definition]]\nfamily = \"big\"\nmemory = 8000\ncontainer = [{ name = \"big\", image = \"app.wasm\" }]\n\
+                   [[service]]\nname = \"big\"\ntask_definition = \"big\"\ndesired_count = 1\n\
+                   capacity_provider_strategy = [{ capacity_provider = \"asg\", weight = 1 }]\n";
+    check(&format!("{}{service}", group(192)), expect!["no mistake"]);
+    check(
+        &format!("{}{service}", group(193)),
+        expect![[
+            r#"10:19: service[0].task_definition: no capacity provider of its strategy can hold a task of "big", which takes cpu 0 and memory 8000"#
+        ]],
+    );
+}

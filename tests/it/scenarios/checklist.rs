@@ -141,6 +141,7 @@ const CHECKLIST: &[(&str, &str, &str, &str)] = &[
         "scale_in_empties_the_emptiest_instance_of_a_binpack",
     ),
     ("§4.1", "GPUs are given whole, and nobody else pays for them", "scenarios/placement", "gpus_are_a_resource"),
+    ("§11.6", "containers have their GPUs by id", "scenarios/placement", "gpus_have_ids"),
     (
         "§4.1",
         "an instance has an interface less for tasks than its type",

@@ -167,7 +167,9 @@ fn a_count_is_the_threshold() {
         "deployment_circuit_breaker = { enable = true, threshold_configuration = { type = \"COUNT\", value = 6 } }",
     );
     world.run_until(100);
-    deploy(&mut world, never_runs());
+    // They find their image, which would be another matter.
+    let end = End::FailToStart { reason: "CannotStartContainerError: no such command" };
+    deploy(&mut world, Behaviour { end, ..Behaviour::default() });
     world.run_until(1000);
     check(
         &since(&world, 100),
@@ -379,6 +381,32 @@ fn early_success_waits_for_what_it_replaces_or_does_not() {
         &completed("BLOCKING"),
         &expect![[r#"
         700.000s (service web) (deployment ecs-svc/2) deployment completed.
+    "#]],
+    );
+}
+
+/// ecs-semantics §5.7, early success: deferred cleanup has two weeks, and then protection that is renewed every day holds nothing.
+#[test]
+fn deferred_cleanup_ends() {
+    let mut world = web(
+        "minimum_healthy_percent = 100\n          maximum_percent = 150\n          early_success_criteria = { enable = true, \
+         healthy_percent = 100, source_service_revision_cleanup = \"DEFERRED\" }",
+    );
+    deploy_with_the_first_protected(&mut world);
+    let protected = Some(secs(172_800));
+    for day in 0..14 {
+        world.run_until(400 + day * 86_400);
+        let protection = TaskProtection::Enabled { expires_in: protected };
+        world.done(Request::UpdateTaskProtection { tasks: vec![TaskId(1)], protection });
+    }
+    world.run_until(1_300_000);
+    check(
+        &since(&world, 180),
+        &expect![[r#"
+        182.000s (service web) has stopped 1 running tasks: (task T2).
+        182.000s (service web) (deployment ecs-svc/2) deployment completed.
+        1209782.000s (service web) has stopped 1 running tasks: (task T1).
+        1209782.000s (service web) has reached a steady state.
     "#]],
     );
 }

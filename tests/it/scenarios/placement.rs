@@ -9,12 +9,13 @@ use longshore::control_plane::action::Response;
 use longshore::control_plane::event::{InstanceAttribute, Request, TaskProtection, UpdateService};
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
+use longshore::model::rng::{RandomStream, Stream};
 use longshore::model::service::{AvailabilityZoneRebalancing, PlacementConstraint};
 use longshore::model::task::{ContainerOverride, DesiredStatus, TaskOverrides, TaskStatus};
 use longshore::model::units::{CpuUnits, MemoryMib};
 
 use super::check;
-use crate::harness::{World, instance_launch, latest, on_ec2, on_fargate, run, secs, strategy};
+use crate::harness::{Behaviour, World, instance_launch, latest, on_ec2, on_fargate, run, secs, strategy};
 
 /// Six instances of two vCPUs and 8 GiB: two a zone, the second of each with `disk = ssd`.
 const SIX: &str = r#"
@@ -387,6 +388,107 @@ fn gpus_are_a_resource() {
         ..run("train", 1, on_fargate())
     })));
     assert_eq!(refused.expect_err("there are none").to_string(), "Fargate does not support GPU resource requirements.");
+}
+
+/// The GPUs of a task, container by container, as their places among its instance's.
+fn gpus(world: &World, task: u64) -> Vec<Vec<usize>> {
+    let (state, ids) = (world.plane.state(), world.plane.ids());
+    let task = &state.tasks[&TaskId(task)].task;
+    let instance = &state.container_instances[&task.container_instance.expect("it is placed")];
+    let all = instance.gpu_ids(ids);
+    let place = |gpu: &str| all.iter().position(|own| own == gpu).expect("it is one of its instance");
+    task.containers.iter().map(|container| container.gpu_ids().map(place).collect()).collect()
+}
+
+/// ecs-semantics §11.6: each container has GPUs of its own by id, which nobody else has until its task is over; those of a task that is
+/// stopping are not free yet.
+#[test]
+fn gpus_have_ids() {
+    let mut world = world_of(
+        r#"
+        [[container_instance]]
+        instance_type = "g4dn.12xlarge"
+        availability_zone = "us-east-1a"
+        [[task_definition]]
+        family = "train"
+        memory = 512
+        container = [
+            { name = "a", image = "../workloads/limits/spin.wat", resource_requirements = [{ type = "GPU", value = "1" }] },
+            { name = "b", image = "../workloads/limits/spin.wat" },
+        ]
+        "#,
+    );
+    world.behave("train", Behaviour { stop: secs(20), ..Behaviour::default() });
+    world.run_task(run("train", 2, on_ec2()));
+    let change = ContainerOverride { gpus: Some(2), ..ContainerOverride::default() };
+    let overrides = TaskOverrides { containers: [("b".to_owned(), change)].into(), ..TaskOverrides::default() };
+    world.run_for(10);
+    world.done(Request::StopTask { task: TaskId(1), reason: None });
+    world.run_task(RunTaskSpec { overrides: Arc::new(overrides.clone()), ..run("train", 1, on_ec2()) });
+    assert_eq!(world.plane.state().tasks.len(), 2, "one GPU of three is not free yet");
+    world.run_for(30);
+    world.run_task(RunTaskSpec { overrides: Arc::new(overrides), ..run("train", 1, on_ec2()) });
+    let last = world.plane.state().tasks.keys().last().expect("it was placed");
+    assert_eq!(gpus(&world, 1), [vec![0], vec![]], "it is still known what it had");
+    assert_eq!((gpus(&world, 2), gpus(&world, last.0)), (vec![vec![1], vec![]], vec![vec![0], vec![2, 3]]));
+    let ids = world.plane.state().container_instances.values().next().expect("there is one").gpu_ids(world.plane.ids());
+    let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert!(distinct.len() == 4 && ids.iter().all(|id| id.len() == 40 && id.starts_with("GPU-")), "{ids:?}");
+}
+
+/// ecs-semantics §11.6: no two tasks have a GPU in common, whatever starts, stops and fails in between. Method: drawn steps, each with the
+/// invariants behind it.
+#[test]
+fn gpus_are_never_shared() {
+    let mut world = world_of(
+        r#"
+        [[capacity_provider]]
+        name = "gpu"
+        auto_scaling_group = { instance_type = "g4dn.12xlarge", min_size = 2, max_size = 4 }
+        [[task_definition]]
+        family = "one"
+        memory = 512
+        container = [{ name = "a", image = "../workloads/limits/spin.wat", resource_requirements = [{ type = "GPU", value = 1 }] }]
+        [[task_definition]]
+        family = "three"
+        memory = 512
+        container = [
+            { name = "a", image = "../workloads/limits/spin.wat", resource_requirements = [{ type = "GPU", value = 2 }] },
+            { name = "b", image = "../workloads/limits/spin.wat", resource_requirements = [{ type = "GPU", value = 1 }] },
+        ]
+        "#,
+    );
+    world.behave("one", Behaviour { stop: secs(15), ..Behaviour::default() });
+    let mut rng = RandomStream::new(11, Stream::Work);
+    let mut most = 0;
+    for _ in 0..400 {
+        let live: Vec<TaskId> = world
+            .plane
+            .state()
+            .tasks
+            .values()
+            .filter(|record| record.task.holds_resources())
+            .map(|found| found.task.id)
+            .collect();
+        most = most.max(live.len());
+        let drawn = |rng: &mut RandomStream| usize::try_from(rng.below(live.len() as u64)).expect("a place");
+        match rng.below(8) {
+            0 if !live.is_empty() => world.crash(live[drawn(&mut rng)], 1),
+            1 | 2 if !live.is_empty() => {
+                let task = live[drawn(&mut rng)];
+                world.done(Request::StopTask { task, reason: None });
+            }
+            3 if rng.below(8) == 0 => {
+                let instance = world.plane.state().live_instances().next().expect("the group has two").id;
+                world.lose_instance(instance);
+            }
+            4 => drop(world.run_task(run("three", 1, on_ec2()))),
+            _ => drop(world.run_task(run("one", 1, on_ec2()))),
+        }
+        world.run_for(3);
+        world.plane.state().check_invariants(world.plane.ids());
+    }
+    assert!(most >= 5, "{most} tasks at once");
 }
 
 /// ecs-semantics §4.5, §6.3: a task of network mode `awsvpc` takes a network interface of its instance, which keeps one for itself: two of

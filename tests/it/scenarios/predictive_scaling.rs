@@ -5,6 +5,7 @@
 
 use expect_test::expect;
 use longshore::control_plane::event::{Event, RegisterScalableTarget, Request};
+use longshore::control_plane::explain::{CalendarHour, Explanation, Question};
 use longshore::model::scaling::SuspendedState;
 
 use super::{check, web_of_file};
@@ -195,4 +196,68 @@ fn suspended_scale_out_holds_forecasts_off() {
     hours(&mut world, 30, 40, working_hours);
     assert_eq!(changes(&world), "");
     assert_eq!(world.counts("web"), "desired 1 running 1 pending 0 healthy 1");
+}
+
+/// A service's forecasts as they are explained: each policy's history, its runs of hours and its floor.
+fn explained(world: &World) -> String {
+    let Ok(Explanation::Service(found)) = world.plane.explain(&Question::Service("web".into())) else {
+        panic!("a service is explained");
+    };
+    let shown = |hour: Option<CalendarHour>| hour.map_or("never".to_owned(), |hour| hour.to_string());
+    let lines = found.forecasts.iter().map(|found| {
+        let runs = found.runs.iter().map(|run| format!("{} to {}: {}\n", run.from, run.until, run.capacity));
+        let floor = found.floor.map(|floor| format!("{} of {} for {}\n", floor.count, floor.forecast, floor.hour));
+        format!(
+            "{} {}: {} hours of history, made {}, next {}\n{}{}",
+            found.policy_name,
+            found.mode.as_str(),
+            found.history_hours,
+            shown(found.made_at),
+            shown(found.next_at),
+            runs.collect::<String>(),
+            floor.unwrap_or_default()
+        )
+    });
+    lines.collect()
+}
+
+/// ecs-semantics §7.5: an explanation says how much history there is, what is forecast for which hours, and at what that holds the count.
+#[test]
+fn forecasts_are_explained() {
+    let looks = predictive("").replace("ahead", "looks");
+    let mut world = web(&format!("max_capacity = 5\n{}{looks}", predictive(AND_SCALE)));
+    check(
+        &explained(&world),
+        &expect![[r#"
+        ahead ForecastAndScale: 0 hours of history, made never, next never
+        looks ForecastOnly: 0 hours of history, made never, next never
+    "#]],
+    );
+    hours(&mut world, 0, 5, working_hours);
+    check(
+        &explained(&world),
+        &expect![[r#"
+        ahead ForecastAndScale: 5 hours of history, made never, next 2026-03-03T00:00Z
+        looks ForecastOnly: 5 hours of history, made never, next 2026-03-03T00:00Z
+    "#]],
+    );
+    hours(&mut world, 5, 33, working_hours);
+    check(
+        &explained(&world),
+        &expect![[r#"
+        ahead ForecastAndScale: 33 hours of history, made 2026-03-03T06:00Z, next 2026-03-03T12:00Z
+        2026-03-03T06:00Z to 2026-03-03T09:00Z: 1
+        2026-03-03T09:00Z to 2026-03-03T17:00Z: 10
+        2026-03-03T17:00Z to 2026-03-04T09:00Z: 1
+        2026-03-04T09:00Z to 2026-03-04T17:00Z: 10
+        2026-03-04T17:00Z to 2026-03-05T06:00Z: 1
+        5 of 10 for 2026-03-03T09:00Z
+        looks ForecastOnly: 33 hours of history, made 2026-03-03T06:00Z, next 2026-03-03T12:00Z
+        2026-03-03T06:00Z to 2026-03-03T09:00Z: 1
+        2026-03-03T09:00Z to 2026-03-03T17:00Z: 10
+        2026-03-03T17:00Z to 2026-03-04T09:00Z: 1
+        2026-03-04T09:00Z to 2026-03-04T17:00Z: 10
+        2026-03-04T17:00Z to 2026-03-05T06:00Z: 1
+    "#]],
+    );
 }

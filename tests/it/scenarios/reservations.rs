@@ -2,12 +2,13 @@
 
 use expect_test::expect;
 use longshore::control_plane::event::Request;
+use longshore::model::capacity::InstanceLaunch;
 use longshore::model::cluster::ClusterSpec;
 use longshore::model::ids::TaskId;
 use longshore::model::units::{CpuUnits, MemoryMib};
 
 use super::check;
-use crate::harness::{Behaviour, World, empty_cluster, instance_launch, on_ec2, run, secs, task_definition};
+use crate::harness::{Behaviour, World, empty_cluster, instance_launch, on_ec2, run, secs, strategy, task_definition};
 
 /// ecs-semantics §1.5, §3.1: a task takes its own cpu and memory; without them the sum of its containers', of which a reservation
 /// counts before a limit.
@@ -80,4 +81,41 @@ fn stopping_tasks_hold_their_resources() {
         61 s: 1 placed 
     "#]],
     );
+}
+
+/// ecs-semantics §3.1, §6.3: what an agent holds back is not registered, by hand and in a group, and managed scaling counts without it.
+#[test]
+fn reserved_memory_is_not_registered() {
+    let mut world = World::of_file(
+        r#"
+        [[container_instance]]
+        instance_type = "m7i.large"
+        ecs_reserved_memory = 1000
+        [[capacity_provider]]
+        name = "asg"
+        auto_scaling_group = { instance_type = "m7i.large", min_size = 0, max_size = 9, boot_time = "10s", ecs_reserved_memory = 1000 }
+        managed_scaling = { instance_warmup_period = "0s" }
+        [[task_definition]]
+        family = "half"
+        cpu = 256
+        memory = 4096
+        container = [{ name = "main", image = "../workloads/limits/spin.wat" }]
+        "#,
+    );
+    world.run_until(100);
+    let (tasks, failures) = world.run_task(run("half", 2, on_ec2()));
+    assert_eq!(tasks.len(), 1);
+    check(&failures.join("\n"), &expect!["I1 RESOURCE:MEMORY: 4096 MiB are needed and 3096 are left"]);
+    world.run_task(run("half", 3, strategy(&[("asg", 0, 1)])));
+    world.run_until(400);
+    let registered = |world: &World| {
+        let instances = world.plane.state().container_instances.values();
+        instances.map(|instance| (instance.registered.memory.0, instance.running_tasks_count)).collect::<Vec<_>>()
+    };
+    // A task each, where two would be without.
+    assert_eq!(registered(&world), [(7_192, 1); 4]);
+    let launch = InstanceLaunch { reserved_memory: MemoryMib(4_097), ..instance_launch("us-east-1a") };
+    let refused =
+        world.request(Request::LaunchInstance(std::sync::Arc::new(launch))).expect_err("it would not register");
+    check(&refused.to_string(), &expect!["ECS_RESERVED_MEMORY 4097 is more than the 4096 MiB of c7i.large"]);
 }

@@ -181,7 +181,7 @@ fn victims_mirror_the_strategies() {
         &expect![[r#"
         binpack cpu: I1 I1 I1 I1 I1 I1 I1 I1 I2 I2 I2 I2 I2 I2 I2 I2 I3 I3 -> I1 I1 I1 I1 I1 I1 I1 I1 I2 I2 I2 I2 I2 I2 I2
         binpack memory: I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I1 I1 -> I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3 I3
-        spread instanceId: I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 -> I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3
+        spread instanceId: I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 I1 I2 I3 -> I1 I2 I3 I1 I2 I3 I1 I2 I3 I3 I1 I2 I3 I1 I2
         spread rack: I1 I3 I1 I3 I1 I3 I1 I3 I1 I3 I1 I3 I1 I3 I1 I3 I3 I2 -> I1 I3 I1 I3 I1 I3 I1 I3 I1 I3 I1 I1 I3 I3 I2
     "#]],
     );

@@ -79,7 +79,7 @@ fn thresholds_of_the_circuit_breaker() {
         );
         let mut world = web(count, &breaker, "");
         world.run_until(300);
-        let end = End::FailToStart { reason: "CannotPullContainerError: none" };
+        let end = End::FailToStart { reason: "CannotStartContainerError: none" };
         world.behave("web:2", Behaviour { end, ..Behaviour::default() });
         deploy(&mut world);
         world.run_until(3_600);

@@ -388,8 +388,8 @@ fn a_deleted_service_takes_its_sets_along() {
     check(
         &refusal(&mut world, create.clone()),
         &expect![[r#"
-        ServiceNotActiveException: Service was not ACTIVE.
-    "#]],
+            ServiceNotFoundException: Service not found.
+        "#]],
     );
     world.run_until(200);
     assert_eq!(sets(&world), "");

@@ -608,7 +608,7 @@ fn a_failure_without_rollback_leaves_no_traffic_divided() {
         141.000s (service web) (deployment ecs-svc/2) takes 10 % of the traffic.
         141.000s (service web) (deployment ecs-svc/2) is in lifecycle stage PRODUCTION_TRAFFIC_SHIFT.
         150.000s (service web) (deployment ecs-svc/2) deployment failed: alarm detected.
-        150.000s (service web) has stopped 4 running tasks: (task T8) (task T7) (task T6) (task T5).
+        150.000s (service web) has stopped 4 running tasks: (task T8) (task T6) (task T5) (task T7).
     "#]],
     );
     check(
@@ -800,8 +800,8 @@ fn a_desired_count_that_changes_on_the_way_is_that_of_both() {
         141.000s (service web) (deployment ecs-svc/2) is in lifecycle stage PRODUCTION_TRAFFIC_SHIFT.
         150.000s (service web) has started 2 tasks: (task T9) (task T10).
         150.000s (service web) has started 2 tasks: (task T11) (task T12).
-        200.000s (service web) has stopped 4 running tasks: (task T12) (task T11) (task T8) (task T7).
-        200.000s (service web) has stopped 4 running tasks: (task T10) (task T9) (task T4) (task T3).
+        200.000s (service web) has stopped 4 running tasks: (task T8) (task T5) (task T7) (task T12).
+        200.000s (service web) has stopped 4 running tasks: (task T4) (task T3) (task T10) (task T9).
         261.000s (service web) (deployment ecs-svc/2) takes 100 % of the traffic.
         261.000s (service web) (deployment ecs-svc/2) is in lifecycle stage BAKE_TIME.
         321.000s (service web) (deployment ecs-svc/2) is in lifecycle stage CLEAN_UP.
