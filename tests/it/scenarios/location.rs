@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use longshore::control_plane::event::{NewDeployment, Request, UpdateService};
+use longshore::control_plane::event::{Event, NewDeployment, OutageChange, Request, UpdateService};
 use longshore::control_plane::explain::{Explanation, Question};
 use longshore::control_plane::placement::LOCATION;
 use longshore::model::capacity::InstanceLaunch;
 use longshore::model::cluster::RunTaskSpec;
-use longshore::model::ids::ContainerInstanceId;
+use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::subnet::{Subnet, document_of};
 use longshore::model::units::CpuUnits;
 
@@ -214,4 +214,19 @@ fn fargate_spreads_over_the_zones_of_the_subnets() {
     let (tasks, _) = world.run_task(run("small", 1, on_fargate()));
     assert_eq!(world.plane.state().tasks[&tasks[0]].fargate_zone(), None);
     world.plane.state().check_invariants(world.plane.ids());
+    // *Ours:* while a zone is down the others have new tasks, and it has them when there is no other.
+    let change = OutageChange::Begins;
+    world.apply(Event::AvailabilityZoneOutage { availability_zone: "us-east-1b".into(), change });
+    let zones_of = |world: &mut World, subnets: &[&str]| {
+        let subnets: Vec<_> = subnets.iter().map(|id| (*id).into()).collect();
+        let spec = RunTaskSpec { document: document_of(&subnets), ..run("small", 4, on_fargate()) };
+        let (tasks, _) = world.run_task(spec);
+        let zone = |task: &TaskId| world.plane.state().tasks[task].fargate_zone().map(|zone| zone.to_string());
+        let mut zones: Vec<String> = tasks.iter().filter_map(zone).collect();
+        zones.sort();
+        zones
+    };
+    let (a, c) = ("us-east-1a", "us-east-1c");
+    assert_eq!(zones_of(&mut world, &["subnet-a", "subnet-b", "subnet-c"]), [a, a, c, c]);
+    assert_eq!(zones_of(&mut world, &["subnet-b"]), ["us-east-1b"; 4]);
 }
