@@ -142,9 +142,8 @@ fn a_guest_that_stops_reading_is_replaced() {
     let (spec, _folder) = spec(&file(SHORT, group, 2, "20", ""), &guest(1, true));
     let cluster = RunningCluster::start(spec, HostOptions::default()).unwrap();
     let snapshot = wait(&cluster, "nobody was replaced", |snapshot| reasons(snapshot).iter().any(|why| why == FAILED));
-    for said in
-        ["registered 1 targets in", "is unhealthy in", "has begun draining connections on", "deregistered 1 targets in"]
-    {
+    // One by one or together: that depends on how fast they read.
+    for said in [") registered ", "is unhealthy in", "has begun draining connections on", ") deregistered "] {
         assert!(has_said(&snapshot, said), "{said}: {}", story(&snapshot));
     }
     assert!(snapshot.jobs["web"].completed >= 2, "{:?}", snapshot.jobs);

@@ -430,7 +430,7 @@ fn a_task_leaves_its_target_group_first() {
                 1.000s (service web) registered 1 targets in (target-group tg)
                 3.000s (service web) (deployment ecs-svc/1) deployment completed.
                 3.000s (service web) has reached a steady state.
-                100.000s (service web) has stopped 2 running tasks: (task T3) (task T2).
+                100.000s (service web) has stopped 2 running tasks: (task T1) (task T2).
                 100.000s (service web, taskSet ecs-svc/1) has begun draining connections on 2 tasks.
                 100.000s (service web) has reached a steady state.
                 110.000s (service web) deregistered 1 targets in (target-group tg)
@@ -447,7 +447,7 @@ fn a_task_leaves_its_target_group_first() {
                 1.000s (service web) registered 1 targets in (target-group tg)
                 3.000s (service web) (deployment ecs-svc/1) deployment completed.
                 3.000s (service web) has reached a steady state.
-                100.000s (service web) has stopped 2 running tasks: (task T3) (task T2).
+                100.000s (service web) has stopped 2 running tasks: (task T1) (task T2).
                 100.000s (service web, taskSet ecs-svc/1) has begun draining connections on 2 tasks.
                 100.000s (service web) has reached a steady state.
                 160.000s (service web) deregistered 2 targets in (target-group tg)
