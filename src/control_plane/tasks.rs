@@ -4,7 +4,6 @@
 //! [`ControlPlane::change_task`], which moves it between the sets and counts it at its instance, so the counts can't drift.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -30,8 +29,6 @@ use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIde
 
 /// The most tasks that may wait in PROVISIONING in a cluster. **Source:** ecs-semantics §1.7.
 const PROVISIONING_LIMIT: usize = 500;
-/// Samples whose tasks are read from memory at the same time: some more than a core waits for at once.
-const READ_TOGETHER: usize = 16;
 
 /// **Source:** ecs-semantics §2.4.
 pub(super) const ESSENTIAL_CONTAINER_EXITED: &str = "Essential container in task exited";
@@ -766,22 +763,7 @@ impl ControlPlane {
     }
 
     /// Notes what tasks have used so far, for their services' utilisation.
-    ///
-    /// Of a million tasks nothing is in a processor's cache. So what some samples look at is read first, all of it at the same time, and
-    /// not one after the other as each is taken in.
     pub(super) fn take_usage(&mut self, samples: &[UsageSample]) {
-        for together in samples.chunks(READ_TOGETHER) {
-            for sample in together {
-                if let Some(record) = self.state.tasks.get(&sample.task) {
-                    black_box((record.task.usage.vcpu, record.task.last_status));
-                }
-            }
-            self.take_usage_of(together);
-        }
-        self.settle_credits();
-    }
-
-    fn take_usage_of(&mut self, samples: &[UsageSample]) {
         for sample in samples {
             let found = self.state.tasks.get_mut(&sample.task).filter(|record| {
                 let known = &record.task.usage;
@@ -804,5 +786,6 @@ impl ControlPlane {
                 self.spend_credits(host, sample.usage.vcpu - before);
             }
         }
+        self.settle_credits();
     }
 }
