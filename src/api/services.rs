@@ -162,14 +162,18 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     let mut members: Map<String, Value> =
         document.members().map(|(name, value)| (name.clone(), value.clone())).collect();
-    // What a cluster file says is not sent anew when it is sent as it was answered.
-    if load_balancers != json!([]) {
-        members.entry(LOAD_BALANCERS.to_owned()).or_insert(load_balancers);
-    }
     let sent = input.only(&STORED);
-    let has_changed =
-        DEPLOYED.iter().any(|name| sent.get(*name).is_some_and(|value| members.get(*name) != Some(value)));
+    // What a cluster file says is not sent anew when it is sent as it was answered.
+    let known = |name: &str| members.get(name).or((name == LOAD_BALANCERS).then_some(&load_balancers));
+    let is_other = |name: &str, value: &Value| known(name).unwrap_or(&Value::Null) != value;
+    let has_changed = DEPLOYED.iter().any(|name| sent.get(*name).is_some_and(|value| is_other(name, value)));
     members.extend(sent);
+    let load_balancers = input.has(LOAD_BALANCERS).then(|| load_balancers::read(&live, input)).transpose()?;
+    // Those that are the real thing are shown as they are, whoever changes them next.
+    let real = load_balancers.as_ref().map(|real| load_balancers::of_file(real, &live.arns.region));
+    if real.is_some() && members.get(LOAD_BALANCERS) == real.as_ref() {
+        members.remove(LOAD_BALANCERS);
+    }
     let update = UpdateService {
         service: name.clone(),
         desired_count: desired_count(input)?,
@@ -189,7 +193,7 @@ pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
         ecs_managed_tags: ecs_managed_tags(input),
         monitoring: input.structure("monitoring").map(deployment_configuration::read_monitoring).transpose()?,
         availability_zone_rebalancing: rebalancing(input),
-        load_balancers: input.has(LOAD_BALANCERS).then(|| load_balancers::read(&live, input)).transpose()?,
+        load_balancers,
         document: Some(Document::from(members)),
         new_deployment: match input.flag("forceNewDeployment") {
             Some(true) => NewDeployment::Forced,

@@ -149,8 +149,9 @@ impl ClusterState {
                         ContainerInstanceStatus::Active if service.status == ServiceStatus::Active => {
                             plan.violating.push(task);
                         }
-                        // It leaves last. Source: ecs-semantics §3.3, §5.1.
-                        ContainerInstanceStatus::Draining if self.is_busy(instance) => {}
+                        // It leaves last, unless its service is deleted. Source: ecs-semantics §3.3, §5.1, §5.5.
+                        ContainerInstanceStatus::Draining
+                            if service.status == ServiceStatus::Active && self.is_busy(instance) => {}
                         _ => plan.leaving.push(task),
                     }
                     continue;

@@ -45,13 +45,16 @@ impl ControlPlane {
         let containers = &task.task_definition.containers;
         let is_pinned = |index: usize| containers[index].version_consistency == VersionConsistency::Enabled;
         let pinned: Vec<usize> = (0..containers.len()).filter(|index| is_pinned(*index)).collect();
-        let deployment = task.deployment;
+        let (deployment, created_at) = (task.deployment, task.created_at);
         let Some(service) = self.state.services.get_mut(name).filter(|_| wants_image) else { return };
         let Some(found) = service.deployments.iter_mut().find(|found| Some(found.id) == deployment) else { return };
         let known = service.image_digests.get(&found.revision.id);
         let is_known = |index: &usize| known.and_then(|known| known.get(*index)).is_some_and(Option::is_some);
-        if !pinned.iter().all(is_known) {
+        // Those that were under way at the same time are one attempt.
+        let is_another = found.resolution_failed_at.is_none_or(|at| created_at >= at);
+        if is_another && !pinned.iter().all(is_known) {
             found.failed_resolutions = found.failed_resolutions.saturating_add(1);
+            found.resolution_failed_at = Some(self.now);
         }
     }
 }

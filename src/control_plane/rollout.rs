@@ -13,15 +13,15 @@ use super::request_error::RequestError;
 use super::requests::Answer;
 use super::service_autoscaling::DeploymentProgress;
 use super::state::{
-    BreakerStage, Deployment, DeploymentStatus, Registered, RollbackTarget, RolloutState, Service, ServiceStatus,
-    Steadiness,
+    BreakerStage, ClusterState, Deployment, DeploymentStatus, Registered, RollbackTarget, RolloutState, Service,
+    ServiceStatus, Steadiness,
 };
 use super::timers::Wakeup;
 use crate::model::alarm::AlarmState;
 use crate::model::deployment::{
     LifecycleStage, MonitorStatus, OnFailure, ServiceDeploymentStatus, SourceCleanup, StopType,
 };
-use crate::model::ids::ServiceDeploymentId;
+use crate::model::ids::{ServiceDeploymentId, TaskId};
 use crate::model::task::TaskStatus;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::{Duration, Timestamp};
@@ -110,6 +110,18 @@ impl FailureCause {
                 "Update the service to start another deployment."
             }
         }
+    }
+}
+
+impl Service {
+    /// Whether all its tasks are STOPPING or over: none is placed, and none is still to leave its target groups first.
+    /// **Source:** ecs-semantics §2.1, §5.5.
+    pub(super) fn has_only_stopping_tasks(&self, state: &ClusterState) -> bool {
+        let is_deactivating = |task: &TaskId| state.tasks[task].task.last_status == TaskStatus::Deactivating;
+        self.deployments.iter().all(|deployment| {
+            deployment.placed_count() == 0
+                && (state.targets.is_empty() || !deployment.stopping.iter().any(is_deactivating))
+        })
     }
 }
 
@@ -391,7 +403,7 @@ impl ControlPlane {
         }
         service.departed.retain(|deployment| !deployment.stopping.is_empty());
         if service.status == ServiceStatus::Draining {
-            if service.deployments.iter().all(|deployment| deployment.placed_count() == 0) {
+            if self.state.services[name].has_only_stopping_tasks(&self.state) {
                 self.service_is_over(name);
             }
             return;

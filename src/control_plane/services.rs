@@ -183,11 +183,11 @@ impl ControlPlane {
         }
         let is_daemon = service.spec.scheduling_strategy == SchedulingStrategy::Daemon;
         self.judge_deployment(name);
+        self.clean_up_sources(name);
         if is_daemon {
             self.reconcile_daemon(name);
             return;
         }
-        self.clean_up_sources(name);
         self.advance_shift(name);
         let service = &self.state.services[name];
         if let Some(shift) = service.traffic_shift().copied().filter(|shift| !shift.is_cleaning_up()) {

@@ -534,6 +534,9 @@ pub struct Deployment {
     /// Tasks of it that found no image while no digest was known: failed attempts to resolve one. **Source:** ecs-semantics §5.9.
     #[serde(default, skip_serializing_if = "is_default")]
     pub failed_resolutions: u32,
+    /// When the last of those was.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resolution_failed_at: Option<Timestamp>,
     /// When it was created, or became the target again.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -583,6 +586,7 @@ impl Deployment {
             shift: None,
             failed_tasks: 0,
             failed_resolutions: 0,
+            resolution_failed_at: None,
             created_at: now,
             updated_at: now,
             starting: TaskIds::default(),

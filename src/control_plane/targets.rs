@@ -91,7 +91,7 @@ pub(super) struct TargetNews {
 
 /// Whether a task that is stopped for such a reason leaves its target groups first. *Ours:* where AWS takes the capacity back, the task is
 /// told to stop at once. **Source:** ecs-semantics §2.1, §8.4.
-fn drains_first(code: StopCode) -> bool {
+pub(super) fn drains_first(code: StopCode) -> bool {
     match code {
         StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated | StopCode::InfrastructureHealth => true,
         StopCode::TaskFailedToStart
@@ -275,6 +275,8 @@ impl ControlPlane {
         if self.is_deactivating(id) {
             self.deregister_targets(id);
             self.begin_stopping(id);
+            // One that is deleted may have waited for this.
+            self.dirty.extend(self.state.tasks[&id].task.service.clone());
         } else {
             self.state.ignored_events += 1;
         }

@@ -201,7 +201,8 @@ impl ControlPlane {
         }
         let service = self.state.services.get_mut(name).expect("it was found above");
         service.departed.retain(|set| !set.stopping.is_empty());
-        let is_over = service.deployments.iter().all(|set| set.placed_count() == 0);
+        let service = &self.state.services[name];
+        let is_over = service.has_only_stopping_tasks(&self.state);
         match service.status {
             ServiceStatus::Draining if is_over => self.service_is_over(name),
             ServiceStatus::Draining => {}

@@ -14,6 +14,7 @@ use super::state::{
     ClusterState, DecisionBasis, Deployment, Metered, PlacementDecision, PlacementRules, Registered, TaskHealth,
     TaskRecord,
 };
+use super::targets::drains_first;
 use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::{FARGATE, FARGATE_SPOT};
@@ -408,6 +409,10 @@ impl ControlPlane {
     pub(super) fn stop_task(&mut self, id: TaskId, code: StopCode, reason: &Arc<str>) {
         let Some(record) = self.state.tasks.get(&id) else { return };
         if record.task.desired_status == DesiredStatus::Stopped {
+            // Its last job is not waited for where AWS takes the capacity back meanwhile.
+            if record.task.last_status == TaskStatus::Deactivating && !drains_first(code) {
+                self.targets_drained(id);
+            }
             return;
         }
         let waiting = record.task.last_status == TaskStatus::Provisioning;

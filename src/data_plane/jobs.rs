@@ -213,7 +213,8 @@ impl JobReader {
     /// It is a target of a load balancer, and stands so with it.
     pub(super) fn route(&mut self, routed: Routed) {
         let mut state = self.queue.state.lock();
-        if state.routing.put(self.id, self.deployment, routed) {
+        // Where nothing waits nobody can take it, and who is woken for what comes goes by the routing.
+        if state.routing.put(self.id, self.deployment, routed) && state.jobs.len() > 0 {
             self.queue.wake_all(state);
         }
     }
@@ -349,7 +350,7 @@ impl Drop for JobReader {
         self.finish(ReaderEnd::Died);
         self.stop_waiting();
         let mut state = self.queue.state.lock();
-        if state.routing.remove(&self.id) {
+        if state.routing.remove(&self.id) && state.jobs.len() > 0 {
             self.queue.wake_all(state);
         }
     }

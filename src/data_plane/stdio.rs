@@ -205,6 +205,10 @@ impl Input {
         let waiting = {
             let mut state = self.state.lock();
             state.stopped = true;
+            // One that has not left its target groups first is not to be waited for by others.
+            if state.target.is_some() {
+                state.route(Routed::Draining);
+            }
             if let Some(jobs) = &mut state.jobs {
                 jobs.stop_waiting();
             }

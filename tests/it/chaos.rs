@@ -30,8 +30,8 @@ use longshore::model::capacity::{ContainerInstanceStatus, LaunchTarget};
 use longshore::model::cluster::{ClusterSpec, RunTaskSpec};
 use longshore::model::distribution::Distribution;
 use longshore::model::ids::{ContainerInstanceId, TaskId};
-use longshore::model::service::{DeploymentConfiguration, ServiceSpec};
-use longshore::model::task::TaskStatus;
+use longshore::model::service::{DeploymentConfiguration, SchedulingStrategy, ServiceSpec};
+use longshore::model::task::{Task, TaskStatus};
 use longshore::model::task_definition::{LaunchType, TaskDefinition, TaskDefinitionRef};
 use longshore::model::task_set::{Scale, StabilityStatus, TaskSetName, TaskSetSpec};
 use longshore::model::units::Timestamp;
@@ -310,8 +310,31 @@ fn trouble_of(state: &ClusterState, service: &Service, seen: &Seen) -> Option<&'
         .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
     let has_failed = service.primary_if_any().is_some_and(|primary| primary.rollout_state == RolloutState::Failed);
     let complains = seen.complaining.contains(&service.spec.name);
-    let is_explained = has_all || waits_for_capacity || has_failed || complains;
+    // A daemon leaves an instance that drains when the others have, and those may have their reasons not to.
+    let leaves_last = service.spec.scheduling_strategy == SchedulingStrategy::Daemon && {
+        let own = service.deployments.iter().flat_map(|deployment| &deployment.healthy);
+        let instances = own.filter_map(|task| state.tasks[task].task.container_instance);
+        let draining: Vec<ContainerInstanceId> =
+            instances.filter(|id| state.container_instances[id].status == ContainerInstanceStatus::Draining).collect();
+        let surplus = service.healthy_count().saturating_sub(service.spec.desired_count);
+        surplus > 0 && draining.len() == surplus as usize && draining.iter().all(|id| has_others(state, *id))
+    };
+    let is_explained = has_all || waits_for_capacity || has_failed || complains || leaves_last;
     (!is_explained).then_some("it is stuck without a reason")
+}
+
+/// Whether an instance has tasks of others than DAEMON services.
+fn has_others(state: &ClusterState, instance: ContainerInstanceId) -> bool {
+    let on_it = state
+        .tasks
+        .values()
+        .map(|record| &record.task)
+        .filter(|task| task.container_instance == Some(instance) && task.last_status != TaskStatus::Stopped);
+    let is_daemon = |task: &Task| {
+        let service = task.service.as_ref().and_then(|name| state.services.get(name));
+        service.is_some_and(|service| service.spec.scheduling_strategy == SchedulingStrategy::Daemon)
+    };
+    on_it.into_iter().any(|task| !is_daemon(task))
 }
 
 fn shown(state: &ClusterState) -> String {

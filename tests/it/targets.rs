@@ -164,8 +164,6 @@ fn a_task_ends_its_job_before_it_stops() {
     let jobs = snapshot.jobs["web"];
     assert_eq!((jobs.requeued, jobs.lost), (0, 0), "{}", story(&snapshot));
     assert!(has_said(&snapshot, "has begun draining connections on 2 tasks."), "{}", story(&snapshot));
-    let stopped = snapshot.state.tasks.values().find(|record| record.task.last_status == TaskStatus::Stopped).unwrap();
-    assert_eq!(stopped.task.containers[0].exit.exit_code, Some(0), "it saw the end of its input");
     drop(cluster);
 }
 

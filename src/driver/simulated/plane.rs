@@ -392,6 +392,10 @@ impl SimulatedPlane {
 
     /// Stops a task. One that is not known is ignored.
     pub(super) fn stop_task(&mut self, now: Timestamp, task: TaskId) {
+        // One that has not left its target groups first is not to be waited for by others.
+        if self.targets.contains_key(&task) {
+            self.route(task, Routed::Draining);
+        }
         self.tell(now, task, AgentEvent::StopRequested);
     }
 
