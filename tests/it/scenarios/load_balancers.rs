@@ -543,6 +543,44 @@ fn an_interruption_does_not_wait() {
     );
 }
 
+/// ecs-semantics §8.4: nor does a task wait that was leaving its target groups already; it keeps its first reason.
+#[test]
+fn an_interruption_ends_the_wait() {
+    let text = file(1, "", "").replace(
+        "launch_type = \"FARGATE\"",
+        "capacity_provider_strategy = [{ capacity_provider = \"FARGATE_SPOT\", weight = 1 }]",
+    );
+    let mut world = World::of_file(&text);
+    world.behave("web", found(&[(2, TargetState::Healthy)], Some(50)));
+    world.run_until(100);
+    set_count(&mut world, 0);
+    world.run_until(110);
+    assert_eq!(world.plane.state().tasks[&TaskId(1)].task.last_status, TaskStatus::Deactivating);
+    world.apply(Event::SpotInterruption { task: TaskId(1) });
+    world.run_until(120);
+    check(
+        &life(&world, 1),
+        &expect![[r#"
+        STOPPED: stopping 110.000s, executed until 110.000s, stopped 111.000s, ServiceSchedulerInitiated: Scaling activity initiated by (deployment ecs-svc/7072917602864530048)
+    "#]],
+    );
+}
+
+/// ecs-semantics §2.1, §5.5: a deleted service is DRAINING as long as a task of it ends its last job, and INACTIVE when that is STOPPING.
+#[test]
+fn a_deleted_service_waits_for_last_jobs() {
+    let mut world = world(2, "", "");
+    world.behave("web", found(&[(2, TargetState::Healthy)], Some(10)));
+    world.run_until(100);
+    world.done(Request::DeleteService { service: "web".into(), deletion: Deletion::Forced });
+    let status = |world: &World| web(world).status.as_str();
+    assert_eq!(status(&world), "DRAINING");
+    world.run_until(109);
+    assert_eq!(status(&world), "DRAINING");
+    world.run_until(110);
+    assert_eq!((status(&world), world.plane.state().live_count), ("INACTIVE", 2));
+}
+
 /// An instance that dies takes its targets along, and the host does; their replacements are registered anew.
 #[test]
 fn targets_go_with_what_they_run_on() {

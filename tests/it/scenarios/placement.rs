@@ -6,7 +6,8 @@ use expect_test::expect;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::action::Response;
-use longshore::control_plane::event::{InstanceAttribute, Request, TaskProtection, UpdateService};
+use longshore::control_plane::event::{Deletion, InstanceAttribute, Request, TaskProtection, UpdateService};
+use longshore::model::capacity::ContainerInstanceStatus;
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::rng::{RandomStream, Stream};
@@ -703,6 +704,29 @@ fn daemon_comes_before_replicas() {
         T2 replica:1 RUNNING I1 created 30.000s started 31.000s
     "#]],
     );
+}
+
+/// ecs-semantics §3.3, §5.1, §5.5: on an instance that drains a daemon's task stays for as long as there is another, but not when its service
+/// is deleted.
+#[test]
+fn a_deleted_daemon_leaves_at_once() {
+    let mut world = World::of_file(&format!(
+        "{}[[container_instance]]\ninstance_type = \"m7i.large\"\n\
+         [[service]]\nname = \"daemon\"\ntask_definition = \"app\"\nscheduling_strategy = \"DAEMON\"\n",
+        definition("app", 512, ""),
+    ));
+    world.run_until(100);
+    // Nobody stops that one.
+    let (tasks, _) = world.run_task(run("app", 1, on_ec2()));
+    assert_eq!(tasks.len(), 1);
+    let (instances, status) = (vec![ContainerInstanceId(1)], ContainerInstanceStatus::Draining);
+    world.done(Request::UpdateContainerInstancesState { instances, status });
+    world.run_until(200);
+    assert_eq!(hosts(&world, "service:daemon"), "I1");
+    world.done(Request::DeleteService { service: "daemon".into(), deletion: Deletion::Forced });
+    world.run_until(210);
+    assert_eq!(world.plane.state().services["daemon"].status.as_str(), "INACTIVE");
+    assert_eq!((hosts(&world, "service:daemon"), hosts(&world, "family:app")), (String::new(), "I1".into()));
 }
 
 /// ecs-semantics §5.1, §5.2: a rollout of a daemon stops an instance's old task before it starts the new one, within the lower bound.
