@@ -26,7 +26,7 @@
 //! | [`driver`] | a running cluster in real time, the same in simulated time, comparisons of simulations, journals, snapshots | how anything is decided |
 //! | [`store`] | a data directory: a log of records that many share, on a disk that may fail | what a record says |
 //! | [`data_plane`] | engine, sandboxes, worker pools, images | why a task is started or stopped |
-//! | [`agent`] | the containers of one task: order, health checks, restarts | the same, and what a container is made of |
+//! | [`agent`] | the containers of one task: order, health checks, restarts, the health of its targets | the same, and what a container is made of |
 //! | [`control_plane`] | events in, actions out | clocks, threads, files, wasm |
 //! | [`metering`] | facts to usage to a bill in integers | the same |
 //! | [`config`] | TOML to a [`model::cluster::ClusterSpec`], or every mistake at once | how it is run |

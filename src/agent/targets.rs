@@ -6,6 +6,9 @@
 
 use std::sync::Arc;
 
+use crate::control_plane::event::{Event, TargetHealthChange};
+use crate::model::ids::TaskId;
+use crate::model::routing::Routed;
 use crate::model::target_group::{TargetHealthCheck, TargetStart, TargetState};
 use crate::model::units::Timestamp;
 
@@ -27,6 +30,14 @@ pub struct TargetChange {
     pub number: u32,
     /// Its health.
     pub state: TargetState,
+}
+
+impl TargetChange {
+    /// As the control plane is told of it.
+    pub fn event(self, task: TaskId) -> Event {
+        let TargetChange { target_group, number, state } = self;
+        Event::TargetHealth(TargetHealthChange { task, target_group, number, state })
+    }
 }
 
 /// A task's targets, from the moment on when it runs.
@@ -83,9 +94,10 @@ impl TargetMonitors {
         .collect()
     }
 
-    /// Whether every target group routes to the task.
-    pub fn are_healthy(&self) -> bool {
-        self.0.iter().all(|monitor| monitor.state == TargetState::Healthy)
+    /// How the task stands with its load balancers: healthy when it is in every target group.
+    pub(crate) fn routed(&self) -> Routed {
+        let are_healthy = self.0.iter().all(|monitor| monitor.state == TargetState::Healthy);
+        if are_healthy { Routed::Healthy } else { Routed::NotHealthy }
     }
 }
 
@@ -194,7 +206,7 @@ mod tests {
         let asked = JobTaking { asked: 2, is_waiting: false };
         let healthy = TargetChange { target_group: "web".into(), number: 1, state: TargetState::Healthy };
         assert_eq!(monitors.due(at(4), |_| asked), [healthy]);
-        assert!(monitors.are_healthy());
+        assert_eq!(monitors.routed(), Routed::Healthy);
         assert_eq!(monitors.deadline(), at(10));
         assert_eq!(monitors.due(at(10), |_| WAITING), []);
         assert_eq!(monitors.deadline(), at(20));

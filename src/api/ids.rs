@@ -1,10 +1,12 @@
 //! Ids of what only the API has: made of what they name, so that they are the same in every run.
 
+use crate::model::fnv::{FNV_OFFSET, fnv1a};
+
 /// Two numbers of 64 bits that names come to, by FNV-1a with different beginnings.
 fn hashes(names: &[&str]) -> [u64; 2] {
-    [0xcbf2_9ce4_8422_2325_u64, 0x6c62_272e_07bb_0142].map(|seed| {
+    [FNV_OFFSET, 0x6c62_272e_07bb_0142].map(|offset| {
         let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
-        bytes.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        fnv1a(offset, bytes)
     })
 }
 

@@ -27,9 +27,7 @@ impl Deployment {
 impl ClusterState {
     /// Whether a task has the images that the first one of its deployment had.
     pub(super) fn version_consistency_of(&self, task: &Task) -> VersionConsistency {
-        let service = task.service.as_ref().and_then(|name| self.services.get(name));
-        let deployments = service.map(|service| &service.deployments).into_iter().flatten();
-        match { deployments }.find(|found| Some(found.id) == task.deployment) {
+        match self.deployment_of(task) {
             Some(deployment) if deployment.is_unpinned() => VersionConsistency::Disabled,
             _ => VersionConsistency::Enabled,
         }

@@ -401,7 +401,7 @@ impl ControlPlane {
                     || serving.contains_key(&deployment.id)
             });
         }
-        service.departed.retain(|deployment| !deployment.stopping.is_empty());
+        service.forget_departed();
         if service.status == ServiceStatus::Draining {
             if self.state.services[name].has_only_stopping_tasks(&self.state) {
                 self.service_is_over(name);
@@ -521,6 +521,11 @@ impl Service {
     pub(super) fn forget_what_is_over(&mut self) {
         let mut is_shown = !self.has_task_sets();
         self.deployments.retain(|deployment| std::mem::take(&mut is_shown) || !deployment.stopping.is_empty());
+        self.forget_departed();
+    }
+
+    /// Lets go of what another service of its name has left whose last task is over.
+    pub(super) fn forget_departed(&mut self) {
         self.departed.retain(|deployment| !deployment.stopping.is_empty());
     }
 

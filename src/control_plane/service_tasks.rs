@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::ControlPlane;
 use super::action::ServiceActionEvent;
-use super::state::{BreakerStage, Deployment, ReplaceCause, TaskHealth};
+use super::state::{BreakerStage, ClusterState, Deployment, ReplaceCause, TaskHealth};
 use super::timers::Wakeup;
 use crate::model::deployment::OnHealthyTask;
 use crate::model::ids::{DeploymentId, TaskId};
-use crate::model::task::StopCode;
+use crate::model::task::{StopCode, Task};
 
 impl ControlPlane {
     /// A task of a service has reached RUNNING: its deployment can start tasks, and its circuit breaker counts what becomes of them from
@@ -72,6 +72,7 @@ impl ControlPlane {
         }
     }
 
+    /// A deployment of a service that is known.
     pub(super) fn deployment_mut(
         &mut self,
         name: &Arc<str>,
@@ -79,5 +80,13 @@ impl ControlPlane {
     ) -> Option<&mut Deployment> {
         let service = self.state.services.get_mut(name)?;
         service.deployments.iter_mut().find(|found| Some(found.id) == deployment)
+    }
+}
+
+impl ClusterState {
+    /// The deployment of a service's task, as long as the service has it.
+    pub(super) fn deployment_of(&self, task: &Task) -> Option<&Deployment> {
+        let service = self.services.get(task.service.as_ref()?)?;
+        service.deployments.iter().find(|found| Some(found.id) == task.deployment)
     }
 }

@@ -181,10 +181,7 @@ impl ControlPlane {
             return Vec::new();
         }
         let task = &self.state.tasks[&id].task;
-        let service = task.service.as_ref().and_then(|name| self.state.services.get(name));
-        let deployment =
-            service.and_then(|service| service.deployments.iter().find(|found| Some(found.id) == task.deployment));
-        let Some(revision) = deployment.map(|found| &found.revision) else { return Vec::new() };
+        let Some(revision) = self.state.deployment_of(task).map(|found| &found.revision) else { return Vec::new() };
         if revision.load_balancers.is_empty() {
             return Vec::new();
         }

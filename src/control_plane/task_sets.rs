@@ -199,17 +199,13 @@ impl ControlPlane {
         for _ in 0..steady_again {
             self.service_action(name, ServiceActionEvent::TaskSetSteadyState, None, Default::default());
         }
-        let service = self.state.services.get_mut(name).expect("it was found above");
-        service.departed.retain(|set| !set.stopping.is_empty());
+        self.state.services.get_mut(name).expect("it was found above").forget_departed();
         let service = &self.state.services[name];
         let is_over = service.has_only_stopping_tasks(&self.state);
         match service.status {
             ServiceStatus::Draining if is_over => self.service_is_over(name),
             ServiceStatus::Draining => {}
-            _ => {
-                let is_steady = service.sets_are_steady();
-                self.note_steadiness(name, is_steady);
-            }
+            _ => self.note_steadiness(name, service.sets_are_steady()),
         }
     }
 }

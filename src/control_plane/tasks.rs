@@ -558,10 +558,6 @@ impl ControlPlane {
         }
         let task = &self.state.tasks[&id].task;
         if !is_over && task.has_lost_an_essential_container() {
-            if task.last_status == TaskStatus::Deactivating {
-                self.targets_drained(id);
-                return;
-            }
             // The others have their stop timeout; the task's replacement does not wait for them.
             let (code, reason): (StopCode, Arc<str>) = match task.failed_start() {
                 Some(reason) => (StopCode::TaskFailedToStart, reason.into()),

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::fnv::{FNV_OFFSET, fnv1a};
+
 /// An id that is a counter's value.
 pub trait CounterId: Copy {
     /// The value.
@@ -147,9 +149,8 @@ impl IdForm {
 
     /// A UUID of version 4 for what has a name that is its own, as Application Auto Scaling puts behind those of its alarms.
     pub fn alarm(self, name: &str) -> String {
-        // FNV-1a. A collision would need two alarms of one prefix, and those differ in their names before the UUID.
-        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+        // A collision would need two alarms of one prefix, and those differ in their names before the UUID.
+        let hash = fnv1a(FNV_OFFSET, name.bytes());
         uuid(self.mix(11, hash), self.mix(12, hash))
     }
 

@@ -19,6 +19,7 @@ pub mod document;
 pub mod external_instance;
 pub mod fargate_size;
 pub mod fault;
+pub(crate) mod fnv;
 pub mod health_command;
 pub mod id_table;
 pub mod ids;

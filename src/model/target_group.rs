@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::arn::ACCOUNT;
+use super::fnv::{FNV_OFFSET, fnv1a};
 use super::units::Duration;
 use super::written_form::is_default;
 
@@ -34,10 +35,9 @@ impl TargetGroup {
 
     /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID`. *Ours:* the id, 16 hexadecimal digits, follows from region and name.
     pub fn arn_of(region: &str, name: &str) -> Arc<str> {
-        // FNV-1a, and its bits mixed so that names that differ little have ids that differ much.
+        // Its bits are mixed so that names that differ little have ids that differ much.
         let bytes = region.bytes().chain([b'/']).chain(name.bytes());
-        let hash = bytes
-            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        let hash = fnv1a(FNV_OFFSET, bytes);
         let mixed = (hash ^ hash >> 31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let id = mixed ^ mixed >> 29;
         format!("arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:targetgroup/{name}/{id:016x}").into()

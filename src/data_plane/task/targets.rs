@@ -6,8 +6,7 @@ use super::super::Shared;
 use super::super::jobs::Drained;
 use super::{Phase, Task};
 use crate::agent::TargetMonitors;
-use crate::control_plane::event::{Event, TargetHealthChange};
-use crate::model::routing::Routed;
+use crate::control_plane::event::Event;
 
 impl Task {
     /// It runs: its targets are checked from here on.
@@ -42,13 +41,10 @@ impl Task {
         if changes.is_empty() {
             return true;
         }
-        let routed = if monitors.are_healthy() { Routed::Healthy } else { Routed::NotHealthy };
+        let routed = monitors.routed();
         self.containers_proper().iter().for_each(|container| container.input.route(routed));
         let task = self.start().task;
-        shared.outbox.add_all(changes.into_iter().map(|change| {
-            let (target_group, number, state) = (change.target_group, change.number, change.state);
-            Event::TargetHealth(TargetHealthChange { task, target_group, number, state })
-        }));
+        shared.outbox.add_all(changes.into_iter().map(|change| change.event(task)));
         drop(state);
         shared.outbox.flush();
         true

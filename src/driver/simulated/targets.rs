@@ -3,7 +3,7 @@
 use super::plane::{Happening, SimulatedPlane};
 use super::task::{ContainerWork, Doing, SimulatedTask};
 use crate::agent::{JobTaking, TargetMonitors};
-use crate::control_plane::event::{Event, TargetHealthChange};
+use crate::control_plane::event::Event;
 use crate::model::ids::TaskId;
 use crate::model::routing::Routed;
 use crate::model::units::Timestamp;
@@ -53,15 +53,12 @@ impl SimulatedPlane {
         let Some(SimulatedTargets::Registered(monitors)) = self.targets.get_mut(&task) else { return };
         let Some(state) = self.slots.get(&task).and_then(|slot| self.tasks.get(*slot as usize)) else { return };
         let changes = monitors.due(now, |index| state.job_taking(index));
-        let routed = if monitors.are_healthy() { Routed::Healthy } else { Routed::NotHealthy };
+        let routed = monitors.routed();
         self.queue.add(monitors.deadline(), Happening::Targets(task));
         if !changes.is_empty() {
             self.route(task, routed);
         }
-        for change in changes {
-            let (target_group, number, state) = (change.target_group, change.number, change.state);
-            self.outbox.push(Event::TargetHealth(TargetHealthChange { task, target_group, number, state }));
-        }
+        self.outbox.extend(changes.into_iter().map(|change| change.event(task)));
     }
 
     /// How a task stands with its load balancers from here on.
