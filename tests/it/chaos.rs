@@ -20,7 +20,7 @@ use std::time::Duration;
 use longshore::catalog::Catalog;
 use longshore::config::ClusterFile;
 use longshore::control_plane::ControlPlane;
-use longshore::control_plane::action::{Action, Notification};
+use longshore::control_plane::action::{Action, DeploymentEvent, Notification};
 use longshore::control_plane::event::{Deletion, Event, NewDeployment, Request, UpdateAutoScalingGroup, UpdateService};
 use longshore::control_plane::state::{ClusterState, RolloutState, Service, ServiceStatus};
 use longshore::driver::simulated::observer::Observer;
@@ -82,8 +82,14 @@ impl Run {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let noted = seen.clone();
         let mut checker = Checker::default();
+        let news_are_late = spec.messages.lost_ppm + spec.messages.late_ppm > 0;
         let observer = Observer::new(move |plane: &ControlPlane, now: Timestamp, event: &Event, actions: &[Action]| {
-            let checked = catch_unwind(AssertUnwindSafe(|| checker.check(plane, now, event, actions)));
+            let checked = catch_unwind(AssertUnwindSafe(|| {
+                checker.check(plane, now, event, actions);
+                if !news_are_late {
+                    check_completions(plane.state(), actions);
+                }
+            }));
             if let Err(panic) = checked {
                 panic!(
                     "{}
@@ -298,10 +304,31 @@ which was answered with {actions:?}
     }
 }
 
+fn crash_of(definition: &TaskDefinition) -> Option<&Crash> {
+    match &definition.work {
+        Work::Modelled(work) => work.crash.as_ref(),
+        _ => None,
+    }
+}
+
 /// Whether all tasks of a definition end with an error.
 fn always_crashes(definition: &TaskDefinition) -> bool {
-    matches!(&definition.work, Work::Modelled(work)
-        if work.crash.as_ref().is_some_and(|crash| crash.probability_ppm == 1_000_000))
+    crash_of(definition).is_some_and(|crash| crash.probability_ppm == 1_000_000)
+}
+
+/// Where news come in time no task counts as healthy that crashes before it would, and no deployment of such tasks completes.
+fn check_completions(state: &ClusterState, actions: &[Action]) {
+    for action in actions {
+        let Action::Notify(Notification::DeploymentStateChange { service, event, .. }) = action else { continue };
+        let service = &state.services[service];
+        let definition = &service.primary().task_definition;
+        let never_counts = crash_of(definition).is_some_and(|crash| {
+            crash.probability_ppm == 1_000_000 && Duration::from_nanos(crash.after.at(u64::MAX)) < COUNTS_AFTER
+        });
+        let needs_it = service.spec.desired_count > 0 && service.spec.load_balancers.is_empty();
+        let has_completed = *event == DeploymentEvent::Completed;
+        assert!(!(has_completed && never_counts && needs_it), "a deployment of {definition} has completed");
+    }
 }
 
 fn nth<T: Copy>(all: &[T], which: u64) -> Option<T> {
