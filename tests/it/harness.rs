@@ -23,7 +23,7 @@ use longshore::control_plane::event::{
 };
 use longshore::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
-use longshore::control_plane::state::ReplaceCause;
+use longshore::control_plane::state::{ClusterState, ReplaceCause, ServiceStatus};
 use longshore::driver::event_bridge::{ClusterEvent, EventBridge};
 use longshore::model::arn::ArnForm;
 use longshore::model::auto_scaling_group::{ManagedTerminationProtection, ScaleInProtection};
@@ -904,6 +904,17 @@ pub struct Checker {
     leaving_targets: BTreeSet<TaskId>,
 }
 
+/// Whether an instance has no tasks but those of DAEMON services.
+pub fn has_daemons_alone(state: &ClusterState, instance: ContainerInstanceId) -> bool {
+    let there = state.tasks.values().map(|record| &record.task);
+    let mut there =
+        there.filter(|task| task.container_instance == Some(instance) && task.last_status != TaskStatus::Stopped);
+    there.all(|task| {
+        let service = task.service.as_ref().and_then(|name| state.services.get(name));
+        service.is_some_and(|service| service.spec.scheduling_strategy == SchedulingStrategy::Daemon)
+    })
+}
+
 /// What the meter was told of something.
 #[derive(Clone, Copy, Debug)]
 struct Interval {
@@ -1073,6 +1084,15 @@ impl Checker {
             && record.replace != Some(ReplaceCause::Unhealthy);
         if let (Some(name), true) = (&found.service, by_scheduler && was_healthy) {
             let service = &plane.state().services[name];
+            let draining = found.container_instance.map(|id| &plane.state().container_instances[&id]);
+            let draining = draining.filter(|instance| instance.status == ContainerInstanceStatus::Draining);
+            if let (SchedulingStrategy::Daemon, Some(instance)) = (service.spec.scheduling_strategy, draining) {
+                // ecs-semantics §3.3, §5.1: its bounds are of the active instances.
+                let may_leave =
+                    service.status != ServiceStatus::Active || has_daemons_alone(plane.state(), instance.id);
+                assert!(may_leave, "daemon {name} leaves instance {} before the others have", instance.id);
+                return;
+            }
             // ecs-semantics §5.8: what holds for a service's deployments together holds for each of its task sets.
             let is_alone = service.has_task_sets();
             let set = service.deployments.iter().find(|set| is_alone && Some(set.id) == found.deployment);

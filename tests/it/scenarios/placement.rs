@@ -729,6 +729,34 @@ fn a_deleted_daemon_leaves_at_once() {
     assert_eq!((hosts(&world, "service:daemon"), hosts(&world, "family:app")), (String::new(), "I1".into()));
 }
 
+/// ecs-semantics §3.3, §5.1: a daemon's bounds are of the active instances: it leaves one that drains, when the others have, though none of its
+/// tasks elsewhere is healthy yet.
+#[test]
+fn a_daemon_leaves_a_draining_instance_below_its_lower_bound() {
+    let mut world = World::of_file(&format!(
+        "{}[[container_instance]]\ninstance_type = \"m7i.large\"\ncount = 2\n\
+         [[service]]\nname = \"daemon\"\ntask_definition = \"app\"\nscheduling_strategy = \"DAEMON\"\n\
+         deployment_configuration = {{ minimum_healthy_percent = 50 }}\n",
+        definition("app", 512, ""),
+    ));
+    world.run_until(100);
+    let (tasks, _) = world.run_task(run("app", 1, on_ec2()));
+    let drained = world.plane.state().tasks[&tasks[0]].task.container_instance.unwrap();
+    let (instances, status) = (vec![drained], ContainerInstanceStatus::Draining);
+    world.done(Request::UpdateContainerInstancesState { instances, status });
+    let records = world.plane.state().tasks.values();
+    let of_daemon = records.map(|record| &record.task).filter(|task| task.service.is_some());
+    let elsewhere =
+        of_daemon.filter(|task| task.container_instance != Some(drained)).map(|task| task.id).next().unwrap();
+    world.done(Request::StopTask { task: elsewhere, reason: None });
+    world.run_until(110);
+    assert_eq!(world.counts("daemon"), "desired 1 running 2 pending 0 healthy 1");
+    world.done(Request::StopTask { task: tasks[0], reason: None });
+    world.run_until(120);
+    assert_eq!(world.counts("daemon"), "desired 1 running 1 pending 0 healthy 0");
+    assert_ne!(hosts(&world, "service:daemon"), format!("I{}", drained.0));
+}
+
 /// ecs-semantics §5.1, §5.2: a rollout of a daemon stops an instance's old task before it starts the new one, within the lower bound.
 #[test]
 fn daemon_rolls_out_within_its_bounds() {
