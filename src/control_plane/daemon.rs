@@ -3,7 +3,7 @@
 //! The intuition: there is no count to hold and no instance to choose. Each instance either should have a task or should not, and the
 //! difference is made up instance by instance. A daemon comes before whatever else wants room on an instance, and leaves one that
 //! drains when everything else has left. A rollout stops an instance's old task, within the lower bound, before it starts the new
-//! one there.
+//! one there; where the bound lets none of them stop it hangs, and says so.
 //!
 //! **Source:** ecs-semantics §5.1.
 
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ControlPlane;
-use super::deployment::Bounds;
+use super::deployment::{Blocked, Bounds};
 use super::event::UpdateService;
 use super::placement::PlacementFailure;
 use super::request_error::RequestError;
@@ -105,6 +105,8 @@ struct DaemonPlan {
     leaving: Vec<TaskId>,
     /// Instances that should have a task and have none, not even one that is stopping.
     lacking: Vec<ContainerInstanceId>,
+    /// Why old tasks stay where they are, with nothing under way that would change it.
+    blocked: Blocked,
 }
 
 impl ClusterState {
@@ -131,6 +133,8 @@ impl ClusterState {
             deployment.starting.iter().chain(&deployment.unproven).chain(&deployment.healthy).copied().collect()
         };
         let mut healthy = 0;
+        let mut is_in_flight = false;
+        let mut is_held_back = false;
         let mut taken: BTreeMap<ContainerInstanceId, TaskId> = BTreeMap::new();
         let mut replaceable: Vec<(TaskId, bool)> = Vec::new();
         let primary = service.primary();
@@ -162,21 +166,27 @@ impl ClusterState {
                 }
                 let is_healthy = deployment.healthy.contains(&task);
                 healthy += u32::from(is_healthy);
-                let is_old = deployment.id != primary.id && rolls_out && !record.task.is_protected(now);
-                if is_old || record.replace == Some(ReplaceCause::Unhealthy) {
+                is_in_flight |= !is_healthy;
+                let is_old = deployment.id != primary.id && rolls_out;
+                let is_held = is_old && record.task.is_protected(now);
+                is_held_back |= is_held;
+                if is_old && !is_held || record.replace == Some(ReplaceCause::Unhealthy) {
                     replaceable.push((task, is_healthy));
                 }
             }
             let stopping = deployment.stopping.iter().filter_map(|task| self.tasks[task].task.container_instance);
             for instance in stopping {
+                is_in_flight |= eligible.contains(&instance);
                 taken.entry(instance).or_insert(TaskId(0));
             }
         }
         // Old tasks that are not healthy protect nobody; of the others, as many as the lower bound lets go.
         let mut may_stop = healthy.saturating_sub(lower);
+        let mut is_kept = false;
         for (task, is_healthy) in replaceable {
             if is_healthy {
                 if may_stop == 0 {
+                    is_kept = true;
                     continue;
                 }
                 may_stop -= 1;
@@ -186,6 +196,12 @@ impl ClusterState {
         if rolls_out {
             plan.lacking = eligible.iter().filter(|instance| !taken.contains_key(instance)).copied().collect();
         }
+        let stands_still = !is_in_flight && plan.leaving.is_empty() && plan.lacking.is_empty();
+        plan.blocked = match (is_held_back, is_kept) {
+            (true, _) if stands_still => Blocked::ByProtection,
+            (_, true) if stands_still => Blocked::ByConfiguration,
+            _ => Blocked::No,
+        };
         plan
     }
 }
@@ -220,10 +236,8 @@ impl ControlPlane {
         }
     }
 
-    /// Brings a DAEMON service one settled step closer to a task on each instance that should have one.
-    pub(super) fn reconcile_daemon(&mut self, name: &Arc<str>) {
-        let new = self.daemon_task(name);
-        let service = &self.state.services[name];
+    /// What is to be done for a DAEMON service whose next task is `new`.
+    fn daemon_plan(&self, service: &Service, new: &NewTask) -> DaemonPlan {
         let eligible: BTreeSet<ContainerInstanceId> = match service.status {
             ServiceStatus::Active => {
                 let request = new.placement_request();
@@ -233,7 +247,19 @@ impl ControlPlane {
             }
             ServiceStatus::Draining | ServiceStatus::Inactive => BTreeSet::new(),
         };
-        let plan = self.state.plan_daemon(service, &eligible, self.now);
+        self.state.plan_daemon(service, &eligible, self.now)
+    }
+
+    /// What keeps a DAEMON service's deployment where it is, if anything does. **Source:** ecs-semantics §2.6, §5.2.
+    pub(super) fn what_blocks_daemon(&self, service: &Service) -> Blocked {
+        self.daemon_plan(service, &self.daemon_task(&service.spec.name)).blocked
+    }
+
+    /// Brings a DAEMON service one settled step closer to a task on each instance that should have one.
+    pub(super) fn reconcile_daemon(&mut self, name: &Arc<str>) {
+        let new = self.daemon_task(name);
+        let service = &self.state.services[name];
+        let plan = self.daemon_plan(service, &new);
         let shown_id = service.primary().shown_id.clone();
         if service.spec.desired_count != plan.desired_count {
             let service = self.state.services.get_mut(name).expect("it was found above");
@@ -246,6 +272,7 @@ impl ControlPlane {
         let stops: Vec<TaskId> = plan.violating.iter().chain(&plan.leaving).copied().collect();
         self.stop_daemon_tasks(name, &shown_id, &stops);
         self.start_daemon_tasks(name, &new, &plan.lacking);
+        self.say_what_blocks(name, 0, plan.blocked);
         self.conclude(name);
     }
 

@@ -308,7 +308,7 @@ impl ControlPlane {
         }
     }
 
-    /// A DAEMON service wants a task on each instance that it may be on, whatever room there is.
+    /// A DAEMON service wants a task on each instance that it may be on, whatever room there is, and one of its primary deployment.
     fn why_daemon_is_short(&self, service: &Service, next: &PlacementNow) -> Option<ServiceReason> {
         let lacks = |candidate: &&Candidate| {
             candidate.group_task_count == 0 && candidate.broken().all(|verdict| verdict.rule.is_about_room())
@@ -320,7 +320,13 @@ impl ControlPlane {
         let until = self.controllers[&service.spec.name].throttle.may_start_at();
         match until.filter(|until| wanted > 0 && *until > self.now) {
             Some(until) => Some(ServiceReason::Throttled { until, wanted }),
-            None => broken.map(|reason| ServiceReason::NoRoom { reason, wanted }),
+            None => broken.map(|reason| ServiceReason::NoRoom { reason, wanted }).or_else(|| {
+                match self.what_blocks_daemon(service) {
+                    Blocked::No => None,
+                    Blocked::ByConfiguration => Some(ServiceReason::BlockedByBounds),
+                    Blocked::ByProtection => Some(ServiceReason::BlockedByProtection),
+                }
+            }),
         }
     }
 

@@ -25,7 +25,7 @@ use longshore::model::settings::Settings;
 
 use super::check;
 use crate::harness::{
-    Behaviour, End, World, at, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs,
+    Behaviour, End, World, at, daemon, empty_cluster, instance_launch, latest, on_ec2, on_fargate, provider, run, secs,
     service, strategy, task_definition,
 };
 
@@ -752,6 +752,28 @@ fn a_daemon_is_held_against_each_instance() {
         1 tasks; I2 place 1 by [1, 1]
         1 tasks; I3 place 2 by [1, 1]
         0 tasks; I4 memberOf attribute:ecs.cpu-architecture == x86_64 wants true has false (attribute:ecs.cpu-architecture == x86_64 is false: arm64)
+    "#]],
+    );
+}
+
+/// ecs-semantics §5.2: a DAEMON service whose only task is its lower bound.
+#[test]
+fn bounds_that_let_a_daemon_do_nothing_are_a_reason() {
+    let deployment_configuration =
+        DeploymentConfiguration { minimum_healthy_percent: 50, maximum_percent: 100, ..Default::default() };
+    let mut world = World::new(&ClusterSpec {
+        container_instances: vec![instance_launch("us-east-1a")],
+        services: vec![ServiceSpec { deployment_configuration, ..daemon("web") }],
+        ..super::web(0)
+    });
+    world.run_until(100);
+    assert!(explain_service(&world, "web").reasons.is_empty());
+    super::deploy(&mut world);
+    check_reasons(
+        &world,
+        "web",
+        &expect![[r#"
+        the deployment can neither stop nor start tasks: update minimumHealthyPercent or maximumPercent
     "#]],
     );
 }

@@ -11,7 +11,7 @@ use longshore::model::capacity::ContainerInstanceStatus;
 use longshore::model::cluster::{RunTaskSpec, StartTaskSpec};
 use longshore::model::ids::{ContainerInstanceId, TaskId};
 use longshore::model::rng::{RandomStream, Stream};
-use longshore::model::service::{AvailabilityZoneRebalancing, PlacementConstraint};
+use longshore::model::service::{AvailabilityZoneRebalancing, DeploymentConfiguration, PlacementConstraint};
 use longshore::model::task::{ContainerOverride, DesiredStatus, TaskOverrides, TaskStatus};
 use longshore::model::units::{CpuUnits, MemoryMib};
 
@@ -793,6 +793,44 @@ fn daemon_rolls_out_within_its_bounds() {
     );
 }
 
+/// ecs-semantics §5.2, §5.11: where the only task of a daemon is its lower bound, it can't stop, and no other can start beside it: the deployment
+/// hangs, says so, and goes on once the bound is lower.
+#[test]
+fn a_daemon_says_that_its_bounds_let_nothing_roll_out() {
+    let mut world = World::of_file(&format!(
+        "{}[[container_instance]]\ninstance_type = \"m7i.large\"\n\
+         [[service]]\nname = \"agent\"\ntask_definition = \"app\"\nscheduling_strategy = \"DAEMON\"\n\
+         deployment_configuration = {{ minimum_healthy_percent = 50 }}\n",
+        definition("app", 256, ""),
+    ));
+    world.run_until(200);
+    let mut definition = crate::harness::task_definition("app", 256, 256);
+    definition.required_architecture = None;
+    world.done(Request::RegisterTaskDefinition(Box::new(definition)));
+    let update = || UpdateService { service: "agent".into(), ..UpdateService::default() };
+    world.done(Request::UpdateService(Box::new(UpdateService { task_definition: Some(latest("app")), ..update() })));
+    world.run_until(400);
+    let configuration = world.plane.state().services["agent"].spec.deployment_configuration.clone();
+    let configuration = DeploymentConfiguration { minimum_healthy_percent: 0, ..configuration };
+    let configuration = Some(configuration);
+    world.done(Request::UpdateService(Box::new(UpdateService { deployment_configuration: configuration, ..update() })));
+    world.run_until(500);
+    check(
+        &world.service_events("agent"),
+        &expect![[r#"
+        0.000s (service agent) (deployment ecs-svc/1) deployment completed.
+        0.000s (service agent) has reached a steady state.
+        30.000s (service agent) has started 1 tasks: (task T1).
+        71.000s (service agent) has reached a steady state.
+        200.000s (service agent) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.
+        400.000s (service agent) has stopped 1 running tasks: (task T1).
+        401.000s (service agent) has started 1 tasks: (task T2).
+        442.000s (service agent) (deployment ecs-svc/2) deployment completed.
+        442.000s (service agent) has reached a steady state.
+    "#]],
+    );
+}
+
 /// ecs-semantics §2.6, §5.1: a protected task of a daemon outlasts a deployment until its protection is over.
 #[test]
 fn protected_daemon_tasks_outlast_a_deployment() {
@@ -813,6 +851,13 @@ fn protected_daemon_tasks_outlast_a_deployment() {
     };
     world.run_until(790);
     check(&revisions(&world), &expect!["T2 1, T7 2, T8 2, T9 2, T10 2, T11 2"]);
+    let events = world.service_events("agent");
+    check(
+        events.lines().last().unwrap(),
+        &expect![
+            "242.000s (service agent) was unable to reach steady state because task set (ecs-svc/2) was unable to scale in. Reason: The number of protected tasks are more than the desired count of tasks"
+        ],
+    );
     world.run_until(900);
     check(&revisions(&world), &expect!["T7 2, T8 2, T9 2, T10 2, T11 2, T12 2"]);
 }
