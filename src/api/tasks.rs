@@ -269,10 +269,8 @@ fn candidates<'a>(
         // Of those that are to stop, or have stopped, there are no such tables.
         _ if desired != DesiredStatus::Running.as_str() => return all_tasks(state),
         (Some(instance), _) => state.tasks_by_instance.get(&instance).into_iter().flatten().copied().collect(),
-        (None, Some(name)) => state.services.get(name).into_iter().flat_map(of_service).copied().collect(),
-        (None, None) if state.standalone_live_count == 0 => {
-            state.services.values().flat_map(of_service).copied().collect()
-        }
+        (None, Some(name)) => state.services.get(name).into_iter().flat_map(of_service).collect(),
+        (None, None) if state.standalone_live_count == 0 => state.services.values().flat_map(of_service).collect(),
         (None, None) => return all_tasks(state),
     };
     found.sort_unstable();

@@ -130,7 +130,7 @@ impl ClusterState {
         let mut plan = DaemonPlan { desired_count, ..DaemonPlan::default() };
         let lower = Bounds::of(desired_count, &service.spec.deployment_configuration).lower;
         let placed = |deployment: &'_ Deployment| -> Vec<TaskId> {
-            deployment.starting.iter().chain(&deployment.unproven).chain(&deployment.healthy).copied().collect()
+            deployment.starting.iter().chain(&deployment.unproven).chain(&deployment.healthy).collect()
         };
         let mut healthy = 0;
         let mut is_in_flight = false;
@@ -174,7 +174,7 @@ impl ClusterState {
                     replaceable.push((task, is_healthy));
                 }
             }
-            let stopping = deployment.stopping.iter().filter_map(|task| self.tasks[task].task.container_instance);
+            let stopping = deployment.stopping.iter().filter_map(|task| self.tasks[&task].task.container_instance);
             for instance in stopping {
                 is_in_flight |= eligible.contains(&instance);
                 taken.entry(instance).or_insert(TaskId(0));

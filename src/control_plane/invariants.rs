@@ -228,7 +228,7 @@ impl Service {
             for (index, task) in
                 sets.into_iter().enumerate().flat_map(|(index, set)| set.iter().map(move |id| (index, id)))
             {
-                let task = &state.tasks[task].task;
+                let task = &state.tasks[&task].task;
                 assert_eq!(
                     task.deployment,
                     Some(deployment.id),
@@ -248,17 +248,17 @@ impl Service {
             let placed = || [&deployment.starting, &deployment.unproven, &deployment.healthy].into_iter().flatten();
             let gives_way = placed().filter(|task| state.tasks[task].replace.is_some());
             assert!(
-                gives_way.copied().collect::<BTreeSet<TaskId>>() == deployment.giving_way,
+                gives_way.collect::<BTreeSet<TaskId>>() == deployment.giving_way,
                 "service {name} miscounts what gives way"
             );
             let stands_in = placed().filter(|task| state.tasks[task].replaces.is_some());
             assert!(
-                stands_in.copied().collect::<BTreeSet<TaskId>>() == deployment.standing_in,
+                stands_in.collect::<BTreeSet<TaskId>>() == deployment.standing_in,
                 "service {name} miscounts what takes another's place"
             );
             for (leaver, replacement) in &deployment.replacements {
                 assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");
-                assert!(placed().any(|task| task == replacement), "service {name} has lost replacement {replacement}");
+                assert!(placed().any(|task| task == *replacement), "service {name} has lost replacement {replacement}");
             }
             let counted = deployment.tasks_by_provider.iter().filter(|(_, count)| **count > 0);
             assert!(counted.eq(by_provider.iter()), "service {name} miscounts its tasks by provider");

@@ -181,8 +181,8 @@ impl ControlPlane {
             }
         }
         for task in &primary.healthy {
-            if let Some(zone) = zone_of(&self.state, *task).and_then(|zone| zones.get_mut(zone)) {
-                zone.tasks.push(*task);
+            if let Some(zone) = zone_of(&self.state, task).and_then(|zone| zones.get_mut(zone)) {
+                zone.tasks.push(task);
             }
         }
         zones

@@ -117,7 +117,7 @@ impl Service {
     /// Whether all its tasks are STOPPING or over: none is placed, and none is still to leave its target groups first.
     /// **Source:** ecs-semantics §2.1, §5.5.
     pub(super) fn has_only_stopping_tasks(&self, state: &ClusterState) -> bool {
-        let is_deactivating = |task: &TaskId| state.tasks[task].task.last_status == TaskStatus::Deactivating;
+        let is_deactivating = |task: TaskId| state.tasks[&task].task.last_status == TaskStatus::Deactivating;
         self.deployments.iter().all(|deployment| {
             deployment.placed_count() == 0
                 && (state.targets.is_empty() || !deployment.stopping.iter().any(is_deactivating))
@@ -344,7 +344,7 @@ impl ControlPlane {
             protected.filter(|task| self.state.tasks[task].task.deployment == Some(deployment.id)).count() > 0
         };
         if self.waiting.contains(name)
-            || primary.starting.iter().any(|task| self.state.tasks[task].task.last_status == TaskStatus::Provisioning)
+            || primary.starting.iter().any(|task| self.state.tasks[&task].task.last_status == TaskStatus::Provisioning)
         {
             "No container instance had room for its tasks: add capacity or let them reserve less.".to_owned()
         } else if primary.placed_count() < service.spec.desired_count && primary.failed_tasks > 0 {

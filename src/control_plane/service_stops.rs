@@ -7,11 +7,11 @@ use super::ControlPlane;
 use super::scale_in::{PlacedTask, ScaleInInputs, choose_victims};
 use super::state::{ClusterState, Deployment, Service};
 use crate::model::capacity::LaunchTarget;
-use crate::model::id_table::TaskIds;
 use crate::model::ids::TaskId;
 use crate::model::rng::RandomStream;
 use crate::model::task::StopCode;
 use crate::model::task_definition::LaunchType;
+use crate::model::task_ids::TaskIds;
 use crate::model::units::Timestamp;
 
 /// Which tasks of a deployment may be stopped.
@@ -31,8 +31,8 @@ impl ClusterState {
         going: &[TaskId],
         now: Timestamp,
     ) -> ScaleInInputs<'a> {
-        let placed = |id: &TaskId| {
-            let task = &self.tasks[id].task;
+        let placed = |id: TaskId| {
+            let task = &self.tasks[&id].task;
             let instance = task.container_instance.and_then(|id| self.container_instances.get(&id));
             PlacedTask { task, instance }
         };
@@ -40,11 +40,11 @@ impl ClusterState {
             let healthy = (other.id != deployment.id).then_some(&other.healthy).into_iter().flatten();
             other.starting.iter().chain(&other.unproven).chain(healthy)
         });
-        let going: BTreeSet<&TaskId> = going.iter().collect();
-        let (leaving, staying): (Vec<&TaskId>, Vec<&TaskId>) = others.partition(|id| going.contains(id));
+        let going: BTreeSet<TaskId> = going.iter().copied().collect();
+        let (leaving, staying): (Vec<TaskId>, Vec<TaskId>) = others.partition(|id| going.contains(id));
         let stopping = service.deployments.iter().flat_map(|other| &other.stopping);
-        let is_protected = |id: &&TaskId| self.tasks[*id].task.is_protected(now);
-        let (protected, free): (Vec<&TaskId>, Vec<&TaskId>) = deployment.healthy.iter().partition(is_protected);
+        let is_protected = |id: &TaskId| self.tasks[id].task.is_protected(now);
+        let (protected, free): (Vec<TaskId>, Vec<TaskId>) = deployment.healthy.iter().partition(is_protected);
         ScaleInInputs {
             candidates: free.into_iter().map(placed).collect(),
             staying: staying.into_iter().chain(protected).map(placed).collect(),
@@ -66,26 +66,26 @@ impl ControlPlane {
         let reason: Arc<str> = format!("Scaling activity initiated by (deployment {})", deployment.shown_id).into();
         let wanted = wanted as usize;
         let now = self.now;
-        let is_free = |task: &&TaskId| !self.state.tasks[*task].task.is_protected(now);
+        let is_free = |task: &TaskId| !self.state.tasks[task].task.is_protected(now);
         let not_healthy = || deployment.starting.iter().rev().chain(deployment.unproven.iter().rev()).filter(is_free);
         let youngest = || deployment.healthy.iter().rev().filter(is_free);
         // What gives way anyway goes first.
-        let gives_way = |task: &&TaskId| deployment.giving_way.contains(*task);
+        let gives_way = |task: &TaskId| deployment.giving_way.contains(task);
         let chosen: Vec<TaskId> = match victims {
             Victims::NotHealthyOnly => {
                 let loose = not_healthy().filter(|task| !self.state.is_kept(task));
                 let leaving = not_healthy().filter(gives_way);
                 let replacing = not_healthy().filter(|task| self.state.is_kept(task) && !gives_way(task));
-                loose.chain(leaving).chain(replacing).take(wanted).copied().collect()
+                loose.chain(leaving).chain(replacing).take(wanted).collect()
             }
             // Ours: they all go in the end, and the youngest first is the way they came.
             Victims::HealthyOnly => {
                 let staying = youngest().filter(|task| !gives_way(task));
-                youngest().filter(gives_way).chain(staying).take(wanted).copied().collect()
+                youngest().filter(gives_way).chain(staying).take(wanted).collect()
             }
             // Ours, as the rule book suggests: what does not run yet goes first, then what is not healthy, then by strategy.
             Victims::LeastUsefulFirst => {
-                let mut chosen: Vec<TaskId> = not_healthy().take(wanted).copied().collect();
+                let mut chosen: Vec<TaskId> = not_healthy().take(wanted).collect();
                 let missing = wanted - chosen.len();
                 match service.launch_target_of(deployment) {
                     // They are nowhere in particular.
@@ -120,7 +120,7 @@ impl ControlPlane {
 fn draw_some(
     tasks: &TaskIds,
     wanted: usize,
-    is_free: &impl Fn(&&TaskId) -> bool,
+    is_free: &impl Fn(&TaskId) -> bool,
     rng: &mut RandomStream,
 ) -> Vec<TaskId> {
     let mut drawn: Vec<TaskId> = Vec::new();
@@ -130,7 +130,7 @@ fn draw_some(
         while drawn.len() < wanted && tries > 0 {
             let Some(task) = tasks.draw(rng) else { break };
             tries -= 1;
-            if is_free(&&task) && seen.insert(task) {
+            if is_free(&task) && seen.insert(task) {
                 drawn.push(task);
             }
         }
@@ -138,8 +138,7 @@ fn draw_some(
     if drawn.len() < wanted {
         // What was drawn is as good a beginning as any other.
         let known: BTreeSet<TaskId> = drawn.iter().copied().collect();
-        let mut left: Vec<TaskId> =
-            tasks.iter().filter(|task| is_free(task) && !known.contains(task)).copied().collect();
+        let mut left: Vec<TaskId> = tasks.iter().filter(|task| is_free(task) && !known.contains(task)).collect();
         while drawn.len() < wanted && !left.is_empty() {
             let place = usize::try_from(rng.below(left.len() as u64)).expect("a place in a list");
             drawn.push(left.swap_remove(place));
@@ -164,7 +163,7 @@ mod tests {
         let mut rng = RandomStream::new(3, Stream::Placement);
         let mut tasks = TaskIds::default();
         (1..=40).for_each(|id| assert!(tasks.insert(TaskId(id))));
-        let is_free = |task: &&TaskId| task.0 > 8;
+        let is_free = |task: &TaskId| task.0 > 8;
         for (wanted, rounds, expected) in [(4, 8_000, 850..1_150), (16, 2_000, 850..1_150)] {
             let mut counts = BTreeMap::<TaskId, u32>::new();
             for _ in 0..rounds {

@@ -21,7 +21,7 @@ use crate::model::capacity::{
     CapacityProvider, CapacityProviderStrategyItem, ContainerInstance, LaunchTarget, RequiredAttribute, launch_type_of,
 };
 use crate::model::document::Document;
-use crate::model::id_table::{InstanceTable, TaskIds, TaskTable};
+use crate::model::id_table::{InstanceTable, TaskTable};
 use crate::model::ids::{ContainerInstanceId, DeploymentId, ServiceRevisionId, TaskId};
 use crate::model::image_reference::ImageDigest;
 use crate::model::service::{PlacementConstraint, PlacementStrategy, ServiceSpec};
@@ -29,6 +29,7 @@ use crate::model::subnet::Subnets;
 use crate::model::target_group::TargetGroup;
 use crate::model::task::Task;
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
+use crate::model::task_ids::TaskIds;
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;

@@ -19,12 +19,13 @@ use super::timers::Wakeup;
 use super::waiting::Offer;
 use crate::model::capacity::{FARGATE, FARGATE_SPOT};
 use crate::model::document::Document;
-use crate::model::id_table::{InstanceTable, TaskIds};
+use crate::model::id_table::InstanceTable;
 use crate::model::ids::{ContainerInstanceId, DeploymentId, TaskId};
 use crate::model::task::{
     Container, ContainerStatus, DesiredStatus, HealthStatus, StopCode, Task, TaskOverrides, TaskStatus,
 };
 use crate::model::task_definition::LaunchType;
+use crate::model::task_ids::TaskIds;
 use crate::model::units::Timestamp;
 use crate::model::usage::{BilledPlacement, MeteringFact, PurchaseOption, TaskIdentity, TaskUsage, UsageSample};
 

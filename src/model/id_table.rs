@@ -17,74 +17,15 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ContainerInstanceId, CounterId, TaskId};
-use super::rng::RandomStream;
 
 const PAGE_BITS: u32 = 6;
 const PAGE_LENGTH: usize = 1 << PAGE_BITS;
-
-/// Tries of a draw: where one place in eight is taken, one draw in seventy finds none.
-const DRAWS: u32 = 32;
 
 /// Things by task.
 pub type TaskTable<T> = IdTable<TaskId, T>;
 
 /// Things by container instance.
 pub type InstanceTable<T> = IdTable<ContainerInstanceId, T>;
-
-/// Tasks, in the order of their ids: to add and to take out one costs the same however many there are.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct TaskIds(TaskTable<TaskId>);
-
-impl TaskIds {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether a task is among them.
-    pub fn contains(&self, task: &TaskId) -> bool {
-        self.0.contains_key(task)
-    }
-
-    /// Adds a task; says whether it was not among them.
-    pub fn insert(&mut self, task: TaskId) -> bool {
-        self.0.insert(task, task).is_none()
-    }
-
-    /// Takes out a task; says whether it was among them.
-    pub fn remove(&mut self, task: &TaskId) -> bool {
-        self.0.remove(task).is_some()
-    }
-
-    /// The oldest.
-    pub fn first(&self) -> Option<&TaskId> {
-        self.iter().next()
-    }
-
-    /// One of them, each with the same chance. It may find none where they are few among the ids between the oldest's and the youngest's.
-    pub fn draw(&self, rng: &mut RandomStream) -> Option<TaskId> {
-        self.0.draw(rng).copied()
-    }
-
-    /// All, oldest first.
-    pub fn iter(&self) -> Values<'_, TaskId> {
-        self.0.values()
-    }
-}
-
-impl<'a> IntoIterator for &'a TaskIds {
-    type Item = &'a TaskId;
-    type IntoIter = Values<'a, TaskId>;
-
-    fn into_iter(self) -> Values<'a, TaskId> {
-        self.iter()
-    }
-}
 
 /// Things by id. Iterates in the order of ids.
 #[derive(Clone, Debug)]
@@ -198,19 +139,6 @@ impl<I: CounterId, T> IdTable<I, T> {
             }
         }
         Some(removed)
-    }
-
-    /// Something of what is there, each with the same chance; `None` when as many tries have found nothing.
-    fn draw(&self, rng: &mut RandomStream) -> Option<&T> {
-        let places = self.pages.len() as u64 * PAGE_LENGTH as u64;
-        for _ in 0..if places == 0 { 0 } else { DRAWS } {
-            let drawn = usize::try_from(rng.below(places)).expect("a place in memory");
-            let page = self.pages[drawn / PAGE_LENGTH].as_ref();
-            if let Some(found) = page.and_then(|page| page.slots[drawn % PAGE_LENGTH].as_ref()) {
-                return Some(found);
-            }
-        }
-        None
     }
 
     /// Ids and what is there for them.
@@ -333,24 +261,6 @@ mod tests {
             table.remove(&id);
         }
         assert!(table.is_empty() && table.pages.is_empty());
-    }
-
-    /// A draw finds each with the same chance, and none where there is next to nothing.
-    #[test]
-    fn draws_any() {
-        let mut rng = RandomStream::new(1, crate::model::rng::Stream::Placement);
-        let mut ids = TaskIds::default();
-        assert_eq!(ids.draw(&mut rng), None);
-        (0..100).filter(|id| id % 5 > 0).for_each(|id| assert!(ids.insert(TaskId(1_000 + id))));
-        let mut counts = BTreeMap::<TaskId, u32>::new();
-        for _ in 0..8_000 {
-            *counts.entry(ids.draw(&mut rng).expect("most places are taken")).or_default() += 1;
-        }
-        assert!(counts.keys().eq(ids.iter()));
-        assert!(counts.values().all(|count| (60..150).contains(count)), "{counts:?}");
-        ids.iter().copied().collect::<Vec<_>>().iter().skip(1).for_each(|id| assert!(ids.remove(id)));
-        ids.insert(TaskId(1_000_000));
-        assert_eq!(ids.draw(&mut rng), None);
     }
 
     /// Ids that nobody gave out are unknown.

@@ -354,13 +354,13 @@ fn trouble_of(state: &ClusterState, service: &Service, seen: &Seen) -> Option<&'
         .deployments
         .iter()
         .flat_map(|deployment| &deployment.starting)
-        .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
+        .any(|task| state.tasks[&task].task.last_status == TaskStatus::Provisioning);
     let has_failed = service.primary_if_any().is_some_and(|primary| primary.rollout_state == RolloutState::Failed);
     let complains = seen.complaining.contains(&service.spec.name);
     // A daemon leaves an instance that drains when the others have, and those may have their reasons not to.
     let leaves_last = service.spec.scheduling_strategy == SchedulingStrategy::Daemon && {
         let own = service.deployments.iter().flat_map(|deployment| &deployment.healthy);
-        let instances = own.filter_map(|task| state.tasks[task].task.container_instance);
+        let instances = own.filter_map(|task| state.tasks[&task].task.container_instance);
         let draining: Vec<ContainerInstanceId> =
             instances.filter(|id| state.container_instances[id].status == ContainerInstanceStatus::Draining).collect();
         let surplus = service.healthy_count().saturating_sub(service.spec.desired_count);

@@ -966,7 +966,7 @@ fn assert_converged(world: &World) {
             .deployments
             .iter()
             .flat_map(|deployment| &deployment.starting)
-            .any(|task| state.tasks[task].task.last_status == TaskStatus::Provisioning);
+            .any(|task| state.tasks[&task].task.last_status == TaskStatus::Provisioning);
         let since_steady: Vec<_> = service
             .events
             .iter()

@@ -1001,7 +1001,7 @@ impl Checker {
         }
         let services = plane.state().services.values();
         self.healthy_before =
-            services.flat_map(|service| &service.deployments).flat_map(|found| &found.healthy).copied().collect();
+            services.flat_map(|service| &service.deployments).flat_map(|found| &found.healthy).collect();
     }
 
     /// Only burstable instances that take tasks are held to anything, and each is told of changes alone.

@@ -305,7 +305,7 @@ fn scale_in_takes_the_least_useful_first() {
     );
     world.run_until(200);
     check(&world.counts("web"), &expect!["desired 1 running 1 pending 0 healthy 1"]);
-    assert_eq!(world.plane.state().services["web"].primary().healthy.first(), Some(&TaskId(1)));
+    assert_eq!(world.plane.state().services["web"].primary().healthy.first(), Some(TaskId(1)));
 }
 
 /// A service `web` on instances by hand, two in zone a and one in zone b.
@@ -333,7 +333,7 @@ fn with_services_later(mut spec: ClusterSpec) -> World {
 fn hosts(world: &World) -> String {
     let tasks = world.plane.state().services["web"].primary().healthy.iter();
     let hosts = tasks.map(|task| {
-        let instance = world.plane.state().tasks[task].task.container_instance.expect("it is placed");
+        let instance = world.plane.state().tasks[&task].task.container_instance.expect("it is placed");
         format!("T{task}@I{instance}")
     });
     hosts.collect::<Vec<_>>().join(" ")
@@ -373,7 +373,7 @@ fn scale_in_of_thousands_keeps_the_balance() {
     set_count(&mut world, 301);
     let mut by_zone = std::collections::BTreeMap::<String, u32>::new();
     for task in &world.plane.state().services["web"].primary().healthy {
-        let instance = world.plane.state().tasks[task].task.container_instance.expect("it is placed");
+        let instance = world.plane.state().tasks[&task].task.container_instance.expect("it is placed");
         let zone = &world.plane.state().container_instances[&instance].launch.availability_zone;
         *by_zone.entry(zone.to_string()).or_default() += 1;
     }
@@ -742,11 +742,11 @@ fn failing_starts_are_throttled() {
 fn exits_before_running_are_throttled() {
     let mut world = World::new(&web(1));
     for _ in 0..3 {
-        let task = *world.plane.state().services["web"].primary().starting.first().expect("one starts");
+        let task = world.plane.state().services["web"].primary().starting.first().expect("one starts");
         world.crash(task, 1);
         world.run_for(10);
         // The one that was started after the delay.
-        let task = *world.plane.state().services["web"].primary().unproven.first().expect("one runs");
+        let task = world.plane.state().services["web"].primary().unproven.first().expect("one runs");
         assert!(world.plane.state().tasks[&task].task.created_at > at(0));
         world.done(Request::StopTask { task, reason: None });
     }

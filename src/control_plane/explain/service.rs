@@ -332,7 +332,7 @@ impl ControlPlane {
 
     fn add_what_is_on_its_way(&self, service: &Service, reasons: &mut Vec<ServiceReason>) {
         let starting = || service.deployments.iter().flat_map(|deployment| &deployment.starting);
-        let is_waiting = |task: &&TaskId| self.state.tasks[task].task.last_status == TaskStatus::Provisioning;
+        let is_waiting = |task: &TaskId| self.state.tasks[task].task.last_status == TaskStatus::Provisioning;
         let waiting = count(starting().filter(is_waiting).count());
         let placed = count(starting().count()) - waiting;
         let unproven = count(service.deployments.iter().map(|deployment| deployment.unproven.len()).sum());
@@ -378,12 +378,12 @@ impl ControlPlane {
     fn tasks_on_their_way(&self, service: &Service) -> Vec<TaskExplanation> {
         let deployments = service.deployments.iter();
         let wanted = deployments.flat_map(|deployment| deployment.starting.iter().chain(&deployment.unproven));
-        let first_of_kind = |task: &&TaskId| {
+        let first_of_kind = |task: &TaskId| {
             let record = &self.state.tasks[task];
             let queue = record.task.capacity_provider.as_ref().and_then(|name| self.queues.get(name));
             let is_waiting = record.task.last_status == TaskStatus::Provisioning;
-            !is_waiting || queue.is_some_and(|queue| queue.first_alike(record) == Some(**task))
+            !is_waiting || queue.is_some_and(|queue| queue.first_alike(record) == Some(*task))
         };
-        wanted.filter(first_of_kind).map(|task| self.explain_wait(&self.state.tasks[task])).collect()
+        wanted.filter(first_of_kind).map(|task| self.explain_wait(&self.state.tasks[&task])).collect()
     }
 }

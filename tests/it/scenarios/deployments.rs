@@ -110,7 +110,7 @@ fn a_breaker_rolls_back_what_never_starts() {
     );
     check(&world.counts("web"), &expect!["desired 4 running 4 pending 0 healthy 4"]);
     let running = &world.plane.state().services["web"].primary().healthy;
-    assert_eq!(running.iter().copied().collect::<Vec<_>>(), [1, 2, 3, 4].map(TaskId), "the old tasks are still there");
+    assert_eq!(running.iter().collect::<Vec<_>>(), [1, 2, 3, 4].map(TaskId), "the old tasks are still there");
 }
 
 /// ecs-semantics §5.7: without a completed deployment to go back to, it stalls in FAILED with a reason that says what to change. The
@@ -432,7 +432,7 @@ fn early_success_ends_breaker_and_alarms() {
     assert_eq!(world.plane.state().services["web"].deployments.len(), 2, "a protected task is still there");
     set_alarm(&mut world, AlarmState::Alarm);
     world.behave("web:2", never_runs());
-    let of_new: Vec<TaskId> = world.plane.state().services["web"].primary().healthy.iter().copied().collect();
+    let of_new: Vec<TaskId> = world.plane.state().services["web"].primary().healthy.iter().collect();
     of_new.iter().for_each(|task| world.crash(*task, 1));
     world.run_until(500);
     assert_eq!(world.plane.state().services["web"].primary().task_definition.to_string(), "web:2");

@@ -190,7 +190,7 @@ fn zones() -> World {
     world.done(Request::LaunchInstance(std::sync::Arc::new(instance_launch("us-east-1b"))));
     world.run_until(400);
     world.apply(Event::TaskStateChange(TaskStateChange {
-        task: world.plane.state().services["web"].primary().healthy.first().copied().expect("it is steady"),
+        task: world.plane.state().services["web"].primary().healthy.first().expect("it is steady"),
         step: TaskStep::Stopped { usage: Default::default(), failed_to_start: None },
         pull_started_at: None,
         pull_stopped_at: None,

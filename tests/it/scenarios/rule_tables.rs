@@ -123,7 +123,7 @@ fn a_healthy_task_resets_the_circuit_breaker() {
         world.crash(TaskId(6), 1);
         world.run_for(30);
         let counted = world.plane.state().services["web"].primary().failed_tasks;
-        let replacement = *world.plane.state().services["web"].primary().unproven.first().expect("it was replaced");
+        let replacement = world.plane.state().services["web"].primary().unproven.first().expect("it was replaced");
         world.crash(replacement, 1);
         world.run_for(300);
         (counted, world.plane.state().services["web"].primary().task_definition.to_string())
@@ -149,7 +149,7 @@ fn failures_before_the_first_task_runs_count() {
         assert_eq!(world.plane.state().services["web"].primary().failed_tasks, 2);
         world.behave("web:2", Behaviour::default());
         world.run_for(30);
-        let replacement = *world.plane.state().services["web"].primary().unproven.first().expect("it was replaced");
+        let replacement = world.plane.state().services["web"].primary().unproven.first().expect("it was replaced");
         world.crash(replacement, 1);
         world.run_for(300);
         world.plane.state().services["web"].primary().task_definition.to_string()

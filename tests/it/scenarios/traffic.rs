@@ -70,7 +70,7 @@ fn course(world: &World, from: u64) -> String {
 }
 
 fn tasks_of(world: &World) -> Vec<TaskId> {
-    world.plane.state().services["web"].primary().healthy.iter().copied().collect()
+    world.plane.state().services["web"].primary().healthy.iter().collect()
 }
 
 fn first_four() -> Vec<TaskId> {
@@ -774,7 +774,7 @@ fn a_client_stops_a_canary() {
             ),
         }
         let service = &world.plane.state().services["web"];
-        let left: Vec<TaskId> = service.deployments.iter().flat_map(|found| found.healthy.iter().copied()).collect();
+        let left: Vec<TaskId> = service.deployments.iter().flat_map(|found| &found.healthy).collect();
         assert_eq!(left, first_four(), "{stop_type:?}");
     }
 }
