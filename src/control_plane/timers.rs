@@ -4,7 +4,7 @@
 //! wakeup carries state: whoever is woken looks at the cluster as it is then.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,11 @@ pub struct Timers {
     by_time: BTreeSet<(Timestamp, Wakeup)>,
     by_wakeup: BTreeMap<Wakeup, Timestamp>,
     /// Deadlines of tasks, which come and go with each of them and so have a place of their own. One that was moved or forgotten
-    /// stays here until it comes to the top, where it is never found.
+    /// stays here until it comes first, where it is never found. These were set in the order in which they are due, as most are: each a
+    /// while after its task has started.
+    #[serde(default)]
+    tasks_in_line: VecDeque<(Timestamp, TaskId)>,
+    /// And these were not.
     tasks: BinaryHeap<Reverse<(Timestamp, TaskId)>>,
     by_task: TaskTable<Timestamp>,
 }
@@ -73,7 +77,7 @@ impl Timers {
         if let Wakeup::TaskHealthy(task) = wakeup {
             let before = self.by_task.insert(task, at);
             if before != Some(at) {
-                self.tasks.push(Reverse((at, task)));
+                self.add_task((at, task));
                 if before.is_some() {
                     self.one_forgotten(task);
                 }
@@ -107,7 +111,7 @@ impl Timers {
         let (at, wakeup) = self.next()?;
         if let Wakeup::TaskHealthy(task) = wakeup {
             self.by_task.remove(&task);
-            self.clear_top();
+            self.clear_first();
         } else {
             self.by_time.pop_first();
             self.by_wakeup.remove(&wakeup);
@@ -117,8 +121,7 @@ impl Timers {
 
     /// The first deadline and what it is for.
     pub fn next(&self) -> Option<(Timestamp, Wakeup)> {
-        let task = self.tasks.peek().map(|Reverse((at, task))| (*at, *task));
-        match (task, self.by_time.first()) {
+        match (self.first_task(), self.by_time.first()) {
             // Of what is due at the same moment tasks come first.
             (Some((at, task)), other) if other.is_none_or(|(other, _)| at <= *other) => {
                 Some((at, Wakeup::TaskHealthy(task)))
@@ -128,8 +131,13 @@ impl Timers {
     }
 
     fn next_at(&self) -> Option<Timestamp> {
-        let task = self.tasks.peek().map(|Reverse((at, _))| *at);
+        let task = self.first_task().map(|(at, _)| at);
         self.by_time.first().map(|(at, _)| *at).into_iter().chain(task).min()
+    }
+
+    /// Whether a task has a deadline.
+    pub fn has_task(&self, task: TaskId) -> bool {
+        self.by_task.contains_key(&task)
     }
 
     /// The deadline of a wakeup.
@@ -140,22 +148,45 @@ impl Timers {
         }
     }
 
-    /// A deadline of a task does not hold any more: it is taken off the top if it is there, and all such are where they are too many.
-    fn one_forgotten(&mut self, task: TaskId) {
-        let is_at_top = self.tasks.peek().is_some_and(|Reverse((_, top))| *top == task);
-        if is_at_top || self.tasks.len() > 2 * self.by_task.len() + TASKS_FORGOTTEN_MAX {
-            self.clear_top();
+    fn add_task(&mut self, deadline: (Timestamp, TaskId)) {
+        if self.tasks_in_line.back().is_none_or(|last| *last <= deadline) {
+            self.tasks_in_line.push_back(deadline);
+        } else {
+            self.tasks.push(Reverse(deadline));
         }
     }
 
-    /// Takes forgotten deadlines of tasks off the top, and all of them where they are too many.
-    fn clear_top(&mut self) {
+    /// The first deadline of a task.
+    fn first_task(&self) -> Option<(Timestamp, TaskId)> {
+        let other = self.tasks.peek().map(|Reverse(first)| *first);
+        self.tasks_in_line.front().copied().into_iter().chain(other).min()
+    }
+
+    /// How many deadlines of tasks are kept, forgotten ones included.
+    fn kept(&self) -> usize {
+        self.tasks_in_line.len() + self.tasks.len()
+    }
+
+    /// A deadline of a task does not hold any more: it is taken away if it is the first, and all such are where they are too many.
+    fn one_forgotten(&mut self, task: TaskId) {
+        let is_first = self.first_task().is_some_and(|(_, first)| first == task);
+        if is_first || self.kept() > 2 * self.by_task.len() + TASKS_FORGOTTEN_MAX {
+            self.clear_first();
+        }
+    }
+
+    /// Takes away forgotten deadlines of tasks that come first, and all of them where they are too many.
+    fn clear_first(&mut self) {
         let by_task = &self.by_task;
         let holds = |(at, task): &(Timestamp, TaskId)| by_task.get(task) == Some(at);
-        while self.tasks.peek().is_some_and(|Reverse(top)| !holds(top)) {
+        while self.tasks_in_line.front().is_some_and(|first| !holds(first)) {
+            self.tasks_in_line.pop_front();
+        }
+        while self.tasks.peek().is_some_and(|Reverse(first)| !holds(first)) {
             self.tasks.pop();
         }
-        if self.tasks.len() > 2 * by_task.len() + TASKS_FORGOTTEN_MAX {
+        if self.tasks_in_line.len() + self.tasks.len() > 2 * by_task.len() + TASKS_FORGOTTEN_MAX {
+            self.tasks_in_line.retain(holds);
             self.tasks.retain(|Reverse(one)| holds(one));
         }
     }
@@ -234,7 +265,7 @@ mod tests {
             if number % 100 != 7 {
                 timers.cancel(task(number));
             }
-            assert!(timers.tasks.len() <= 2 * timers.by_task.len() + TASKS_FORGOTTEN_MAX);
+            assert!(timers.kept() <= 2 * timers.by_task.len() + TASKS_FORGOTTEN_MAX);
         }
         timers.set(Timestamp(10_093), Wakeup::MetricPeriod);
         assert_eq!(timers.deadline_of(&task(9_907)), Some(Timestamp(10_093)));
