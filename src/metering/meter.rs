@@ -17,6 +17,7 @@ use super::price::{PriceBook, billed_seconds};
 use super::quantity::{Quantity, multiply_divide_half_up, nano_usd};
 use super::record_keeping::RecordKeeping;
 use super::stretch::Host;
+use super::task_id_set::TaskIdSet;
 use crate::model::id_table::TaskTable;
 use crate::model::ids::TaskId;
 use crate::model::units::{CpuUnits, Duration, NanoUsd, Timestamp};
@@ -263,7 +264,7 @@ impl Meter {
     }
 
     fn start_task(&mut self, task: TaskId, at: Timestamp, identity: &Arc<TaskIdentity>) {
-        if self.finished.contains(task) || self.running.contains_key(&task) {
+        if self.finished.contains(task.0) || self.running.contains_key(&task) {
             return;
         }
         let started = RunningTask { started_at: at, identity: Arc::clone(identity), usage: TaskUsage::default() };
@@ -279,7 +280,7 @@ impl Meter {
     fn stop_task(&mut self, task: TaskId, at: Timestamp, usage: &TaskUsage) {
         match self.running.remove(&task) {
             Some(started) => self.finish_task(task, started, at, usage),
-            None if self.finished.contains(task) => {}
+            None if self.finished.contains(task.0) => {}
             None => {
                 self.early_stops.entry(task).or_insert((at, *usage));
             }
@@ -287,7 +288,7 @@ impl Meter {
     }
 
     fn finish_task(&mut self, task: TaskId, started: RunningTask, stopped_at: Timestamp, usage: &TaskUsage) {
-        self.finished.insert(task);
+        self.finished.insert(task.0);
         self.keep_end_of_task(task, &started, stopped_at, usage);
         self.ledger.add_task(&started.identity, stopped_at.since(started.started_at), usage);
         self.records.push_back(UsageRecord {
@@ -311,80 +312,4 @@ impl Meter {
 
 fn wide(rate: NanoUsd) -> u128 {
     u128::try_from(rate.0).expect("a rate is not negative")
-}
-
-/// A set of task ids: which are dense counters, so that millions of finished tasks are a few ranges.
-///
-/// Ids are kept by words of 64. Those of which some are missing are few, about as many as tasks run; the others make ranges.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct TaskIdSet {
-    /// First to last word of which all ids are in the set. No two ranges touch.
-    last_full_by_first: BTreeMap<u64, u64>,
-    /// The ids of words of which some are in the set, one a bit. Never none and never all.
-    partial: BTreeMap<u64, u64>,
-    /// No id beyond it is in the set.
-    greatest: u64,
-}
-
-impl TaskIdSet {
-    fn contains(&self, task: TaskId) -> bool {
-        // What starts has most often an id that was never seen.
-        if task.0 > self.greatest {
-            return false;
-        }
-        let (word, bit) = (task.0 / 64, 1 << (task.0 % 64));
-        match self.partial.get(&word) {
-            Some(ids) => ids & bit != 0,
-            None => self.last_full_by_first.range(..=word).next_back().is_some_and(|(_, last)| word <= *last),
-        }
-    }
-
-    /// Adds an id that is not in the set.
-    fn insert(&mut self, task: TaskId) {
-        self.greatest = self.greatest.max(task.0);
-        let word = task.0 / 64;
-        let ids = self.partial.entry(word).or_default();
-        *ids |= 1 << (task.0 % 64);
-        if *ids == u64::MAX {
-            self.partial.remove(&word);
-            self.insert_full(word);
-        }
-    }
-
-    fn insert_full(&mut self, word: u64) {
-        let following = self.last_full_by_first.remove(&(word + 1));
-        let last = following.unwrap_or(word);
-        match self.last_full_by_first.range_mut(..word).next_back() {
-            Some((_, previous)) if *previous + 1 == word => *previous = last,
-            _ => {
-                self.last_full_by_first.insert(word, last);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whatever the order, the set has what was put in, and all that is dense is one range.
-    #[test]
-    fn dense_ids_become_one_range_in_any_order() {
-        let mut set = TaskIdSet::default();
-        assert!(!set.contains(TaskId(0)));
-        let mut known = std::collections::BTreeSet::new();
-        // 389 is coprime to 1,024: each id once, far from in order.
-        let scattered = (0..1024u64).map(|step| 64 + step * 389 % 1024);
-        for id in scattered.chain([0, 5_000, u64::MAX, 1]) {
-            for other in [id.saturating_sub(1), id, id.saturating_add(1)] {
-                assert_eq!(set.contains(TaskId(other)), known.contains(&other), "{other}");
-            }
-            set.insert(TaskId(id));
-            known.insert(id);
-            assert!(set.contains(TaskId(id)), "{id}");
-        }
-        assert_eq!(set.last_full_by_first, BTreeMap::from([(1, 16)]));
-        assert_eq!(set.partial, BTreeMap::from([(0, 3), (78, 1 << 8), (u64::MAX / 64, 1 << 63)]));
-        assert!(!set.contains(TaskId(63)) && !set.contains(TaskId(17 * 64)) && set.contains(TaskId(17 * 64 - 1)));
-    }
 }

@@ -14,4 +14,5 @@ pub mod price;
 pub mod quantity;
 mod record_keeping;
 pub mod stretch;
+mod task_id_set;
 pub mod written_meter;

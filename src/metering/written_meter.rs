@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{FargateKind, FargateSum, Group, Instance, ReservedSum, Run, Slot, Used};
-use super::meter::{Meter, RunningTask, TaskIdSet, UsageRecord};
+use super::meter::{Meter, RunningTask, UsageRecord};
 use super::price::PriceBook;
 use super::record_keeping::RecordKeeping;
 use super::stretch::Host;
+use super::task_id_set::TaskIdSet;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::units::{Timestamp, VcpuNanos};
 use crate::model::usage::{TaskIdentity, TaskUsage};
