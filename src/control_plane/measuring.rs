@@ -106,6 +106,12 @@ impl Measures {
         measured.period.add_sample(at, &task.usage, task.reservation.cpu, task.reservation.memory);
     }
 
+    /// Looks at a running task's period: see `look_ahead`.
+    pub(super) fn look_ahead_at(&self, id: TaskId) -> u64 {
+        let measured = self.tasks.get(&id);
+        measured.map_or(0, |measured| measured.host as u64 ^ u64::from(measured.period.has_begun()))
+    }
+
     /// A task is over: what it used in this period stays in it.
     fn task_gone(&mut self, id: TaskId) {
         let Some(mut gone) = self.tasks.remove(&id) else { return };

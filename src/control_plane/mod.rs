@@ -41,6 +41,7 @@ mod invariants;
 mod launch_rate;
 pub mod lifecycle_hooks;
 mod location;
+mod look_ahead;
 mod measuring;
 pub mod metrics;
 pub mod placement;

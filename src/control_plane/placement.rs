@@ -271,6 +271,15 @@ impl PlacementIndex {
         Some(&self.slots[*slot as usize].remaining)
     }
 
+    /// Looks at what changes when a task of an instance is over: see [`super::look_ahead`].
+    pub(super) fn look_ahead_at(&self, instance: ContainerInstanceId) -> u64 {
+        let Some(slot) = self.slot_by_id.get(&instance).copied() else { return 0 };
+        let held = self.slot(slot);
+        let counted = held.tasks.first().map_or(0, |(_, count)| *count);
+        let own = u64::from(held.remaining.cpu.0 ^ counted) ^ held.standing as u64;
+        self.partitions.iter().fold(own, |seen, partition| seen ^ partition.look_ahead_at(slot))
+    }
+
     /// Chooses the instance for a task and reserves nothing.
     ///
     /// # Errors

@@ -199,6 +199,12 @@ impl Ledger {
         self.instances.get(&(id, Slot::default()))
     }
 
+    /// Looks at what a task on an instance is going to change: see [`super::meter::Meter::look_ahead_at`].
+    pub fn look_ahead_at(&self, id: ContainerInstanceId) -> u64 {
+        let sums = self.instance(id).and_then(|instance| instance.reserved.first_key_value());
+        sums.map_or(0, |(group, sum)| *group as u64 ^ u64::from(sum.unit_nanos > 0))
+    }
+
     /// All instances, by id and slot.
     pub fn instances(&self) -> impl Iterator<Item = (Slot, &Instance)> {
         self.instances.iter().map(|((_, slot), instance)| (*slot, instance))

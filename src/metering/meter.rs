@@ -185,6 +185,16 @@ impl Meter {
         }
     }
 
+    /// Looks at what the end of a task is going to change, so that it is in a processor's cache by then; what is returned has no meaning.
+    pub fn look_ahead_at(&self, task: TaskId) -> u64 {
+        let Some(running) = self.running.get(&task) else { return 0 };
+        let own = running.started_at.0 ^ running.usage.vcpu.0;
+        match running.identity.placement {
+            BilledPlacement::Ec2 { instance } => own ^ self.ledger.look_ahead_at(instance),
+            BilledPlacement::Fargate { .. } => own,
+        }
+    }
+
     /// Takes what a running task has used so far. Of a task that does not run it is ignored: the fact of its stop says all.
     pub fn note_usage(&mut self, sample: &UsageSample) {
         if let Some(running) = self.running.get_mut(&sample.task) {

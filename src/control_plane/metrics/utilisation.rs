@@ -68,6 +68,11 @@ impl TaskPeriod {
         TaskPeriod { at, vcpu, memory_mib_millis, sums: Sums::default() }
     }
 
+    /// Whether anything was added since it began, or was taken last.
+    pub fn has_begun(&self) -> bool {
+        self.sums != Sums::default()
+    }
+
     /// Adds what the task has used in all up to `at`, and what it reserves.
     ///
     /// A sample that is not later than the last, or that says less, came late and is ignored. A task that reserves no CPU (EC2 allows

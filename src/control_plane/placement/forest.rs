@@ -105,6 +105,11 @@ enum Side {
 }
 
 impl Forest {
+    /// Looks at an instance's node: see `look_ahead`.
+    pub(super) fn look_ahead_at(&self, slot: SlotIndex) -> u64 {
+        self.nodes.get(slot as usize).map_or(0, |node| u64::from(node.size))
+    }
+
     /// Puts an instance that is in no tree of this forest into one.
     pub(super) fn insert(&mut self, tree: &mut Tree, slot: SlotIndex, key: Key) {
         let index = slot as usize;

@@ -162,6 +162,13 @@ impl Partition {
         &self.cells[self.cell_of[slot as usize] as usize]
     }
 
+    /// Looks at where an instance is: see [`super::super::look_ahead`].
+    pub(super) fn look_ahead_at(&self, slot: SlotIndex) -> u64 {
+        let cell = self.cell_of.get(slot as usize).copied().unwrap_or_default();
+        let views = self.plain_views.values().chain(self.views.values());
+        views.fold(u64::from(cell), |seen, view| seen ^ view.look_ahead_at(slot))
+    }
+
     /// The group's tasks on all instances with a cell's value of an attribute.
     pub(super) fn tasks_in_bucket(&self, group: GroupIndex, attribute: usize, of: &Cell) -> u32 {
         let is_same = |cell: &CellIndex| self.cells[*cell as usize].values[attribute] == of.values[attribute];
@@ -398,6 +405,11 @@ impl Partition {
 }
 
 impl View {
+    fn look_ahead_at(&self, slot: SlotIndex) -> u64 {
+        let place = self.place_of.get(slot as usize).map_or(0, |(cell, count)| cell ^ count);
+        u64::from(place) ^ self.forest.look_ahead_at(slot)
+    }
+
     fn new(
         group: Option<GroupIndex>,
         order: Order,

@@ -14,6 +14,7 @@ mod executed;
 pub mod histogram;
 mod hooks;
 mod jobs;
+mod look_ahead;
 mod messages;
 pub mod observer;
 mod orders;
@@ -247,6 +248,7 @@ impl Simulation {
             while steps > 0 && self.inbox.is_empty() && self.plane.queue.next().is_some_and(|at| at <= until_others) {
                 let Some(at) = self.plane.queue.next() else { break };
                 self.now = at;
+                self.look_ahead();
                 if let Some(happening) = self.plane.queue.take_due(at) {
                     self.plane.happen(at, happening);
                     self.happening_count += 1;

@@ -362,6 +362,13 @@ impl SimulatedPlane {
         Ok(Some(Box::new(ExecutedTask::new(work, start, memory.bytes(), now)?)))
     }
 
+    /// Looks at where a task is listed: see `look_ahead`.
+    pub(super) fn look_at_lists(&self, task: TaskId, host: TaskHost) -> u64 {
+        let listed = u64::from(self.slots.contains_key(&task));
+        let TaskHost::Ec2(instance) = host else { return listed };
+        listed ^ u64::from(self.instances.get(&instance).is_some_and(|instance| instance.tasks.contains(&task)))
+    }
+
     /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
     /// every task pulls.
     fn has_images(&mut self, start: &TaskStart) -> bool {

@@ -367,6 +367,19 @@ impl Processor {
         quotas.chain(soonest).min()
     }
 
+    /// Looks at what it has of the container that is done next, and says which that is.
+    pub(super) fn look_ahead(&self) -> Option<(u64, Place)> {
+        let (index, _) = self.dues.iter().enumerate().min_by_key(|(_, due)| **due)?;
+        // A line of a cache has eight places, and sixteen slots.
+        let places = self.places.iter().step_by(8).map(|place| place.slot);
+        let slots = self.slots.iter().step_by(16).copied();
+        let listed = places.chain(slots).fold(0, |seen, slot| seen ^ slot);
+        // What goes changes places with the last.
+        let threads = [self.threads.get(index), self.threads.last()].into_iter().flatten();
+        let shares = threads.map(|thread| thread.share).chain(self.tasks.last().map(|task| task.share));
+        Some((shares.fold(u64::from(listed), |seen, share| seen ^ share.weight), self.places[index]))
+    }
+
     fn index_of(&self, place: Place) -> Option<usize> {
         self.places.iter().position(|other| *other == place)
     }

@@ -87,6 +87,11 @@ impl<T> EventQueue<T> {
         first.0.what.take()
     }
 
+    /// Up to so many of the things that happen next, in no order: most of the very next are among them.
+    pub(super) fn soon(&self, count: usize) -> impl Iterator<Item = &T> {
+        self.heap.as_slice().iter().take(count).filter_map(|Reverse(queued)| queued.what.as_ref())
+    }
+
     fn is_first_taken(&self) -> bool {
         self.heap.peek().is_some_and(|Reverse(first)| first.what.is_none())
     }
