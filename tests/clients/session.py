@@ -57,10 +57,11 @@ def raised(exception, call, **arguments):
 
 
 def waiter(service, name):
-    """A waiter of boto3 that looks more often than it would: nothing here takes as long as it does at AWS."""
+    """A waiter of boto3 that looks more often than it would: nothing here takes as long as it does at AWS. It is patient all the same: where
+    all tests run at once, an image that nobody has compiled yet waits for its turn."""
     found = service.get_waiter(name)
     found.config.delay = 0.2
-    found.config.max_attempts = 300
+    found.config.max_attempts = 900
     return found
 
 
