@@ -134,13 +134,6 @@ impl TaskAgent {
         definition.has_container_lifecycles()
     }
 
-    /// Looks at what the end of a container is going to change, so that it is in a processor's cache by then.
-    pub(crate) fn look_ahead(&self) -> u64 {
-        let first = self.containers.first();
-        let looks = first.map_or(0, |container| u64::from(container.is_changed) ^ container.dependents.len() as u64);
-        looks ^ u64::from(self.is_over)
-    }
-
     /// The agent of a task that has not begun. `stop_timeout` is that of containers that name none.
     pub fn new(definition: Arc<TaskDefinition>, stop_timeout: Duration) -> TaskAgent {
         let defined = &definition.containers;
@@ -236,6 +229,13 @@ impl TaskAgent {
         self.deadlines(now, actions);
         self.settle(now, actions);
         self.report(actions);
+    }
+
+    /// Looks at what the end of a container is going to change, so that it is in a processor's cache by then.
+    pub(crate) fn look_ahead(&self) -> u64 {
+        let first = self.containers.first();
+        let looks = first.map_or(0, |container| u64::from(container.is_changed) ^ container.dependents.len() as u64);
+        looks ^ u64::from(self.is_over)
     }
 
     /// When the agent wants to be told `DeadlineReached`, if nothing else happens before.

@@ -19,7 +19,7 @@ use crate::config::{SizeError, parse_task_cpu, parse_task_memory};
 use crate::control_plane::action::Response;
 use crate::control_plane::event::Request;
 use crate::control_plane::request_error::RequestError;
-use crate::control_plane::state::{ClusterState, Service};
+use crate::control_plane::state::{ClusterState, Deployment, Service};
 use crate::driver::reads::ReadContext;
 use crate::driver::running_cluster::AskError;
 use crate::model::cluster::{RunTaskSpec, StartTaskSpec};
@@ -261,10 +261,7 @@ fn candidates<'a>(
     service: Option<&str>,
     instance: Option<ContainerInstanceId>,
 ) -> Box<dyn Iterator<Item = &'a Task> + 'a> {
-    let of_service = |service: &'a Service| {
-        let deployments = service.deployments.iter();
-        deployments.flat_map(|found| found.starting.iter().chain(found.unproven.iter()).chain(found.healthy.iter()))
-    };
+    let of_service = |service: &'a Service| service.deployments.iter().flat_map(Deployment::placed);
     let mut found: Vec<TaskId> = match (instance, service) {
         // Of those that are to stop, or have stopped, there are no such tables.
         _ if desired != DesiredStatus::Running.as_str() => return all_tasks(state),

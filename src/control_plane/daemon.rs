@@ -15,9 +15,7 @@ use super::deployment::{Blocked, Bounds};
 use super::event::UpdateService;
 use super::placement::PlacementFailure;
 use super::request_error::RequestError;
-use super::state::{
-    ClusterState, DecisionBasis, Deployment, PlacementRules, ReplaceCause, RolloutState, Service, ServiceStatus,
-};
+use super::state::{ClusterState, DecisionBasis, PlacementRules, ReplaceCause, RolloutState, Service, ServiceStatus};
 use super::tasks::NewTask;
 use super::timers::Wakeup;
 use crate::model::capacity::{ContainerInstance, ContainerInstanceStatus, InstanceResources, LaunchTarget};
@@ -129,9 +127,6 @@ impl ClusterState {
         let desired_count = super::state::count(eligible.len());
         let mut plan = DaemonPlan { desired_count, ..DaemonPlan::default() };
         let lower = Bounds::of(desired_count, &service.spec.deployment_configuration).lower;
-        let placed = |deployment: &'_ Deployment| -> Vec<TaskId> {
-            deployment.starting.iter().chain(&deployment.unproven).chain(&deployment.healthy).collect()
-        };
         let mut healthy = 0;
         let mut is_in_flight = false;
         let mut is_held_back = false;
@@ -141,7 +136,7 @@ impl ClusterState {
         // A deployment that has failed launches nothing any more, so that nothing makes room for it. Source: ecs-semantics §5.7.
         let rolls_out = primary.rollout_state != RolloutState::Failed;
         for deployment in &service.deployments {
-            for task in placed(deployment) {
+            for task in deployment.placed() {
                 let record = &self.tasks[&task];
                 let Some(instance) = record.task.container_instance else { continue };
                 if !eligible.contains(&instance) {

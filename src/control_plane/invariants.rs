@@ -245,20 +245,22 @@ impl Service {
                     *by_provider.entry(provider.clone()).or_default() += 1;
                 }
             }
-            let placed = || [&deployment.starting, &deployment.unproven, &deployment.healthy].into_iter().flatten();
-            let gives_way = placed().filter(|task| state.tasks[task].replace.is_some());
+            let gives_way = deployment.placed().filter(|task| state.tasks[task].replace.is_some());
             assert!(
                 gives_way.collect::<BTreeSet<TaskId>>() == deployment.giving_way,
                 "service {name} miscounts what gives way"
             );
-            let stands_in = placed().filter(|task| state.tasks[task].replaces.is_some());
+            let stands_in = deployment.placed().filter(|task| state.tasks[task].replaces.is_some());
             assert!(
                 stands_in.collect::<BTreeSet<TaskId>>() == deployment.standing_in,
                 "service {name} miscounts what takes another's place"
             );
             for (leaver, replacement) in &deployment.replacements {
                 assert!(deployment.giving_way.contains(leaver), "service {name} replaces task {leaver} for nothing");
-                assert!(placed().any(|task| task == *replacement), "service {name} has lost replacement {replacement}");
+                assert!(
+                    deployment.placed().any(|task| task == *replacement),
+                    "service {name} has lost replacement {replacement}"
+                );
             }
             let counted = deployment.tasks_by_provider.iter().filter(|(_, count)| **count > 0);
             assert!(counted.eq(by_provider.iter()), "service {name} miscounts its tasks by provider");

@@ -8,6 +8,7 @@
 
 use super::ControlPlane;
 use super::state::TaskRecord;
+use super::timers::Wakeup;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 
 impl ControlPlane {
@@ -15,7 +16,8 @@ impl ControlPlane {
     pub fn look_ahead_at(&self, id: TaskId) -> u64 {
         let Some(record) = self.state.tasks.get(&id) else { return 0 };
         let host = record.task.container_instance.map_or(0, |instance| self.look_at_host(instance, id));
-        u64::from(self.timers.has_task(id)) ^ self.measures.look_ahead_at(id) ^ record.look_at() ^ host
+        let deadline = self.timers.deadline_of(&Wakeup::TaskHealthy(id));
+        deadline.map_or(0, |at| at.0) ^ self.measures.look_ahead_at(id) ^ record.look_at() ^ host
     }
 
     /// Looks at as many of the stopped tasks that are the next to be forgotten: each that ends has one of them forgotten, and its record

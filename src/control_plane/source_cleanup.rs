@@ -48,8 +48,7 @@ impl ControlPlane {
         for index in 1..service.deployments.len() {
             let deployment = &self.state.services[name].deployments[index];
             let reason: Arc<str> = format!("Scaling activity initiated by (deployment {})", deployment.shown_id).into();
-            let all = deployment.starting.iter().chain(deployment.unproven.iter()).chain(deployment.healthy.iter());
-            let left: Vec<TaskId> = all.collect();
+            let left: Vec<TaskId> = deployment.placed().collect();
             for task in &left {
                 debug_assert_eq!(self.state.tasks[task].task.desired_status, DesiredStatus::Running);
                 self.stop_task(*task, StopCode::ServiceSchedulerInitiated, &reason);

@@ -616,6 +616,11 @@ impl Deployment {
         self.running_count() + self.pending_count()
     }
 
+    /// The same ones by id: those that start first, then those that are not proven, then the healthy ones, each kind oldest first.
+    pub fn placed(&self) -> impl Iterator<Item = TaskId> {
+        [&self.starting, &self.unproven, &self.healthy].into_iter().flatten()
+    }
+
     /// Tasks that count toward the lower bound.
     pub fn healthy_count(&self) -> u32 {
         count(self.healthy.len())

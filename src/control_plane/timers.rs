@@ -135,11 +135,6 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at).into_iter().chain(task).min()
     }
 
-    /// Whether a task has a deadline.
-    pub fn has_task(&self, task: TaskId) -> bool {
-        self.by_task.contains_key(&task)
-    }
-
     /// The deadline of a wakeup.
     pub fn deadline_of(&self, wakeup: &Wakeup) -> Option<Timestamp> {
         match wakeup {

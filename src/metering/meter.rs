@@ -274,7 +274,7 @@ impl Meter {
     }
 
     fn start_task(&mut self, task: TaskId, at: Timestamp, identity: &Arc<TaskIdentity>) {
-        if self.finished.contains(task.0) || self.running.contains_key(&task) {
+        if self.finished.contains(task) || self.running.contains_key(&task) {
             return;
         }
         let started = RunningTask { started_at: at, identity: Arc::clone(identity), usage: TaskUsage::default() };
@@ -290,7 +290,7 @@ impl Meter {
     fn stop_task(&mut self, task: TaskId, at: Timestamp, usage: &TaskUsage) {
         match self.running.remove(&task) {
             Some(started) => self.finish_task(task, started, at, usage),
-            None if self.finished.contains(task.0) => {}
+            None if self.finished.contains(task) => {}
             None => {
                 self.early_stops.entry(task).or_insert((at, *usage));
             }
@@ -298,7 +298,7 @@ impl Meter {
     }
 
     fn finish_task(&mut self, task: TaskId, started: RunningTask, stopped_at: Timestamp, usage: &TaskUsage) {
-        self.finished.insert(task.0);
+        self.finished.insert(task);
         self.keep_end_of_task(task, &started, stopped_at, usage);
         self.ledger.add_task(&started.identity, stopped_at.since(started.started_at), usage);
         self.records.push_back(UsageRecord {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-/// Ids of a word.
-const WORD: u64 = u64::BITS as u64;
+use crate::model::ids::TaskId;
+use crate::model::task_ids::place_of;
 
 /// So many words, from the latest ids back, are at hand: those of sixteen million tasks, in 2 MiB.
 const RECENT_WORDS: usize = 1 << 18;
@@ -21,7 +21,7 @@ pub(super) struct TaskIdSet {
     first_recent: u64,
     /// First to last word of which all ids are in the set, but for recent ones. No two ranges touch.
     last_full_by_first: BTreeMap<u64, u64>,
-    /// The ids of words that are not recent and of which some are in the set: never none, and all only far beyond the recent ones.
+    /// The ids of words that are not recent and of which some are in the set: never none, and never all but far beyond the recent ones.
     partial: BTreeMap<u64, u64>,
     /// No id beyond it is in the set.
     greatest: u64,
@@ -53,12 +53,12 @@ impl From<TaskIdSet> for WrittenTaskIdSet {
 }
 
 impl TaskIdSet {
-    pub(super) fn contains(&self, task: u64) -> bool {
+    pub(super) fn contains(&self, task: TaskId) -> bool {
         // What starts has most often an id that was never seen.
-        if task > self.greatest {
+        if task.0 > self.greatest {
             return false;
         }
-        let (word, bit) = (task / WORD, 1 << (task % WORD));
+        let (word, bit) = place_of(task);
         if let Some(ids) = self.recent_index(word).and_then(|index| self.recent.get(index)) {
             return ids & bit != 0;
         }
@@ -69,9 +69,9 @@ impl TaskIdSet {
     }
 
     /// Adds an id that is not in the set.
-    pub(super) fn insert(&mut self, task: u64) {
-        self.greatest = self.greatest.max(task);
-        let (word, bit) = (task / WORD, 1 << (task % WORD));
+    pub(super) fn insert(&mut self, task: TaskId) {
+        self.greatest = self.greatest.max(task.0);
+        let (word, bit) = place_of(task);
         let is_after_ranges = || self.last_full_by_first.last_key_value().is_none_or(|(_, last)| *last < word);
         let index = match self.recent.is_empty() {
             true if is_after_ranges() => {
@@ -150,23 +150,23 @@ mod tests {
     #[test]
     fn dense_ids_become_one_range_in_any_order() {
         let mut set = TaskIdSet::default();
-        assert!(!set.contains(0));
+        assert!(!set.contains(TaskId(0)));
         let mut known = BTreeSet::new();
         // 389 is coprime to 1,024: each id once, far from in order.
         let scattered = (0..1024u64).map(|step| 64 + step * 389 % 1024);
         for id in scattered.chain([0, 5_000, u64::MAX, 1, 64 * RECENT_WORDS as u64 * 3]) {
             for other in [id.saturating_sub(1), id, id.saturating_add(1)] {
-                assert_eq!(set.contains(other), known.contains(&other), "{other}");
+                assert_eq!(set.contains(TaskId(other)), known.contains(&other), "{other}");
             }
-            set.insert(id);
+            set.insert(TaskId(id));
             known.insert(id);
-            assert!(set.contains(id), "{id}");
+            assert!(set.contains(TaskId(id)), "{id}");
         }
         let WrittenTaskIdSet { last_full_by_first, partial, .. } = written(&set);
         assert_eq!(last_full_by_first, BTreeMap::from([(1, 16)]));
         let far = RECENT_WORDS as u64 * 3;
         assert_eq!(partial, BTreeMap::from([(0, 3), (78, 1 << 8), (far, 1), (u64::MAX / 64, 1 << 63)]));
-        assert!(!set.contains(63) && !set.contains(17 * 64) && set.contains(17 * 64 - 1));
+        assert!(!set.contains(TaskId(63)) && !set.contains(TaskId(17 * 64)) && set.contains(TaskId(17 * 64 - 1)));
     }
 
     /// A task that lives on holds up neither those that come after it nor what is kept of them, and a set that was written goes on as one
@@ -176,17 +176,17 @@ mod tests {
         let mut set = TaskIdSet::default();
         let ids = RECENT_WORDS as u64 * 64 * 2;
         let lives_on = |id: &u64| *id == 5_000 || *id == 70_007;
-        (0..ids).filter(|id| !lives_on(id)).for_each(|id| set.insert(id));
+        (0..ids).filter(|id| !lives_on(id)).for_each(|id| set.insert(TaskId(id)));
         assert_eq!((set.last_full_by_first.len(), set.partial.len()), (3, 2));
         assert!(set.recent.len() <= RECENT_WORDS);
         let mut read: TaskIdSet = written(&set).into();
         for set in [&mut set, &mut read] {
-            for id in [5_000, 70_007] {
+            for id in [5_000, 70_007].map(TaskId) {
                 assert!(!set.contains(id));
                 set.insert(id);
                 assert!(set.contains(id));
             }
-            (ids..ids + 100).for_each(|id| set.insert(id));
+            (ids..ids + 100).for_each(|id| set.insert(TaskId(id)));
             let WrittenTaskIdSet { last_full_by_first, partial, greatest } = written(set);
             assert_eq!(last_full_by_first, BTreeMap::from([(0, ids / 64)]));
             assert_eq!((partial, greatest), (BTreeMap::from([(ids / 64 + 1, (1 << 36) - 1)]), ids + 99));

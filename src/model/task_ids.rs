@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::TaskId;
 use super::rng::RandomStream;
 
-/// Ids of a word.
+/// Ids of a word of bits.
 const WORD: u64 = u64::BITS as u64;
 
 /// Tries of a draw: where one id in eight is there, one draw in seventy finds none.
@@ -31,7 +31,7 @@ pub struct TaskIds {
 }
 
 /// The number of an id's word, and its bit there.
-fn place_of(task: TaskId) -> (u64, u64) {
+pub(crate) fn place_of(task: TaskId) -> (u64, u64) {
     (task.0 / WORD, 1 << (task.0 % WORD))
 }
 

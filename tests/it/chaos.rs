@@ -323,9 +323,8 @@ fn check_completions(state: &ClusterState, actions: &[Action]) {
         let Action::Notify(Notification::DeploymentStateChange { service, event, .. }) = action else { continue };
         let service = &state.services[service];
         let definition = &service.primary().task_definition;
-        let never_counts = crash_of(definition).is_some_and(|crash| {
-            crash.probability_ppm == 1_000_000 && Duration::from_nanos(crash.after.at(u64::MAX)) < COUNTS_AFTER
-        });
+        let is_soon = |crash: &Crash| Duration::from_nanos(crash.after.at(u64::MAX)) < COUNTS_AFTER;
+        let never_counts = always_crashes(definition) && crash_of(definition).is_some_and(is_soon);
         let needs_it = service.spec.desired_count > 0 && service.spec.load_balancers.is_empty();
         let has_completed = *event == DeploymentEvent::Completed;
         assert!(!(has_completed && never_counts && needs_it), "a deployment of {definition} has completed");

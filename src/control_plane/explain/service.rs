@@ -130,6 +130,17 @@ pub enum ServiceReason {
     },
 }
 
+impl ServiceReason {
+    /// What stands in the way of a deployment that may stop and start nothing. **Source:** ecs-semantics §2.6, §5.2.
+    fn of_blocked(blocked: Blocked) -> Option<ServiceReason> {
+        match blocked {
+            Blocked::No => None,
+            Blocked::ByConfiguration => Some(ServiceReason::BlockedByBounds),
+            Blocked::ByProtection => Some(ServiceReason::BlockedByProtection),
+        }
+    }
+}
+
 impl fmt::Display for ServiceReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks = |count: &u32| if *count == 1 { "1 task".to_owned() } else { format!("{count} tasks") };
@@ -270,19 +281,15 @@ impl ControlPlane {
         let upper = bounds.upper;
         let deployment = &service.deployments[deployment_index];
         let missing = deployment.placed_count() < deployment.computed_desired_count(service.spec.desired_count);
-        match plan.blocked {
-            Blocked::ByConfiguration => Some(ServiceReason::BlockedByBounds),
-            Blocked::ByProtection => Some(ServiceReason::BlockedByProtection),
-            Blocked::No if plan.start > 0 => self.why_not_started(service, plan.start, next),
-            Blocked::No
-                if missing
-                    && placed >= upper
-                    && (service.has_task_sets() || service.launching() == Launching::Primary) =>
-            {
-                Some(ServiceReason::UpperBound { upper, placed })
-            }
-            Blocked::No => None,
+        let blocked = ServiceReason::of_blocked(plan.blocked);
+        if blocked.is_some() {
+            return blocked;
         }
+        if plan.start > 0 {
+            return self.why_not_started(service, plan.start, next);
+        }
+        let launches = service.has_task_sets() || service.launching() == Launching::Primary;
+        (missing && placed >= upper && launches).then_some(ServiceReason::UpperBound { upper, placed })
     }
 
     fn why_not_started(&self, service: &Service, wanted: u32, next: &PlacementNow) -> Option<ServiceReason> {
@@ -320,13 +327,10 @@ impl ControlPlane {
         let until = self.controllers[&service.spec.name].throttle.may_start_at();
         match until.filter(|until| wanted > 0 && *until > self.now) {
             Some(until) => Some(ServiceReason::Throttled { until, wanted }),
-            None => broken.map(|reason| ServiceReason::NoRoom { reason, wanted }).or_else(|| {
-                match self.what_blocks_daemon(service) {
-                    Blocked::No => None,
-                    Blocked::ByConfiguration => Some(ServiceReason::BlockedByBounds),
-                    Blocked::ByProtection => Some(ServiceReason::BlockedByProtection),
-                }
-            }),
+            None => {
+                let no_room = broken.map(|reason| ServiceReason::NoRoom { reason, wanted });
+                no_room.or_else(|| ServiceReason::of_blocked(self.what_blocks_daemon(service)))
+            }
         }
     }
 
