@@ -3,6 +3,7 @@
 //! Ids are dense counters, and most tasks that are known at a time are of about the same age: so the table is a line of pages of
 //! 64 ids each, from the oldest known one's to the youngest's. A look-up is two loads, whatever the number of tasks. A page on which
 //! nothing is left is given back, so that a task that lives on among millions that are over costs eight bytes for each 64 of those.
+//! A few of them are kept for the ids to come: as many begin as end, and an empty page is as good as a new one.
 //!
 //! It is for ids that the control plane has given out: a made-up id may be asked for, but not added.
 
@@ -20,6 +21,8 @@ use super::ids::{ContainerInstanceId, CounterId, TaskId};
 
 const PAGE_BITS: u32 = 6;
 const PAGE_LENGTH: usize = 1 << PAGE_BITS;
+/// Empty pages that are kept.
+const SPARE_PAGES_MAX: usize = 16;
 
 /// Things by task.
 pub type TaskTable<T> = IdTable<TaskId, T>;
@@ -34,7 +37,31 @@ pub struct IdTable<I, T> {
     pages: VecDeque<Option<Box<Page<T>>>>,
     first_page: u64,
     length: usize,
+    spare_pages: SparePages<T>,
     ids: PhantomData<I>,
+}
+
+/// Pages on which nothing is.
+#[derive(Debug)]
+struct SparePages<T>(Vec<Box<Page<T>>>);
+
+/// A copy of a table needs none of them.
+impl<T> Clone for SparePages<T> {
+    fn clone(&self) -> SparePages<T> {
+        SparePages(Vec::new())
+    }
+}
+
+impl<T> SparePages<T> {
+    fn take(&mut self) -> Box<Page<T>> {
+        self.0.pop().unwrap_or_else(|| Box::new(Page { slots: [const { None }; PAGE_LENGTH], length: 0 }))
+    }
+
+    fn keep(&mut self, page: Box<Page<T>>) {
+        if self.0.len() < SPARE_PAGES_MAX {
+            self.0.push(page);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +72,13 @@ struct Page<T> {
 
 impl<I, T> Default for IdTable<I, T> {
     fn default() -> IdTable<I, T> {
-        IdTable { pages: VecDeque::new(), first_page: 0, length: 0, ids: PhantomData }
+        IdTable {
+            pages: VecDeque::new(),
+            first_page: 0,
+            length: 0,
+            spare_pages: SparePages(Vec::new()),
+            ids: PhantomData,
+        }
     }
 }
 
@@ -110,8 +143,7 @@ impl<I: CounterId, T> IdTable<I, T> {
         while self.pages.len() <= index {
             self.pages.push_back(None);
         }
-        let new = || Box::new(Page { slots: [const { None }; PAGE_LENGTH], length: 0 });
-        let page = self.pages[index].get_or_insert_with(new);
+        let page = self.pages[index].get_or_insert_with(|| self.spare_pages.take());
         let before = page.slots[place].replace(thing);
         let added = usize::from(before.is_none());
         page.length += added;
@@ -129,7 +161,7 @@ impl<I: CounterId, T> IdTable<I, T> {
         page.length -= 1;
         self.length -= 1;
         if page.length == 0 {
-            *slot = None;
+            slot.take().into_iter().for_each(|page| self.spare_pages.keep(page));
             while self.pages.front().is_some_and(Option::is_none) {
                 self.pages.pop_front();
                 self.first_page += 1;
