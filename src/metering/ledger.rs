@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::price::billed_seconds;
 use super::stretch::{Host, StretchUsage};
+use crate::model::id_table::InstanceTable;
 use crate::model::ids::ContainerInstanceId;
 use crate::model::task_definition::CpuArchitecture;
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
@@ -27,7 +28,10 @@ pub(super) struct Ledger {
     index_by_whom: BTreeMap<Whom, usize>,
     /// In the order in which they were first seen, which no amount may depend on.
     groups: Vec<Group>,
-    instances: BTreeMap<InstanceKey, Instance>,
+    /// Instances in the default slot, one of which each end of a task on EC2 looks for.
+    instances: InstanceTable<Instance>,
+    /// Those in other slots.
+    slotted_instances: BTreeMap<InstanceKey, Instance>,
 }
 
 /// An instance, or what it was in a slot.
@@ -170,7 +174,7 @@ impl Ledger {
             }
             (BilledPlacement::Ec2 { .. }, Some(instance)) => {
                 group.used_on_ec2.add(part);
-                let reserved = self.instances.entry(instance).or_default().reserved.entry(group_index).or_default();
+                let reserved = self.instance_mut(instance).reserved.entry(group_index).or_default();
                 reserved.unit_nanos += cpu * part.nanos;
                 reserved.mib_nanos += memory * part.nanos;
             }
@@ -191,12 +195,16 @@ impl Ledger {
 
     /// The instance, known from here on.
     pub fn instance_mut(&mut self, key: InstanceKey) -> &mut Instance {
-        self.instances.entry(key).or_default()
+        let (id, slot) = key;
+        match slot == Slot::default() {
+            true => self.instances.get_or_default(id),
+            false => self.slotted_instances.entry(key).or_default(),
+        }
     }
 
     /// The instance, when a fact has named it.
     pub fn instance(&self, id: ContainerInstanceId) -> Option<&Instance> {
-        self.instances.get(&(id, Slot::default()))
+        self.instances.get(&id)
     }
 
     /// Looks at what a task on an instance is going to change: see [`super::meter::Meter::look_ahead_at`].
@@ -205,14 +213,15 @@ impl Ledger {
         sums.map_or(0, |(group, sum)| *group as u64 ^ u64::from(sum.unit_nanos > 0))
     }
 
-    /// All instances, by id and slot.
+    /// All instances: those in the default slot, then the others, each kind by id.
     pub fn instances(&self) -> impl Iterator<Item = (Slot, &Instance)> {
-        self.instances.iter().map(|((_, slot), instance)| (*slot, instance))
+        let unslotted = self.instances.values().map(|instance| (Slot::default(), instance));
+        unslotted.chain(self.slotted_instances.iter().map(|((_, slot), instance)| (*slot, instance)))
     }
 
     /// All instances of a ledger without slots, by id.
     pub fn instances_by_id(&self) -> impl Iterator<Item = (ContainerInstanceId, &Instance)> {
-        self.instances.iter().map(|((id, _), instance)| (*id, instance))
+        self.instances.iter()
     }
 
     /// All groups with their indices, ordered by service, task definition, tags and slot: not by when they were first seen.
