@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
-use wasmtime::{InstancePre, Module};
+use wasmtime::{InstancePre, Module, ModuleExport};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use self::cache::{CodeCache, MachineCode};
@@ -35,7 +35,7 @@ use super::options::{DataPlaneError, DataPlaneOptions};
 use super::pool::lower_priority;
 use crate::model::image_map::{AtPath, ImageMap};
 use crate::model::image_reference::ImageDigest;
-use crate::model::units::Duration;
+use crate::model::units::{Duration, Timestamp};
 
 /// Compilation gives way to guests, as those do to the control loop.
 const COMPILE_NICENESS: i32 = 15;
@@ -102,27 +102,34 @@ pub(super) struct Code {
 
 /// Code with all its imports resolved.
 pub(super) enum Linked {
-    Module { pre: InstancePre<ModuleGuest> },
-    Component { pre: CommandPre<ComponentGuest>, component: Component },
+    /// A module with its `_start`.
+    Module {
+        pre: InstancePre<ModuleGuest>,
+        start: ModuleExport,
+    },
+    Component {
+        pre: CommandPre<ComponentGuest>,
+        component: Component,
+    },
 }
 
 impl Linked {
     fn new(host: &Host, code: MachineCode) -> Result<Linked, ImageError> {
         match code {
             MachineCode::Module(module) => {
-                let start = module.get_export("_start");
-                let is_command = start
+                let exported = module.get_export("_start");
+                let is_command = exported
                     .as_ref()
                     .and_then(|export| export.func())
                     .is_some_and(|start| start.params().len() == 0 && start.results().len() == 0);
-                if !is_command {
+                let Some(start) = module.get_export_index("_start").filter(|_| is_command) else {
                     return Err(ImageError::CannotCreate(
                         "it is no wasi command: a core module exports a function `_start` without parameters"
                             .to_owned(),
                     ));
-                }
+                };
                 let pre = host.modules.instantiate_pre(&module).map_err(|error| cannot_link(&error))?;
-                Ok(Linked::Module { pre })
+                Ok(Linked::Module { pre, start })
             }
             MachineCode::Component(component) => {
                 let pre = host.components.instantiate_pre(&component).map_err(|error| cannot_link(&error))?;
@@ -135,7 +142,7 @@ impl Linked {
 
     fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
         match self {
-            Linked::Module { pre } => pre.module().serialize(),
+            Linked::Module { pre, .. } => pre.module().serialize(),
             Linked::Component { component, .. } => component.serialize(),
         }
     }
@@ -218,8 +225,8 @@ impl Images {
     }
 
     /// The image, if it is there already.
-    pub(super) fn ready(&self, name: &str, by: PinnedBy) -> Option<Arc<Image>> {
-        self.shared.entries.lock().get_mut(name)?.ready(by, self.shared.clock.now())
+    pub(super) fn ready(&self, name: &str, by: PinnedBy, now: Timestamp) -> Option<Arc<Image>> {
+        self.shared.entries.lock().get_mut(name)?.ready(by, now)
     }
 
     /// Has `waiter` told of the image: at once, from here, when it is there already.

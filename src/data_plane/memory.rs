@@ -63,28 +63,6 @@ impl TaskMemory {
         TaskMemory { limit, clock, account: Mutex::new(Account { since, ..Account::default() }) }
     }
 
-    /// Takes `bytes` from `at` on, or none of them when they do not fit.
-    pub(super) fn take(&self, bytes: u64, at: Timestamp) -> bool {
-        let mut account = self.account.lock();
-        let Some(total) = account.bytes.checked_add(bytes).filter(|total| *total <= self.limit) else {
-            return false;
-        };
-        account.advance(at);
-        account.bytes = total;
-        account.peak = account.peak.max(total);
-        true
-    }
-
-    /// Gives `bytes` back.
-    pub(super) fn give_back(&self, bytes: u64) {
-        if bytes == 0 {
-            return;
-        }
-        let mut account = self.account.lock();
-        account.advance(self.clock.now());
-        account.bytes = account.bytes.saturating_sub(bytes);
-    }
-
     pub(super) fn used(&self) -> MemoryUse {
         let mut account = self.account.lock();
         // What is empty does not grow with time, and most tasks are asked when they are over.
@@ -102,6 +80,23 @@ impl TaskMemory {
 }
 
 impl Account {
+    /// Takes `bytes` from `at` on, or none of them when they do not fit in `limit`.
+    fn take(&mut self, bytes: u64, limit: u64, at: Timestamp) -> bool {
+        let Some(total) = self.bytes.checked_add(bytes).filter(|total| *total <= limit) else {
+            return false;
+        };
+        self.advance(at);
+        self.bytes = total;
+        self.peak = self.peak.max(total);
+        true
+    }
+
+    /// Gives `bytes` back, which were held until `at`.
+    fn give_back(&mut self, bytes: u64, at: Timestamp) {
+        self.advance(at);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
     fn advance(&mut self, now: Timestamp) {
         let nanos = now.since(self.since).as_nanos();
         self.integral = self.integral.saturating_add(nanos.saturating_mul(u128::from(self.bytes)));
@@ -116,7 +111,8 @@ impl Account {
 pub(super) struct ContainerMemory {
     task: Arc<TaskMemory>,
     limit: u64,
-    held: Mutex<u64>,
+    /// Changes under the lock of the task's account only.
+    held: AtomicU64,
     /// When the container's turn began, in nanoseconds: what it takes in a turn counts from there, which saves a reading of the clock
     /// for each growth and is never less than what it held.
     turn_began_at: AtomicU64,
@@ -129,7 +125,7 @@ impl ContainerMemory {
         ContainerMemory {
             task,
             limit: limit.unwrap_or(u64::MAX),
-            held: Mutex::new(0),
+            held: AtomicU64::new(0),
             turn_began_at: AtomicU64::new(0),
             refused: AtomicBool::new(false),
         }
@@ -142,22 +138,25 @@ impl ContainerMemory {
 
     /// Takes `bytes` for the host's own use; a refusal has no consequence for the guest.
     pub(super) fn take(&self, bytes: u64) -> bool {
-        let mut held = self.held.lock();
+        let mut account = self.task.account.lock();
+        let held = self.held.load(Ordering::Relaxed);
         let Some(total) = held.checked_add(bytes).filter(|total| *total <= self.limit) else {
             return false;
         };
-        let taken = self.task.take(bytes, Timestamp(self.turn_began_at.load(Ordering::Relaxed)));
-        if taken {
-            *held = total;
+        let at = Timestamp(self.turn_began_at.load(Ordering::Relaxed));
+        let is_taken = account.take(bytes, self.task.limit, at);
+        if is_taken {
+            self.held.store(total, Ordering::Relaxed);
         }
-        taken
+        is_taken
     }
 
     fn give_back(&self, bytes: u64) {
-        let mut held = self.held.lock();
-        let bytes = bytes.min(*held);
-        *held -= bytes;
-        self.task.give_back(bytes);
+        let mut account = self.task.account.lock();
+        let held = self.held.load(Ordering::Relaxed);
+        let bytes = bytes.min(held);
+        self.held.store(held - bytes, Ordering::Relaxed);
+        account.give_back(bytes, self.task.clock.now());
     }
 
     fn grow(&self, bytes: u64) -> bool {
@@ -176,11 +175,22 @@ impl ContainerMemory {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Gives everything back: the container is over, or begins anew.
+    /// Gives everything back: the container begins anew, or goes.
     pub(super) fn release(&self) {
-        let mut held = self.held.lock();
-        self.task.give_back(*held);
-        *held = 0;
+        self.release_by(|| self.task.clock.now());
+    }
+
+    /// Gives everything back: the container was over at this moment.
+    pub(super) fn release_at(&self, at: Timestamp) {
+        self.release_by(|| at);
+    }
+
+    fn release_by(&self, at: impl FnOnce() -> Timestamp) {
+        // Most have nothing left when they go, and whoever goes is not asked for more.
+        if self.held.load(Ordering::Relaxed) > 0 {
+            let mut account = self.task.account.lock();
+            account.give_back(self.held.swap(0, Ordering::Relaxed), at());
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) struct TaskLimits {
 impl Payload {
     pub(super) fn new(start: &Arc<TaskStart>, limits: TaskLimits, shared: &Shared, at: Timestamp) -> Arc<Payload> {
         let ready =
-            |container: &ContainerDefinition| shared.images.ready(&container.image, PinnedBy::of(start, container));
+            |container: &ContainerDefinition| shared.images.ready(&container.image, PinnedBy::of(start, container), at);
         let images = match start.task_definition.containers.as_slice() {
             // Most have one, and what is collected is first put elsewhere.
             [only] => ready(only).map(|image| Arc::from([image])),

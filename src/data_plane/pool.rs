@@ -98,12 +98,13 @@ struct Ended {
     handle: Arc<Handle>,
     /// `None`: it was ended from outside.
     exit: Option<ContainerExit>,
+    at: Timestamp,
 }
 
 impl Ended {
     /// Tells the task. What is left of that goes here as well, and so not under the lock.
     fn tell(self, shared: &Shared) {
-        self.handle.task.container_ended(self.handle.index, self.exit, shared);
+        self.handle.task.container_ended(self.handle.index, self.exit, self.at, shared);
     }
 }
 
@@ -287,7 +288,7 @@ impl Pool {
             if !dead.is_empty() {
                 MutexGuard::unlocked(&mut state, || {
                     worker.tell_of_ended();
-                    bury(dead, shared);
+                    bury(dead, Timestamp(now), shared);
                 });
                 worker.cpu = CpuMark::read();
                 continue;
@@ -423,7 +424,7 @@ impl Pool {
                 state.schedule.charge_and_remove(key, work, ended_at);
                 state.free(key);
                 container.key.store(usize::MAX, Ordering::SeqCst);
-                worker.ended = Some(Ended { handle, exit });
+                worker.ended = Some(Ended { handle, exit, at: Timestamp(ended_at) });
             }
         }
     }
@@ -535,12 +536,12 @@ fn poll(handle: &Arc<Handle>, life: Option<Life>, shared: &Shared) -> TurnEnd {
     }
 }
 
-fn bury(dead: Vec<Dead>, shared: &Shared) {
+fn bury(dead: Vec<Dead>, now: Timestamp, shared: &Shared) {
     for Dead { handle, life } in dead {
         if let Some(life) = life {
             drop_life(life);
         }
-        handle.task.container_ended(handle.index, None, shared);
+        handle.task.container_ended(handle.index, None, now, shared);
     }
 }
 

@@ -11,7 +11,9 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap, WasmBacktrace};
+use wasmtime::{
+    CallHook, Extern, ModuleExport, PoolConcurrencyLimitError, Store, StoreContextMut, Trap, TypedFunc, WasmBacktrace,
+};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use super::container::Container;
@@ -147,7 +149,7 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
     };
     let limiter = Limiter::new(launch.container.clone());
     let ended = match linked {
-        Linked::Module { pre } => {
+        Linked::Module { pre, start } => {
             let mut wasi = builder.build_p1();
             wasmtime_wasi::WasiView::ctx(&mut wasi).table.set_max_capacity(RESOURCES_MAX);
             let mut store = store(launch, engine, Guest { wasi, limiter });
@@ -155,11 +157,13 @@ async fn run_linked(launch: &Launch, engine: &wasmtime::Engine, linked: &Linked)
                 Ok(instance) => instance,
                 Err(error) => return not_instantiated(launch, &error),
             };
-            let result = match (launch.export(), instance.get_typed_func::<(), ()>(&mut store, "_start")) {
+            let result = match launch.export() {
                 // In a box of its own, as above.
-                (Some(name), _) => Box::pin(call_export(&mut store, &instance, name)).await,
-                (None, Ok(start)) => start.call_async(&mut store, ()).await.map(|()| 0),
-                (None, Err(error)) => Err(error),
+                Some(name) => Box::pin(call_export(&mut store, &instance, name)).await,
+                None => match function(&mut store, &instance, start) {
+                    Ok(start) => start.call_async(&mut store, ()).await.map(|()| 0),
+                    Err(error) => Err(error),
+                },
             };
             note_fuel(launch, &store);
             result
@@ -191,6 +195,16 @@ fn note_fuel<W>(launch: &Launch, store: &Store<Guest<W>>) {
     if let Some(time) = &launch.container.time {
         time.ended(fuel);
     }
+}
+
+/// A function that was found by name before there was an instance.
+fn function<W>(
+    store: &mut Store<Guest<W>>,
+    instance: &wasmtime::Instance,
+    export: &ModuleExport,
+) -> wasmtime::Result<TypedFunc<(), ()>> {
+    let found = instance.get_module_export(&mut *store, export).and_then(Extern::into_func);
+    found.ok_or_else(|| wasmtime::Error::msg("the module has no such function"))?.typed(store)
 }
 
 /// Calls a function that takes nothing and returns nothing or an integer, which is the exit code. A library's own

@@ -395,11 +395,17 @@ impl Task {
         }
     }
 
-    /// A container is over. `exit` is `None` when it was ended from outside.
-    pub(super) fn container_ended(self: &Arc<Task>, index: usize, exit: Option<ContainerExit>, shared: &Shared) {
+    /// A container is over since `at`. `exit` is `None` when it was ended from outside.
+    pub(super) fn container_ended(
+        self: &Arc<Task>,
+        index: usize,
+        exit: Option<ContainerExit>,
+        at: Timestamp,
+        shared: &Shared,
+    ) {
         let container = &self.containers[index];
         container.turn.store(turn::ENDED, Ordering::SeqCst);
-        container.memory.release();
+        container.memory.release_at(at);
         container.output.finish();
         let mut state = self.state.lock();
         if state.driven.is_some() {
