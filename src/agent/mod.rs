@@ -54,6 +54,10 @@ pub struct TaskAgent {
     is_over: bool,
 }
 
+/// What the agent of a task that is over took of memory, for that of another task.
+#[derive(Debug, Default)]
+pub struct AgentRoom(Vec<Container>);
+
 /// What the task is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -136,6 +140,13 @@ impl TaskAgent {
 
     /// The agent of a task that has not begun. `stop_timeout` is that of containers that name none.
     pub fn new(definition: Arc<TaskDefinition>, stop_timeout: Duration) -> TaskAgent {
+        TaskAgent::new_in(AgentRoom::default(), definition, stop_timeout)
+    }
+
+    /// The same, in the room of one whose task is over.
+    pub fn new_in(room: AgentRoom, definition: Arc<TaskDefinition>, stop_timeout: Duration) -> TaskAgent {
+        let AgentRoom(mut containers) = room;
+        containers.clear();
         let defined = &definition.containers;
         let dependencies = |container: &ContainerDefinition| -> Vec<Dependency> {
             let wanted = container.depends_on.iter();
@@ -146,9 +157,9 @@ impl TaskAgent {
                 })
                 .collect()
         };
-        let containers: Vec<Container> = defined
-            .iter()
-            .map(|container| Container {
+        containers.reserve_exact(defined.len());
+        containers.extend(defined.iter().map(|container| {
+            Container {
                 dependencies: dependencies(container),
                 dependents: (0..defined.len())
                     .filter(|other| {
@@ -164,8 +175,8 @@ impl TaskAgent {
                 stop: Stop::None,
                 is_changed: false,
                 health_reported: HealthStatus::Unknown,
-            })
-            .collect();
+            }
+        }));
         TaskAgent {
             definition,
             stop_timeout,
@@ -175,6 +186,11 @@ impl TaskAgent {
             failed_to_start: None,
             is_over: false,
         }
+    }
+
+    /// Gives up its room: its task is over, and nobody asks it anything any more.
+    pub fn take_room(&mut self) -> AgentRoom {
+        AgentRoom(std::mem::take(&mut self.containers))
     }
 
     /// How many times a container was started again so far.

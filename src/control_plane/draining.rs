@@ -4,7 +4,6 @@
 //! service's scheduler replaces them within its bounds, so that a drain with a lower and an upper bound of 100 % is stuck until
 //! the bounds change. Standalone tasks go on. **Source:** ecs-semantics §3.2, §3.3.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ControlPlane;
@@ -17,6 +16,7 @@ use crate::model::auto_scaling_group::{InstanceHealth, LifecycleState};
 use crate::model::capacity::{AgentConnection, ContainerInstance, ContainerInstanceStatus, InstanceLaunch};
 use crate::model::ids::{ContainerInstanceId, TaskId};
 use crate::model::task::{DesiredStatus, StopCode, TaskStatus};
+use crate::model::task_list::TaskList;
 
 /// Instances of one UpdateContainerInstancesState. **Source:** ecs-semantics §3.2.
 const INSTANCES_AT_ONCE: usize = 10;
@@ -188,7 +188,7 @@ impl ControlPlane {
         let Some(id) = found.map(|instance| instance.id) else {
             return Err(RequestError::InvalidParameter("The referenced container instance was not found.".into()));
         };
-        if self.state.tasks_by_instance.get(&id).is_none_or(BTreeSet::is_empty) {
+        if self.state.tasks_by_instance.get(&id).is_none_or(TaskList::is_empty) {
             self.terminate_instance(id);
             return Ok(Response::Instance(id));
         }

@@ -48,7 +48,7 @@ impl ClusterState {
             }
             if task.holds_resources() {
                 let instance = task.container_instance.expect("it holds resources of an instance");
-                let held = self.tasks_by_instance.get(&instance).is_some_and(|tasks| tasks.contains(&task.id));
+                let held = self.tasks_by_instance.get(&instance).is_some_and(|tasks| tasks.contains(task.id));
                 assert!(held, "task {shown} is missing at its instance");
             }
             if task.last_status == TaskStatus::Provisioning {

@@ -6,12 +6,26 @@
 //!
 //! Nothing is decided here and nothing changes. What is returned has no meaning: it is there so that the looks are not left out.
 
+use std::hint::black_box;
+
 use super::ControlPlane;
+use super::event::{TaskStateChange, TaskStep};
 use super::state::TaskRecord;
 use super::timers::Wakeup;
 use crate::model::ids::{ContainerInstanceId, TaskId};
 
+/// Changes whose tasks are looked at together.
+pub(super) const LOOKED_AT_TOGETHER: usize = 16;
+
 impl ControlPlane {
+    /// Looks at what the first of several changes are going to change.
+    pub(super) fn look_ahead_at_changes(&self, changes: &[TaskStateChange]) {
+        let next = &changes[..changes.len().min(LOOKED_AT_TOGETHER)];
+        let ends = next.iter().filter(|change| matches!(change.step, TaskStep::Stopped { .. })).count();
+        let looks = next.iter().map(|change| self.look_ahead_at(change.task));
+        black_box(looks.fold(self.look_ahead_at_forgotten(ends), |seen, look| seen ^ look));
+    }
+
     /// Looks at what the end of a task is going to change.
     pub fn look_ahead_at(&self, id: TaskId) -> u64 {
         let Some(record) = self.state.tasks.get(&id) else { return 0 };
@@ -31,7 +45,7 @@ impl ControlPlane {
     }
 
     fn look_at_host(&self, id: ContainerInstanceId, task: TaskId) -> u64 {
-        let is_listed = self.state.tasks_by_instance.get(&id).is_some_and(|tasks| tasks.contains(&task));
+        let is_listed = self.state.tasks_by_instance.get(&id).is_some_and(|tasks| tasks.contains(task));
         let identity = self.last_identities.on_instances.get(&id).map_or(0, |identity| identity.cpu.0);
         let of_instance = self.state.container_instances.get(&id).map_or(0, |instance| {
             let counts = instance.running_tasks_count ^ instance.pending_tasks_count ^ instance.remaining.cpu.0;

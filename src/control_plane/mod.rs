@@ -98,7 +98,7 @@ use crate::model::rng::{RandomStream, Stream};
 use crate::model::settings::Settings;
 use crate::model::units::Timestamp;
 use crate::model::usage::UsageSample;
-use action::{Action, Notification};
+use action::{Action, Notification, TaskStart};
 use client_tokens::ClientTokens;
 use cluster_autoscaling::ManagedScaler;
 use cpu_credits::CreditAccounts;
@@ -175,6 +175,9 @@ pub struct ControlPlane {
     /// Room for the records of the next tasks: that of some that were forgotten.
     #[expect(clippy::vec_box, reason = "it is the boxes that are used again")]
     spare_records: Vec<Box<TaskRecord>>,
+    /// Room for what the next tasks are started by.
+    #[serde(skip)]
+    spare_starts: Vec<Arc<TaskStart>>,
     /// Room for a text that is put together.
     #[serde(skip)]
     text: String,
@@ -231,6 +234,7 @@ impl ControlPlane {
             actions: Vec::new(),
             spare_samples: Vec::new(),
             spare_records: Vec::new(),
+            spare_starts: Vec::new(),
             text: String::new(),
             essential_exited: tasks::ESSENTIAL_CONTAINER_EXITED.into(),
             last_identities: LastIdentities::default(),
@@ -275,7 +279,7 @@ impl ControlPlane {
             Event::SpotInterruption { task } => self.spot_interruption(task),
             Event::TaskRetirement { task } => self.task_retirement(task),
             Event::TaskStateChange(change) => self.task_state_change(change),
-            Event::TaskStateChanges(changes) => changes.into_iter().for_each(|change| self.task_state_change(change)),
+            Event::TaskStateChanges(changes) => self.task_state_changes(changes),
             Event::TargetHealth(change) => self.target_health(&change),
             Event::TargetsDrained { task } => self.targets_drained(task),
             Event::Usage { mut samples } => {
@@ -303,6 +307,14 @@ impl ControlPlane {
         actions.clear();
         if actions.capacity() > self.actions.capacity() {
             self.actions = actions;
+        }
+    }
+
+    /// Takes back what a task that is over was started by, for the next one that is started. Where somebody else has it as well, it is left
+    /// to him.
+    pub fn reuse_start(&mut self, mut start: Arc<TaskStart>) {
+        if self.spare_starts.len() < SPARE_RECORDS_MAX && Arc::get_mut(&mut start).is_some() {
+            self.spare_starts.push(start);
         }
     }
 

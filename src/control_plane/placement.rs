@@ -34,7 +34,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use assessment::{Assessment, Candidate, Position};
-pub use decision::{RankNames, rank_names};
+pub use decision::{RankNames, Ranks, rank_names};
 pub use failure::{
     AGENT, ATTRIBUTE, DISTINCT_INSTANCE, EMPTY_CAPACITY_PROVIDER, INACTIVE, KnownReason, LOCATION, MEMBER_OF,
     NO_ACTIVE_INSTANCES, PlacementFailure, RESOURCE_CPU, RESOURCE_ENI, RESOURCE_FARGATE, RESOURCE_GPU, RESOURCE_MEMORY,
@@ -304,11 +304,11 @@ impl PlacementIndex {
         &mut self,
         request: &PlacementRequest<'_>,
         rng: &mut RandomStream,
-    ) -> Result<(ContainerInstanceId, Vec<u32>), Unplaceable> {
+    ) -> Result<(ContainerInstanceId, Ranks), Unplaceable> {
         let chain = Chain::new(request.strategies, request.kind);
         let (slot, partition) = self.choose(request, (&chain, &Conditions::of(request)), rng)?;
         let ranks = self.ranks_in(Some(&self.partitions[partition]), (&chain, chain.strategies()), slot, request);
-        Ok((self.slot(slot).id, ranks))
+        Ok((self.slot(slot).id, ranks.collect()))
     }
 
     /// An instance's slot for a task, and the partition in which it was found.
@@ -404,19 +404,19 @@ impl PlacementIndex {
         let known =
             |partition: &&Partition| partition.attributes == chain.attributes && partition.conditions.are(&conditions);
         let Some(slot) = self.active(instance) else { return Vec::new() };
-        self.ranks_in(self.partitions.iter().find(known), (chain, criteria), slot, request)
+        self.ranks_in(self.partitions.iter().find(known), (chain, criteria), slot, request).collect()
     }
 
     /// The same of one that does, with the partition for such a chain, if there is one.
-    fn ranks_in(
-        &self,
-        partition: Option<&Partition>,
-        (chain, criteria): (&Chain<'_>, &[Criterion]),
+    fn ranks_in<'a>(
+        &'a self,
+        partition: Option<&'a Partition>,
+        (chain, criteria): (&'a Chain<'_>, &'a [Criterion]),
         slot: SlotIndex,
         request: &PlacementRequest<'_>,
-    ) -> Vec<u32> {
+    ) -> impl Iterator<Item = u32> + use<'a> {
         let (held, group) = (self.slot(slot), self.group(request.group));
-        let in_bucket = |group: GroupIndex, attribute: usize| match partition {
+        let in_bucket = move |group: GroupIndex, attribute: usize| match partition {
             Some(partition) => partition.tasks_in_bucket(group, attribute, partition.cell_of(slot)),
             // Nobody has asked this way before.
             None => {
@@ -428,13 +428,13 @@ impl PlacementIndex {
                 same.map(|other| other.task_count(group)).sum()
             }
         };
-        let rank = |criterion: &Criterion| match criterion {
+        let rank = move |criterion: &Criterion| match criterion {
             Criterion::TasksInBucket(attribute) => group.map_or(0, |group| in_bucket(group, *attribute)),
             Criterion::TasksOnInstance => group.map_or(0, |group| held.task_count(group)),
             Criterion::Cpu => held.remaining.cpu.0,
             Criterion::Memory => held.remaining.memory.0,
         };
-        criteria.iter().map(rank).collect()
+        criteria.iter().map(rank)
     }
 
     /// An instance as the rules see it, whether it takes tasks or not.

@@ -319,30 +319,29 @@ impl ControlPlane {
     }
 
     fn run_tasks(&mut self, spec: &RunTaskSpec) -> Answer {
-        let (any, target) = self.standalone_task(spec)?;
+        let (mut new, target) = self.standalone_task(spec)?;
         let mut placed_by_provider = std::collections::BTreeMap::<Arc<str>, u32>::new();
         let mut full = FullProviders::default();
         let mut tasks = Vec::new();
         let mut failures: Vec<Failure> = Vec::new();
         for _ in 0..spec.count {
             let count_of = |name: &str| placed_by_provider.get(name).copied().unwrap_or(0) + full.share_of(name);
-            let (launch_type, capacity_provider) = host_of(&target, count_of);
-            if full.leaves_pending(capacity_provider.as_ref()) {
+            (new.launch_type, new.capacity_provider) = host_of(&target, count_of);
+            if full.leaves_pending(new.capacity_provider.as_ref()) {
                 continue;
             }
-            let new = NewTask { launch_type, capacity_provider, ..any.clone() };
             match self.create_task(&new) {
                 Ok(task) => {
                     tasks.push(task);
-                    if let Some(provider) = new.capacity_provider {
-                        *placed_by_provider.entry(provider).or_default() += 1;
+                    if let Some(provider) = &new.capacity_provider {
+                        *placed_by_provider.entry(provider.clone()).or_default() += 1;
                     }
                 }
                 // Nothing changes within a call that would make room for the rest, of a provider or of all.
                 Err(Unplaced::NoRoom) => {
                     failures.extend(self.why_not_placed(&new).failures);
-                    match new.capacity_provider {
-                        Some(provider) => full.found(provider),
+                    match &new.capacity_provider {
+                        Some(provider) => full.found(provider.clone()),
                         None => break,
                     }
                 }

@@ -12,6 +12,7 @@ use super::deployment_records::{ServiceDeployment, ServiceRevision};
 use super::instance_refresh::InstanceRefresh;
 use super::lifecycle_hooks::InstanceWaits;
 use super::metrics::store::MetricStore;
+use super::placement::Ranks;
 use super::scalable_target::ScalableTarget;
 use super::targets::TaskTargets;
 use super::traffic_shift::TrafficShift;
@@ -30,6 +31,7 @@ use crate::model::target_group::TargetGroup;
 use crate::model::task::Task;
 use crate::model::task_definition::{LaunchType, Reservation, TaskDefinition};
 use crate::model::task_ids::TaskIds;
+use crate::model::task_list::TaskList;
 use crate::model::task_set::{Scale, StabilityStatus, TaskSetDescription, TaskSetStatus};
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::Timestamp;
@@ -53,7 +55,7 @@ pub struct ClusterState {
     /// Tasks that are not over, and those that were over lately.
     pub tasks: TaskTable<Box<TaskRecord>>,
     /// Tasks that hold resources of an instance, by instance.
-    pub tasks_by_instance: InstanceTable<BTreeSet<TaskId>>,
+    pub tasks_by_instance: InstanceTable<TaskList>,
     /// Services by name, deleted ones included until their name is taken again.
     pub services: BTreeMap<Arc<str>, Service>,
     /// Tasks that are over, oldest first: (when, which).
@@ -186,7 +188,7 @@ pub enum DecisionBasis {
     /// The strategies, or ECS' default: the numbers that the chosen instance had, in their order.
     Strategies {
         /// In the order of [`super::placement::rank_names`].
-        ranks: Vec<u32>,
+        ranks: Ranks,
     },
     /// The caller of StartTask.
     Named,

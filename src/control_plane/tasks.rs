@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::{Action, Notification, TaskHost, TaskStart};
 use super::event::{TaskStateChange, TaskStep};
+use super::look_ahead::LOOKED_AT_TOGETHER;
 use super::placement::{PlacementFailure, PlacementRequest, TaskKind};
 use super::state::{
     ClusterState, DecisionBasis, Deployment, Metered, PlacementDecision, PlacementRules, Registered, TaskHealth,
@@ -341,7 +342,7 @@ impl ControlPlane {
         let targets = self.targets_of_start(id, host);
         let record = self.state.tasks.get(&id).expect("the caller has the task");
         let task = &record.task;
-        let start = Arc::new(TaskStart {
+        let start = TaskStart {
             task: id,
             task_definition: task.task_definition.clone(),
             overrides: task.overrides.clone(),
@@ -351,7 +352,7 @@ impl ControlPlane {
             version_consistency: self.state.version_consistency_of(task),
             stop_timeout: self.settings.stop_timeout,
             targets,
-        });
+        };
         if let TaskHost::Ec2(instance) = host {
             let reservation = task.reservation.clone();
             self.state.tasks_by_instance.get_or_default(instance).insert(id);
@@ -371,6 +372,13 @@ impl ControlPlane {
         });
         // Who plays the agent of another's instance sees the task there and says what becomes of it.
         if !self.is_run_elsewhere(&self.state.tasks[&id].task) {
+            let start = match self.spare_starts.pop() {
+                Some(mut room) => {
+                    *Arc::make_mut(&mut room) = start;
+                    room
+                }
+                None => Arc::new(start),
+            };
             self.actions.push(Action::StartTask(start));
         }
         if let TaskHost::Ec2(_) = host {
@@ -472,6 +480,15 @@ impl ControlPlane {
             self.stop_task(id, StopCode::SpotInterruption, &"Your Spot Task was interrupted.".into());
         } else {
             self.state.ignored_events += 1;
+        }
+    }
+
+    /// Takes in several changes, in their order.
+    pub(super) fn task_state_changes(&mut self, changes: Vec<TaskStateChange>) {
+        let mut left = changes.into_iter();
+        while !left.as_slice().is_empty() {
+            self.look_ahead_at_changes(left.as_slice());
+            left.by_ref().take(LOOKED_AT_TOGETHER).for_each(|change| self.task_state_change(change));
         }
     }
 
@@ -628,7 +645,7 @@ impl ControlPlane {
         }
         if let Some(instance) = instance {
             if let Some(tasks) = self.state.tasks_by_instance.get_mut(&instance) {
-                tasks.remove(&id);
+                tasks.remove(id);
             }
             self.placement.release(instance, &group, &reservation);
             self.refresh_remaining(instance, &reservation);

@@ -42,6 +42,7 @@ pub mod target_group;
 pub mod task;
 pub mod task_definition;
 pub mod task_ids;
+pub mod task_list;
 pub mod task_overrides;
 pub mod task_set;
 pub mod traffic;

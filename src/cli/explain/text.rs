@@ -396,7 +396,7 @@ fn decision(made: &PlacementDecision, names: &RankNames) -> String {
     match &made.basis {
         DecisionBasis::Strategies { ranks } => {
             let ranks: Vec<String> =
-                names.criteria.iter().zip(ranks).map(|(name, value)| format!("{value} {name}")).collect();
+                names.criteria.iter().zip(ranks.iter()).map(|(name, value)| format!("{value} {name}")).collect();
             let least =
                 if ranks.is_empty() { String::new() } else { format!("with the least: {}; ", ranks.join(", ")) };
             format!("its instance was chosen at {at}, {least}among equals by {}", names.among_equals)

@@ -382,7 +382,7 @@ impl SimulatedPlane {
 
     fn compute(&mut self, now: Timestamp, place: Place, work: VcpuNanos) {
         let Some(state) = self.tasks.get_mut(place.slot as usize) else { return };
-        let (index, claim) = (state.processor, state.claim);
+        let index = state.processor;
         let defined = &state.start.task_definition.containers;
         // A check has the weight of its container.
         let defined = &defined[place.container as usize % defined.len()];
@@ -394,7 +394,7 @@ impl SimulatedPlane {
             if was_computing {
                 shared.processor.go_on(place, work);
             } else {
-                shared.processor.begin(place, claim, computation);
+                shared.processor.begin(place, state.claim.take(), computation);
             }
         }
         self.mark_changed(index);
@@ -410,9 +410,7 @@ impl SimulatedPlane {
         let Some(shared) = self.processors.get_mut(index) else { return };
         shared.processor.flow(now);
         self.meters[place.slot as usize].add(shared.processor.take_done(place));
-        if let Some(claim) = shared.processor.end(place) {
-            state.claim = claim;
-        }
+        state.claim = shared.processor.end(place).or(state.claim);
         self.mark_changed(index);
     }
 

@@ -558,6 +558,7 @@ impl Simulation {
             }
             self.control_plane.reuse(actions);
             self.plane.settle(self.now);
+            self.plane.spare_starts.drain(..).for_each(|start| self.control_plane.reuse_start(start));
             self.hear_of_plane();
         }
     }

@@ -12,7 +12,7 @@ use super::jobs::ServiceJobs;
 use super::processor::{Claim, Flow, Place, Processor, Quota, Rate};
 use super::queue::EventQueue;
 use super::targets::SimulatedTargets;
-use super::task::{SimulatedTask, TaskMeter, executed_containers, modelled_containers};
+use super::task::{SimulatedTask, TaskMeter, TaskRoom, executed_containers, modelled_containers};
 use super::work::Dealt;
 use crate::agent::{AgentAction, AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
@@ -28,6 +28,7 @@ use crate::model::rng::{Draws, Stream};
 use crate::model::routing::Routed;
 use crate::model::settings::Settings;
 use crate::model::task_definition::{FARGATE_CPU_DEFAULT, FARGATE_MEMORY_DEFAULT, TaskDefinitionRef};
+use crate::model::task_list::TaskList;
 use crate::model::traffic::TrafficWeights;
 use crate::model::units::{CpuUnits, Duration, Timestamp, VcpuNanos};
 use crate::model::usage::{Delivery, UsageSample};
@@ -88,7 +89,13 @@ pub(super) struct SimulatedPlane {
     pub(super) spare_line: VecDeque<Next>,
     pub(super) spare_agent_actions: Vec<AgentAction>,
     spare_places: Vec<Place>,
+    spare_rooms: Vec<TaskRoom>,
+    /// What tasks that are over were started by: the control plane can use it again.
+    pub(super) spare_starts: Vec<Arc<TaskStart>>,
 }
+
+/// Rooms that are kept for tasks to come.
+const SPARE_ROOMS_MAX: usize = 64;
 
 /// A processor and what is expected of it.
 #[derive(Debug)]
@@ -112,7 +119,7 @@ struct Instance {
     launch: Arc<InstanceLaunch>,
     /// Once it has booted.
     processor: Option<usize>,
-    tasks: BTreeSet<TaskId>,
+    tasks: TaskList,
     /// Task definitions whose images it has.
     images: BTreeSet<TaskDefinitionRef>,
 }
@@ -188,6 +195,8 @@ impl SimulatedPlane {
             spare_line: VecDeque::new(),
             spare_agent_actions: Vec::new(),
             spare_places: Vec::new(),
+            spare_rooms: Vec::new(),
+            spare_starts: Vec::new(),
         }
     }
 
@@ -252,7 +261,7 @@ impl SimulatedPlane {
             return;
         }
         self.queue.add(now + launch.boot_time, Happening::Booted(instance));
-        let state = Instance { launch, processor: None, tasks: BTreeSet::new(), images: BTreeSet::new() };
+        let state = Instance { launch, processor: None, tasks: TaskList::default(), images: BTreeSet::new() };
         self.instances.insert(instance, state);
     }
 
@@ -309,20 +318,24 @@ impl SimulatedPlane {
             let container = definition.job_container(self.services[*index].container.as_deref())?;
             Some((*index, container))
         });
-        let (containers, dealt) = match &definition.work {
-            Work::Executed => (executed_containers(definition), Dealt::default()),
+        let TaskRoom { mut containers, agent } = self.spare_rooms.pop().unwrap_or_default();
+        let dealt = match &definition.work {
+            Work::Executed => {
+                executed_containers(&mut containers, definition);
+                Dealt::default()
+            }
             Work::Modelled(model) => {
-                let server = takes_jobs.map(|(_, container)| container);
-                modelled_containers(definition, model, Draws::of(self.seed, Stream::Work, start.task.0), server)
+                let (server, draws) = (takes_jobs.map(|(_, container)| container), self.draws_of(start.task));
+                modelled_containers(&mut containers, definition, model, draws, server)
             }
         };
-        let agent = TaskAgent::new(definition.clone(), start.stop_timeout);
+        let agent = TaskAgent::new_in(agent, definition.clone(), start.stop_timeout);
         let task = SimulatedTask {
             start: start.clone(),
             agent,
             agent_deadline: None,
             processor,
-            claim,
+            claim: Some(claim),
             containers,
             executed,
             takes_jobs,
@@ -347,6 +360,10 @@ impl SimulatedPlane {
         }
     }
 
+    fn draws_of(&self, task: TaskId) -> Draws {
+        Draws::of(self.seed, Stream::Work, task.0)
+    }
+
     /// What the guests of a task share; nothing where its work is modelled.
     fn executed_task(&self, now: Timestamp, start: &Arc<TaskStart>) -> Result<Option<Box<ExecutedTask>>, String> {
         let definition = &start.task_definition;
@@ -366,7 +383,7 @@ impl SimulatedPlane {
     pub(super) fn look_at_lists(&self, task: TaskId, host: TaskHost) -> u64 {
         let listed = u64::from(self.slots.contains_key(&task));
         let TaskHost::Ec2(instance) = host else { return listed };
-        listed ^ u64::from(self.instances.get(&instance).is_some_and(|instance| instance.tasks.contains(&task)))
+        listed ^ u64::from(self.instances.get(&instance).is_some_and(|instance| instance.tasks.contains(task)))
     }
 
     /// Whether the images of a task are on its instance from an earlier one. *Ours:* an instance keeps what it has pulled; on Fargate
@@ -547,10 +564,14 @@ impl SimulatedPlane {
             }
             TaskHost::Ec2(instance) => {
                 if let Some(instance) = self.instances.get_mut(&instance) {
-                    instance.tasks.remove(&task);
+                    instance.tasks.remove(task);
                 }
             }
         }
+        if self.spare_rooms.len() < SPARE_ROOMS_MAX {
+            self.spare_rooms.push(TaskRoom::of(state));
+        }
+        self.spare_starts.push(state.start.clone());
         self.tasks.remove(slot as usize);
         self.forget_targets(task, takes_jobs);
     }

@@ -149,6 +149,8 @@ pub(super) struct Processor {
     places: Vec<Place>,
     /// When each of them is done at its rate.
     dues: Vec<Timestamp>,
+    /// The index of the thread that was looked for last, or was the last one found to be done.
+    found: usize,
     /// Whether tasks are in the order of slots and threads in that of places.
     is_in_order: bool,
     /// How many tasks have a quota.
@@ -166,6 +168,8 @@ pub(super) struct Processor {
 #[derive(Clone, Copy, Debug)]
 struct Computing {
     slot: u32,
+    /// How many of its containers compute.
+    threads: u32,
     claim: Claim,
     share: Share,
 }
@@ -229,6 +233,7 @@ impl Processor {
             threads: Vec::new(),
             places: Vec::new(),
             dues: Vec::new(),
+            found: 0,
             is_in_order: true,
             quota_count: 0,
             wanted: 0,
@@ -260,12 +265,15 @@ impl Processor {
         }
     }
 
-    /// A container begins to compute. The processor must have come to this moment, here and below.
-    pub(super) fn begin(&mut self, place: Place, mut claim: Claim, computation: Computation) {
+    /// A container begins to compute, which must not do so already. The processor must have come to this moment, here and below. `claim` is
+    /// its task's, if none of it computes, and is given back by [`Processor::end`].
+    pub(super) fn begin(&mut self, place: Place, claim: Option<Claim>, computation: Computation) {
+        debug_assert!(!self.places.contains(&place), "who computes does not begin to");
+        debug_assert_ne!(self.slots.contains(&place.slot), claim.is_some(), "a claim is in one place");
         self.is_changed = true;
         // Where rates are dealt out, that is done in order.
         let keeps_order = self.is_in_order && !self.is_all_given;
-        if !self.slots.contains(&place.slot) {
+        if let Some(mut claim) = claim {
             if let Some(quota) = &mut claim.quota {
                 quota.pass(self.at, 0);
                 self.quota_count += 1;
@@ -274,10 +282,9 @@ impl Processor {
             let end = self.slots.len();
             let index = if keeps_order { self.slots.partition_point(|slot| *slot < place.slot) } else { end };
             self.slots.insert(index, place.slot);
-            self.tasks.insert(index, Computing { slot: place.slot, claim, share: Share::default() });
-        }
-        if let Some(index) = self.index_of(place) {
-            self.remove_thread(index);
+            self.tasks.insert(index, Computing { slot: place.slot, threads: 1, claim, share: Share::default() });
+        } else if let Some(index) = self.task_index_of(place.slot, self.places.len()) {
+            self.tasks[index].threads += 1;
         }
         let Computation { weight, most, work } = computation;
         let left = (work.0 < u64::MAX).then(|| Flow::of(work));
@@ -306,14 +313,14 @@ impl Processor {
 
     /// A container computes no longer; returns its task's claim as it is, once none of the task does.
     pub(super) fn end(&mut self, place: Place) -> Option<Claim> {
+        let thread = self.index_of(place)?;
+        let index = self.task_index_of(place.slot, thread)?;
         self.is_changed = true;
-        if let Some(index) = self.index_of(place) {
-            self.remove_thread(index);
-        }
-        if self.places.iter().any(|other| other.slot == place.slot) {
+        self.remove_thread(thread);
+        self.tasks[index].threads -= 1;
+        if self.tasks[index].threads > 0 {
             return None;
         }
-        let index = self.slots.iter().position(|slot| *slot == place.slot)?;
         self.is_in_order &= !self.is_all_given || index + 1 == self.slots.len();
         let claim = if self.is_all_given {
             self.slots.swap_remove(index);
@@ -343,10 +350,12 @@ impl Processor {
     }
 
     /// The containers whose work is done, in order.
-    pub(super) fn finished(&self, places: &mut Vec<Place>) {
+    pub(super) fn finished(&mut self, places: &mut Vec<Place>) {
         let begin = places.len();
-        let all = self.places.iter().zip(&self.dues);
-        places.extend(all.filter(|(_, due)| **due <= self.at).map(|(place, _)| *place));
+        for (index, _) in self.dues.iter().enumerate().filter(|(_, due)| **due <= self.at) {
+            places.push(self.places[index]);
+            self.found = index;
+        }
         places[begin..].sort_unstable();
     }
 
@@ -370,18 +379,29 @@ impl Processor {
     /// Looks at what it has of the container that is done next, and says which that is.
     pub(super) fn look_ahead(&self) -> Option<(u64, Place)> {
         let (index, _) = self.dues.iter().enumerate().min_by_key(|(_, due)| **due)?;
-        // A line of a cache has eight places, and sixteen slots.
-        let places = self.places.iter().step_by(8).map(|place| place.slot);
-        let slots = self.slots.iter().step_by(16).copied();
-        let listed = places.chain(slots).fold(0, |seen, slot| seen ^ slot);
+        let place = self.places[index];
         // What goes changes places with the last.
         let threads = [self.threads.get(index), self.threads.last()].into_iter().flatten();
-        let shares = threads.map(|thread| thread.share).chain(self.tasks.last().map(|task| task.share));
-        Some((shares.fold(u64::from(listed), |seen, share| seen ^ share.weight), self.places[index]))
+        let tasks = [self.tasks.get(index), self.tasks.last()].into_iter().flatten();
+        let shares = threads.map(|thread| thread.share).chain(tasks.map(|task| task.share));
+        let listed = self.slots.get(index).map_or(0, |slot| u64::from(slot ^ place.slot));
+        Some((shares.fold(listed, |seen, share| seen ^ share.weight), place))
     }
 
-    fn index_of(&self, place: Place) -> Option<usize> {
-        self.places.iter().position(|other| *other == place)
+    fn index_of(&mut self, place: Place) -> Option<usize> {
+        // Whoever was found to be done is asked for what it has done, and then it goes.
+        if self.places.get(self.found) != Some(&place) {
+            self.found = self.places.iter().position(|other| *other == place)?;
+        }
+        Some(self.found)
+    }
+
+    /// The index of a task one of whose containers has, or is to have, the `thread`-th thread: where each task has one, it is the same.
+    fn task_index_of(&self, slot: u32, thread: usize) -> Option<usize> {
+        if self.slots.get(thread) == Some(&slot) {
+            return Some(thread);
+        }
+        self.slots.iter().position(|other| *other == slot)
     }
 
     fn remove_thread(&mut self, index: usize) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::jobs::Job;
 use super::processor::{Claim, Flow, Rate};
 use super::work::{Dealt, ModelledContainer, Part};
-use crate::agent::TaskAgent;
+use crate::agent::{AgentRoom, TaskAgent};
 use crate::control_plane::action::TaskStart;
 use crate::data_plane::executed::{ExecutedContainer, ExecutedTask};
 use crate::model::container_order::DependencyCondition;
@@ -25,8 +25,8 @@ pub(super) struct SimulatedTask {
     pub(super) agent_deadline: Option<Timestamp>,
     /// What computes its work, by index.
     pub(super) processor: usize,
-    /// Its claim there while none of it computes.
-    pub(super) claim: Claim,
+    /// Its claim there while none of it computes; while some of it does, the processor has it.
+    pub(super) claim: Option<Claim>,
     /// Its containers, and behind them, one for each, what runs their health checks.
     pub(super) containers: Vec<SimulatedContainer>,
     /// What its guests share, where real ones run.
@@ -198,16 +198,34 @@ impl TaskMeter {
     }
 }
 
-/// The containers of a modelled task, and how long its pull takes. `server` is the one that takes jobs.
+/// What a task that is over took of memory, for the next one: it has just been used, and what an allocator has to give has not.
+#[derive(Debug, Default)]
+pub(super) struct TaskRoom {
+    pub(super) containers: Vec<SimulatedContainer>,
+    pub(super) agent: AgentRoom,
+}
+
+impl TaskRoom {
+    /// That of a task which is over.
+    pub(super) fn of(task: &mut SimulatedTask) -> TaskRoom {
+        let mut containers = std::mem::take(&mut task.containers);
+        containers.clear();
+        TaskRoom { containers, agent: task.agent.take_room() }
+    }
+}
+
+/// Adds the containers of a modelled task; says how long its pull takes. `server` is the one that takes jobs.
 pub(super) fn modelled_containers(
+    containers: &mut Vec<SimulatedContainer>,
     definition: &TaskDefinition,
     model: &Arc<ModelledWork>,
     draws: Draws,
     server: Option<usize>,
-) -> (Vec<SimulatedContainer>, Dealt) {
+) -> Dealt {
     let dealt = Dealt::of(model, draws);
     let main = server.or_else(|| definition.job_container(None));
-    let containers = (0..definition.containers.len()).map(|index| {
+    containers.reserve_exact(definition.containers.len());
+    containers.extend((0..definition.containers.len()).map(|index| {
         let is_main = Some(index) == main;
         let part = match (is_main, server) {
             (true, Some(_)) if model.serves_jobs() => Part::Server,
@@ -226,12 +244,12 @@ pub(super) fn modelled_containers(
             cold_start: dealt.cold_start,
             crash: dealt.crash.filter(|_| is_main),
         }
-    });
-    (containers.collect(), dealt)
+    }));
+    dealt
 }
 
-/// The containers of a task whose guests really run, and what runs their health checks.
-pub(super) fn executed_containers(definition: &TaskDefinition) -> Vec<SimulatedContainer> {
+/// Adds the containers of a task whose guests really run, and what runs their health checks.
+pub(super) fn executed_containers(all: &mut Vec<SimulatedContainer>, definition: &TaskDefinition) {
     let container = |work| SimulatedContainer {
         work,
         doing: Doing::Nothing,
@@ -244,8 +262,9 @@ pub(super) fn executed_containers(definition: &TaskDefinition) -> Vec<SimulatedC
         crash: None,
     };
     let count = definition.containers.len();
+    all.reserve_exact(2 * count);
     let containers = (0..count).map(|_| container(ContainerWork::Executed(None)));
-    containers.chain((0..count).map(|_| container(ContainerWork::Check(None, 0)))).collect()
+    all.extend(containers.chain((0..count).map(|_| container(ContainerWork::Check(None, 0)))));
 }
 
 /// Whether another container waits for the end of this one.

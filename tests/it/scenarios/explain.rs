@@ -461,7 +461,10 @@ fn a_placed_task_has_its_decision_and_todays_choice() {
     world.done(Request::StartTask(Box::new(start)));
     let task = explain_task(&world, 2);
     let decision = task.decision.as_ref().unwrap();
-    assert_eq!((decision.at, &decision.basis), (at(20), &DecisionBasis::Strategies { ranks: vec![0, 0] }));
+    assert_eq!(
+        (decision.at, &decision.basis),
+        (at(20), &DecisionBasis::Strategies { ranks: [0, 0].into_iter().collect() })
+    );
     assert!(matches!(task.waits_for, Some(TaskWait::Start { since }) if since == at(20)));
     check(
         &placement(task.now.as_ref().unwrap()),

@@ -8,8 +8,8 @@ fn place(slot: u32) -> Place {
     Place { slot, container: 0 }
 }
 
-fn claim(weight: u64) -> Claim {
-    Claim { weight, quota: None }
+fn claim(weight: u64) -> Option<Claim> {
+    Some(Claim { weight, quota: None })
 }
 
 fn work(millis: u64) -> Computation {
@@ -90,11 +90,11 @@ fn what_one_cannot_use_the_others_have() {
 fn a_quota_holds_over_time() {
     let quota = Quota::new(CpuUnits(256), Duration::from_millis(100), Timestamp::ZERO);
     let mut processor = Processor::new(Rate::of(CpuUnits(2048)), Timestamp::ZERO);
-    processor.begin(place(1), Claim { weight: 1, quota: Some(quota) }, work(1000));
+    processor.begin(place(1), Some(Claim { weight: 1, quota: Some(quota) }), work(1000));
     // 25 ms and what comes in meanwhile: used up after 33.3 ms; the other 966.7 ms take four times as long.
     assert_eq!(run(&mut processor), [(3_900_000, 1)]);
     let mut processor = Processor::new(Rate::of(CpuUnits(2048)), Timestamp::ZERO);
-    processor.begin(place(1), Claim { weight: 1, quota: Some(quota) }, work(20));
+    processor.begin(place(1), Some(Claim { weight: 1, quota: Some(quota) }), work(20));
     assert_eq!(run(&mut processor), [(20_000, 1)]);
 }
 
@@ -104,8 +104,8 @@ fn containers_share_their_tasks_quota() {
     let spent = Quota { left: Flow(0), ..Quota::new(CpuUnits(512), Duration::from_millis(100), Timestamp::ZERO) };
     let mut processor = Processor::new(Rate::of(CpuUnits(4096)), Timestamp::ZERO);
     let claim = Claim { weight: 1, quota: Some(spent) };
-    processor.begin(place(1), claim, Computation { weight: 3, ..work(300) });
-    processor.begin(Place { slot: 1, container: 1 }, claim, work(300));
+    processor.begin(place(1), Some(claim), Computation { weight: 3, ..work(300) });
+    processor.begin(Place { slot: 1, container: 1 }, None, work(300));
     assert_eq!(run(&mut processor), [(800_000, 1), (1_200_000, 1)]);
 }
 
