@@ -41,7 +41,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
-use parking_lot::Mutex;
+use crossbeam_queue::SegQueue;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::control_plane::action::{TaskHost, TaskStart};
 use crate::control_plane::event::{EmittedMetric, Event, TaskStateChange};
@@ -160,6 +161,8 @@ struct Shared {
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
     tasks: Mutex<Tasks>,
+    /// Tasks that are over and still among the live ones: see [`Tasks::clear_away`].
+    ended: SegQueue<TaskId>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
     queues: Mutex<BTreeMap<String, JobQueue>>,
@@ -175,9 +178,26 @@ struct Shared {
 /// The tasks that are known.
 #[derive(Default)]
 struct Tasks {
+    /// Those that are not over, and some that are.
     live: BTreeMap<TaskId, Arc<Payload>>,
     /// Output of those that have stopped, by container, the oldest first.
     stopped: VecDeque<(TaskId, Vec<KeptOutput>)>,
+}
+
+impl Tasks {
+    /// Puts the tasks that have ended among the stopped ones.
+    ///
+    /// A worker only notes which these are: whoever looks at the tasks, as the one who starts tasks does all the time, takes them out. So what he
+    /// has made of a task comes back to him, and no worker waits for another, or takes memory from another core, for each task that it ends.
+    fn clear_away(&mut self, ended: &SegQueue<TaskId>) {
+        while let Some(task) = ended.pop() {
+            let Some(payload) = self.live.remove(&task) else { continue };
+            self.stopped.push_back((task, payload.take_outputs()));
+            if self.stopped.len() > STOPPED_LOGS_KEPT {
+                self.stopped.pop_front();
+            }
+        }
+    }
 }
 
 enum Instance {
@@ -260,6 +280,7 @@ impl DataPlane {
             fargate,
             instances: Mutex::default(),
             tasks: Mutex::default(),
+            ended: SegQueue::new(),
             greatest_task: AtomicU64::new(0),
             queues: Mutex::default(),
             loads: Mutex::default(),
@@ -318,7 +339,7 @@ impl DataPlane {
         // Ids only grow, so that only one that is not the greatest may have been seen before.
         let greatest = shared.greatest_task.fetch_max(start.task.0, Ordering::SeqCst);
         if start.task.0 <= greatest {
-            let tasks = shared.tasks.lock();
+            let tasks = shared.tasks();
             if tasks.live.contains_key(&start.task) || tasks.stopped.iter().any(|(stopped, _)| *stopped == start.task) {
                 return;
             }
@@ -329,7 +350,7 @@ impl DataPlane {
         };
         let now = shared.clock.now();
         let payload = Payload::new(start, limits, shared, now);
-        shared.tasks.lock().live.insert(start.task, payload.clone());
+        shared.tasks().live.insert(start.task, payload.clone());
         if payload.is_ready() {
             payload.limits.pool.send(Message::Newcomer(payload.clone()));
         } else if let Some(task) = payload.task(shared, &shared.kit) {
@@ -373,8 +394,7 @@ impl DataPlane {
 
     /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
-        let tasks: Vec<Arc<Task>> =
-            self.shared.tasks.lock().live.values().filter_map(|payload| payload.made()).collect();
+        let tasks: Vec<Arc<Task>> = self.shared.tasks().live.values().filter_map(|payload| payload.made()).collect();
         tasks.iter().map(|task| UsageSample { task: task.start().task, usage: task.usage(&self.shared) }).collect()
     }
 
@@ -405,11 +425,9 @@ impl DataPlane {
 
     /// The last output of a container of a task that runs, or was among the last 256 to stop.
     pub fn logs(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        // Held all the while: a task that is forgotten meanwhile takes its output along.
-        let tasks = self.shared.tasks.lock();
+        let tasks = self.shared.tasks();
         if let Some(payload) = tasks.live.get(&task) {
-            let task = payload.task(&self.shared, &self.shared.kit)?;
-            return Some(task.containers.get(container_index)?.output.captured());
+            return payload.captured(container_index);
         }
         let (_, outputs) = tasks.stopped.iter().find(|(stopped, _)| *stopped == task)?;
         Some(outputs.get(container_index)?.captured())
@@ -417,7 +435,7 @@ impl DataPlane {
 
     /// The output of the last health check of a container whose task runs, with the reason of its end: the last 4 KiB of each stream.
     pub fn check_output(&self, task: TaskId, container_index: usize) -> Option<CapturedLogs> {
-        let task = self.shared.tasks.lock().live.get(&task)?.made()?;
+        let task = self.shared.tasks().live.get(&task)?.made()?;
         Some(task.containers.get(task.check_place(container_index)?)?.output.captured())
     }
 
@@ -559,35 +577,22 @@ impl Shared {
         }
     }
 
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        let mut tasks = self.tasks.lock();
+        tasks.clear_away(&self.ended);
+        tasks
+    }
+
     fn tasks_where(&self, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
-        let tasks = self.tasks.lock();
+        let tasks = self.tasks();
         let wanted = tasks.live.values().filter(|payload| wanted(&payload.start));
         wanted.filter_map(|payload| payload.task(self, &self.kit)).collect()
     }
 
     /// A live task, which is made if it was not.
     fn made(&self, task: TaskId) -> Option<Arc<Task>> {
-        let payload = self.tasks.lock().live.get(&task)?.clone();
+        let payload = self.tasks().live.get(&task)?.clone();
         payload.task(self, &self.kit)
-    }
-
-    /// A task is over: only its output is kept.
-    fn forget(&self, task: &Task) {
-        let TaskStart { task: id, task_definition, .. } = &**task.start();
-        // What is behind the containers are their checks.
-        let containers = task.containers.iter().take(task_definition.containers.len());
-        let (removed, oldest) = {
-            let mut tasks = self.tasks.lock();
-            // Under the lock: whoever looks for output finds it in one place or the other.
-            let outputs = containers.map(|container| container.output.keep()).collect();
-            tasks.stopped.push_back((*id, outputs));
-            let oldest = if tasks.stopped.len() > STOPPED_LOGS_KEPT { tasks.stopped.pop_front() } else { None };
-            let removed = tasks.live.remove(id);
-            removed.iter().for_each(|payload| payload.end());
-            (removed, oldest)
-        };
-        // Both go without the locks.
-        drop((removed, oldest));
     }
 
     fn job_queue(&self, service: &str) -> JobQueue {

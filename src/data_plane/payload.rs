@@ -13,6 +13,7 @@ use super::Shared;
 use super::image::{Image, PinnedBy};
 use super::kit::Kit;
 use super::pool::Pool;
+use super::stdio::{CapturedLogs, KeptOutput};
 use super::task::Task;
 use crate::agent::TaskAgent;
 use crate::control_plane::action::TaskStart;
@@ -37,7 +38,8 @@ pub(super) struct Payload {
 enum Standing {
     NotMade,
     Made(Arc<Task>),
-    Over,
+    /// Over, with the output of its containers until somebody takes it.
+    Over(Vec<KeptOutput>),
 }
 
 /// What the place that a task runs in gives it.
@@ -69,7 +71,7 @@ impl Payload {
         let mut standing = self.standing.lock();
         match &*standing {
             Standing::Made(task) => Some(task.clone()),
-            Standing::Over => None,
+            Standing::Over(_) => None,
             Standing::NotMade => {
                 let task = Task::new(self, shared, kit);
                 *standing = Standing::Made(task.clone());
@@ -82,15 +84,39 @@ impl Payload {
     pub(super) fn made(&self) -> Option<Arc<Task>> {
         match &*self.standing.lock() {
             Standing::Made(task) => Some(task.clone()),
-            Standing::NotMade | Standing::Over => None,
+            Standing::NotMade | Standing::Over(_) => None,
         }
     }
 
-    /// The task is over, and nobody finds it here any more.
-    pub(super) fn end(&self) {
-        let task = std::mem::replace(&mut *self.standing.lock(), Standing::Over);
+    /// The task is over, and nobody finds it here any more, but for the output of its containers, which is in one place or the other for
+    /// whoever looks.
+    pub(super) fn end(&self, outputs: impl FnOnce() -> Vec<KeptOutput>) {
+        let task = {
+            let mut standing = self.standing.lock();
+            std::mem::replace(&mut *standing, Standing::Over(outputs()))
+        };
         // It goes without the lock.
         drop(task);
+    }
+
+    /// The last output of a container.
+    pub(super) fn captured(&self, container_index: usize) -> Option<CapturedLogs> {
+        let standing = self.standing.lock();
+        match &*standing {
+            Standing::Made(task) => Some(task.containers.get(container_index)?.output.captured()),
+            Standing::Over(outputs) => Some(outputs.get(container_index)?.captured()),
+            Standing::NotMade => {
+                self.start.task_definition.containers.get(container_index).map(|_| CapturedLogs::default())
+            }
+        }
+    }
+
+    /// The output of a task that is over.
+    pub(super) fn take_outputs(&self) -> Vec<KeptOutput> {
+        match &mut *self.standing.lock() {
+            Standing::Over(outputs) => std::mem::take(outputs),
+            Standing::NotMade | Standing::Made(_) => Vec::new(),
+        }
     }
 
     /// Whether nothing has to come before its first turn.

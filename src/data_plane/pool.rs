@@ -5,6 +5,7 @@
 //! guards the schedule and is never held in a turn. A worker without work parks; one that sees more work than it can take
 //! wakes another.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::task::Waker;
@@ -21,7 +22,7 @@ use super::life::{Life, Polled, drop_life, poll_life};
 use super::meter::CpuMeasure;
 use super::outbox::Outbox;
 use super::payload::Payload;
-use super::schedule::{ContainerKey, Pick, Schedule, TaskKey, Work};
+use super::schedule::{ContainerKey, Newcomer, Pick, Schedule, TaskKey, Work};
 use super::task::{Handle, Task};
 use crate::model::task::ContainerExit;
 use crate::model::units::{Duration, Timestamp, VcpuNanos};
@@ -75,6 +76,8 @@ struct PoolState {
     schedule: Schedule,
     /// By key of the schedule.
     slots: Vec<Option<Slot>>,
+    /// What the schedule has welcomed, in the same order.
+    newcomers: VecDeque<Arc<Payload>>,
     is_closing: bool,
 }
 
@@ -82,6 +85,14 @@ struct Slot {
     occupant: Occupant,
     /// Not there before the first turn, nor in a turn.
     life: Option<Life>,
+}
+
+/// What the schedule knows of a container that has a turn.
+enum Seat {
+    /// It is in the schedule.
+    Taken(ContainerKey),
+    /// It may enter after its first turn.
+    First(Newcomer),
 }
 
 /// Whose slot it is.
@@ -178,6 +189,7 @@ impl Pool {
             state: Mutex::new(PoolState {
                 schedule: Schedule::new(settings.period_nanos, capacity),
                 slots: Vec::new(),
+                newcomers: VecDeque::new(),
                 is_closing: false,
             }),
             idle: Mutex::new(Vec::new()),
@@ -297,7 +309,16 @@ impl Pool {
                 break;
             }
             match state.schedule.pick(now) {
-                Pick::Run(key) => self.give_turn(&mut worker, &mut state, key, now),
+                Pick::Run(key) => {
+                    let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
+                    let (occupant, life) = (slot.occupant.clone(), slot.life.take());
+                    self.give_turn(&mut worker, &mut state, Seat::Taken(key), (occupant, life), now);
+                }
+                Pick::Welcome(newcomer) => {
+                    let payload = state.newcomers.pop_front().expect("who was welcomed waits");
+                    let occupant = Occupant::Newcomer(payload, 0);
+                    self.give_turn(&mut worker, &mut state, Seat::First(newcomer), (occupant, None), now);
+                }
                 // It takes its time, and there may be something to do after it.
                 Pick::WaitUntil(_) if worker.ended.is_some() => {
                     MutexGuard::unlocked(&mut state, || worker.tell_of_ended());
@@ -351,11 +372,16 @@ impl Pool {
     }
 
     /// Gives a container its turn, without the lock, and charges it.
-    fn give_turn(&self, worker: &mut Worker<'_>, state: &mut MutexGuard<'_, PoolState>, key: ContainerKey, now: u64) {
+    fn give_turn(
+        &self,
+        worker: &mut Worker<'_>,
+        state: &mut MutexGuard<'_, PoolState>,
+        seat: Seat,
+        (occupant, life): (Occupant, Option<Life>),
+        now: u64,
+    ) {
         let shared = worker.shared;
         let has_more = state.schedule.has_queued();
-        let slot = state.slots[key.0].as_mut().expect("a container in the schedule has a slot");
-        let (occupant, life) = (slot.occupant.clone(), slot.life.take());
         let is_first = life.is_none();
         let turn = MutexGuard::unlocked(state, || {
             if has_more {
@@ -372,7 +398,9 @@ impl Pool {
                 Occupant::Container(handle) => handle,
                 Occupant::Newcomer(payload, index) => {
                     let task = payload.task(shared, &worker.kit)?;
-                    task.containers[index].key.store(key.0, Ordering::SeqCst);
+                    if let Seat::Taken(key) = seat {
+                        task.containers[index].key.store(key.0, Ordering::SeqCst);
+                    }
                     Arc::new(Handle { task, index })
                 }
             };
@@ -391,8 +419,7 @@ impl Pool {
             Some((handle, end, work.0, ended_at))
         });
         let Some((handle, end, work, ended_at)) = turn else {
-            state.schedule.charge_and_remove(key, 0, now);
-            state.free(key);
+            state.leave(seat, 0, now);
             return;
         };
         let container = handle.container();
@@ -406,6 +433,8 @@ impl Pool {
         };
         match end {
             TurnEnd::Pending(life) => {
+                let key = state.enter(seat);
+                container.key.store(key.0, Ordering::SeqCst);
                 let waits = container
                     .turn
                     .compare_exchange(turn::RUNNING, turn::WAITING, Ordering::SeqCst, Ordering::SeqCst)
@@ -416,13 +445,10 @@ impl Pool {
                     container.turn.store(turn::QUEUED, Ordering::SeqCst);
                     state.schedule.charge_and_requeue(key, work, ended_at);
                 }
-                if let Some(slot) = &mut state.slots[key.0] {
-                    *slot = Slot { occupant: Occupant::Container(handle), life: Some(life) };
-                }
+                state.slots[key.0] = Some(Slot { occupant: Occupant::Container(handle), life: Some(life) });
             }
             TurnEnd::Over(exit) => {
-                state.schedule.charge_and_remove(key, work, ended_at);
-                state.free(key);
+                state.leave(seat, work, ended_at);
                 container.key.store(usize::MAX, Ordering::SeqCst);
                 worker.ended = Some(Ended { handle, exit, at: Timestamp(ended_at) });
             }
@@ -477,6 +503,12 @@ impl PoolState {
     }
 
     fn add_newcomer(&mut self, payload: &Arc<Payload>, now: u64) {
+        if let [only] = payload.start.task_definition.containers.as_slice() {
+            let limits = &payload.limits;
+            self.schedule.welcome(limits.weight, limits.quota, only.cpu_shares().into(), now);
+            self.newcomers.push_back(payload.clone());
+            return;
+        }
         let task_key = self.schedule.add_task(payload.limits.weight, payload.limits.quota);
         for (index, container) in payload.start.task_definition.containers.iter().enumerate() {
             let occupant = Occupant::Newcomer(payload.clone(), index);
@@ -496,12 +528,39 @@ impl PoolState {
         task.containers[place].key.store(key.0, Ordering::SeqCst);
     }
 
-    /// Adds a container of a task to the schedule, awake, and gives it a slot.
-    fn occupy(&mut self, task: TaskKey, weight: u64, occupant: Occupant, now: u64) -> ContainerKey {
-        let key = self.schedule.add_container(task, weight);
+    /// A container that has had its turn stays.
+    fn enter(&mut self, seat: Seat) -> ContainerKey {
+        match seat {
+            Seat::Taken(key) => key,
+            Seat::First(newcomer) => {
+                let key = self.schedule.enter(newcomer);
+                self.make_slot(key);
+                key
+            }
+        }
+    }
+
+    /// A container that has had its turn is over.
+    fn leave(&mut self, seat: Seat, work: u64, now: u64) {
+        match seat {
+            Seat::Taken(key) => {
+                self.schedule.charge_and_remove(key, work, now);
+                self.free(key);
+            }
+            Seat::First(newcomer) => self.schedule.leave(newcomer, work, now),
+        }
+    }
+
+    fn make_slot(&mut self, key: ContainerKey) {
         if self.slots.len() <= key.0 {
             self.slots.resize_with(key.0 + 1, || None);
         }
+    }
+
+    /// Adds a container of a task to the schedule, awake, and gives it a slot.
+    fn occupy(&mut self, task: TaskKey, weight: u64, occupant: Occupant, now: u64) -> ContainerKey {
+        let key = self.schedule.add_container(task, weight);
+        self.make_slot(key);
         self.slots[key.0] = Some(Slot { occupant, life: None });
         self.schedule.wake(key, now);
         key

@@ -11,7 +11,7 @@
 //! **Source:** ecs-semantics §3.4 (shares, hard quota, 100 ms period). *Ours:* the carry of one period, which the kernel
 //! calls a burst.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Pass units of one nanosecond of work at weight 1. Large enough that a short turn of a heavy task still advances.
 const PASS_SCALE: u64 = 1024;
@@ -25,10 +25,13 @@ pub(super) struct TaskKey(usize);
 pub(super) struct ContainerKey(pub(super) usize);
 
 /// What a worker is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pick {
     /// Give this container a turn, then charge it.
     Run(ContainerKey),
+    /// Give the one container of this task, the first of those that were welcomed and have had none, its first turn; then let the task enter
+    /// or leave.
+    Welcome(Newcomer),
     /// Nobody may run before this moment, unless somebody wakes. `None`: nobody wants to.
     WaitUntil(Option<u64>),
 }
@@ -95,7 +98,7 @@ impl Bucket {
 }
 
 /// Compares what was promised while there was demand with what was had, over many periods.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Shortfall {
     /// Promised but not had yet, and still to be caught up.
     owed: u64,
@@ -159,6 +162,21 @@ struct TaskEntry {
     turn: u64,
 }
 
+/// A task of one container that has had no turn. Most such tasks end in their first, and a schedule that has nothing of them but a place in
+/// a line is all the smaller.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Newcomer {
+    weight: u64,
+    quota: Option<u64>,
+    container_weight: u64,
+    /// Its place against those that are in the queue.
+    pass: u64,
+    turn: u64,
+    /// The period in which it came.
+    period: u64,
+    shortfall: Shortfall,
+}
+
 /// A task's place in the queue: its pass, then who came first, so that newcomers never overtake those that wait already.
 type QueueKey = (u64, u64, TaskKey);
 
@@ -182,7 +200,11 @@ pub(super) struct Schedule {
     containers: Slab<ContainerEntry>,
     /// Tasks with a container that may run now.
     queue: BTreeSet<QueueKey>,
-    /// Counts who came into the queue.
+    /// Tasks that wait for their first turn, in the order of their coming, which is that of their passes.
+    newcomers: VecDeque<Newcomer>,
+    /// How many tasks have their first turn right now.
+    first_turns: usize,
+    /// Counts who came into the queue, and who was welcomed.
     next_turn: u64,
     throttled: BTreeSet<TaskKey>,
     /// The pass of the task that was chosen last; never decreases.
@@ -204,6 +226,8 @@ impl Schedule {
             tasks: Slab::default(),
             containers: Slab::default(),
             queue: BTreeSet::new(),
+            newcomers: VecDeque::new(),
+            first_turns: 0,
             next_turn: 0,
             throttled: BTreeSet::new(),
             virtual_time: 0,
@@ -228,12 +252,13 @@ impl Schedule {
 
     /// Whether there is no container.
     pub(super) fn is_empty(&self) -> bool {
-        self.containers.len == 0
+        self.containers.len == 0 && self.newcomers.is_empty() && self.first_turns == 0
     }
 
     /// Whether more than the running ones could run now.
     pub(super) fn has_queued(&self) -> bool {
-        !self.queue.is_empty() && self.capacity.as_ref().is_none_or(|capacity| !capacity.is_empty())
+        (!self.queue.is_empty() || !self.newcomers.is_empty())
+            && self.capacity.as_ref().is_none_or(|capacity| !capacity.is_empty())
     }
 
     /// What was delivered and what was not, so far.
@@ -254,6 +279,39 @@ impl Schedule {
             turn: 0,
         };
         TaskKey(self.tasks.insert(entry))
+    }
+
+    /// Adds a task with one container, which wants its first turn. `quota` is its work a period, if bounded.
+    pub(super) fn welcome(&mut self, weight: u64, quota: Option<u64>, container_weight: u64, now: u64) {
+        self.wanted_by_one_more(now);
+        let (pass, turn, period) = (self.virtual_time, self.next_turn, now / self.period_nanos);
+        self.next_turn += 1;
+        let mut shortfall = Shortfall::default();
+        shortfall.begin(now);
+        self.newcomers.push_back(Newcomer { weight, quota, container_weight, pass, turn, period, shortfall });
+    }
+
+    /// A task goes on after its first turn, which is still to be charged: its container, as if it had been in the schedule in that turn.
+    pub(super) fn enter(&mut self, newcomer: Newcomer) -> ContainerKey {
+        self.first_turns -= 1;
+        let Newcomer { weight, quota, container_weight, pass, period, shortfall, .. } = newcomer;
+        let task = self.add_task(weight, quota);
+        let key = self.add_container(task, container_weight);
+        let entry = &mut self.tasks[task.0];
+        (entry.pass, entry.shortfall, entry.demanding) = (pass, shortfall, 1);
+        if let Some(bucket) = &mut entry.bucket {
+            bucket.period = period;
+        }
+        let container = &mut self.containers[key.0];
+        (container.bucket.period, container.state) = (period, ContainerState::Running);
+        key
+    }
+
+    /// A task has ended in its first turn, for which its pool is charged.
+    pub(super) fn leave(&mut self, _newcomer: Newcomer, work: u64, now: u64) {
+        self.first_turns -= 1;
+        self.demanding -= 1;
+        self.charge_pool(work, now);
     }
 
     /// Adds a container, asleep. It is one thread: one vCPU at most.
@@ -307,14 +365,18 @@ impl Schedule {
             }
         }
         task.demanding += 1;
+        self.wanted_by_one_more(now);
+        self.place(task_key);
+    }
+
+    fn wanted_by_one_more(&mut self, now: u64) {
         if self.demanding == 0 {
             self.capacity_shortfall.begin(now);
             if let Some(capacity) = &mut self.capacity {
-                capacity.refill(period, Demand::Idle);
+                capacity.refill(now / self.period_nanos, Demand::Idle);
             }
         }
         self.demanding += 1;
-        self.place(task_key);
     }
 
     /// Chooses who runs next. The chosen one is running until it is charged.
@@ -322,10 +384,14 @@ impl Schedule {
         self.begin_period(now);
         let next_period = (self.period + 1).saturating_mul(self.period_nanos);
         if self.capacity.as_ref().is_some_and(Bucket::is_empty) {
-            let waits = !self.queue.is_empty() || !self.throttled.is_empty();
+            let waits = !self.queue.is_empty() || !self.newcomers.is_empty() || !self.throttled.is_empty();
             return Pick::WaitUntil(waits.then_some(next_period));
         }
-        while let Some((pass, _, task_key)) = self.queue.pop_first() {
+        loop {
+            if let Some(newcomer) = self.take_newcomer() {
+                return Pick::Welcome(newcomer);
+            }
+            let Some((pass, _, task_key)) = self.queue.pop_first() else { break };
             self.virtual_time = self.virtual_time.max(pass);
             let Some(key) = self.next_of(task_key) else {
                 self.tasks[task_key.0].place = Place::Nowhere;
@@ -338,6 +404,17 @@ impl Schedule {
             return Pick::Run(key);
         }
         Pick::WaitUntil((!self.throttled.is_empty()).then_some(next_period))
+    }
+
+    /// The first newcomer, unless the queue has somebody who comes before him.
+    fn take_newcomer(&mut self) -> Option<Newcomer> {
+        let first = self.newcomers.front()?;
+        if self.queue.first().is_some_and(|(pass, turn, _)| (*pass, *turn) < (first.pass, first.turn)) {
+            return None;
+        }
+        self.virtual_time = self.virtual_time.max(first.pass);
+        self.first_turns += 1;
+        self.newcomers.pop_front()
     }
 
     /// Charges the container that ran for `work` nanoseconds of CPU work; it wants another turn.
@@ -403,13 +480,17 @@ impl Schedule {
             self.queue.remove(&(old, turn, task_key));
             self.queue.insert((new, turn, task_key));
         }
+        self.charge_pool(work, now);
+        task_key
+    }
+
+    fn charge_pool(&mut self, work: u64, now: u64) {
         if let Some(capacity) = &mut self.capacity {
-            capacity.refill(period, Demand::Wanted);
+            capacity.refill(now / self.period_nanos, Demand::Wanted);
             capacity.charge(work);
             self.capacity_shortfall.had = self.capacity_shortfall.had.saturating_add(work);
         }
         self.work.delivered = self.work.delivered.saturating_add(work);
-        task_key
     }
 
     fn set_asleep(&mut self, key: ContainerKey, task_key: TaskKey) {
@@ -440,6 +521,11 @@ impl Schedule {
                 self.work.shortfall += self.capacity_shortfall.look(now, period_nanos, promised, parallel);
             }
         } else {
+            for newcomer in &mut self.newcomers {
+                if let Some(quota) = newcomer.quota {
+                    self.work.shortfall += newcomer.shortfall.look(now, period_nanos, quota, 1);
+                }
+            }
             for (_, task) in self.tasks.iter_mut() {
                 if let (Some(bucket), true) = (&task.bucket, task.demanding > 0) {
                     let promised = u64::try_from(bucket.quota).unwrap_or_default();

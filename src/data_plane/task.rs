@@ -477,7 +477,10 @@ impl Task {
         let (started, stopped) =
             if was_running { (None, None) } else { (state.pull_started_at, state.pull_stopped_at) };
         let containers = self.unreported_ends(state);
-        shared.forget(self);
+        // Only the output is kept. What is behind the containers are their checks.
+        let count = self.start().task_definition.containers.len();
+        self.payload.end(|| self.containers.iter().take(count).map(|container| container.output.keep()).collect());
+        shared.ended.push(self.start().task);
         // One that ends in its first turn has both its reports together.
         let running = state.unsent.take();
         shared.outbox.add_all(running.into_iter().chain([self.change(step, started, stopped, containers)]));

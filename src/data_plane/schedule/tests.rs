@@ -35,6 +35,11 @@ fn spin_from(schedule: &mut Schedule, workers: usize, from: u64, until: u64, spe
         }
         busy[index] = match schedule.pick(now) {
             Pick::Run(key) => (now + TURN, Some(key)),
+            Pick::Welcome(newcomer) => {
+                let key = schedule.enter(newcomer);
+                had.resize(had.len().max(key.0 + 1), 0);
+                (now + TURN, Some(key))
+            }
             Pick::WaitUntil(Some(moment)) => (moment.min(now + MS), None),
             Pick::WaitUntil(None) => (now + MS, None),
         };
@@ -212,4 +217,80 @@ fn the_capacity_can_be_another() {
         before = delivered;
     }
     assert!(schedule.work().shortfall < PERIOD, "{:?}", schedule.work());
+}
+
+/// Tasks that enter after their first turn share by weight as if they had been there from the beginning.
+#[test]
+fn newcomers_share_by_weight_from_the_beginning() {
+    let mut schedule = Schedule::new(PERIOD, Some(PERIOD));
+    schedule.welcome(256, None, 1, 0);
+    schedule.welcome(768, None, 1, 0);
+    let had = spin(&mut schedule, 1, 10_000 * MS, 1000);
+    assert_near(had[1], had[0] * 3, 1);
+    assert_near(had[0] + had[1], 10_000 * MS, 1);
+    assert_eq!(schedule.work().shortfall, 0);
+}
+
+/// A quota holds from the first turn on.
+#[test]
+fn newcomers_are_held_to_their_quota() {
+    let mut schedule = Schedule::new(PERIOD, None);
+    (0..8).for_each(|_| schedule.welcome(256, Some(PERIOD / 4), 1, 0));
+    let had = spin(&mut schedule, 3, 10_000 * MS, 1000);
+    had[..8].iter().for_each(|had| assert_near(*had, 2_500 * MS, 1));
+    assert_eq!(schedule.work().shortfall, 0);
+}
+
+/// Who waits already is not overtaken by a newcomer, and who has had a turn has to wait for him.
+#[test]
+fn newcomers_come_in_their_turn() {
+    let mut schedule = Schedule::new(PERIOD, None);
+    let (first, second) = (add(&mut schedule, 1, None), add(&mut schedule, 1, None));
+    schedule.welcome(1, None, 1, 0);
+    assert!(schedule.has_queued());
+    assert_eq!(schedule.pick(0), Pick::Run(first));
+    schedule.charge_and_requeue(first, MS, MS);
+    assert_eq!(schedule.pick(MS), Pick::Run(second));
+    schedule.charge_and_requeue(second, MS, 2 * MS);
+    let Pick::Welcome(newcomer) = schedule.pick(2 * MS) else { panic!("the newcomer has waited for it") };
+    assert!(!schedule.is_empty());
+    let entered = schedule.enter(newcomer);
+    schedule.charge_and_requeue(entered, 2 * MS, 4 * MS);
+    assert_eq!(schedule.pick(4 * MS), Pick::Run(first));
+}
+
+/// What ends in its first turn has worked at the expense of its instance, and leaves nothing behind.
+#[test]
+fn a_first_turn_is_charged_to_the_instance() {
+    let mut schedule = Schedule::new(PERIOD, Some(PERIOD));
+    for _ in 0..3 {
+        schedule.welcome(1, None, 1, 0);
+    }
+    for _ in 0..2 {
+        let Pick::Welcome(newcomer) = schedule.pick(0) else { panic!("there is room") };
+        schedule.leave(newcomer, PERIOD / 2, MS);
+    }
+    assert_eq!(schedule.pick(MS), Pick::WaitUntil(Some(PERIOD)), "the instance has done what it may");
+    assert!(!schedule.has_queued() && !schedule.is_empty());
+    let Pick::Welcome(last) = schedule.pick(PERIOD) else { panic!("another period has begun") };
+    assert!(!schedule.is_empty(), "it has its turn");
+    schedule.leave(last, 0, PERIOD);
+    assert!(schedule.is_empty());
+    assert_eq!((schedule.pick(PERIOD), schedule.work().delivered), (Pick::WaitUntil(None), PERIOD));
+}
+
+/// A task that never has its first turn has not had what it was promised.
+#[test]
+fn a_newcomer_that_waits_is_owed_its_quota() {
+    let mut schedule = Schedule::new(PERIOD, None);
+    schedule.welcome(1, Some(PERIOD / 2), 1, 0);
+    let waiting = add(&mut schedule, 1, None);
+    let Pick::Welcome(_having_its_turn) = schedule.pick(0) else { panic!("it came first") };
+    schedule.welcome(1, Some(PERIOD / 2), 1, 0);
+    assert_eq!(schedule.pick(0), Pick::Run(waiting));
+    for period in 1..=4 {
+        schedule.begin_period(period * PERIOD);
+    }
+    // One period's quota can be caught up.
+    assert_near(schedule.work().shortfall, 3 * PERIOD / 2, 1);
 }
