@@ -49,9 +49,9 @@ const COMMANDS_AT_ONCE: usize = 64;
 /// While tasks come and go by the thousand, what they report in the meantime is taken in at once: waking this thread for
 /// each of their events would cost more than starting and ending them. A cluster at rest is not delayed.
 const LINGER: std::time::Duration = std::time::Duration::from_micros(100);
-/// How long it looks away for events alone, where so many have come since the last look: they are given to the control plane together, and the
-/// cores' caches are the guests' meanwhile. A command ends it.
-const EVENTS_LINGER: std::time::Duration = std::time::Duration::from_micros(300);
+/// How many more times it looks away as long, where so many events have come since the last look and no command has: they are given to the
+/// control plane together, and the cores' caches are the guests' meanwhile.
+const MORE_LINGERS: u32 = 2;
 /// What counts as so many.
 const MANY_EVENTS: usize = 16;
 /// How many of the last deadlines the percentiles of lateness are taken over.
@@ -535,12 +535,15 @@ impl ControlLoop {
     /// sync takes along.
     fn linger(&mut self, events: usize) {
         if !self.durable.is_on() {
+            // Asleep, and not at the channel for commands: whoever waits there yields first, which on a busy host gives away the core for as long
+            // as guests like to have it at once.
             std::thread::sleep(LINGER);
-            if events >= MANY_EVENTS {
-                let mut select = Select::new();
-                select.recv(&self.commands);
-                // Whether there is one is looked for next.
-                let _ = select.ready_timeout(EVENTS_LINGER);
+            let more = if events >= MANY_EVENTS { MORE_LINGERS } else { 0 };
+            for _ in 0..more {
+                if !self.commands.is_empty() {
+                    break;
+                }
+                std::thread::sleep(LINGER);
             }
         } else if self.durable_wakeups.recv_timeout(LINGER).is_ok() {
             self.let_go();
