@@ -583,6 +583,15 @@ impl Shared {
         tasks
     }
 
+    /// Whoever has nothing to do clears away what has ended, unless somebody is at it.
+    fn clear_away_ended(&self) {
+        if !self.ended.is_empty()
+            && let Some(mut tasks) = self.tasks.try_lock()
+        {
+            tasks.clear_away(&self.ended);
+        }
+    }
+
     fn tasks_where(&self, wanted: impl Fn(&TaskStart) -> bool) -> Vec<Arc<Task>> {
         let tasks = self.tasks();
         let wanted = tasks.live.values().filter(|payload| wanted(&payload.start));

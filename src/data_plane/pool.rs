@@ -324,7 +324,10 @@ impl Pool {
                     MutexGuard::unlocked(&mut state, || worker.tell_of_ended());
                 }
                 Pick::WaitUntil(until) => {
-                    MutexGuard::unlocked(&mut state, || self.park(now, until));
+                    MutexGuard::unlocked(&mut state, || {
+                        shared.clear_away_ended();
+                        self.park(now, until);
+                    });
                     worker.cpu = CpuMark::read();
                 }
             }
