@@ -381,12 +381,21 @@ impl Log {
     /// Takes note of a file that stands for a stream's records, and drops what nobody needs any more.
     pub(super) fn install(&mut self, stream: &StreamName, file: StreamFile) -> io::Result<()> {
         let known = self.streams.entry(stream.clone()).or_default();
-        known.covered = known.covered.max(file.to);
-        let superseded = match file.coverage {
-            Coverage::Everything => std::mem::take(&mut known.files),
-            Coverage::Behind(_) => Vec::new(),
+        let mut superseded = match file.coverage {
+            // Two were under way at once, and the later one came first.
+            Coverage::Everything if file.to < known.covered => vec![file],
+            Coverage::Everything => {
+                known.covered = file.to;
+                std::mem::replace(&mut known.files, vec![file])
+            }
+            Coverage::Behind(_) => {
+                known.covered = known.covered.max(file.to);
+                known.files.push(file);
+                Vec::new()
+            }
         };
-        known.files.push(file);
+        // One of the same position has taken the other's place under its name.
+        superseded.retain(|old| known.files.iter().all(|kept| kept.name != old.name));
         for file in superseded {
             // One that stays is left out when the folder is opened again.
             let _ = self.disk.remove(&file.name);

@@ -380,6 +380,10 @@ impl Store {
     /// When the disk refuses: then nothing has changed.
     pub fn put_part(&self, stream: &StreamName, to: Position, bytes: Vec<u8>) -> Result<(), WriteTrouble> {
         let covered = self.shared.log.lock().streams().get(stream).map(|known| known.covered).unwrap_or_default();
+        if to <= covered {
+            // There is one of all that, and this one would take its name.
+            return Ok(());
+        }
         self.put(stream, Coverage::Behind(covered), to, bytes)
     }
 

@@ -85,7 +85,8 @@ fn write_by_chance(log: &mut Log, told: &mut Told, draws: &mut Draws, disk: &Sim
                 "ledger" => Coverage::Behind(known.covered),
                 _ => Coverage::Everything,
             };
-            if to <= known.covered {
+            // Snapshots may overtake one another, and two may be of one position; a part has something to stand for.
+            if coverage != Coverage::Everything && to <= known.covered {
                 continue;
             }
             let bytes = told.snapshot(&name, to);
@@ -294,4 +295,26 @@ fn what_nobody_waits_for_shares_a_sync() {
     assert!(syncs < ROUNDS * 3 / 2, "{syncs} syncs of {ROUNDS} that somebody waited for");
     let last = store.append_unhurried(record());
     comes("the last record", || store.durable() >= last);
+}
+
+/// Snapshots of the same position, and of one before it, leave a stream with all that the last one stands for: whoever ends in good order
+/// puts one where another was just put, and two threads may be overtaken by one another.
+#[test]
+fn snapshots_of_the_same_position_and_of_earlier_ones() {
+    let disk = SimulatedDisk::new(1);
+    let options = StoreOptions { segment_bytes: 1, ..StoreOptions::default() };
+    let store = Store::open_on(Disk::Simulated(disk.clone()), options).expect("it opens");
+    let name = stream("registry");
+    let positions: Vec<Position> = (0..4).map(|record| store.append(vec![(name.clone(), vec![record])])).collect();
+    let put = |to: Position| store.put_snapshot(&name, to, vec![byte(to.0)]).expect("the disk takes it");
+    put(positions[2]);
+    put(positions[2]);
+    put(positions[1]);
+    assert_eq!(store.snapshot(&name).expect("it can be read"), Some((positions[2], vec![byte(positions[2].0)])));
+    drop(store);
+    let store = Store::open_on(Disk::Simulated(disk), options).expect("it opens again");
+    assert_eq!(store.snapshot(&name).expect("it can be read"), Some((positions[2], vec![byte(positions[2].0)])));
+    let mut found = Vec::new();
+    store.read(&name, |at, bytes| found.push((at, bytes.to_vec()))).expect("it can be read");
+    assert_eq!(found, [(positions[3], vec![3])]);
 }

@@ -24,7 +24,7 @@ use longshore::model::ids::TaskId;
 use longshore::model::rng::{Draws, Stream};
 use longshore::model::task::{DesiredStatus, Task, TaskStatus};
 use longshore::store::simulated::{FaultRates, SimulatedDisk};
-use longshore::store::{Disk, Store, StoreOptions};
+use longshore::store::{Disk, OpenError, Store, StoreOptions};
 
 use crate::durability::{run_task, spec, the_task};
 
@@ -32,6 +32,9 @@ use crate::durability::{run_task, spec, the_task};
 const PROCESSES: u64 = 3;
 /// Seeds at once: most of the time is waiting.
 const AT_ONCE: u64 = 12;
+/// Segments and snapshots are small, so that they come and go.
+const SIZES: StoreOptions =
+    StoreOptions { segment_bytes: 8_000, snapshot_after_bytes: 3_000, retry_after: Duration::from_millis(1) };
 /// The power fails at one of so many operations.
 const OPERATIONS: u64 = 120;
 
@@ -50,14 +53,13 @@ impl Host {
         Host { images: ImageStore::open(&options()).expect("the engine starts"), spec }
     }
 
-    /// A cluster on a disk. Segments and snapshots are small, so that they come and go.
+    /// A cluster on a disk.
     fn start(&self, disk: &SimulatedDisk) -> Result<RunningCluster, StartError> {
-        let retry_after = Duration::from_millis(1);
-        self.start_in(disk, StoreOptions { segment_bytes: 8_000, snapshot_after_bytes: 3_000, retry_after })
+        self.start_in(disk, SIZES)
     }
 
     fn start_in(&self, disk: &SimulatedDisk, sizes: StoreOptions) -> Result<RunningCluster, StartError> {
-        let store = Store::open_on(Disk::Simulated(disk.clone()), sizes)?;
+        let store = open(disk, sizes)?;
         let data = Some(DataDirectory::Shared(Arc::new(store)));
         let options = HostOptions {
             data_plane: options(),
@@ -67,6 +69,10 @@ impl Host {
         };
         RunningCluster::start(self.spec.clone(), options)
     }
+}
+
+fn open(disk: &SimulatedDisk, sizes: StoreOptions) -> Result<Store, OpenError> {
+    Store::open_on(Disk::Simulated(disk.clone()), sizes)
 }
 
 fn options() -> DataPlaneOptions {
@@ -248,26 +254,32 @@ fn live(seed: u64, host: &Host, seen: &Seen) {
     let kept = ledger_bill(&disk);
     assert_eq!((kept.total, &kept.lines), (bill.total, &bill.lines));
     assert_eq!(kept.by_service, bill.by_service);
+    // What a good end has put and removed last leaves a directory that opens, and so it does when the power fails right behind it.
+    disk.restart();
+    drop(open(&disk, SIZES).unwrap_or_else(|error| panic!("after its end: {error}")));
     seen.answers.fetch_add(told.answers, Ordering::Relaxed);
 }
 
 /// Claim: whatever fails at whatever moment, of the log, of snapshots and of the ledger, what was answered or told is there when the
 /// cluster goes on, what fails is an error and no panic, and at last the ledger has what was used, once. Method: the power fails at each of
 /// the first operations, and others fail by chance; what was not synced is lost, kept or torn, in any order; each cluster loses it three
-/// times, is held against all that it has told, and ends in good order. So many seeds as one likes: `LONGSHORE_DISK_SEEDS=100000`.
+/// times, is held against all that it has told, and ends in good order. So many seeds as one likes: `LONGSHORE_DISK_SEEDS=100000`, from
+/// any: `LONGSHORE_DISK_FROM=599`.
 #[test]
 fn nothing_told_is_lost_whatever_fails() {
-    let seeds = std::env::var("LONGSHORE_DISK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000u64);
-    let (host, seen, next) = (Host::new(), Seen::default(), AtomicU64::new(0));
+    let variable = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let (from, seeds) =
+        (variable("LONGSHORE_DISK_FROM").unwrap_or(0), variable("LONGSHORE_DISK_SEEDS").unwrap_or(2_000));
+    let (host, seen, next) = (Host::new(), Seen::default(), AtomicU64::new(from));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= seeds {
+        if seed >= from + seeds {
             break;
         }
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(seed, &host, &seen)));
         if let Err(panic) = lived {
             // Others need not go on.
-            next.store(seeds, Ordering::Relaxed);
+            next.store(from + seeds, Ordering::Relaxed);
             eprintln!("seed {seed}");
             std::panic::resume_unwind(panic);
         }
@@ -280,8 +292,10 @@ fn nothing_told_is_lost_whatever_fails() {
     });
     let [crashes, refused_starts, answers, snapshots] =
         [seen.crashes, seen.refused_starts, seen.answers, seen.snapshots].map(AtomicU64::into_inner);
+    // A few seeds alone are somebody's search for one of them.
     assert!(
-        crashes > seeds && refused_starts > seeds / 100 && answers > 10 * seeds && snapshots > seeds / 10,
+        seeds < 100
+            || crashes > seeds && refused_starts > seeds / 100 && answers > 10 * seeds && snapshots > seeds / 10,
         "{crashes} crashes, {refused_starts} refused starts, {answers} answers and {snapshots} snapshots show little"
     );
 }
