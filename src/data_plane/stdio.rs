@@ -19,6 +19,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
@@ -45,8 +46,8 @@ const LOG_FLUSH_PERIOD: Duration = Duration::from_millis(200);
 /// The least that a ring holds; it doubles from there, so that the task's account is not touched by every line.
 const RING_BYTES_MIN: usize = 256;
 
-/// How long a guest that looks at its input for the first time is not shown that it was asked to stop before: much longer than a look without a
-/// wait takes, whose timer has a millisecond.
+/// How long a guest that looks at its input for the first time is not shown that it was asked to stop, before or meanwhile: much longer than a
+/// look without a wait takes, whose timer has a millisecond.
 const STOP_HIDDEN_FOR: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The most that is kept of each stream of a container's last health check.
@@ -192,12 +193,10 @@ impl Input {
         jobs.drain(drained)
     }
 
-    /// Whether the guest looks for the first time, and has been asked to stop before. It is shown an open input this once, so that it can tell
-    /// the stop from an input that had ended before it began.
-    fn hides_stop(&self) -> bool {
-        let mut state = self.state.lock();
-        let is_first = !std::mem::replace(&mut state.is_looked_at, true);
-        is_first && state.stopped
+    /// Whether the guest looks for the first time. It is shown an open input this once, so that it can tell the stop from an input that had
+    /// ended before it began.
+    fn is_first_look(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().is_looked_at, true)
     }
 
     /// Input is at its end from here on.
@@ -327,12 +326,14 @@ impl StdinStream for GuestInput {
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestInput {
     async fn ready(&mut self) {
-        if self.0.time.is_none() && self.0.input.hides_stop() {
-            tokio::time::sleep(STOP_HIDDEN_FOR).await;
+        let hidden_until =
+            (self.0.time.is_none() && self.0.input.is_first_look()).then(|| Instant::now() + STOP_HIDDEN_FOR);
+        Ready { container: &self.0, is_done: false }.await;
+        if let Some(until) = hidden_until.filter(|_| self.is_stopped()) {
+            tokio::time::sleep_until(until).await;
             // A look without a wait is over by then, and its end is to be told before the input's.
             tokio::task::yield_now().await;
         }
-        Ready { container: &self.0, is_done: false }.await;
     }
 }
 
