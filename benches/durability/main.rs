@@ -244,7 +244,7 @@ fn life(task: longshore::model::ids::TaskId, began_at: Timestamp, ends: bool) ->
             step,
             pull_started_at: Some(began_at),
             pull_stopped_at: Some(began_at),
-            containers: vec![ContainerStateChange { status, exit, ..ContainerStateChange::default() }],
+            containers: [ContainerStateChange { status, exit, ..ContainerStateChange::default() }].into(),
         })
     };
     let sample = |vcpu| Event::Usage { samples: vec![UsageSample { task, usage: usage(vcpu) }] };

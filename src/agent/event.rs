@@ -1,6 +1,6 @@
 //! What an agent is told, and what it asks for.
 
-use crate::control_plane::event::ContainerStateChange;
+use crate::control_plane::event::ContainerStateChanges;
 use crate::model::task::ContainerExit;
 
 /// Something that happened to a task or its containers.
@@ -94,7 +94,7 @@ pub struct AgentReport {
     /// The step that the task took.
     pub step: AgentStep,
     /// Containers of which something changed.
-    pub containers: Vec<ContainerStateChange>,
+    pub containers: ContainerStateChanges,
 }
 
 /// The steps of a task after its images are there.

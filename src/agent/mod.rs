@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub use event::{AgentAction, AgentEvent, AgentReport, AgentStep, CheckResult};
 pub use targets::{JobTaking, TargetChange, TargetMonitors};
 
-use crate::control_plane::event::ContainerStateChange;
+use crate::control_plane::event::{ContainerStateChange, ContainerStateChanges};
 use crate::model::container_order::DependencyCondition;
 use crate::model::task::{CANNOT_START_CONTAINER, ContainerExit, ContainerStatus, HealthStatus};
 use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
@@ -472,7 +472,7 @@ impl TaskAgent {
 
     /// Tells what changed, with the step that the task took. **Source:** ecs-semantics §2.2.
     fn report(&mut self, actions: &mut Vec<AgentAction>) {
-        let mut changes = Vec::new();
+        let mut changes = ContainerStateChanges::new();
         let count = self.containers.len();
         for (container_index, container) in self.containers.iter_mut().enumerate() {
             let health = container.health();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::model::alarm::{AlarmState, MetricAlarm, MetricId};
 use crate::model::auto_scaling_group::{InstanceHealth, InstanceRefreshSpec, LifecycleActionResult, ScaleInProtection};
@@ -187,8 +188,12 @@ pub struct TaskStateChange {
     pub pull_stopped_at: Option<Timestamp>,
     /// Containers whose status changed.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub containers: Vec<ContainerStateChange>,
+    pub containers: ContainerStateChanges,
 }
+
+/// What is said of containers of one task. Most tasks have one: what is said of it comes without an allocation, which one core would make and
+/// another give back.
+pub type ContainerStateChanges = SmallVec<[ContainerStateChange; 1]>;
 
 /// The steps that a data plane takes a task through, in order. Steps may be left out but never go back.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::ControlPlane;
 use super::action::Response;
 use super::attributes::check_custom_attributes;
-use super::event::{ContainerStateChange, TaskStateChange, TaskStep};
+use super::event::{ContainerStateChange, ContainerStateChanges, TaskStateChange, TaskStep};
 use super::request_error::RequestError;
 use super::requests::Answer;
 use crate::model::capacity::{
@@ -158,7 +158,7 @@ impl ControlPlane {
             return Err(RequestError::InvalidParameter("Longshore runs the referenced task itself".into()));
         }
         let index_of = |name: &str| task.task_definition.containers.iter().position(|container| container.name == name);
-        let mut containers = Vec::new();
+        let mut containers = ContainerStateChanges::new();
         for container in &submitted.containers {
             let index = index_of(&container.name).ok_or_else(|| {
                 RequestError::InvalidParameter(format!("The task has no container named {}.", container.name))

@@ -3,11 +3,13 @@
 //! Instances come from a pool of slots, which makes starting one a matter of microseconds. When the pool is full, or a
 //! module does not fit its slots, an engine that allocates on demand takes over; it runs the same machine code.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime::{
-    AsContextMut, Caller, Config, Enabled, Engine, Extern, InstanceAllocationStrategy, Linker, Module,
+    AsContextMut, Caller, Config, Enabled, Engine, Extern, Instance, InstanceAllocationStrategy, Linker, Module,
     PoolingAllocationConfig, Store, WasmBacktraceDetails,
 };
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -139,6 +141,8 @@ pub(super) struct Engines {
     time: Time,
     primary: Host,
     overflow: OnceLock<Host>,
+    /// A module that takes a slot and no time.
+    smallest: OnceLock<Option<Module>>,
 }
 
 impl std::fmt::Debug for Engines {
@@ -160,7 +164,7 @@ impl Engines {
                 Host::new(Allocation::OnDemand, time).map_err(|error| DataPlaneError::Engine(format!("{error:#}")))?
             }
         };
-        Ok(Engines { time, primary, overflow: OnceLock::new() })
+        Ok(Engines { time, primary, overflow: OnceLock::new(), smallest: OnceLock::new() })
     }
 
     pub(super) fn primary(&self) -> &Host {
@@ -172,6 +176,14 @@ impl Engines {
         self.overflow.get_or_init(|| {
             Host::new(Allocation::OnDemand, self.time).expect("the primary engine was made from the same settings")
         })
+    }
+
+    /// Takes a slot and gives it back.
+    fn take_slot(&self) {
+        let engine = &self.primary.engine;
+        let smallest = self.smallest.get_or_init(|| Module::new(engine, "(module (memory 1))").ok());
+        // That there is none left is no matter: it was asked for.
+        let _ = smallest.as_ref().map(|module| Instance::new(&mut Store::new(engine, ()), module, &[]));
     }
 
     /// The fuel that one core burns in a second, measured over a short loop of loads, stores and arithmetic.
@@ -209,6 +221,46 @@ impl Engines {
             best = best.max(u64::try_from(rate).unwrap_or(u64::MAX));
         }
         Ok(best)
+    }
+}
+
+/// The arrival of threads that are going to work side by side.
+///
+/// wasmtime divides a pool's slots into parts, one a core up to 16, and gives each thread of a process the next part in turn when it first asks for
+/// a slot. Two that have a part in common take one lock for each slot, and hand each other the slots' memory from core to core. So
+/// those of one pool ask as soon as they are there, with none of another pool between them.
+#[derive(Default)]
+pub(super) struct Arrival(Mutex<Option<ArrivalTurn>>);
+
+impl Arrival {
+    /// The calling thread is there. It may wait for those of another pool, who are about to be.
+    pub(super) fn arrive(&self, engines: &Engines) {
+        let mut turn = self.0.lock();
+        turn.get_or_insert_with(ArrivalTurn::take);
+        engines.take_slot();
+    }
+}
+
+/// That it is these threads' turn, until the last one has come or has failed to.
+struct ArrivalTurn;
+
+/// Holds one thing while it is nobody's turn. wasmtime counts the threads of the process, and so does this.
+static NOBODYS_TURN: LazyLock<(Sender<()>, Receiver<()>)> = LazyLock::new(|| {
+    let (sender, receiver) = bounded(1);
+    let _ = sender.send(());
+    (sender, receiver)
+});
+
+impl ArrivalTurn {
+    fn take() -> ArrivalTurn {
+        let _ = NOBODYS_TURN.1.recv();
+        ArrivalTurn
+    }
+}
+
+impl Drop for ArrivalTurn {
+    fn drop(&mut self) {
+        let _ = NOBODYS_TURN.0.send(());
     }
 }
 

@@ -62,11 +62,11 @@ use meter::CpuMeasure;
 pub use options::{DataPlaneError, DataPlaneOptions, Stdio};
 pub use outbox::EventSink;
 use outbox::Outbox;
-use payload::{Payload, TaskLimits};
+use payload::{Payload, TaskLimits, TaskOutputs};
 use pool::{Message, Pool, PoolSettings};
 use schedule::Work;
 use scratch::Scratch;
-use stdio::{CapturedLogs, KeptOutput, OutputSettings};
+use stdio::{CapturedLogs, OutputSettings};
 use task::{Kill, Task};
 
 /// The most fuel between two looks at who is next: about 0.16 ms of a core, at about a percent of overhead.
@@ -161,8 +161,8 @@ struct Shared {
     fargate: Arc<Pool>,
     instances: Mutex<BTreeMap<ContainerInstanceId, Instance>>,
     tasks: Mutex<Tasks>,
-    /// Tasks that are over and still among the live ones: see [`Tasks::clear_away`].
-    ended: SegQueue<TaskId>,
+    /// Tasks whose end was told and that are still among the live ones: see [`Tasks::clear_away`].
+    ended: Arc<SegQueue<TaskId>>,
     /// The greatest id of a task that was started.
     greatest_task: AtomicU64,
     queues: Mutex<BTreeMap<String, JobQueue>>,
@@ -181,14 +181,15 @@ struct Tasks {
     /// Those that are not over, and some that are.
     live: BTreeMap<TaskId, Arc<Payload>>,
     /// Output of those that have stopped, by container, the oldest first.
-    stopped: VecDeque<(TaskId, Vec<KeptOutput>)>,
+    stopped: VecDeque<(TaskId, TaskOutputs)>,
 }
 
 impl Tasks {
     /// Puts the tasks that have ended among the stopped ones.
     ///
-    /// A worker only notes which these are: whoever looks at the tasks, as the one who starts tasks does all the time, takes them out. So what he
-    /// has made of a task comes back to him, and no worker waits for another, or takes memory from another core, for each task that it ends.
+    /// Who tells of their ends only notes which these are: whoever looks at the tasks, as the one who starts tasks does all the time, takes
+    /// them out. So what he has made of a task comes back to him, and no worker waits for another, or takes memory from another core, for
+    /// each task that it ends.
     fn clear_away(&mut self, ended: &SegQueue<TaskId>) {
         while let Some(task) = ended.pop() {
             let Some(payload) = self.live.remove(&task) else { continue };
@@ -248,7 +249,8 @@ impl DataPlane {
             .enable_all()
             .build()
             .map_err(DataPlaneError::Thread)?;
-        let outbox = Arc::new(Outbox::new(clock.clone(), events.into()));
+        let ended = Arc::new(SegQueue::new());
+        let outbox = Arc::new(Outbox::new(clock.clone(), events.into(), ended.clone()));
         let settings = PoolSettings {
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
@@ -258,7 +260,7 @@ impl DataPlane {
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let worker_threads = options.worker_threads.unwrap_or(cores).max(1);
-        let fargate = Pool::new(settings, None);
+        let fargate = Pool::new(settings, worker_threads, None);
         let output = Arc::new(OutputSettings::of(&options, clock.clone()));
         let scratch = Scratch::new(options.scratch_dir.clone());
         let shared = Arc::new_cyclic(|shared| Shared {
@@ -280,7 +282,7 @@ impl DataPlane {
             fargate,
             instances: Mutex::default(),
             tasks: Mutex::default(),
-            ended: SegQueue::new(),
+            ended,
             greatest_task: AtomicU64::new(0),
             queues: Mutex::default(),
             loads: Mutex::default(),
@@ -288,7 +290,7 @@ impl DataPlane {
             threads: Mutex::default(),
             instance_pools: Mutex::default(),
         });
-        let workers = shared.fargate.start_workers("longshore-fargate", worker_threads, &shared, || {});
+        let workers = shared.fargate.start_workers("longshore-fargate", &shared, || {});
         *shared.threads.lock() = workers.map_err(DataPlaneError::Thread)?;
         Ok(DataPlane { shared, runtime: Some(runtime) })
     }
@@ -382,6 +384,7 @@ impl DataPlane {
 
     /// Ends all tasks at once.
     pub fn kill_all(&self) {
+        self.shared.flush_workers();
         for task in self.shared.tasks_where(|_| true) {
             task.kill(Kill::HostGone, &self.shared);
         }
@@ -394,6 +397,7 @@ impl DataPlane {
 
     /// What every live task that has had a turn has used so far.
     pub fn usage(&self) -> Vec<UsageSample> {
+        self.shared.flush_workers();
         let tasks: Vec<Arc<Task>> = self.shared.tasks().live.values().filter_map(|payload| payload.made()).collect();
         tasks.iter().map(|task| UsageSample { task: task.start().task, usage: task.usage(&self.shared) }).collect()
     }
@@ -503,10 +507,17 @@ impl Drop for DataPlane {
 }
 
 impl Shared {
-    /// Sends an event, after those that wait.
+    /// Sends an event, after those that wait in the outbox of everybody.
     fn send(&self, event: Event) {
         self.outbox.add(event);
         self.outbox.flush();
+    }
+
+    /// Sends what waits for workers who are kept from it by a long call of a guest.
+    fn flush_workers(&self) {
+        let now = self.clock.now().0;
+        self.fargate.flush_gathered(now);
+        self.instance_pools.lock().0.iter().for_each(|pool| pool.flush_gathered(now));
     }
 
     fn instance_booted(self: &Arc<Shared>, instance: ContainerInstanceId) {
@@ -515,8 +526,8 @@ impl Shared {
         let Some(Instance::Booting { launch }) = instances.get(&instance) else { return };
         let launch = launch.clone();
         let vcpus = launch.instance_type.vcpus.max(1);
-        let pool = Pool::new(self.fargate.settings(), Some(vcpus));
         let workers = usize::try_from(vcpus).unwrap_or(usize::MAX).min(self.worker_threads);
+        let pool = Pool::new(self.fargate.settings(), workers, Some(vcpus));
         let shared = Arc::downgrade(self);
         let closed_pool = Arc::downgrade(&pool);
         let when_closed = move || {
@@ -529,7 +540,7 @@ impl Shared {
             }
             shared.send(Event::InstanceTerminated { instance, reason: None });
         };
-        match pool.start_workers(&format!("longshore-ec2-{instance}"), workers, self, when_closed) {
+        match pool.start_workers(&format!("longshore-ec2-{instance}"), self, when_closed) {
             Ok(threads) => {
                 self.threads.lock().extend(threads);
                 self.instance_pools.lock().0.push(pool.clone());

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::Shared;
 use super::image::{Image, PinnedBy};
@@ -22,6 +23,9 @@ use crate::model::units::Timestamp;
 
 /// The images of a task's containers, in their order.
 pub(super) type TaskImages = Arc<[Arc<Image>]>;
+
+/// The output of a task's containers, in their order.
+pub(super) type TaskOutputs = SmallVec<[KeptOutput; 1]>;
 
 /// What a task is made from, and holds on to.
 pub(super) struct Payload {
@@ -39,7 +43,7 @@ enum Standing {
     NotMade,
     Made(Arc<Task>),
     /// Over, with the output of its containers until somebody takes it.
-    Over(Vec<KeptOutput>),
+    Over(TaskOutputs),
 }
 
 /// What the place that a task runs in gives it.
@@ -90,11 +94,8 @@ impl Payload {
 
     /// The task is over, and nobody finds it here any more, but for the output of its containers, which is in one place or the other for
     /// whoever looks.
-    pub(super) fn end(&self, outputs: impl FnOnce() -> Vec<KeptOutput>) {
-        let task = {
-            let mut standing = self.standing.lock();
-            std::mem::replace(&mut *standing, Standing::Over(outputs()))
-        };
+    pub(super) fn end(&self, outputs: TaskOutputs) {
+        let task = std::mem::replace(&mut *self.standing.lock(), Standing::Over(outputs));
         // It goes without the lock.
         drop(task);
     }
@@ -112,10 +113,10 @@ impl Payload {
     }
 
     /// The output of a task that is over.
-    pub(super) fn take_outputs(&self) -> Vec<KeptOutput> {
+    pub(super) fn take_outputs(&self) -> TaskOutputs {
         match &mut *self.standing.lock() {
             Standing::Over(outputs) => std::mem::take(outputs),
-            Standing::NotMade | Standing::Made(_) => Vec::new(),
+            Standing::NotMade | Standing::Made(_) => TaskOutputs::new(),
         }
     }
 

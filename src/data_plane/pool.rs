@@ -17,6 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Shared;
 use super::clock::Clock;
 use super::container::turn;
+use super::engine::Arrival;
 use super::kit::Kit;
 use super::life::{Life, Polled, drop_life, poll_life};
 use super::meter::CpuMeasure;
@@ -62,6 +63,8 @@ pub(super) struct PoolSettings {
 pub(super) struct Pool {
     settings: PoolSettings,
     inbox: SegQueue<Message>,
+    /// That of each worker.
+    outboxes: Box<[Outbox]>,
     state: Mutex<PoolState>,
     /// Workers that are parked or about to be.
     idle: Mutex<Vec<Thread>>,
@@ -114,8 +117,8 @@ struct Ended {
 
 impl Ended {
     /// Tells the task. What is left of that goes here as well, and so not under the lock.
-    fn tell(self, shared: &Shared) {
-        self.handle.task.container_ended(self.handle.index, self.exit, self.at, shared);
+    fn tell(self, own: &Outbox, shared: &Shared) {
+        self.handle.task.container_ended(self.handle.index, self.exit, self.at, own, shared);
     }
 }
 
@@ -159,6 +162,7 @@ impl CpuMark {
 struct Worker<'a> {
     shared: &'a Arc<Shared>,
     kit: Arc<Kit>,
+    outbox: &'a Outbox,
     cpu: CpuMark,
     /// The container that had its turn before: its task is told once the lock is let go for the next one, and not for this alone.
     ended: Option<Ended>,
@@ -167,7 +171,7 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn tell_of_ended(&mut self) {
         if let Some(ended) = self.ended.take() {
-            ended.tell(self.shared);
+            ended.tell(self.outbox, self.shared);
         }
     }
 }
@@ -181,11 +185,12 @@ enum TurnEnd {
 }
 
 impl Pool {
-    /// A pool without workers. `vcpus` bounds all of its work together, for a container instance.
-    pub(super) fn new(settings: PoolSettings, vcpus: Option<u32>) -> Arc<Pool> {
+    /// A pool whose workers are not there yet. `vcpus` bounds all of its work together, for a container instance.
+    pub(super) fn new(settings: PoolSettings, workers: usize, vcpus: Option<u32>) -> Arc<Pool> {
         let capacity = vcpus.map(|vcpus| settings.period_nanos.saturating_mul(u64::from(vcpus)));
         Arc::new(Pool {
             inbox: SegQueue::new(),
+            outboxes: (0..workers.max(1)).map(|_| settings.outbox.another()).collect(),
             state: Mutex::new(PoolState {
                 schedule: Schedule::new(settings.period_nanos, capacity),
                 slots: Vec::new(),
@@ -200,24 +205,27 @@ impl Pool {
         })
     }
 
-    /// Starts `count` workers, each with a hold on the data plane until it ends. `when_closed` is called by the last one to end.
+    /// Starts its workers, each with a hold on the data plane until it ends. `when_closed` is called by the last one to end.
     ///
     /// # Errors
     /// When the first thread cannot be started. With fewer than asked for the pool works, at a lower rate.
     pub(super) fn start_workers(
         self: &Arc<Pool>,
         name: &str,
-        count: usize,
         shared: &Arc<Shared>,
         when_closed: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Vec<JoinHandle<()>>> {
         let when_closed: Arc<dyn Fn() + Send + Sync> = Arc::new(when_closed);
-        let mut threads = Vec::with_capacity(count);
-        for index in 0..count.max(1) {
+        let mut threads = Vec::with_capacity(self.outboxes.len());
+        let arrival = Arc::new(Arrival::default());
+        for index in 0..self.outboxes.len() {
             let (pool, shared, when_closed) = (self.clone(), shared.clone(), when_closed.clone());
+            let arrival = arrival.clone();
             self.live_workers.fetch_add(1, Ordering::SeqCst);
             let thread = std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
-                pool.work(&shared);
+                arrival.arrive(&shared.kit.engines);
+                drop(arrival);
+                pool.work(&shared, &pool.outboxes[index]);
                 if pool.live_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
                     pool.refuse_late_comers(&shared);
                     when_closed();
@@ -287,12 +295,20 @@ impl Pool {
         }
     }
 
-    fn work(&self, shared: &Arc<Shared>) {
+    /// Sends what has waited for long enough, or is enough.
+    pub(super) fn flush_gathered(&self, now: u64) {
+        for outbox in &self.outboxes {
+            outbox.flush_gathered(now);
+        }
+        self.settings.outbox.flush_gathered(now);
+    }
+
+    fn work(&self, shared: &Arc<Shared>, outbox: &Outbox) {
         lower_priority(GUEST_NICENESS);
         // Guests' timers are those of the data plane's runtime, which they find by this.
         let runtime = self.settings.runtime.clone();
         let _context = runtime.enter();
-        let mut worker = Worker { shared, kit: shared.kit.copy(), cpu: CpuMark::read(), ended: None };
+        let mut worker = Worker { shared, kit: shared.kit.copy(), outbox, cpu: CpuMark::read(), ended: None };
         let mut state = self.state.lock();
         loop {
             let now = self.settings.clock.now().0;
@@ -325,6 +341,7 @@ impl Pool {
                 }
                 Pick::WaitUntil(until) => {
                     MutexGuard::unlocked(&mut state, || {
+                        self.flush(outbox, now);
                         shared.clear_away_ended();
                         self.park(now, until);
                     });
@@ -333,6 +350,7 @@ impl Pool {
             }
         }
         drop(state);
+        outbox.flush();
         self.settings.outbox.flush();
         self.is_over.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -391,11 +409,13 @@ impl Pool {
                 self.unpark_one();
             }
             worker.tell_of_ended();
-            if is_first {
-                self.settings.outbox.flush_gathered(now);
-            } else {
+            if !is_first {
                 // Whoever has had a turn already may take a whole one.
-                self.settings.outbox.flush();
+                self.flush(worker.outbox, now);
+            } else if worker.outbox.flush_gathered(now) {
+                self.flush_gathered(now);
+            } else {
+                self.settings.outbox.flush_gathered(now);
             }
             let handle = match occupant {
                 Occupant::Container(handle) => handle,
@@ -458,9 +478,15 @@ impl Pool {
         }
     }
 
+    /// Sends all that everybody has to say, and this worker, and what others have who are kept from it by a guest whose turn is long.
+    fn flush(&self, own: &Outbox, now: u64) {
+        own.flush();
+        self.settings.outbox.flush();
+        self.flush_gathered(now);
+    }
+
     /// Waits for a message, or for a moment.
     fn park(&self, now: u64, until: Option<u64>) {
-        self.settings.outbox.flush();
         let thread = std::thread::current();
         {
             let mut idle = self.idle.lock();
@@ -603,7 +629,7 @@ fn bury(dead: Vec<Dead>, now: Timestamp, shared: &Shared) {
         if let Some(life) = life {
             drop_life(life);
         }
-        handle.task.container_ended(handle.index, None, now, shared);
+        handle.task.container_ended(handle.index, None, now, &shared.outbox, shared);
     }
 }
 

@@ -547,20 +547,33 @@ impl ContainerOutput {
         CapturedLogs::copy_of(&stdout.lock(), &stderr.lock())
     }
 
-    /// Takes out what was captured, for when the container is forgotten.
+    /// What was captured, for when the container is forgotten.
     pub(super) fn keep(&self) -> KeptOutput {
-        KeptOutput(self.streams.each_ref().map(|stream| std::mem::take(&mut *stream.lock())))
+        let [stdout, stderr] = self.streams.each_ref().map(Mutex::lock);
+        let pieces = [&stdout, &stderr].map(|captured| captured.ring.as_slices());
+        KeptOutput {
+            bytes: pieces.map(|(first, second)| [first, second].concat()).concat().into_boxed_slice(),
+            stdout_length: stdout.ring.len(),
+            dropped: [stdout.dropped, stderr.dropped],
+        }
     }
 }
 
-/// What is left of a container that is over: the end of its output.
+/// What is left of a container that is over: the end of its output, in as little memory as that takes, since whoever forgets it is not the
+/// worker who made it.
 #[derive(Debug)]
-pub(super) struct KeptOutput([Captured; 2]);
+pub(super) struct KeptOutput {
+    /// What is kept of standard output, and behind it what is kept of standard error.
+    bytes: Box<[u8]>,
+    stdout_length: usize,
+    dropped: [u64; 2],
+}
 
 impl KeptOutput {
     pub(super) fn captured(&self) -> CapturedLogs {
-        let [stdout, stderr] = &self.0;
-        CapturedLogs::copy_of(stdout, stderr)
+        let (stdout, stderr) = self.bytes.split_at(self.stdout_length);
+        let [stdout_dropped, stderr_dropped] = self.dropped;
+        CapturedLogs { stdout: stdout.to_vec(), stderr: stderr.to_vec(), stdout_dropped, stderr_dropped }
     }
 }
 

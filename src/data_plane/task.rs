@@ -3,7 +3,7 @@
 //! What happens to a task comes from several threads: the caller (start, stop), the threads that compile (its images are
 //! there), the timers (a stop timeout is over) and the workers (a container ended). Its [`Phase`] is behind a lock that
 //! is held for moments only and never across a guest's turn; every report is made under it, so that reports are in order.
-//! Those that workers make wait in the outbox, which the workers send.
+//! Those that workers make wait in an outbox, which the workers send: in that of everybody, but for a task of which one worker says all.
 
 mod driven;
 mod targets;
@@ -21,6 +21,7 @@ use super::jobs::ReaderEnd;
 use super::kit::Kit;
 use super::life::Life;
 use super::memory::{ContainerMemory, TaskMemory};
+use super::outbox::Outbox;
 use super::payload::{Payload, TaskImages, TaskLimits};
 use super::pool::{Message, Pool};
 use super::preparation::Preparation;
@@ -29,7 +30,7 @@ use super::stdio::{ContainerOutput, Input};
 use super::storage;
 use crate::agent::AgentEvent;
 use crate::control_plane::action::TaskStart;
-use crate::control_plane::event::{ContainerStateChange, Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{ContainerStateChange, ContainerStateChanges, Event, TaskStateChange, TaskStep};
 use crate::model::task::{ContainerExit, ContainerStatus};
 use crate::model::units::{Fuel, Timestamp, VcpuNanos};
 use crate::model::usage::TaskUsage;
@@ -191,7 +192,7 @@ impl Task {
                 self.admit(&mut state, images.clone(), shared);
                 return;
             }
-            let change = self.change(TaskStep::Pulling, state.pull_started_at, None, Vec::new());
+            let change = self.change(TaskStep::Pulling, state.pull_started_at, None, ContainerStateChanges::new());
             shared.send(change);
         }
         for (index, container) in containers.iter().enumerate() {
@@ -395,12 +396,14 @@ impl Task {
         }
     }
 
-    /// A container is over since `at`. `exit` is `None` when it was ended from outside.
+    /// A container is over since `at`. `exit` is `None` when it was ended from outside. A task that ends in its first turn is told of by
+    /// way of `own`, the worker's outbox.
     pub(super) fn container_ended(
         self: &Arc<Task>,
         index: usize,
         exit: Option<ContainerExit>,
         at: Timestamp,
+        own: &Outbox,
         shared: &Shared,
     ) {
         let container = &self.containers[index];
@@ -426,7 +429,9 @@ impl Task {
         container.input.end(if exit.exit_code == Some(0) { ReaderEnd::Done } else { ReaderEnd::Died });
         state.ends[index].exit = Some(exit);
         if state.ends.iter().all(|end| end.exit.is_some()) {
-            self.be_over(&mut state, shared);
+            // Somebody else says that images are pulled, and how targets are.
+            let is_untold = state.unsent.is_some() && self.payload.images.is_some() && self.start().targets.is_empty();
+            self.be_over_by(&mut state, if is_untold { own } else { &shared.outbox }, shared);
             return;
         }
         let running = state.unsent.take();
@@ -441,7 +446,7 @@ impl Task {
         }
     }
 
-    fn unreported_ends(&self, state: &mut State) -> Vec<ContainerStateChange> {
+    fn unreported_ends(&self, state: &mut State) -> ContainerStateChanges {
         let ends = state.ends.iter_mut().enumerate();
         ends.filter(|(_, end)| !end.is_reported && end.exit.is_some())
             .map(|(container_index, end)| {
@@ -459,6 +464,11 @@ impl Task {
 
     /// Everything of the task has ended: reports it, once, and lets go of what it held.
     fn be_over(&self, state: &mut State, shared: &Shared) {
+        self.be_over_by(state, &shared.outbox, shared);
+    }
+
+    /// The same, by way of this outbox.
+    fn be_over_by(&self, state: &mut State, outbox: &Outbox, shared: &Shared) {
         if matches!(state.phase, Phase::Over) {
             return;
         }
@@ -479,11 +489,10 @@ impl Task {
         let containers = self.unreported_ends(state);
         // Only the output is kept. What is behind the containers are their checks.
         let count = self.start().task_definition.containers.len();
-        self.payload.end(|| self.containers.iter().take(count).map(|container| container.output.keep()).collect());
-        shared.ended.push(self.start().task);
+        self.payload.end(self.containers.iter().take(count).map(|container| container.output.keep()).collect());
         // One that ends in its first turn has both its reports together.
         let running = state.unsent.take();
-        shared.outbox.add_all(running.into_iter().chain([self.change(step, started, stopped, containers)]));
+        outbox.add_all(running.into_iter().chain([self.change(step, started, stopped, containers)]));
     }
 
     fn change(
@@ -491,7 +500,7 @@ impl Task {
         step: TaskStep,
         pull_started_at: Option<Timestamp>,
         pull_stopped_at: Option<Timestamp>,
-        containers: Vec<ContainerStateChange>,
+        containers: ContainerStateChanges,
     ) -> Event {
         let task = self.start().task;
         Event::TaskStateChange(TaskStateChange { task, step, pull_started_at, pull_stopped_at, containers })

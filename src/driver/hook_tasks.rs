@@ -36,7 +36,7 @@ pub(super) enum HookTaskAsked {
     /// This task is the hook's.
     Runs(TaskId),
     /// There is none: the hook answers.
-    Refused(Event),
+    Refused(Box<Event>),
 }
 
 impl HookTasks {
@@ -63,7 +63,7 @@ impl HookTasks {
             Ok(_) => "it could not be run".to_owned(),
             Err(error) => error.to_string(),
         };
-        Some(HookTaskAsked::Refused(Event::HookAnswered { hook, call, answer: failed(refusal) }))
+        Some(HookTaskAsked::Refused(Box::new(Event::HookAnswered { hook, call, answer: failed(refusal) })))
     }
 
     /// Whether a task is a hook's.

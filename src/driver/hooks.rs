@@ -86,7 +86,7 @@ impl ControlLoop {
     /// A request is answered: perhaps a hook's task is there, or there is none.
     pub(super) fn hook_task_asked(&mut self, request_id: RequestId, response: &Result<Response, RequestError>) {
         if let Some(HookTaskAsked::Refused(answer)) = self.hook_tasks.asked(request_id, response) {
-            self.outbox.push_back(answer);
+            self.outbox.push_back(*answer);
         }
     }
 

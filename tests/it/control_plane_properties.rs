@@ -864,12 +864,13 @@ fn made_up(world: &World, hostile: &Hostile) -> Option<Event> {
                 step,
                 pull_started_at: moment,
                 pull_stopped_at: moment,
-                containers: vec![ContainerStateChange {
+                containers: [ContainerStateChange {
                     container_index: *container,
                     status: ContainerStatus::Stopped,
                     exit,
                     ..ContainerStateChange::default()
-                }],
+                }]
+                .into(),
             };
             if at.is_multiple_of(4) {
                 let other = TaskStateChange { task: pick_task(world, task.wrapping_add(1)), ..change.clone() };

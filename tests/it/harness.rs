@@ -19,7 +19,8 @@ use longshore::control_plane::ControlPlane;
 use longshore::control_plane::action::{Action, HookCall, Notification, Response, TaskHost, TaskStart};
 use longshore::control_plane::deployment::Bounds;
 use longshore::control_plane::event::{
-    ContainerStateChange, Event, Request, TargetHealthChange, TaskStateChange, TaskStep, UpdateService,
+    ContainerStateChange, ContainerStateChanges, Event, Request, TargetHealthChange, TaskStateChange, TaskStep,
+    UpdateService,
 };
 use longshore::control_plane::faults::{FaultEffect, FaultPlan, LaunchFate};
 use longshore::control_plane::request_error::RequestError;
@@ -571,7 +572,7 @@ impl World {
     pub fn report_health(&mut self, task: TaskId, health: HealthStatus) {
         let container =
             ContainerStateChange { status: ContainerStatus::Running, health: Some(health), ..Default::default() };
-        let changed = TaskStateChange { containers: vec![container], ..change(task, TaskStep::ContainersChanged) };
+        let changed = TaskStateChange { containers: [container].into(), ..change(task, TaskStep::ContainersChanged) };
         self.apply(Event::TaskStateChange(changed));
     }
 
@@ -869,10 +870,16 @@ pub fn without_alarm_ids(text: &str) -> String {
 }
 
 fn change(task: TaskId, step: TaskStep) -> TaskStateChange {
-    TaskStateChange { task, step, pull_started_at: None, pull_stopped_at: None, containers: Vec::new() }
+    TaskStateChange {
+        task,
+        step,
+        pull_started_at: None,
+        pull_stopped_at: None,
+        containers: ContainerStateChanges::new(),
+    }
 }
 
-fn containers(definition: &TaskDefinition, status: ContainerStatus, exit: &ContainerExit) -> Vec<ContainerStateChange> {
+fn containers(definition: &TaskDefinition, status: ContainerStatus, exit: &ContainerExit) -> ContainerStateChanges {
     (0..definition.containers.len())
         .map(|container_index| ContainerStateChange {
             container_index,

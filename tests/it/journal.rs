@@ -201,14 +201,15 @@ fn rare_events_are_read_as_they_were_written() {
         },
         pull_started_at: Some(Timestamp(0)),
         pull_stopped_at: None,
-        containers: vec![ContainerStateChange {
+        containers: [ContainerStateChange {
             container_index: 1,
             status: ContainerStatus::Stopped,
             exit: ContainerExit { exit_code: Some(-1), reason: Some(String::new()) },
             health: Some(HealthStatus::Unhealthy),
             restart_count: 2,
             image_digest: Some(ImageDigest::of([0xa7; 32])),
-        }],
+        }]
+        .into(),
     }));
     let mut world = small_world();
     world.journal = events.into_iter().map(|event| (Timestamp(5), event)).collect();

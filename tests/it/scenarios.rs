@@ -826,7 +826,7 @@ fn essential_container_stops_the_others() {
             step: TaskStep::ContainersChanged,
             pull_started_at: None,
             pull_stopped_at: None,
-            containers: vec![ended],
+            containers: [ended].into(),
         }));
     }
     world.run_until(200);
@@ -967,7 +967,7 @@ fn a_task_that_pulled_nothing_is_metered_too() {
         step: TaskStep::Running,
         pull_started_at: None,
         pull_stopped_at: None,
-        containers: Vec::new(),
+        containers: Default::default(),
     };
     let actions = world.apply(Event::TaskStateChange(running.clone()));
     assert_eq!(actions.iter().filter_map(started_for_the_meter).collect::<Vec<_>>(), tasks);

@@ -7,7 +7,7 @@ use crate::catalog::Catalog;
 use crate::config::ClusterFile;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::action::{Action, Response};
-use crate::control_plane::event::{Event, Request, TaskStateChange, TaskStep};
+use crate::control_plane::event::{ContainerStateChanges, Event, Request, TaskStateChange, TaskStep};
 use crate::control_plane::explain::Question;
 use crate::model::ids::{RequestId, TaskId};
 use crate::model::units::{Duration, Timestamp};
@@ -222,7 +222,7 @@ fn targets_are_told() {
         step: TaskStep::Running,
         pull_started_at: None,
         pull_stopped_at: None,
-        containers: Vec::new(),
+        containers: ContainerStateChanges::new(),
     };
     plane.apply(at(1), Event::TaskStateChange(running));
     let told = |plane: &ControlPlane, line: usize| {

@@ -45,7 +45,7 @@ impl Simulation {
                     self.plane.keep_output(task, answering_container(&record.task.task_definition));
                 }
             }
-            Some(HookTaskAsked::Refused(answer)) => self.inbox.push_back(answer),
+            Some(HookTaskAsked::Refused(answer)) => self.inbox.push_back(*answer),
             None => return false,
         }
         true

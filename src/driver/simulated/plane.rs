@@ -16,7 +16,7 @@ use super::task::{SimulatedTask, TaskMeter, TaskRoom, executed_containers, model
 use super::work::Dealt;
 use crate::agent::{AgentAction, AgentEvent, TaskAgent};
 use crate::control_plane::action::{TaskHost, TaskStart};
-use crate::control_plane::event::{EmittedMetric, Event, TaskStateChange, TaskStep};
+use crate::control_plane::event::{ContainerStateChanges, EmittedMetric, Event, TaskStateChange, TaskStep};
 use crate::data_plane::executed::{ExecutedTask, ExecutedWork};
 use crate::driver::load::ArrivalTimes;
 use crate::model::capacity::InstanceLaunch;
@@ -356,7 +356,7 @@ impl SimulatedPlane {
             self.pulled(now, start.task);
         } else {
             self.queue.add(now + dealt.pull, Happening::Pulled(start.task));
-            self.report(start.task, TaskStep::Pulling, Vec::new());
+            self.report(start.task, TaskStep::Pulling, ContainerStateChanges::new());
         }
     }
 
@@ -532,12 +532,7 @@ impl SimulatedPlane {
     }
 
     /// Tells the control plane of a task's step.
-    pub(super) fn report(
-        &mut self,
-        task: TaskId,
-        step: TaskStep,
-        containers: Vec<crate::control_plane::event::ContainerStateChange>,
-    ) {
+    pub(super) fn report(&mut self, task: TaskId, step: TaskStep, containers: ContainerStateChanges) {
         let Some(state) = self.slots.get(&task).and_then(|slot| self.tasks.get_mut(*slot as usize)) else { return };
         let (pull_started_at, pull_stopped_at) = state.unreported_pull;
         if step != TaskStep::Pulling {

@@ -194,11 +194,12 @@ fn zones() -> World {
         step: TaskStep::Stopped { usage: Default::default(), failed_to_start: None },
         pull_started_at: None,
         pull_stopped_at: None,
-        containers: vec![ContainerStateChange {
+        containers: [ContainerStateChange {
             status: ContainerStatus::Stopped,
             exit: ContainerExit { exit_code: Some(137), reason: Some("OutOfMemoryError: killed".into()) },
             ..Default::default()
-        }],
+        }]
+        .into(),
     }));
     world
 }

@@ -123,7 +123,7 @@ fn a_container_that_changes_is_told_of_as_its_task() {
             step: TaskStep::ContainersChanged,
             pull_started_at: None,
             pull_stopped_at: None,
-            containers: vec![container],
+            containers: [container].into(),
         })
     };
     world.apply(side(ContainerStatus::Running, Some(HealthStatus::Healthy)));

@@ -133,7 +133,7 @@ fn targets_that_come_together_are_told_of_together() {
         step: TaskStep::Running,
         pull_started_at: None,
         pull_stopped_at: None,
-        containers: Vec::new(),
+        containers: Default::default(),
     };
     world.apply(Event::TaskStateChanges(vec![running(1), running(2), running(3)]));
     check(

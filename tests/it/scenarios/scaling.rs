@@ -202,7 +202,7 @@ fn container_insights_are_kept() {
             step: TaskStep::ContainersChanged,
             pull_started_at: None,
             pull_stopped_at: None,
-            containers: vec![container],
+            containers: [container].into(),
         }));
     }
     world.run_until(130);
