@@ -19,7 +19,6 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
@@ -326,11 +325,12 @@ impl StdinStream for GuestInput {
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestInput {
     async fn ready(&mut self) {
-        let hidden_until =
-            (self.0.time.is_none() && self.0.input.is_first_look()).then(|| Instant::now() + STOP_HIDDEN_FOR);
+        let is_first = self.0.time.is_none() && self.0.input.is_first_look();
+        // It ends so long after this moment, whenever somebody waits for that.
+        let hidden = is_first.then(|| tokio::time::sleep(STOP_HIDDEN_FOR));
         Ready { container: &self.0, is_done: false }.await;
-        if let Some(until) = hidden_until.filter(|_| self.is_stopped()) {
-            tokio::time::sleep_until(until).await;
+        if let Some(hidden) = hidden.filter(|_| self.is_stopped()) {
+            hidden.await;
             // A look without a wait is over by then, and its end is to be told before the input's.
             tokio::task::yield_now().await;
         }
