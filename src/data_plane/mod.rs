@@ -518,6 +518,7 @@ impl Shared {
         let now = self.clock.now().0;
         self.fargate.flush_gathered(now);
         self.instance_pools.lock().0.iter().for_each(|pool| pool.flush_gathered(now));
+        self.outbox.flush_gathered(now);
     }
 
     fn instance_booted(self: &Arc<Shared>, instance: ContainerInstanceId) {

@@ -295,12 +295,11 @@ impl Pool {
         }
     }
 
-    /// Sends what has waited for long enough, or is enough.
+    /// Sends what workers have that has waited for long enough, or is enough.
     pub(super) fn flush_gathered(&self, now: u64) {
         for outbox in &self.outboxes {
             outbox.flush_gathered(now);
         }
-        self.settings.outbox.flush_gathered(now);
     }
 
     fn work(&self, shared: &Arc<Shared>, outbox: &Outbox) {
@@ -409,13 +408,14 @@ impl Pool {
                 self.unpark_one();
             }
             worker.tell_of_ended();
-            if !is_first {
+            if is_first {
+                if worker.outbox.flush_gathered(now) {
+                    self.flush_gathered(now);
+                }
+                self.settings.outbox.flush_gathered(now);
+            } else {
                 // Whoever has had a turn already may take a whole one.
                 self.flush(worker.outbox, now);
-            } else if worker.outbox.flush_gathered(now) {
-                self.flush_gathered(now);
-            } else {
-                self.settings.outbox.flush_gathered(now);
             }
             let handle = match occupant {
                 Occupant::Container(handle) => handle,

@@ -543,16 +543,15 @@ impl ContainerOutput {
     }
 
     pub(super) fn captured(&self) -> CapturedLogs {
-        let [stdout, stderr] = &self.streams;
-        CapturedLogs::copy_of(&stdout.lock(), &stderr.lock())
+        self.keep().captured()
     }
 
     /// What was captured, for when the container is forgotten.
     pub(super) fn keep(&self) -> KeptOutput {
         let [stdout, stderr] = self.streams.each_ref().map(Mutex::lock);
-        let pieces = [&stdout, &stderr].map(|captured| captured.ring.as_slices());
+        let ((first, second), (third, fourth)) = (stdout.ring.as_slices(), stderr.ring.as_slices());
         KeptOutput {
-            bytes: pieces.map(|(first, second)| [first, second].concat()).concat().into_boxed_slice(),
+            bytes: [first, second, third, fourth].concat().into_boxed_slice(),
             stdout_length: stdout.ring.len(),
             dropped: [stdout.dropped, stderr.dropped],
         }
@@ -574,17 +573,6 @@ impl KeptOutput {
         let (stdout, stderr) = self.bytes.split_at(self.stdout_length);
         let [stdout_dropped, stderr_dropped] = self.dropped;
         CapturedLogs { stdout: stdout.to_vec(), stderr: stderr.to_vec(), stdout_dropped, stderr_dropped }
-    }
-}
-
-impl CapturedLogs {
-    fn copy_of(stdout: &Captured, stderr: &Captured) -> CapturedLogs {
-        CapturedLogs {
-            stdout: stdout.ring.iter().copied().collect(),
-            stderr: stderr.ring.iter().copied().collect(),
-            stdout_dropped: stdout.dropped,
-            stderr_dropped: stderr.dropped,
-        }
     }
 }
 

@@ -19,11 +19,12 @@ pub(super) const FORMAT: u32 = 1;
 
 /// One record of a cluster's stream.
 #[derive(Debug, Deserialize, Serialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are events")]
 pub(super) enum Record {
     /// A cluster begins; what came before is of one that is over.
     Begun(Box<Beginning>),
     /// An event was taken in: when, and what [`ControlPlane::fingerprint`] was after it.
-    Event(Timestamp, Box<Event>, u32),
+    Event(Timestamp, Event, u32),
     /// What the cluster is to be from here on.
     InForce(Box<InForceForm>),
     /// Calls of the file were made, or faults took place: what is ahead from here on.
@@ -124,6 +125,6 @@ mod tests {
         let event = Event::HostRestarted { reason: "a test".into() };
         let (at, fingerprint) = (Timestamp(u64::MAX), 7);
         let written = BegunEvent::of(at, &event).end(fingerprint);
-        assert_eq!(written, bytes_of(&Record::Event(at, Box::new(event), fingerprint)));
+        assert_eq!(written, bytes_of(&Record::Event(at, event, fingerprint)));
     }
 }

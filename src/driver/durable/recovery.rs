@@ -142,7 +142,7 @@ impl Recovery<'_> {
                 if at < saved.control_plane.now() {
                     return Err(self.unreadable(position, "time goes back".into()));
                 }
-                saved.take_in(at, *event);
+                saved.take_in(at, event);
                 if saved.control_plane.fingerprint() != fingerprint {
                     return Err(RecoverError::Differs {
                         path: self.store.path().to_owned(),
